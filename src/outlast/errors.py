@@ -1,0 +1,207 @@
+"""Every exception that outlast raises on purpose.
+
+    OutlastError
+    ├── UsageError (TypeError)             a call that cannot mean anything: unknown keyword, wrong input
+    │   ├── InputError                     inputs do not fit the signature
+    │   └── SignatureError                 a signature that cannot be built
+    ├── PathError (KeyError)               no such parameter path
+    ├── FrozenError (AttributeError)       a program is a value; it cannot be assigned to
+    ├── ConfigError (ValueError)           no LM configured, unknown model name, missing key
+    ├── DataError (ValueError)             a data set or a row of it that cannot be used
+    ├── MetricError (ValueError)           a metric gave something that is not a score
+    ├── AnswerError (ValueError)           the model answered, but not with what the signature asks
+    │   └── ParseError                     one reply could not be parsed or validated; has a text for the model
+    ├── ArtifactError (ValueError)         a compiled file that cannot be loaded or does not fit the program
+    ├── StudyError (ValueError)            a ledger that cannot be opened or belongs to another search
+    ├── BudgetExceeded (RuntimeError)      a limit that the caller set was reached
+    └── LMError (RuntimeError)             a model could not be asked
+        ├── LMConnectionError (ConnectionError)   no connection, or it broke; retryable
+        ├── LMTimeout (TimeoutError)       no answer in time; retryable
+        ├── LMRateLimited                  429; retryable
+        ├── LMServerError                  5xx; retryable
+        ├── LMAuthError (PermissionError)  401, 403
+        ├── LMQuotaError                   the account has no money left; never retried
+        ├── LMRequestError (ValueError)    the server refused the request
+        │   └── LMContextError             the prompt is longer than the model's window
+        └── LMResponseError (ValueError)   the server answered something that is no response
+
+Messages say: subject, rule, what came, what to do. Exceptions carry the objects they speak of.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlast.messages import Request, Response
+
+
+class OutlastError(Exception):
+    """Root of every error that outlast raises on purpose."""
+
+
+class UsageError(OutlastError, TypeError):
+    """A call that cannot mean anything: an unknown keyword, a value of the wrong kind."""
+
+
+class InputError(UsageError):
+    """The inputs of a call do not fit the signature: misspelt, missing, extra or of the wrong type."""
+
+
+class SignatureError(UsageError):
+    """A signature that cannot be built from what was given."""
+
+
+class PathError(OutlastError, KeyError):
+    """No parameter has this path."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class FrozenError(OutlastError, AttributeError):
+    """An attempt to assign to a program; programs are values."""
+
+
+class ConfigError(OutlastError, ValueError):
+    """Something that must be configured is not, or names what does not exist."""
+
+
+class DataError(OutlastError, ValueError):
+    """A data set, or a row of it, that cannot be used."""
+
+
+class MetricError(OutlastError, ValueError):
+    """A metric returned something that is not a score."""
+
+
+class AnswerError(OutlastError, ValueError):
+    """The model answered, but never with what the signature asks for.
+
+    `response` is the last reply, `attempts` how many replies were tried.
+    """
+
+    def __init__(self, message: str, *, response: Response | None = None, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.response = response
+        self.attempts = attempts
+
+
+class ParseError(AnswerError):
+    """One reply could not be parsed or validated.
+
+    `for_model` says the same to the model, in the words of the adapter, so that it can mend its reply.
+    """
+
+    def __init__(self, message: str, *, for_model: str, response: Response | None = None) -> None:
+        super().__init__(message, response=response)
+        self.for_model = for_model
+
+
+class ArtifactError(OutlastError, ValueError):
+    """A compiled file that cannot be read or does not fit the program."""
+
+
+class StudyError(OutlastError, ValueError):
+    """A ledger that cannot be opened, or that belongs to another search."""
+
+
+class BudgetExceeded(OutlastError, RuntimeError):
+    """A limit that the caller set was reached; `limit` names it."""
+
+    def __init__(self, message: str, *, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class LMError(OutlastError, RuntimeError):
+    """A model could not be asked. `retryable` says whether the same request may succeed later.
+
+    `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        request: Request | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+        self.request = request
+
+
+class LMConnectionError(LMError, ConnectionError):
+    """No connection to the server, or it broke before the answer was whole."""
+
+    retryable = True
+
+
+class LMTimeout(LMError, TimeoutError):
+    """No whole answer within the time allowed."""
+
+    retryable = True
+
+
+class LMRateLimited(LMError):
+    """The server asks us to slow down (HTTP 429)."""
+
+    retryable = True
+
+
+class LMServerError(LMError):
+    """The server failed (HTTP 5xx)."""
+
+    retryable = True
+
+
+class LMAuthError(LMError, PermissionError):
+    """The server does not accept the key (HTTP 401 or 403)."""
+
+
+class LMQuotaError(LMError):
+    """The account has no credit left. Waiting does not help, so it is never retried."""
+
+
+class LMRequestError(LMError, ValueError):
+    """The server refused the request (HTTP 4xx): a wrong model name, a parameter it does not know."""
+
+
+class LMContextError(LMRequestError):
+    """The prompt does not fit the model's context window."""
+
+
+class LMResponseError(LMError, ValueError):
+    """The server answered with something that is not a response, or one larger than allowed."""
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """" Did you mean 'x'?" when a valid name is near, else "". Starts with a space when not empty."""
+    near = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def refuse_unknown(given: Iterable[str], valid: Iterable[str], subject: str) -> None:
+    """Raise `UsageError` when `given` holds a name that is not in `valid`."""
+    names = list(valid)
+    for name in given:
+        if name not in names:
+            raise UsageError(
+                f"{subject} has no option {name!r}.{did_you_mean(name, names)} Options: {', '.join(names)}."
+            )
+
+
+def brief(value: Any, limit: int = 120) -> str:
+    """`repr(value)`, cut to `limit` characters, for use inside messages."""
+    try:
+        text = repr(value)
+    except Exception as error:  # a user's broken __repr__ must not hide the real error
+        text = f"<{type(value).__name__} whose repr failed: {type(error).__name__}>"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

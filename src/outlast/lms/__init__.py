@@ -1,0 +1,1 @@
+"""Models: the protocol, the ways to reach one, and wrappers that are LMs around LMs."""
