@@ -1,0 +1,126 @@
+"""outlast: program language models instead of prompting them.
+
+Signatures say what each step does, metrics and checks what good means, plain Python how the steps go together; the
+compiler fills in the rest and proves the gain. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from outlast.adapters.chat import Chat as Chat
+    from outlast.adapters.json import JSON as JSON
+    from outlast.adapters.protocol import Adapter as Adapter
+    from outlast.adapters.protocol import Demo as Demo
+    from outlast.artifact import load as load
+    from outlast.artifact import save as save
+    from outlast.data.dataset import Dataset as Dataset
+    from outlast.data.example import Example as Example
+    from outlast.errors import OutlastError as OutlastError
+    from outlast.evals.compare import compare as compare
+    from outlast.evals.evaluate import aevaluate as aevaluate
+    from outlast.evals.evaluate import evaluate as evaluate
+    from outlast.evals.metrics import answer_in as answer_in
+    from outlast.evals.metrics import exact_match as exact_match
+    from outlast.evals.metrics import json_equal as json_equal
+    from outlast.evals.metrics import numeric as numeric
+    from outlast.evals.metrics import token_f1 as token_f1
+    from outlast.evals.score import Score as Score
+    from outlast.evals.score import metric as metric
+    from outlast.evals.score import unscored as unscored
+    from outlast.lms.protocol import LM as LM
+    from outlast.lms.protocol import Capabilities as Capabilities
+    from outlast.messages import Message as Message
+    from outlast.messages import Request as Request
+    from outlast.messages import Response as Response
+    from outlast.messages import Settings as Settings
+    from outlast.messages import Usage as Usage
+    from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
+    from outlast.modules.module import Module as Module
+    from outlast.modules.module import param as param
+    from outlast.modules.paths import modules_of as modules_of
+    from outlast.modules.paths import parameters as parameters
+    from outlast.modules.paths import update as update
+    from outlast.modules.predict import Predict as Predict
+    from outlast.modules.predict import predict as predict
+    from outlast.modules.settings import configure as configure
+    from outlast.modules.settings import context as context
+    from outlast.modules.settings import trace as trace
+    from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
+    from outlast.optimize.budget import Budget as Budget
+    from outlast.optimize.compile import Compiled as Compiled
+    from outlast.optimize.compile import acompile as acompile
+    from outlast.optimize.compile import compile as compile
+    from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
+    from outlast.optimize.protocol import Optimizer as Optimizer
+    from outlast.optimize.random_search import RandomSearch as RandomSearch
+    from outlast.optimize.study import Study as Study
+    from outlast.runtime import Span as Span
+    from outlast.runtime import Trace as Trace
+    from outlast.runtime import gather as gather
+    from outlast.runtime import io as io
+    from outlast.runtime import sleep as sleep
+    from outlast.signatures.field import Field as Field
+    from outlast.signatures.field import input as input
+    from outlast.signatures.field import output as output
+    from outlast.signatures.record import Prediction as Prediction
+    from outlast.signatures.record import fields_of as fields_of
+    from outlast.signatures.record import outputs_of as outputs_of
+    from outlast.signatures.signature import Signature as Signature
+    from outlast.signatures.spelling import signature as signature
+    from outlast.tracing.history import history as history
+
+_HOMES = {
+    "adapters.chat": "Chat",
+    "adapters.json": "JSON",
+    "adapters.protocol": "Adapter Demo",
+    "artifact": "load save",
+    "data.dataset": "Dataset",
+    "data.example": "Example",
+    "errors": "OutlastError",
+    "evals.compare": "compare",
+    "evals.evaluate": "aevaluate evaluate",
+    "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
+    "evals.score": "Score metric unscored",
+    "lms.protocol": "LM Capabilities",
+    "messages": "Message Request Response Settings Usage",
+    "modules.chain_of_thought": "ChainOfThought",
+    "modules.module": "Module param",
+    "modules.paths": "modules_of parameters update",
+    "modules.predict": "Predict predict",
+    "modules.settings": "configure context trace",
+    "optimize.bootstrap": "BootstrapFewShot",
+    "optimize.budget": "Budget",
+    "optimize.compile": "Compiled acompile compile",
+    "optimize.labeled": "LabeledFewShot",
+    "optimize.protocol": "Optimizer",
+    "optimize.random_search": "RandomSearch",
+    "optimize.study": "Study",
+    "runtime": "Span Trace gather io sleep",
+    "signatures.field": "Field input output",
+    "signatures.record": "Prediction fields_of outputs_of",
+    "signatures.signature": "Signature",
+    "signatures.spelling": "signature",
+    "tracing.history": "history",
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted([*_WHERE, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    home = _WHERE.get(name)
+    if home is None:
+        from outlast.errors import did_you_mean
+
+        raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, _WHERE)}")
+    value = getattr(import_module(f"outlast.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

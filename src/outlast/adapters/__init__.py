@@ -1,1 +1,7 @@
-""""""
+"""Adapters: how a signature becomes messages and a reply becomes values."""
+
+from outlast.adapters.chat import Chat
+from outlast.adapters.json import JSON
+from outlast.adapters.protocol import Adapter, Demo, Plan, Prepared, Task
+
+__all__ = ["JSON", "Adapter", "Chat", "Demo", "Plan", "Prepared", "Task"]

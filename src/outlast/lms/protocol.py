@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.errors import UsageError, brief
 from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings, user
-from outlast.runtime import current, drive, running, run_on_io_loop
+from outlast.runtime import current, drive, run_on_io_loop, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,9 @@ def settings_from(options: dict[str, Any]) -> Settings:
     stop = options.get("stop")
     if stop is not None:
         options = {**options, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
-    return Settings(**{name: value for name, value in options.items() if value is not None or name != "extra"})
+    return Settings(
+        **{name: value for name, value in options.items() if value is not None or name != "extra"}
+    )
 
 
 MakeLM = Callable[..., LM]

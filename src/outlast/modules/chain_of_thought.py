@@ -1,0 +1,57 @@
+"""`ChainOfThought`: the model reasons before it answers."""
+
+from __future__ import annotations
+
+from typing import Any, ParamSpec, TypeVar
+
+from outlast.adapters.ask import Answer
+from outlast.adapters.protocol import Task
+from outlast.errors import SignatureError
+from outlast.lms.protocol import Capabilities
+from outlast.modules.predict import Predict
+from outlast.signatures.field import output
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+REASONING = "reasoning"
+
+
+class ChainOfThought(Predict[P, R]):
+    """Ask for step-by-step reasoning first, then for the outputs (Wei et al. 2022, arXiv 2201.11903).
+
+    A text field `reasoning` goes before the declared outputs, unless the model says that it reasons natively: then
+    its own reasoning is used and nothing is added to the prompt. Either way `out.reasoning` has the text.
+    Takes what `Predict` takes. Cost of a call: one LM call, plus re-asks.
+    """
+
+    def asked(self) -> Any:
+        """The signature with `reasoning` as its first output."""
+        found = self.signature.__dict__.get("__reasoned__")
+        if found is None:
+            if REASONING in self.signature.fields:
+                raise SignatureError(
+                    f"{self.signature.__name__} has a field {REASONING!r} already; use Predict, or rename the field"
+                )
+            found = self.signature.prepend(
+                REASONING, str, output(desc="think step by step before you answer")
+            )
+            type.__setattr__(self.signature, "__reasoned__", found)
+        return found
+
+    def task(self, capabilities: Capabilities) -> Task:
+        """The declared signature for a model that reasons by itself, the longer one for others."""
+        if not capabilities.reasoning:
+            return super().task(capabilities)
+        fields = {name: desc for name, desc in self.fields.items() if name != REASONING}
+        demos = tuple(
+            type(demo)({k: v for k, v in demo.values.items() if k != REASONING}, demo.source, demo.label)
+            for demo in self.demos
+        )
+        return Task(self.signature, self.instruction, fields, demos, self.settings)
+
+    def result(self, answer: Answer) -> tuple[dict[str, Any], str | None]:
+        """The declared outputs apart from the reasoning."""
+        values = dict(answer.values)
+        reasoning = values.pop(REASONING, None)
+        return values, answer.response.reasoning if reasoning is None else reasoning

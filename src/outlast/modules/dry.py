@@ -1,0 +1,55 @@
+"""Rendering without a model: a program runs until its first question, which is caught before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from outlast.errors import ConfigError, OutlastError
+from outlast.lms.protocol import LM, Wrapper
+from outlast.messages import Message, Request, Response
+from outlast.modules.module import Module
+from outlast.runtime import current, default, drive, enter, leave
+
+
+class Caught(BaseException):
+    """Carries the first request out of a program; not an Exception, so that no program swallows it."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+
+class DryLM(LM):
+    """Stands in for a model that is not configured; has no capabilities."""
+
+    name = "dry"
+    blocking_safe = True
+
+    async def complete(self, request: Request) -> Response:
+        """Never answers."""
+        raise Caught(request)
+
+
+class Catching(Wrapper):
+    """Catches requests to a model, whose capabilities it keeps."""
+
+    async def complete(self, request: Request) -> Response:
+        """Never asks the model."""
+        raise Caught(request)
+
+
+def render_first(module: Module, inputs: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The messages of the first question of a program."""
+    run = current()
+    lm = run.lm or default("lm") or DryLM()
+    token = enter(replace(run, lm=lm, memo=Catching, meter=None, trace=None, root=None, blocking=True))
+    try:
+        drive(module._start(inputs, blocking=True))
+    except Caught as caught:
+        return caught.request.messages
+    except ConfigError:
+        raise
+    finally:
+        leave(token)
+    raise OutlastError(f"{type(module).__name__} asked no model with these inputs")

@@ -1,0 +1,166 @@
+"""What a program returns: named values, with the way they came about one attribute away."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from outlast.errors import brief, did_you_mean
+
+if TYPE_CHECKING:
+    from outlast.runtime import Trace
+
+_META = ("trace", "reasoning")
+
+
+class Record:
+    """Named values as attributes.
+
+    Values live in the instance dictionary, so a field may have any name. `trace` (the exchanges with the model) and
+    `reasoning` (what the model thought before answering, or None) are reached as attributes too unless a field has
+    that name. `record["team"]`, `"team" in record`, `for name in record` and `==` work as on a mapping.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_meta")
+
+    _meta: tuple[Trace | None, str | None]
+
+    if TYPE_CHECKING:
+
+        @property
+        def trace(self) -> Trace:
+            """The exchanges with models that led to this, in order."""
+            ...
+
+        @property
+        def reasoning(self) -> str | None:
+            """What the model thought before it answered, when it said so."""
+            ...
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise KeyError(_unknown(self, name)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.__dict__
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _META:
+                try:
+                    return self._meta[_META.index(name)]
+                except AttributeError:
+                    return None
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise AttributeError(_unknown(self, name), name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_meta":
+            object.__setattr__(self, name, value)
+            return
+        from outlast.errors import FrozenError
+
+        raise FrozenError(
+            f"{type(self).__name__} is a value: {name!r} cannot be assigned; make a new one with "
+            f"Prediction(**{{**fields_of(out), {name!r}: ...}})"
+        )
+
+    def __getstate__(self) -> tuple[dict[str, Any], Any]:
+        return dict(self.__dict__), (None, self.reasoning if "reasoning" not in self.__dict__ else None)
+
+    def __setstate__(self, state: tuple[dict[str, Any], Any]) -> None:
+        self.__dict__.update(state[0])
+        self._meta = state[1]
+
+    def __repr__(self) -> str:
+        shown = outputs_of(self) or self.__dict__
+        parts = [f"{name}={value!r}" for name, value in shown.items()]
+        line = f"{type(self).__name__}({', '.join(parts)})"
+        if len(line) <= 100:
+            return line
+        rows = "".join(f"    {name}={brief(value, 400)},\n" for name, value in shown.items())
+        return f"{type(self).__name__}(\n{rows})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(name)}</th>"
+            f"<td style='text-align:left;white-space:pre-wrap'>{html.escape(_shown(value))}</td></tr>"
+            for name, value in (outputs_of(self) or self.__dict__).items()
+        )
+        return f"<table>{rows}</table>"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else brief(value, 2000)
+
+
+def _unknown(record: Record, name: object) -> str:
+    names = list(record.__dict__)
+    return f"{type(record).__name__} has no field {name!r}.{did_you_mean(str(name), names)} Fields: {', '.join(names)}."
+
+
+class Prediction(Record):
+    """A `Record` of any fields: `Prediction(team="cards", urgency=3)`.
+
+    A program's own `forward` may return one; calls of string signatures do.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    else:
+
+        def __init__(self, /, **values: Any) -> None:
+            self.__dict__.update(values)
+            self._meta = (None, None)
+
+
+def make_record(cls: type[Record], values: Mapping[str, Any], reasoning: str | None = None) -> Any:
+    """A record of class `cls` without any checks."""
+    record = object.__new__(cls)
+    record.__dict__.update(values)
+    record._meta = (None, reasoning)
+    return record
+
+
+def attach_trace(record: Record, trace: Trace) -> None:
+    """Say how a record came about."""
+    try:
+        reasoning = record._meta[1]
+    except AttributeError:
+        reasoning = None
+    record._meta = (trace, reasoning)
+
+
+def fields_of(record: Record) -> dict[str, Any]:
+    """All values of a record by name, inputs and outputs."""
+    return dict(record.__dict__)
+
+
+def outputs_of(record: Record) -> dict[str, Any]:
+    """The output values of a record by name; all values when it belongs to no signature."""
+    inputs: Mapping[str, Any] = getattr(type(record), "inputs", {})
+    return {name: value for name, value in record.__dict__.items() if name not in inputs}
