@@ -1,0 +1,63 @@
+"""Opening what a user names, and writing files so that a failure leaves the old one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+from outlast.errors import DataError
+
+
+@contextmanager
+def opened(source: str | Path | IO[Any]) -> Generator[tuple[IO[Any], str]]:
+    """A readable file, and its name for messages. Paths are opened as bytes, open files are used as they are.
+
+    "-" is standard input. Raises `DataError` when a path cannot be read.
+    """
+    if source == "-":
+        yield cast("IO[Any]", getattr(sys.stdin, "buffer", sys.stdin)), "standard input"
+        return
+    if isinstance(source, str | Path):
+        try:
+            file = open(source, "rb")  # noqa: SIM115 - closed below; opening must not be mixed with reading
+        except OSError as error:
+            raise DataError(f"cannot read {str(source)!r}: {error.strerror or error}") from error
+        with file:
+            try:
+                yield file, str(source)
+            except OSError as error:
+                raise DataError(f"cannot read {str(source)!r}: {error.strerror or error}") from error
+        return
+    if not hasattr(source, "read"):
+        raise DataError(f"a path or an open file is needed; got a {type(source).__name__}")
+    yield source, str(getattr(source, "name", "the file"))
+
+
+def write_lines(path: str | Path | IO[str], lines: Iterable[str]) -> None:
+    """Write lines in UTF-8. A file that is there is replaced only when all is written.
+
+    Raises `DataError` when it cannot be written; then the old file is as it was.
+    """
+    if not isinstance(path, str | Path):
+        for line in lines:
+            path.write(line + "\n")
+        return
+    target = Path(path)
+    replaces = not target.exists() or target.is_file()  # a pipe or a device is written to, never replaced
+    place = target.with_name(f".{target.name}.{os.getpid()}.part") if replaces else target
+    try:
+        with open(place, "wb") as file:
+            for line in lines:
+                file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        if replaces:
+            os.replace(place, target)
+    except OSError as error:
+        raise DataError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    finally:
+        if replaces:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
