@@ -1,0 +1,58 @@
+"""A candidate: the program to improve with some parameters changed, and where the change came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A change of parameters of the start program. `id` is a hash of the change, so equal changes are one candidate.
+
+    `changes` maps parameter paths to values, `parent` is the id of the candidate it was made from ("" for the start),
+    `origin` says in words how it was made.
+    """
+
+    id: str
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
+    parent: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one module did in a rollout: its path, its inputs and its outputs, as values."""
+
+    path: str
+    inputs: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One rollout: a candidate run on one example.
+
+    `state` is "pass", "fail", "error" or "unscored". `answered` is False when the model never gave a usable answer,
+    which is the candidate's fault; other errors (a dead server, a metric that raises) are nobody's.
+    """
+
+    candidate: str
+    example: str
+    sample: int
+    state: str
+    score: float | None
+    feedback: str = ""
+    error: str = ""
+    answered: bool = True
+    seconds: float = 0.0
+    calls: int = 0
+
+    @property
+    def value(self) -> float | None:
+        """The score that a search ranks by: 0 when the model gave no usable answer, None when nobody can say."""
+        return 0.0 if not self.answered else self.score
