@@ -102,7 +102,7 @@ def _add(words: dict[str, float], grams: dict[str, float], text: str, weight: fl
                 grams[gram] = strength
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 14)
 def _grams(word: str) -> tuple[str, ...]:
     """The 3- to 5-grams of a word, its two ends marked by a space."""
     padded = f" {word} "
