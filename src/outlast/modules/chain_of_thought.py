@@ -25,6 +25,11 @@ class ChainOfThought(Predict[P, R]):
     Takes what `Predict` takes. Cost of a call: one LM call, plus re-asks.
     """
 
+    def check(self) -> None:
+        """As for `Predict`; a signature with a field of that name is refused here, not at the first call."""
+        self.asked()
+        super().check()
+
     def asked(self) -> Any:
         """The signature with `reasoning` as its first output."""
         found = self.signature.__dict__.get("__reasoned__")

@@ -31,7 +31,7 @@ from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.study import Point, Progress, Study
 from outlast.optimize.verdict import Verdict, judge
-from outlast.runtime import Meter, current, run_blocking, running
+from outlast.runtime import Meter, Run, current, default, run_blocking, running
 
 M = TypeVar("M", bound=Module)
 
@@ -186,7 +186,7 @@ async def acompile(
         raise UsageError(f"optimizer is an Optimizer such as ol.RandomSearch(); got {brief(search)}")
     parts = split_data(data, seed)
     run = current()
-    model = as_lm(lm) if lm is not None else chosen_lm(None, run)
+    model = as_lm(lm) if lm is not None else _default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
     setting = _Setting(program, parts, metric, search, seed, model, chosen, level, margin)
     ledger = Ledger(_ledger_path(study, setting), setting.identity())
@@ -206,7 +206,7 @@ class _Setting:
     metric: Callable[..., Any]
     optimizer: Optimizer
     seed: int
-    lm: LM
+    lm: LM | None  # None: every module brings its own
     adapter: Adapter
     level: float
     margin: float
@@ -218,9 +218,22 @@ class _Setting:
             "program": f"{type(self.program).__name__} {program_hash(self.program)}",
             "metric": f"{name_of(self.metric)} {metric_hash(self.metric)}",
             "data": ", ".join(f"{name} {part.hash}" for name, part in self.parts.items()),
-            "model": self.lm.identity + (f" {sorted(own.items())}" if own else ""),
+            "model": (self.lm.identity if self.lm else "") + (f" {sorted(own.items())}" if own else ""),
             "adapter": repr(self.adapter),
         }
+
+
+def _default_lm(program: Module, run: Run) -> LM | None:
+    """The model for modules without their own; raises `ConfigError` when one needs it and none is set."""
+    if all(part.lm is not None for part in predictors_of(program).values()):
+        return run.lm or default("lm")
+    return chosen_lm(None, run)
+
+
+def _asked(setting: _Setting) -> list[str]:
+    """Names of the models that the program asks."""
+    parts = predictors_of(setting.program).values()
+    return sorted({lm.name for part in parts if (lm := part.lm or setting.lm) is not None})
 
 
 def split_data(data: Any, seed: int) -> dict[str, Dataset]:
@@ -433,7 +446,7 @@ def _record(
         },
         "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
         "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},
-        "models": {"asked": setting.lm.name},
+        "models": {"asked": _asked(setting)},
         "adapter": repr(setting.adapter),
         "cost": total.spent.to_json(),
         "compiled_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
