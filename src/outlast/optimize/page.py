@@ -1,0 +1,235 @@
+"""The report of a compile as one HTML file that needs nothing else: no script, no request, light and dark.
+
+All text of data, models and programs is escaped by the template; none of it is ever markup.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.adapters.protocol import Demo
+from outlast.data.files import write_lines
+from outlast.errors import OutlastError
+from outlast.modules.paths import parameters, predictors_of
+from outlast.modules.predict import Predict
+from outlast.optimize.figures import curve, forest, said
+from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, summarize
+
+if TYPE_CHECKING:
+    from outlast.optimize.compile import Compiled
+
+SHOWN_DEMOS = 3
+SHOWN_PAIRS = 5
+LONGEST = 4000  # characters of one value
+
+_BADGES = {
+    "better": ("good", "Better"),
+    "no worse": ("even", "No worse"),
+    "inconclusive": ("even", "No proven gain"),
+    "worse": ("bad", "Worse"),
+    "unproven": ("even", "Unproven"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a text before and after: kind is "same", "old" or "new"."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoView:
+    """A demonstration as text: (field, is an output, value), and where it came from."""
+
+    fields: tuple[tuple[str, bool, str], ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleView:
+    """One predictor before and after: its instruction, the texts that changed, its demonstrations."""
+
+    path: str
+    signature: str
+    instruction: tuple[Line, ...]
+    instruction_changed: bool
+    texts: tuple[tuple[str, tuple[Line, ...]], ...]
+    demos_before: tuple[DemoView, ...]
+    demos: tuple[DemoView, ...]
+
+
+def write_page(compiled: Compiled[Any], path: Path) -> Path:
+    """Write the report of a compile to `path`; gives the path. Raises `DataError` when it cannot be written.
+
+    Candidates and examples come from the ledger; a compile that kept it in memory has no such tables.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_lines(path, render_page(compiled).rstrip("\n").split("\n"))
+    return path
+
+
+def render_page(compiled: Compiled[Any]) -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("outlast.optimize", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(_context(compiled))
+
+
+def _context(compiled: Compiled[Any]) -> dict[str, Any]:
+    from outlast import __version__
+
+    report = compiled.report
+    tone, badge = _BADGES[report.verdict.word]
+    summary = _summary(compiled)
+    ranked = summary.candidates if summary is not None else ()
+    return {
+        "said": said,
+        "show": show,
+        "version": __version__,
+        "program": type(compiled.start).__name__,
+        "report": report,
+        "verdict": report.verdict,
+        "record": report.record,
+        "models": models_text(report.record),
+        "tone": tone,
+        "badge": badge,
+        "sentence": sentence(compiled),
+        "forest": forest(report.verdict),
+        "curve": curve(report.points, report.verdict),
+        "modules": module_views(compiled.start, compiled.winner),
+        "same": compiled.start == compiled.winner,
+        "shipped": compiled.improved,
+        "candidates": _ranking(ranked, report.candidate.id),
+        "confirm_changes": _pairs(compiled),
+        "summary": summary,
+        "share": _is_share(report),
+        "shown": SHOWN_DEMOS,
+        "ledger": compiled.ledger,
+    }
+
+
+def sentence(compiled: Compiled[Any]) -> str:
+    """The verdict in one plain sentence."""
+    verdict = compiled.report.verdict
+    if verdict.start is None or verdict.winner is None or verdict.paired is None:
+        return verdict.reason
+    share = _is_share(compiled.report)
+    before, after = said(verdict.start.value, share), said(verdict.winner.value, share)
+    move = f"{before} before, {after} after, on {verdict.paired.n} held-out examples that the search never saw"
+    return f"{move}. {verdict.reason}"
+
+
+def models_text(record: Mapping[str, Any]) -> str:
+    """The models asked, in words."""
+    asked = (record.get("models") or {}).get("asked", "unknown")
+    return asked if isinstance(asked, str) else ", ".join(map(str, asked))
+
+
+def module_views(start: Any, winner: Any) -> list[ModuleView]:
+    """What changed in each predictor from one program to another of the same kind."""
+    before, after = parameters(start), parameters(winner)
+    old, new = predictors_of(start), predictors_of(winner)
+    views: list[ModuleView] = []
+    for path, part in new.items():
+        dot = f"{path}." if path else ""
+        texts = tuple(
+            (key.removeprefix(dot), tuple(line_diff(str(before.get(key, "")), str(after[key]))))
+            for key in after
+            if key.startswith(f"{dot}fields.") and before.get(key) != after[key]
+        )
+        was = old[path].instruction if path in old else ""
+        views.append(
+            ModuleView(
+                path or "the program",
+                part.signature.__name__,
+                tuple(line_diff(was, part.instruction)),
+                was != part.instruction,
+                texts,
+                tuple(demo_view(part, demo) for demo in (old[path].demos if path in old else ())),
+                tuple(demo_view(part, demo) for demo in part.demos),
+            )
+        )
+    return views
+
+
+def line_diff(old: str, new: str) -> list[Line]:
+    """Two texts as lines that stayed, went and came."""
+    kinds = {"  ": "same", "- ": "old", "+ ": "new"}
+    lines = difflib.ndiff(old.split("\n"), new.split("\n"))
+    return [Line(kinds[line[:2]], line[2:]) for line in lines if line[:2] in kinds]
+
+
+def demo_view(part: Predict[..., Any], demo: Demo) -> DemoView:
+    """A demonstration as text, inputs first."""
+    outputs = part.asked().outputs
+    fields = tuple((name, name in outputs, show(value)) for name, value in demo.values.items())
+    return DemoView(fields, source_words(demo.source))
+
+
+def source_words(source: str) -> str:
+    """Where a demonstration came from, in words: "label of example 0890874963"."""
+    words = source.split(" ")
+    if words[0] != "example" or len(words) < 2:
+        return source or "unknown"
+    example = words[1][:10]
+    if len(words) > 2:
+        return f"own answer to example {example} that the metric accepted (candidate {words[-1][:10]})"
+    return f"label of example {example}"
+
+
+def show(value: Any) -> str:
+    """A value as text: strings as they are, others as JSON; very long ones cut."""
+    if isinstance(value, str):
+        text = value
+    else:
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError):
+            text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+
+
+def _summary(compiled: Compiled[Any]) -> Summary | None:
+    if compiled.ledger is None:
+        return None
+    try:
+        return summarize(compiled.ledger)
+    except OutlastError:  # moved away since: the page goes without its tables
+        return None
+
+
+def _ranking(ranked: Sequence[Tried], winner: str) -> list[Tried]:
+    """The candidates that were ranked, and the winner in any case."""
+    return [one for one in ranked if one.n or one.id == winner]
+
+
+def _pairs(compiled: Compiled[Any]) -> Mapping[str, Any] | None:
+    """The held-out examples that gained most and lost most, with how many did either."""
+    if compiled.ledger is None or compiled.report.verdict.paired is None:
+        return None
+    try:
+        pairs = changed_examples(compiled.ledger, "start", compiled.report.candidate.id)
+    except OutlastError:
+        return None
+    up: list[Pair] = [pair for pair in pairs if pair.change > 0]
+    down: list[Pair] = [pair for pair in reversed(pairs) if pair.change < 0]
+    return {"up": up[:SHOWN_PAIRS], "down": down[:SHOWN_PAIRS], "ups": len(up), "downs": len(down)}
+
+
+def _is_share(report: Any) -> bool:
+    estimates = [one for one in (report.verdict.start, report.verdict.winner) if one is not None]
+    return all(0 <= one.value <= 1 for one in estimates) and all(0 <= point.score <= 1 for point in report.points)

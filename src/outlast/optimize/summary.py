@@ -1,0 +1,213 @@
+"""Reading the ledger of a search without taking part in it: who was tried, how each did, what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from outlast.errors import StudyError
+from outlast.messages import Spending
+from outlast.optimize.study import Point
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+
+_MAGIC = b"SQLite format 3\0"
+_TABLES = {"meta", "example", "candidate", "rollout", "reply", "event"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One candidate of a search. It was run on `n` of the selection examples, with this `mean` score.
+
+    A search shows its candidates the same examples in the same order and drops those that fall behind, so a smaller
+    `n` is an earlier end. `mean` is None when it was never ranked. `changes` are the parameters it sets, JSON-ready.
+    """
+
+    id: str
+    parent: str
+    origin: str
+    n: int
+    mean: float | None
+    rollouts: int
+    errors: int
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A ledger at a glance: what it is about, its candidates (best first), its curve, and what all of it cost.
+
+    `record` is what the last finished compile wrote about itself, None when none has finished.
+    """
+
+    about: Mapping[str, str]
+    parts: Mapping[str, int]
+    candidates: tuple[Tried, ...]
+    points: tuple[Point, ...]
+    rollouts: int
+    states: Mapping[str, int]
+    spending: Spending
+    failures: int
+    record: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One rollout of an example: its state, score, outputs (JSON-ready) and the metric's words."""
+
+    state: str
+    score: float | None
+    outputs: Any
+    feedback: str
+
+    @property
+    def value(self) -> float:
+        """The score to sort by; no score counts as 0."""
+        return self.score or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An example as two candidates answered it."""
+
+    example: str
+    inputs: Mapping[str, Any]
+    targets: Mapping[str, Any]
+    before: Answered
+    after: Answered
+
+    @property
+    def change(self) -> float:
+        """How much the score rose."""
+        return self.after.value - self.before.value
+
+
+def is_database(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins like an SQLite database."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def summarize(path: str | os.PathLike[str]) -> Summary:
+    """The summary of a ledger file, which is opened for reading only; raises `StudyError` when it is none."""
+    return _reading(path, _summary)
+
+
+def changed_examples(path: str | os.PathLike[str], before: str, after: str, part: str = "confirm") -> tuple[Pair, ...]:
+    """The examples of a part of the data whose score differs between two candidates, the greatest gain first.
+
+    Raises `StudyError` when the file is no ledger. Cost: no LM call.
+    """
+
+    def read(db: sqlite3.Connection) -> tuple[Pair, ...]:
+        rows = db.execute(
+            """
+            SELECT e.id, e.inputs, e.targets, a.state, CASE WHEN a.answered THEN a.score ELSE 0.0 END AS was, a.outputs,
+                   a.feedback || a.error, b.state, CASE WHEN b.answered THEN b.score ELSE 0.0 END AS now, b.outputs,
+                   b.feedback || b.error
+            FROM example e
+            JOIN rollout a ON a.example = e.id AND a.candidate = ? AND a.sample = 0
+            JOIN rollout b ON b.example = e.id AND b.candidate = ? AND b.sample = 0
+            WHERE e.part = ? AND was <> now ORDER BY now - was DESC, e.id
+            """,
+            (before, after, part),
+        ).fetchall()
+        return tuple(
+            Pair(
+                row[0],
+                json.loads(row[1]),
+                json.loads(row[2]),
+                Answered(row[3], row[4], json.loads(row[5]), row[6]),
+                Answered(row[7], row[8], json.loads(row[9]), row[10]),
+            )
+            for row in rows
+        )
+
+    return _reading(path, read)
+
+
+def _reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], T]) -> T:
+    import sqlite3
+
+    target = Path(path)
+    if not target.is_file():
+        raise StudyError(f"no ledger at {str(target)!r}")
+    uri = f"file:{quote(str(target.absolute()))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+            missing = _TABLES - {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+            if missing:
+                raise StudyError(f"{str(target)!r} is no ledger: it has no table {', '.join(sorted(missing))}")
+            return read(db)
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, StudyError):
+            raise
+        raise StudyError(f"cannot read the ledger {str(target)!r}: {error}") from error
+
+
+def _summary(db: sqlite3.Connection) -> Summary:
+    parts = dict(db.execute("SELECT part, count(*) FROM example GROUP BY part").fetchall())
+    records = db.execute("SELECT data FROM event WHERE kind = 'report' ORDER BY id DESC LIMIT 1").fetchall()
+    spent = db.execute(
+        "SELECT count(*), total(input_tokens), total(output_tokens), total(dollars), count(*) - count(dollars), "
+        "count(*) - count(input_tokens) FROM reply WHERE paid"
+    ).fetchone()
+    return Summary(
+        about=dict(db.execute("SELECT key, value FROM meta").fetchall()),
+        parts=parts,
+        candidates=_candidates(db),
+        points=_last_run(db),
+        rollouts=db.execute("SELECT count(*) FROM rollout").fetchone()[0],
+        states=dict(db.execute("SELECT state, count(*) FROM rollout GROUP BY state").fetchall()),
+        spending=Spending(
+            calls=spent[0],
+            input_tokens=int(spent[1]),
+            output_tokens=int(spent[2]),
+            dollars=spent[3],
+            unpriced=spent[4],
+            untold=spent[5],
+        ),
+        failures=db.execute("SELECT count(*) FROM event WHERE kind = 'failure'").fetchone()[0],
+        record=json.loads(records[0][0]) if records else None,
+    )
+
+
+def _candidates(db: sqlite3.Connection) -> tuple[Tried, ...]:
+    """Ranked as a race ranks: who lasted longer first, then by the mean; answers that nobody could use count as 0."""
+    rows = db.execute(
+        """
+        SELECT c.id, c.parent, c.origin, c.changes,
+               count(CASE WHEN e.part = 'select' THEN 1 END),
+               avg(CASE WHEN e.part = 'select' THEN CASE WHEN r.answered THEN r.score ELSE 0.0 END END),
+               count(r.example), count(CASE WHEN r.state = 'error' THEN 1 END)
+        FROM candidate c LEFT JOIN rollout r ON r.candidate = c.id AND r.sample = 0
+        LEFT JOIN example e ON e.id = r.example
+        GROUP BY c.id ORDER BY min(c.at), c.rowid
+        """
+    ).fetchall()
+    tried = [
+        Tried(key, parent, origin, n, mean, rollouts, errors, json.loads(changes))
+        for key, parent, origin, changes, n, mean, rollouts, errors in rows
+    ]
+    return tuple(sorted(tried, key=lambda one: (-one.n, -(one.mean or 0.0))))
+
+
+def _last_run(db: sqlite3.Connection) -> tuple[Point, ...]:
+    """The curve of the last run that has one: a search that is run again writes its points again, from the start."""
+    rows = db.execute(
+        "SELECT data FROM event WHERE kind = 'point' AND run = (SELECT max(run) FROM event WHERE kind = 'point') "
+        "ORDER BY id"
+    )
+    return tuple(Point(**json.loads(text)) for (text,) in rows)
