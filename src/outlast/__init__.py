@@ -1,17 +1,19 @@
 """outlast: program language models instead of prompting them.
 
-Signatures say what each step does, metrics and checks what good means, plain Python how the steps go together; the
-compiler fills in the rest and proves the gain. Names are loaded when they are first used.
+Signatures say what each step does, metrics and checks what good means, plain Python how the steps go together;
+the compiler fills in the rest and proves the gain. Names are loaded when they are first used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of the cost of this import
 if TYPE_CHECKING:
+    from typing import Any
+
+    from outlast import errors as errors
+    from outlast import testing as testing
     from outlast.adapters.chat import Chat as Chat
     from outlast.adapters.json import JSON as JSON
     from outlast.adapters.protocol import Adapter as Adapter
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from outlast.messages import Usage as Usage
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
     from outlast.modules.module import Module as Module
-    from outlast.modules.module import param as param
     from outlast.modules.paths import modules_of as modules_of
     from outlast.modules.paths import parameters as parameters
     from outlast.modules.paths import update as update
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
+    from outlast.modules.values import param as param
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
     from outlast.optimize.budget import Budget as Budget
     from outlast.optimize.compile import Compiled as Compiled
@@ -89,10 +91,11 @@ _HOMES = {
     "lms.protocol": "LM Capabilities",
     "messages": "Message Request Response Settings Usage",
     "modules.chain_of_thought": "ChainOfThought",
-    "modules.module": "Module param",
+    "modules.module": "Module",
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",
     "modules.settings": "configure context trace",
+    "modules.values": "param",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.budget": "Budget",
     "optimize.compile": "Compiled acompile compile",
@@ -108,15 +111,20 @@ _HOMES = {
     "tracing.history": "history",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
-__all__ = sorted([*_WHERE, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+_PACKAGES = ("errors", "testing")
+__all__ = sorted([*_WHERE, *_PACKAGES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PACKAGES:
+        return import_module(f"outlast.{name}")
     home = _WHERE.get(name)
     if home is None:
         from outlast.errors import did_you_mean
 
-        raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, _WHERE)}")
+        raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, __all__)}", name=name)
     value = getattr(import_module(f"outlast.{home}"), name)
     globals()[name] = value
     return value

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+import time
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from outlast.errors import UsageError, brief
+from outlast.errors import UsageError, brief, refuse_unknown
 from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings, user
-from outlast.runtime import current, drive, run_on_io_loop, running
+from outlast.runtime import Span, current, drive, io, running, running_loop
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can do beyond text: data that adapters and strategies ask, never guesses by name.
 
-    `json_schema`: output constrained by a JSON schema; `json_object`: valid JSON without a schema; `reasoning`:
-    native reasoning before the answer.
+    `json_schema`: output constrained by a JSON schema; `json_object`: valid JSON without a schema;
+    `reasoning`: native reasoning before the answer.
     """
 
     json_schema: bool = False
@@ -41,8 +45,8 @@ class LMType(ABCMeta):
 class LM(metaclass=LMType):
     """A language model: `complete` takes a `Request` and gives a `Response` or raises an `LMError`.
 
-    `LM("provider/model", ...)` opens a model by name with caching, retries and a concurrency limit around it; see
-    `outlast.lms.models.open_model` for the options. To write one, subclass it and define `complete`:
+    `LM("provider/model", ...)` opens a model by name with caching, retries and a concurrency limit around it;
+    see `outlast.lms.models.open_model` for the options. To write one, subclass it and define `complete`:
 
         class Echo(LM):
             name = "echo"
@@ -50,8 +54,10 @@ class LM(metaclass=LMType):
             async def complete(self, request):
                 return Response(text=request.messages[-1].text)
 
-    `complete` is awaited on an event loop. If it waits only through `outlast.io`, `outlast.sleep` and other LMs, set
-    `blocking_safe = True`: then blocking calls drive it in place and save a thread hop.
+    `complete` is awaited on an event loop: that of the caller in async code, one that lives as long as the process
+    for all blocking callers. What belongs to one loop, such as a connection, is kept per loop. If it waits only
+    through `outlast.io`, `outlast.sleep` and other LMs, set `blocking_safe = True`: then blocking calls drive it in
+    place and save a thread hop.
     `name` identifies the model in traces and reports; `identity` is all that decides its answers besides the
     request (name, base URL, default settings; never a key), and is part of every cache key.
     """
@@ -93,18 +99,25 @@ class LM(metaclass=LMType):
         """All that decides the answers of this model besides the request; never holds a secret."""
         return self.name
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        complete = cls.__dict__.get("complete")
+        plain = inspect.isfunction(complete) and not inspect.iscoroutinefunction(complete)
+        if plain and not hasattr(complete, "__wrapped__"):  # a decorator may wrap one that is async
+            raise UsageError(f"{cls.__name__}.complete is a plain function; write `async def complete`")
+
     def __call__(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask and wait. `options` are the fields of `Settings`, `sample` and `output`. Cost: one call."""
         request = as_request(prompt, options)
-        if self.blocking_safe:
-            with running(blocking=True):
-                return drive(self.complete(request))
-        return run_on_io_loop(self.complete(request))
+        loop = running_loop()
+        if loop is not None and not current().blocking:
+            raise UsageError(f"{self!r} was called without await inside async code; use `await lm.acall(...)` there")
+        with running(blocking=True, loop=loop):
+            return drive(_recorded(self, request))
 
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
-        with running(blocking=False):
-            return await self.complete(as_request(prompt, options))
+        return await _recorded(self, as_request(prompt, options))
 
     def __repr__(self) -> str:
         return f"LM({self.name!r})"
@@ -137,7 +150,7 @@ class Wrapper(LM):
 async def send(lm: LM, request: Request) -> Response:
     """Ask `lm` within the current run: under its budget, remembered by its memo, waiting the way it waits.
 
-    Every call to a model goes through here, wrappers' calls to what they wrap too (those by `ask`).
+    Every question to a model goes through here. Wrappers reach what they wrap by `ask`.
     """
     run = current()
     if run.memo is not None:
@@ -146,51 +159,115 @@ async def send(lm: LM, request: Request) -> Response:
     if meter is None:
         return await ask(lm, request)
     meter.reserve()
-    response = None
+    response: Response | None = None
     try:
-        response = await ask(lm, request)
+        return (response := await ask(lm, request))
     finally:
         meter.settle(response)
-    return response
 
 
 async def ask(lm: LM, request: Request) -> Response:
-    """Ask `lm` as it is, in place when it can be driven in place and on the I/O loop when it cannot."""
-    if not lm.blocking_safe and current().blocking:
-        return run_on_io_loop(lm.complete(request))
-    return await lm.complete(request)
+    """Ask `lm` as it is, in place when it can be driven in place and on an event loop when it cannot."""
+    answer = lm.complete(request)
+    response = await (answer if lm.blocking_safe else io(answer))
+    if not isinstance(response, Response):
+        raise UsageError(f"{lm!r} must answer with a Response; got {brief(response)}")
+    return response
 
 
-_SETTING_NAMES = ("temperature", "top_p", "max_tokens", "stop", "seed", "reasoning", "extra")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def as_request(prompt: str | Sequence[Message], options: dict[str, Any]) -> Request:
-    """A request from what a person types."""
-    from outlast.errors import refuse_unknown
+async def _recorded(lm: LM, request: Request) -> Response:
+    """`send` for a call that no module makes: it leaves a span of its own."""
+    trace = current().trace
+    if trace is None:
+        return await send(lm, request)
+    started, clock = time.time(), time.perf_counter()
+    response: Response | None = None
+    failure: Exception | None = None
+    try:
+        response = await send(lm, request)
+        return response
+    except Exception as error:
+        failure = error
+        raise
+    finally:
+        seconds = time.perf_counter() - clock
+        trace.append(
+            Span(
+                None,
+                "LM",
+                lm.name,
+                _NOTHING,
+                request,
+                response,
+                None if response is None else _NOTHING,
+                failure,
+                0,
+                started,
+                seconds,
+                request.label,
+            )
+        )
 
-    refuse_unknown(options, (*_SETTING_NAMES, "sample", "output"), "LM call")
-    if isinstance(prompt, str):
-        messages: tuple[Message, ...] = (user(prompt),)
-    else:
-        messages = tuple(prompt)
-        for message in messages:
-            if not isinstance(message, Message):
-                raise UsageError(f"an LM takes text or messages; got {brief(message)} in the list")
-    output: OutputSchema | Literal["json"] | None = options.pop("output", None)
-    sample: int = options.pop("sample", 0)
-    return Request(messages, settings_from(options), output, sample)
+
+SETTING_NAMES = ("temperature", "top_p", "max_tokens", "stop", "seed", "reasoning", "extra")
 
 
-def settings_from(options: dict[str, Any]) -> Settings:
-    """`Settings` from keywords, with `stop` as a list or one string."""
-    if not options:
+def as_request(prompt: str | Sequence[Message], options: Mapping[str, Any]) -> Request:
+    """A request from what a person types. `sample` is that of the surrounding `context` unless given."""
+    refuse_unknown(options, (*SETTING_NAMES, "sample", "output"), "LM call")
+    messages = (user(prompt),) if isinstance(prompt, str) else tuple(prompt)
+    for message in messages:
+        if not isinstance(message, Message):
+            raise UsageError(f"an LM takes text or messages; got {brief(message)} in the list")
+    output: OutputSchema | Literal["json"] | None = options.get("output")
+    if output is not None and output != "json" and not isinstance(output, OutputSchema):
+        raise UsageError(f"output is None, 'json' or an OutputSchema(...); got {brief(output)}")
+    sample = options.get("sample", current().sample)
+    if not _is_whole(sample, 0):
+        raise UsageError(f"sample is a whole number from 0; got {brief(sample)}")
+    return Request(messages, settings_from({n: options[n] for n in SETTING_NAMES if n in options}), output, sample)
+
+
+def settings_from(options: Mapping[str, Any]) -> Settings:
+    """Checked `Settings` from keywords; `stop` may be a list or one text. Raises `UsageError`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
         return NO_SETTINGS
-    stop = options.get("stop")
-    if stop is not None:
-        options = {**options, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
-    return Settings(
-        **{name: value for name, value in options.items() if value is not None or name != "extra"}
-    )
+    if isinstance(given.get("stop"), str):
+        given["stop"] = (given["stop"],)
+    elif isinstance(given.get("stop"), list):
+        given["stop"] = tuple(given["stop"])
+    return check_settings(Settings(**given))
 
 
-MakeLM = Callable[..., LM]
+def check_settings(settings: Settings) -> Settings:
+    """The settings, or `UsageError` for the first value that no model can follow."""
+    _check("temperature", settings.temperature, "a number from 0 to 2", _within(settings.temperature, 2))
+    _check("top_p", settings.top_p, "a number from 0 to 1", _within(settings.top_p, 1))
+    _check("max_tokens", settings.max_tokens, "a whole number from 1", _is_whole(settings.max_tokens, 1))
+    _check("seed", settings.seed, "a whole number", _is_whole(settings.seed, -math.inf))
+    words = settings.reasoning
+    _check("reasoning", words, "an effort word such as 'low'", isinstance(words, str) and bool(words))
+    stop: Any = settings.stop
+    texts = cast("tuple[Any, ...]", stop if isinstance(stop, tuple) else (None,))
+    _check("stop", stop, "a list of texts", all(isinstance(text, str) and text for text in texts))
+    extra: Any = settings.extra
+    names = cast("Mapping[Any, Any]", extra if isinstance(extra, Mapping) else {0: 0})
+    _check("extra", extra, "a mapping by name", all(isinstance(name, str) for name in names))
+    return settings
+
+
+def _check(name: str, value: Any, rule: str, fine: bool) -> None:
+    if value is not None and not fine:
+        raise UsageError(f"{name} is {rule}; got {brief(value)}")
+
+
+def _is_whole(value: Any, least: float) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _within(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most

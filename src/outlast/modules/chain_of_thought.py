@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from outlast.adapters.ask import Answer
@@ -25,35 +26,30 @@ class ChainOfThought(Predict[P, R]):
     Takes what `Predict` takes. Cost of a call: one LM call, plus re-asks.
     """
 
-    def check(self) -> None:
-        """As for `Predict`; a signature with a field of that name is refused here, not at the first call."""
-        self.asked()
-        super().check()
-
     def asked(self) -> Any:
         """The signature with `reasoning` as its first output."""
         found = self.signature.__dict__.get("__reasoned__")
         if found is None:
             if REASONING in self.signature.fields:
                 raise SignatureError(
-                    f"{self.signature.__name__} has a field {REASONING!r} already; use Predict, or rename the field"
+                    f"{self.signature.__name__} has a field {REASONING!r} already, which ChainOfThought adds; use "
+                    f"Predict, or rename the field"
                 )
-            found = self.signature.prepend(
-                REASONING, str, output(desc="think step by step before you answer")
-            )
+            found = self.signature.prepend(REASONING, str, output(desc="think step by step before you answer"))
             type.__setattr__(self.signature, "__reasoned__", found)
         return found
 
     def task(self, capabilities: Capabilities) -> Task:
         """The declared signature for a model that reasons by itself, the longer one for others."""
+        task = super().task(capabilities)
         if not capabilities.reasoning:
-            return super().task(capabilities)
-        fields = {name: desc for name, desc in self.fields.items() if name != REASONING}
+            return task
+        descriptions = {name: desc for name, desc in task.descriptions.items() if name != REASONING}
         demos = tuple(
-            type(demo)({k: v for k, v in demo.values.items() if k != REASONING}, demo.source, demo.label)
-            for demo in self.demos
+            replace(demo, values={name: value for name, value in demo.values.items() if name != REASONING})
+            for demo in task.demos
         )
-        return Task(self.signature, self.instruction, fields, demos, self.settings)
+        return replace(task, signature=self.signature, descriptions=descriptions, demos=demos)
 
     def result(self, answer: Answer) -> tuple[dict[str, Any], str | None]:
         """The declared outputs apart from the reasoning."""

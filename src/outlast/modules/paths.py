@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard, TypeVar, cast
 
-from outlast.adapters.protocol import Adapter
-from outlast.errors import PathError, UsageError, brief, did_you_mean
+from outlast.errors import OutlastError, PathError, UsageError, brief, did_you_mean
 from outlast.lms.protocol import LM
-from outlast.messages import Settings
-from outlast.modules.module import FrozenDict, Module, changed, declared, value_of, walk
-from outlast.modules.predict import Predict, as_demo
-from outlast.modules.settings import as_adapter, as_lm
+from outlast.modules.module import Module
+from outlast.modules.predict import TUNED, Predict
+from outlast.modules.values import FrozenDict, changed, declared, frozen, value_of, walk
 
 M = TypeVar("M", bound=Module)
 
 
 def modules_of(program: Module) -> dict[str, Module]:
     """Every module of a program by path; the program itself is at ""."""
-    return dict(walk(program))
+    return dict(walk(_program(program)))
 
 
 def predictors_of(program: Module) -> dict[str, Predict[..., Any]]:
     """The leaves of a program that ask a model, by path."""
-    return {path: part for path, part in walk(program) if isinstance(part, Predict)}
+    return {path: part for path, part in walk(_program(program)) if _asks(part)}
 
 
 def parameters(program: Module) -> dict[str, Any]:
     """Everything that can be tuned, by path, in the order of the program.
 
     A predictor at `answer` has `answer.instruction`, `answer.demos`, `answer.fields.<name>` (the description of a
-    field), `answer.lm`, `answer.adapter` and `answer.settings`; `lm` and `adapter` are None where they are inherited.
-    What a module declared with `param` stands under its name. `update(p, parameters(p)) == p`.
+    field), `answer.lm`, `answer.adapter` and `answer.settings`; `lm` and `adapter` are None where they are
+    inherited. What a module declared with `param` stands under its name. `update(p, parameters(p)) == p`.
     """
     found: dict[str, Any] = {}
-    for path, part in walk(program):
+    for path, part in walk(_program(program)):
         dot = f"{path}." if path else ""
         for name in declared(part):
             found[f"{dot}{name}"] = getattr(part, name)
-        if isinstance(part, Predict):
-            found[f"{dot}instruction"] = part.instruction
-            found[f"{dot}demos"] = part.demos
-            for name, field in part.asked().fields.items():
-                found[f"{dot}fields.{name}"] = part.fields.get(name, field.desc)
-            found[f"{dot}lm"] = part.lm
-            found[f"{dot}adapter"] = part.adapter
-            found[f"{dot}settings"] = part.settings
+        if _asks(part):
+            for name in TUNED:
+                if name != "fields":
+                    found[f"{dot}{name}"] = getattr(part, name)
+                    continue
+                for name, described in part.asked().fields.items():
+                    found[f"{dot}fields.{name}"] = part.fields.get(name, described.desc)
     return found
 
 
@@ -55,165 +53,167 @@ def update(program: M, changes: Mapping[str, Any]) -> M:
     Keys are paths as `parameters` gives them; the path of a part (`"answer"`) replaces the part by another module.
     Raises `PathError` for a path that does not exist and `UsageError` for a value that cannot stand there.
     """
-    nested: dict[str, Any] = {}
+    _program(program)
+    if not isinstance(changes, Mapping):
+        raise UsageError(f"update(program, changes) takes a mapping from path to value; got {brief(changes)}")
+    tree = _Branch()
     for path, value in changes.items():
-        if not isinstance(path, str) or not path:
-            raise PathError(f"a path is text such as 'answer.instruction'; got {brief(path)}")
-        if value is REMOVED:
-            raise UsageError(f"{path!r} cannot be removed")
-        _nest(nested, path.split("."), value, path)
-    if not nested:
-        return program
+        _plant(tree, path, value)
     try:
-        return cast("M", _apply(program, nested, ""))
-    except PathError as error:
+        return cast("M", _applied(program, tree, "")) if tree.steps else program
+    except _NoPathError as error:
         known = [*parameters(program), *(path for path in modules_of(program) if path)]
-        wrong = error.args[1] if len(error.args) > 1 else ""
         listed = ", ".join(known[:40]) + (", ..." if len(known) > 40 else "")
         raise PathError(
-            f"{type(program).__name__} has no parameter {wrong!r}.{did_you_mean(wrong, known)} Paths: {listed}."
+            f"{type(program).__name__} has no parameter {error.path!r}.{did_you_mean(error.path, known)} "
+            f"Paths: {listed or 'none'}."
         ) from None
 
 
-REMOVED = object()
+class _NoPathError(OutlastError):
+    """A path that leads nowhere, on its way to `update`, which knows the others."""
+
+    def __init__(self, change: _Change) -> None:
+        super().__init__(change.path)
+        self.path = change.path
 
 
+@dataclass(slots=True)
 class _Leaf:
     """The new value at the end of a path."""
 
-    __slots__ = ("path", "value")
-
-    def __init__(self, value: Any, path: str) -> None:
-        self.value = value
-        self.path = path
+    path: str
+    value: Any
 
 
-def _nest(tree: dict[str, Any], steps: list[str], value: Any, path: str) -> None:
-    for step in steps[:-1]:
-        inner = tree.setdefault(step, {})
+@dataclass(slots=True)
+class _Branch:
+    """Changes under one step of a path."""
+
+    steps: dict[str, _Change] = field(default_factory=dict[str, "_Change"])
+
+    @property
+    def path(self) -> str:
+        """One whole path that leads through here."""
+        return next(iter(self.steps.values())).path
+
+
+_Change = _Leaf | _Branch
+
+
+def _asks(module: Module) -> TypeGuard[Predict[..., Any]]:
+    return isinstance(module, Predict)
+
+
+def _program(value: Any) -> Module:
+    if isinstance(value, Module):
+        return value
+    made = " (a class; make an instance of it first)" if isinstance(value, type) else ""
+    raise UsageError(f"a program is a Module; got {brief(value)}{made}")
+
+
+def _plant(tree: _Branch, path: Any, value: Any) -> None:
+    if not isinstance(path, str):
+        raise UsageError(f"a path is text such as 'answer.instruction'; got {brief(path)}")
+    if not path:
+        raise PathError("a path is text such as 'answer.instruction'; got ''")
+    *steps, last = path.split(".")
+    for step in steps:
+        inner = tree.steps.setdefault(step, _Branch())
         if isinstance(inner, _Leaf):
             raise UsageError(f"{path!r} lies inside {inner.path!r}, which is replaced as a whole")
         tree = inner
-    if isinstance(tree.get(steps[-1]), dict):
-        raise UsageError(f"{path!r} is replaced as a whole, and something inside it too")
-    tree[steps[-1]] = _Leaf(value, path)
+    if last in tree.steps:
+        raise UsageError(f"{path!r} is replaced as a whole, and {tree.steps[last].path!r} inside it too")
+    tree.steps[last] = _Leaf(path, value)
 
 
-def _apply(module: Module, changes: Mapping[str, Any], prefix: str) -> Module:
+def _applied(module: Module, changes: _Branch, prefix: str) -> Module:
+    """The module with the changes below `prefix` made; itself when nothing differs."""
     values = value_of(module)
     new: dict[str, Any] = {}
-    for name, change in changes.items():
+    for name, change in changes.steps.items():
         path = f"{prefix}.{name}" if prefix else name
-        if isinstance(module, Predict) and name in _TUNED:
-            new[name] = _tuned(module, name, change, path)
+        if name in TUNED and _asks(module):
+            value = _tuned(module, name, change, path)
+        elif name in declared(module):
+            value = _declared(values[name], change)
         elif name in values:
-            new[name] = _replaced(values[name], change, path, name in declared(module))
+            value = _replaced(values[name], change, path)
         else:
-            raise PathError(f"no parameter {path!r}", _full(change, path))
-    if all(new[name] is values.get(name) or _same(new[name], values.get(name)) for name in new):
-        return module
-    result = changed(module, new)
-    if isinstance(result, Predict):
-        result.check()
-    return result
+            raise _NoPathError(change)
+        if not _same(value, values[name]):
+            new[name] = value
+    return changed(module, new) if new else module
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, LM) or isinstance(b, LM):
+    if a is b or isinstance(a, LM):
         return a is b
-    return bool(type(a) is type(b) and a == b)
+    if type(a) is not type(b):
+        return False
+    try:
+        return bool(a == b)
+    except Exception:  # a user's value may not know how to compare, or not give one truth value (arrays)
+        return False
 
 
-def _replaced(old: Any, change: Any, path: str, is_param: bool) -> Any:
-    """The value in place of `old`: changed inside, or another module, or a new value of a declared parameter."""
+def _replaced(old: Any, change: _Change, path: str) -> Any:
+    """What comes in place of `old`: itself changed inside, or another module."""
     if isinstance(change, _Leaf):
-        if is_param:
-            return change.value
-        if isinstance(old, Module):
-            if not isinstance(change.value, Module):
-                raise UsageError(
-                    f"{path!r} is a module and is replaced by a module; got {brief(change.value)}"
-                )
-            return change.value
-        raise PathError(f"no parameter {path!r}", path)
+        if not isinstance(old, Module):
+            raise _NoPathError(change)
+        if not isinstance(change.value, Module):
+            raise UsageError(f"{path!r} is a module and is replaced by a module; got {brief(change.value)}")
+        return change.value
     if isinstance(old, Module):
-        return _apply(old, change, path)
+        return _applied(old, change, path)
+    keys: dict[str, Any] = {}
     if isinstance(old, tuple):
-        items = list(cast("tuple[Any, ...]", old))
-        for step, inner in change.items():
-            if not step.isdigit() or int(step) >= len(items):
-                raise PathError(f"no parameter {path}.{step}", _full(inner, f"{path}.{step}"))
-            items[int(step)] = _replaced(items[int(step)], inner, f"{path}.{step}", False)
-        return tuple(items)
+        keys = {str(index): index for index in range(len(cast("tuple[Any, ...]", old)))}
+    elif isinstance(old, FrozenDict):
+        keys = {str(key): key for key in old}
+    inner: dict[Any, Any] = {}
+    for step, one in change.steps.items():
+        if step not in keys:
+            raise _NoPathError(one)
+        inner[keys[step]] = _replaced(old[keys[step]], one, f"{path}.{step}")
     if isinstance(old, FrozenDict):
-        entries: dict[Any, Any] = dict(old)
-        keys = {str(key): key for key in entries}
-        for step, inner in change.items():
-            if step not in keys:
-                raise PathError(f"no parameter {path}.{step}", _full(inner, f"{path}.{step}"))
-            entries[keys[step]] = _replaced(entries[keys[step]], inner, f"{path}.{step}", False)
-        return FrozenDict(entries)
-    raise PathError(f"no parameter {path!r}", _full(change, path))
+        return FrozenDict({**old, **inner})
+    return tuple(inner.get(index, item) for index, item in enumerate(cast("tuple[Any, ...]", old)))
 
 
-def _full(change: Any, path: str) -> str:
-    """The whole path of the first leaf inside a change."""
-    while isinstance(change, dict):
-        return _full(*reversed(next((f"{path}.{key}", value) for key, value in change.items())))
-    return path
+def _declared(old: Any, change: _Change) -> Any:
+    """A new value of a parameter that a module declared."""
+    if isinstance(change, _Branch):
+        raise _NoPathError(change)
+    new = change.value
+    for kind in (bool, int, float, str):
+        if type(old) is not kind:
+            continue
+        if kind is float and type(new) is int:
+            return float(new)
+        if not isinstance(new, kind) or (isinstance(new, bool) and kind is not bool):
+            raise UsageError(f"{change.path!r} is of the type {kind.__name__}; got {brief(new)}")
+    return frozen(new, change.path)
 
 
-def _tuned(module: Predict[..., Any], name: str, change: Any, path: str) -> Any:
-    if name == "fields":
-        if isinstance(change, _Leaf):
-            return FrozenDict(change.value)
-        described = dict(module.fields)
-        for field, leaf in change.items():
-            if not isinstance(leaf, _Leaf) or field not in module.asked().fields:
-                raise PathError(f"no parameter {path}.{field}", _full(leaf, f"{path}.{field}"))
-            if not isinstance(leaf.value, str):
-                raise UsageError(f"{leaf.path!r} is text; got {brief(leaf.value)}")
-            if leaf.value == module.asked().fields[field].desc:
-                described.pop(field, None)
-            else:
-                described[field] = leaf.value
-        return FrozenDict(described)
-    if not isinstance(change, _Leaf):
-        raise PathError(f"no parameter {path!r}", _full(change, path))
-    return _TUNED[name](change.value)
+def _tuned(module: Predict[..., Any], name: str, change: _Change, path: str) -> Any:
+    """A new value of something that every predictor has."""
+    if isinstance(change, _Leaf):
+        return _read(module, name, change.value, path)
+    if name != "fields":
+        raise _NoPathError(change)
+    described = dict(module.fields)
+    for step, leaf in change.steps.items():
+        if isinstance(leaf, _Branch) or step not in module.asked().fields:
+            raise _NoPathError(leaf)
+        described[step] = leaf.value
+    return _read(module, name, described, path)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"an instruction is text; got {brief(value)}")
-    return value
-
-
-def _settings(value: Any) -> Settings:
-    if not isinstance(value, Settings):
-        raise UsageError(f"settings are ol.Settings(...); got {brief(value)}")
-    return value
-
-
-def _demos(value: Any) -> Any:
-    if isinstance(value, str | bytes | Mapping):
-        raise UsageError(f"demos are a list of Demo; got {brief(value)}")
-    return tuple(as_demo(demo) for demo in value)
-
-
-def _maybe_lm(value: Any) -> LM | None:
-    return None if value is None else as_lm(value)
-
-
-def _maybe_adapter(value: Any) -> Adapter | None:
-    return None if value is None else as_adapter(value)
-
-
-_TUNED: dict[str, Callable[[Any], Any]] = {
-    "instruction": _text,
-    "demos": _demos,
-    "fields": FrozenDict,
-    "lm": _maybe_lm,
-    "adapter": _maybe_adapter,
-    "settings": _settings,
-}
+def _read(module: Predict[..., Any], name: str, value: Any, path: str) -> Any:
+    try:
+        return module.read(name, value)
+    except UsageError as error:
+        raise UsageError(f"{path!r}: {error}") from error

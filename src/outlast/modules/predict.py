@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import ValidationError
@@ -11,20 +12,22 @@ from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.layout import explain
 from outlast.adapters.protocol import Adapter, Demo, Plan, Task
 from outlast.errors import InputError, SignatureError, UsageError, brief, did_you_mean, refuse_unknown
-from outlast.lms.protocol import LM, Capabilities, settings_from
+from outlast.lms.protocol import LM, SETTING_NAMES, Capabilities, check_settings, settings_from
 from outlast.messages import Message, Settings
-from outlast.modules.module import FrozenDict, Module, plans_of
+from outlast.modules.module import Module, by_name
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
+from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import Run, current
 from outlast.signatures.codec import codecs
-from outlast.signatures.record import Prediction, make_record
-from outlast.signatures.signature import bind_defaults
+from outlast.signatures.record import Prediction, attach_trace, make_record
+from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SETTINGS = ("temperature", "top_p", "max_tokens", "stop", "seed", "reasoning", "extra")
+TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
+_MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
 
 
 class Predict(Module, Generic[P, R]):
@@ -32,11 +35,12 @@ class Predict(Module, Generic[P, R]):
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
     description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question;
-    these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. Other keywords are
-    sampling settings (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, `extra`).
+    these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. Other keywords
+    are sampling settings (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, `extra`).
     Cost of a call: one LM call, and at most the adapter's re-asks when replies cannot be read.
     """
 
+    blocking_safe = True
     signature: Any
     instruction: str
     demos: tuple[Demo, ...]
@@ -76,56 +80,54 @@ class Predict(Module, Generic[P, R]):
 
         def __init__(self, signature: Any, **options: Any) -> None: ...
 
-        def __call__(self, /, *args: P.args, **inputs: P.kwargs) -> R: ...
+        # A class or function signature says what the call takes and gives.
+        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
-        async def acall(self, /, *args: P.args, **inputs: P.kwargs) -> R: ...
+        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
-        def render(self, /, *args: P.args, **inputs: P.kwargs) -> tuple[Message, ...]: ...
+        def render(self, *args: P.args, **inputs: P.kwargs) -> tuple[Message, ...]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+
+        async def forward(self, *args: P.args, **inputs: P.kwargs) -> R: ...
 
     else:
 
-        def __init__(
-            self,
-            signature,
-            *,
-            types=(),
-            instruction=None,
-            demos=(),
-            fields=None,
-            lm=None,
-            adapter=None,
-            **settings,
-        ):
-            refuse_unknown(
-                settings, (*_SETTINGS, "instruction", "demos", "fields", "lm", "adapter"), "Predict"
-            )
+        def __init__(self, signature, *, types=(), **options):
+            refuse_unknown(options, (*TUNED[:-1], *SETTING_NAMES), type(self).__name__)
             self.signature = read_signature(signature, types=types)
-            self.instruction = self.signature.description if instruction is None else instruction
-            self.demos = tuple(as_demo(demo) for demo in demos)
-            self.fields = FrozenDict(fields or {})
-            self.lm = None if lm is None else as_lm(lm)
-            self.adapter = None if adapter is None else as_adapter(adapter)
-            self.settings = settings_from(settings)
-            self.check()
+            given = {name: options.pop(name) for name in TUNED if options.get(name) is not None}
+            given = {"instruction": self.signature.description, "demos": (), "fields": {}, **given}
+            given["settings"] = settings_from({name: options[name] for name in SETTING_NAMES if name in options})
+            for name in TUNED:
+                setattr(self, name, self.read(name, given.get(name)))
 
-    def check(self) -> None:
-        """Raise when an attribute is not what it must be; run after construction and after every update."""
-        names = self.signature.fields
-        if not isinstance(self.instruction, str):
-            raise UsageError(f"instruction is text; got {brief(self.instruction)}")
-        for name in self.fields:
-            if name not in names:
-                raise UsageError(
-                    f"{self.signature.__name__} has no field {name!r} to describe.{did_you_mean(name, names)} "
-                    f"Fields: {', '.join(names)}."
-                )
-        for demo in self.demos:
-            for name in demo.values:
-                if name not in self.asked().fields:
-                    raise UsageError(
-                        f"a demo for {self.signature.__name__} has the value {name!r}, which is no field."
-                        f"{did_you_mean(name, names)} Fields: {', '.join(self.asked().fields)}."
-                    )
+        async def forward(self, /, **inputs):
+            """Ask the model and read its answer."""
+            run = current()
+            values = self.checked(inputs)
+            answer = await self._ask(values, chosen_lm(self.lm, run), run)
+            outputs, reasoning = self.result(answer)
+            signature = self.signature
+            if signature.__result__ is not None:
+                return signature.__result__(outputs)
+            record = make_record(signature, {**values, **outputs}, reasoning)
+            attach_trace(record, run.trace)
+            return record
+
+    def read(self, name: str, value: Any) -> Any:
+        """A value for the attribute `name`, one of `TUNED`, in its one form; raises `UsageError` when it is none."""
+        if name == "instruction":
+            return _text(value, "instruction")
+        if name == "demos":
+            return _demos(value, self.asked())
+        if name == "fields":
+            return _descriptions(value, self.asked())
+        if name == "settings":
+            if not isinstance(value, Settings):
+                raise UsageError(f"settings are ol.Settings(...); got {brief(value)}")
+            return check_settings(value)
+        if value is None:
+            return None
+        return as_lm(value) if name == "lm" else as_adapter(value)
 
     def asked(self) -> Any:
         """The signature that the model is asked for; a strategy may add fields to the declared one."""
@@ -141,57 +143,44 @@ class Predict(Module, Generic[P, R]):
         return answer.values, answer.response.reasoning
 
     def _bind(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
-        names = list(self.signature.inputs)
+        names = tuple(self.signature.inputs)
+        subject = self.signature.__name__
         if not self.signature.__positional__:
-            raise InputError(
-                f"{self.signature.__name__} takes its inputs by name: {', '.join(f'{name}=...' for name in names)}"
-            )
-        if len(args) > len(names):
-            raise InputError(f"{self.signature.__name__} takes {len(names)} inputs; got {len(args)}")
-        bound = dict(zip(names, args, strict=False))
-        for name in inputs:
-            if name in bound:
-                raise InputError(f"{self.signature.__name__} got the input {name!r} twice")
-        return {**bound, **inputs}
+            listed = ", ".join(f"{name}=..." for name in names)
+            raise InputError(f"{subject} takes its inputs by name: {listed or 'it has none'}")
+        return by_name(subject, names, args, inputs)
 
     def checked(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs with defaults, each as its field's type; raises `InputError`."""
         signature = self.signature
-        if len(inputs) != len(signature.inputs) or any(name not in signature.inputs for name in inputs):
+        fields = signature.inputs
+        if len(inputs) != len(fields) or any(name not in fields for name in inputs):
             inputs = bind_defaults(signature, inputs)
         values: dict[str, Any] = {}
         table = codecs(signature)
-        for name in signature.inputs:
+        for name in fields:
             try:
                 values[name] = table[name].check(inputs[name])
             except ValidationError as error:
+                kind = type_name(fields[name].type)
                 raise InputError(
-                    f"input {name!r} of {signature.__name__} is no {signature.fields[name].type}: {explain(error)}"
+                    f"input {name!r} of {signature.__name__} is not of the type {kind}: {explain(error)}"
                 ) from error
         return values
 
-    async def _invoke(self, inputs: Mapping[str, Any]) -> Any:
-        run = current()
-        values = self.checked(inputs)
-        lm = chosen_lm(self.lm, run)
-        answer = await self._ask(values, lm, run)
-        outputs, reasoning = self.result(answer)
-        signature = self.signature
-        if signature.__result__ is not None:
-            return signature.__result__(outputs)
-        return make_record(signature, {**values, **outputs}, reasoning)
-
     async def _ask(self, values: Mapping[str, Any], lm: LM, run: Run) -> Answer:
-        question = Question(
-            run.paths.get(id(self)), type(self).__name__, self.asked(), values, self.settings, lm, run
-        )
+        path = run.paths.get(id(self))
+        question = Question(path, type(self).__name__, self.asked(), values, self.settings, lm, run)
         capabilities = lm.capabilities
-        cache = plans_of(self)
+        cache = hidden_of(self).plans
 
         def plan(adapter: Adapter) -> Plan:
             key = (adapter, capabilities)
             found: Plan | None = cache.get(key)
             if found is None:
+                if len(cache) >= _MOST_PLANS:
+                    cache.clear()
+                # Two threads may both compile; the plans are equal, and either may stay.
                 found = cache[key] = adapter.compile(self.task(capabilities), capabilities)
             return found
 
@@ -203,19 +192,69 @@ class Predict(Module, Generic[P, R]):
             parts.append(f"instruction={brief(self.instruction, 60)}")
         if self.demos:
             parts.append(f"{len(self.demos)} demos")
-        for name in ("lm", "adapter"):
-            if getattr(self, name) is not None:
-                parts.append(f"{name}={getattr(self, name)!r}")
+        if self.fields:
+            parts.append(f"fields={brief(dict(self.fields), 60)}")
+        parts += [f"{name}={value!r}" for name in ("lm", "adapter") if (value := getattr(self, name)) is not None]
+        parts += [f"{name}={value!r}" for name, value in self.settings.to_json().items()]
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-def as_demo(demo: Demo | Mapping[str, Any]) -> Demo:
-    """A `Demo` from one, or from a mapping of values."""
-    if isinstance(demo, Demo):
+def _text(value: Any, what: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise UsageError(f"{what} is text; got {brief(value)}")
+
+
+def _descriptions(value: Any, signature: Any) -> FrozenDict:
+    """Descriptions that differ from the declared ones."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"fields are descriptions by field name; got {brief(value)}")
+    found: dict[str, str] = {}
+    for name, text in cast("Mapping[Any, Any]", value).items():
+        _check_field(name, signature, "to describe")
+        if _text(text, f"the description of {name!r}") != signature.fields[name].desc:
+            found[name] = text
+    return FrozenDict(found)
+
+
+def _demos(value: Any, signature: Any) -> tuple[Demo, ...]:
+    if isinstance(value, str | bytes | Mapping | Demo) or not isinstance(value, Iterable):
+        raise UsageError(f"demos are a list of ol.Demo(...) or of mappings; got {brief(value)}")
+    items = cast("Iterable[Any]", value)
+    return tuple(_demo(item, signature, number) for number, item in enumerate(items, 1))
+
+
+def _demo(value: Any, signature: Any, number: int) -> Demo:
+    """A demonstration whose values fit the fields."""
+    demo = value if isinstance(value, Demo) else None
+    given: Any = value if demo is None else demo.values
+    if not isinstance(given, Mapping):
+        raise UsageError(f"a demo is an ol.Demo(...) or a mapping of values by field name; got {brief(value)}")
+    table = codecs(signature)
+    values: dict[str, Any] = {}
+    for name, item in cast("Mapping[Any, Any]", given).items():
+        _check_field(name, signature, f"for demo {number}")
+        try:
+            values[name] = table[name].check(item)
+        except ValidationError as error:
+            source = f" ({demo.source})" if demo is not None and demo.source else ""
+            raise UsageError(
+                f"demo {number}{source} for {signature.__name__} has a {name!r} that does not fit: {explain(error)}"
+            ) from error
+    if demo is None:
+        return Demo(FrozenDict(values), "hand")
+    if isinstance(demo.values, FrozenDict) and demo.values == values:
         return demo
-    if isinstance(demo, Mapping):
-        return Demo(dict(demo), "hand")
-    raise UsageError(f"a demo is a Demo or a mapping of values by field name; got {brief(demo)}")
+    return replace(demo, values=FrozenDict(values))
+
+
+def _check_field(name: Any, signature: Any, what: str) -> None:
+    names = signature.fields
+    if name not in names:
+        raise UsageError(
+            f"{signature.__name__} has no field {name!r} {what}.{did_you_mean(str(name), names)} "
+            f"Fields: {', '.join(names)}."
+        )
 
 
 @overload
@@ -232,10 +271,10 @@ def predict(function: Callable[..., Any] | None = None, /, **options: Any) -> An
     The docstring is the description, the parameters are the inputs, the return type is the output; the body is
     never run. A call gives the plain return value. Options are those of `Predict`: `@ol.predict(lm="...")`.
     """
-    if function is None:
-        return lambda inner: predict(inner, **options) if not options else Predict(inner, **options)
-    if isinstance(function, type) or not callable(function):
-        raise SignatureError(
-            f"@predict is for typed functions; got {brief(function)}. Use Predict(...) here."
-        )
-    return Predict(cast("Callable[..., Any]", function), **options)
+
+    def wrap(function: Callable[..., Any]) -> Predict[..., Any]:
+        if isinstance(function, type) or not callable(function):
+            raise SignatureError(f"@predict is for typed functions; got {brief(function)}. Use Predict(...) here.")
+        return Predict(function, **options)
+
+    return wrap if function is None else wrap(function)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from outlast.adapters.chat import Chat
 from outlast.adapters.protocol import Adapter
-from outlast.errors import ConfigError, UsageError, brief, refuse_unknown
+from outlast.errors import ConfigError, UsageError, brief
 from outlast.lms.protocol import LM
-from outlast.runtime import Run, Trace, default, running, set_defaults
+from outlast.runtime import Run, Trace, current, default, running, set_defaults
 
 DEFAULT_ADAPTER = Chat()
 
@@ -18,7 +18,8 @@ DEFAULT_ADAPTER = Chat()
 def configure(*, lm: LM | str | None = None, adapter: Adapter | None = None) -> None:
     """Set process-wide defaults, at any time and from any thread; None leaves a thing as it is.
 
-    `lm` is an `LM` or a model name such as "openai/gpt-5-mini".
+    `lm` is an `LM` or a model name such as "openai/gpt-5-mini". A call that is made after this uses it at once,
+    wherever it is made, unless the program or a `context` block says otherwise.
     """
     values: dict[str, Any] = {}
     if lm is not None:
@@ -31,10 +32,11 @@ def configure(*, lm: LM | str | None = None, adapter: Adapter | None = None) -> 
 @contextmanager
 def context(
     *, lm: LM | str | None = None, adapter: Adapter | None = None, sample: int | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Override the defaults for a block, and for every thread and task that outlast starts inside it.
 
-    `sample` numbers independent draws: equal requests with another sample are asked and cached apart.
+    `sample` numbers independent draws from 0: equal requests with another sample are asked and cached apart.
+    None leaves a thing as it is.
     """
     changes: dict[str, Any] = {}
     if lm is not None:
@@ -42,26 +44,37 @@ def context(
     if adapter is not None:
         changes["adapter"] = as_adapter(adapter)
     if sample is not None:
+        if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
+            raise UsageError(f"context(sample=...) is a whole number from 0; got {brief(sample)}")
         changes["sample"] = sample
     with running(**changes):
         yield
 
 
 @contextmanager
-def trace() -> Iterator[Trace]:
-    """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`."""
-    with running(trace=Trace()) as run:
-        assert run.trace is not None
-        yield run.trace
+def trace() -> Generator[Trace]:
+    """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`.
+
+    A call's spans are there when it ends, even when it fails. Blocks may be nested: the outer one gets all.
+    """
+    outer = current().trace
+    spans = Trace()
+    try:
+        with running(trace=spans):
+            yield spans
+    finally:
+        if outer is not None:
+            outer.extend(spans)
 
 
 def as_lm(value: LM | str) -> LM:
     """An LM from one or from a model name."""
-    if isinstance(value, str):
-        return LM(value)
     if isinstance(value, LM):
         return value
-    refuse_unknown((), (), "lm")
+    if isinstance(value, str):
+        from outlast.lms.models import open_model
+
+        return open_model(value)
     raise UsageError(f"lm is an LM or a model name such as 'openai/gpt-5-mini'; got {brief(value)}")
 
 
@@ -74,7 +87,7 @@ def as_adapter(value: Adapter) -> Adapter:
 
 def chosen_lm(own: LM | None, run: Run) -> LM:
     """The model of a call, or `ConfigError` when none is set."""
-    lm = own or run.lm or default("lm")
+    lm = own if own is not None else run.lm if run.lm is not None else default("lm")
     if lm is None:
         raise ConfigError(
             "no LM is configured. Use ol.configure(lm='openai/gpt-5-mini'), or 'outlast/baseline' to try things "
@@ -85,4 +98,9 @@ def chosen_lm(own: LM | None, run: Run) -> LM:
 
 def chosen_adapter(own: Adapter | None, run: Run) -> Adapter:
     """The adapter of a call: `Chat()` when nothing is set."""
-    return own or run.adapter or default("adapter") or DEFAULT_ADAPTER
+    if own is not None:
+        return own
+    if run.adapter is not None:
+        return run.adapter
+    adapter: Adapter | None = default("adapter")
+    return DEFAULT_ADAPTER if adapter is None else adapter

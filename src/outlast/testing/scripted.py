@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from outlast.errors import UsageError, brief
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Message, Request, Response, Usage
-from outlast.runtime import blocking, run_on_io_loop, sleep
+from outlast.runtime import io, sleep
 
-Reply = str | Response | BaseException
+Reply = str | Mapping[str, Any] | Response | BaseException
 Handler = Callable[[tuple[Message, ...]], Reply | Awaitable[Reply]]
 
 
 class ScriptedLM(LM):
     """A model whose replies come from `handler(messages)`, or from a list of replies given in turn.
 
-    A reply is text, a `Response`, or an exception to raise. `latency` seconds pass before each answer without holding
-    up other calls. Every request is kept in `requests` when `keep` is true, and counted in `calls`.
-    Tokens are counted as words, the price is `price` dollars per call (unknown when None).
+        lm = ScriptedLM([{"team": "cards", "urgency": 4}])
+
+    A reply is text, a mapping (sent as a JSON object, which every adapter reads), a `Response`, or an exception to
+    raise. `latency` seconds pass before each answer without holding up other calls. `calls` counts the calls;
+    `requests` holds each of them when `keep` is true. Tokens are counted as words, the price is `price` dollars per
+    call (unknown when None).
     """
 
     blocking_safe = True
@@ -37,6 +40,8 @@ class ScriptedLM(LM):
         price: float | None = 0.0,
         keep: bool = False,
     ) -> None:
+        if isinstance(handler, str | Mapping) or not (callable(handler) or isinstance(handler, Iterable)):
+            raise UsageError(f"a script is a function of the messages or a list of replies; got {brief(handler)}")
         self.name = name
         self.latency = latency
         self.capabilities = capabilities or Capabilities()
@@ -45,7 +50,7 @@ class ScriptedLM(LM):
         self.requests: list[Request] = []
         self.calls = 0
         self._lock = threading.Lock()
-        self._handler: Handler | None = handler if callable(handler) else None
+        self._handler = handler if callable(handler) else None
         self._replies = None if callable(handler) else iter(handler)
 
     async def complete(self, request: Request) -> Response:
@@ -56,26 +61,25 @@ class ScriptedLM(LM):
                 self.requests.append(request)
         if self.latency:
             await sleep(self.latency)
-        reply = await self._reply(request)
-        if isinstance(reply, BaseException):
-            raise reply
+        reply = self._next() if self._handler is None else self._handler(request.messages)
+        if inspect.isawaitable(reply):
+            reply = await io(_finish(reply))
+        if isinstance(reply, Mapping):
+            reply = _as_json(reply)
+        if isinstance(reply, str):
+            return Response(reply, self.name, usage=self._usage(request, reply), seconds=self.latency)
         if isinstance(reply, Response):
             return reply if reply.model else replace(reply, model=self.name)
-        if not isinstance(reply, str):
-            raise UsageError(f"a scripted reply is text, a Response or an exception; got {brief(reply)}")
-        return Response(reply, self.name, usage=self._usage(request, reply), seconds=self.latency)
+        if isinstance(reply, BaseException):
+            raise reply.with_traceback(None)  # one exception may be raised many times
+        raise UsageError(f"a scripted reply is text, a mapping, a Response or an exception; got {brief(reply)}")
 
-    async def _reply(self, request: Request) -> Any:
-        if self._handler is None:
-            assert self._replies is not None
-            with self._lock:
-                for reply in self._replies:
-                    return reply
+    def _next(self) -> Reply:
+        assert self._replies is not None
+        with self._lock:
+            for reply in self._replies:
+                return reply
             raise UsageError(f"the script of {self.name!r} has no reply left for call {self.calls}")
-        reply = self._handler(request.messages)
-        if inspect.isawaitable(reply):
-            return run_on_io_loop(_finish(reply)) if blocking() else await reply
-        return reply
 
     def _usage(self, request: Request, reply: str) -> Usage:
         asked = sum(message.text.count(" ") + 1 for message in request.messages)
@@ -83,5 +87,11 @@ class ScriptedLM(LM):
         return Usage(asked, reply.count(" ") + 1, cost=self.price, cost_source=source)
 
 
-async def _finish(reply: Awaitable[Any]) -> Any:
-    return await reply
+def _as_json(reply: Mapping[str, Any]) -> str:
+    from pydantic_core import to_json
+
+    return to_json(dict(reply), inf_nan_mode="constants").decode()
+
+
+async def _finish(reply: Awaitable[Any]) -> Reply:
+    return cast("Reply", await reply)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Sequence
 from typing import Any
 
+from outlast.errors import UsageError, brief
 from outlast.modules.module import recent_traces
 from outlast.runtime import Span, current
 
@@ -32,38 +31,34 @@ def history(n: int | None = None) -> History:
     """The last `n` exchanges (all when None) of calls whose results are still held, oldest first.
 
     Nothing is recorded for it: inside `with ol.trace():` it shows that block, elsewhere the traces of recent
-    results that are still alive, at most the last 100 calls.
+    results that are still alive, at most those of the last 100 calls.
     """
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 0):
+        raise UsageError(f"history(n) takes a whole number from 0; got {brief(n)}")
     collected = current().trace
-    spans: list[Span] = list(collected) if collected else [span for one in recent_traces() for span in one]
-    return History(spans if n is None else spans[-n:] if n > 0 else [])
+    traces = recent_traces() if collected is None else [collected]
+    spans = [span for one in traces for span in list(one)]
+    return History(spans if n is None else spans[len(spans) - min(n, len(spans)) :])
 
 
 def show(span: Span) -> str:
     """One exchange as text."""
-    out = io.StringIO()
     when = time.strftime("%H:%M:%S", time.localtime(span.started))
-    where = span.path or "(the program)" if span.path is not None else "(outside the program)"
+    where = "outside the program" if span.path is None else span.path or "the program"
     again = f", try {span.attempt + 1}" if span.attempt else ""
-    out.write(
-        f"── {where} · {span.module}({span.signature}){again} · {when} · {span.seconds * 1000:.0f} ms\n"
-    )
-    for message in span.request.messages:
-        out.write(f"[{message.role}]\n{message.text}\n\n")
+    lines = [f"── {where} · {span.module}({span.signature}){again} · {when} · {span.seconds * 1000:.0f} ms"]
+    lines += [f"[{message.role}]\n{message.text}\n" for message in span.request.messages]
     if span.response is not None:
         usage = span.response.usage
         tokens = f"{_known(usage.input_tokens)} in, {_known(usage.output_tokens)} out"
         state = "" if span.response.cache == "miss" else f", cache {span.response.cache}"
-        out.write(f"[{span.response.model or 'model'} answered; {tokens}{state}]\n{span.response.text}\n")
+        if span.response.reasoning:
+            lines.append(f"[reasoning]\n{span.response.reasoning}\n")
+        lines.append(f"[{span.response.model or 'model'} answered; tokens: {tokens}{state}]\n{span.response.text}")
     if span.error is not None:
-        out.write(f"[{type(span.error).__name__}] {span.error}\n")
-    return out.getvalue()
+        lines.append(f"[{type(span.error).__name__}] {span.error}")
+    return "\n".join(lines) + "\n"
 
 
 def _known(count: int | None) -> str:
     return "?" if count is None else str(count)
-
-
-def shown(spans: Sequence[Span]) -> str:
-    """Several exchanges as text."""
-    return "\n".join(show(span) for span in spans)

@@ -1,0 +1,52 @@
+"""What happened in a run: spans in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outlast.messages import Request, Response, Spending
+from outlast.types import TRUSTED, Label
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One exchange with a model, in the order in which it happened.
+
+    `path` is the parameter path of the module that asked ("hops.1.answer"), "" for a program that is itself one
+    module and None for a module outside the program. `attempt` counts from 0 within one question; later ones are
+    re-asks. `values` are the parsed outputs, None when parsing failed; then `error` says why. `started` is in
+    seconds since the epoch, `seconds` is how long it took.
+    """
+
+    path: str | None
+    module: str
+    signature: str
+    inputs: Mapping[str, Any]
+    request: Request
+    response: Response | None
+    values: Mapping[str, Any] | None
+    error: Exception | None
+    attempt: int
+    started: float
+    seconds: float
+    label: Label = TRUSTED
+
+
+class Trace(list[Span]):
+    """The spans of one program call, in the order in which they ended."""
+
+    __slots__ = ("__weakref__",)
+
+    @property
+    def spending(self) -> Spending:
+        """Calls, tokens and dollars of all spans."""
+        total = Spending()
+        for span in self:
+            if span.response is not None:
+                total.add(span.response)
+        return total
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} spans, {self.spending}>"
