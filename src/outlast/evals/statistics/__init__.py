@@ -1,0 +1,52 @@
+"""What a finite set of scores can and cannot say: intervals, paired tests, corrections, power.
+
+Standard library only. Every function is deterministic: where numbers are drawn, the seed is an argument and
+neither the order of the rows nor which program is called `a` changes the result (but for its sign). Nothing
+here calls an LM.
+
+    estimate_mean(scores)                one program: mean with an interval fit for the kind of scores
+    paired_difference(a, b)              two programs on the same examples: difference, interval, p
+    Running                              the same mean, one score at a time, in constant memory
+    holm, benjamini_hochberg             p values of many comparisons
+    minimum_detectable_difference        what this many examples could have seen
+    wilson, t_interval, likelihood_interval, bootstrap_interval, tango     the intervals themselves
+    mcnemar_exact, paired_permutation    the tests themselves
+"""
+
+from __future__ import annotations
+
+from outlast.evals.statistics.bootstrap import bootstrap_interval
+from outlast.evals.statistics.corrections import benjamini_hochberg, holm
+from outlast.evals.statistics.intervals import estimate_mean, likelihood_interval, t_interval, wilson
+from outlast.evals.statistics.paired import (
+    Paired,
+    mcnemar_exact,
+    paired_difference,
+    paired_permutation,
+    tango,
+)
+from outlast.evals.statistics.power import minimum_detectable_difference
+from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
+from outlast.evals.statistics.running import Running
+from outlast.evals.statistics.values import Estimate, Interval
+
+__all__ = [
+    "Estimate",
+    "Interval",
+    "Paired",
+    "Running",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "estimate_mean",
+    "holm",
+    "likelihood_interval",
+    "mcnemar_exact",
+    "minimum_detectable_difference",
+    "normal_quantile",
+    "paired_difference",
+    "paired_permutation",
+    "t_interval",
+    "t_quantile",
+    "tango",
+    "wilson",
+]
