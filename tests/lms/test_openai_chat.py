@@ -349,7 +349,7 @@ def wrong(status: int, message: str = "m", *, headers: dict[str, str] | None = N
         (wrong(422), LMRequestError, False),
         (wrong(429), LMRateLimited, True),
         (
-            wrong(429, "You exceeded your current quota, check your plan", code="insufficient_quota"),
+            wrong(429, "You exceeded your current quota", code="insufficient_quota"),
             LMQuotaError,
             False,
         ),
@@ -456,12 +456,12 @@ SENT = ("temperature", "seed", "response_format", "max_tokens", "reasoning_effor
     [
         (
             400,
-            {"message": "Unsupported parameter: 'max_tokens' is not supported.", "param": "max_tokens"},
+            {"message": "Unsupported parameter: 'max_tokens'.", "param": "max_tokens"},
             "max_tokens",
         ),
         (
             400,
-            {"message": "Unsupported value: 'temperature' does not support 0.0", "param": "temperature"},
+            {"message": "'temperature' does not support 0.0", "param": "temperature"},
             "temperature",
         ),
         (400, {"message": "Unrecognized request argument supplied: reasoning_effort"}, "reasoning_effort"),

@@ -1,0 +1,127 @@
+"""The SQLite file under the cache of responses: opening it safely beside other processes, and keeping it small."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+BUSY, LOCKED, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE = 5, 6, 10, 11, 13, 26  # SQLite's primary result codes
+_APPLICATION = 0x6F6C7263  # marks a file as ours, so that nobody else's database is ever written to
+_SCHEMA = 1
+
+
+def result_code(error: Exception) -> int | None:
+    """SQLite's primary result code of an error, None when it has none."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+class ForeignFileError(ValueError):
+    """The file is a database of something else, or of another version of this cache."""
+
+
+class Link:
+    """A connection to the file that is opened when it is needed and knows which file it was opened on."""
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self.path = path
+        self.patience = patience
+        self.inode: tuple[int, int] | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> sqlite3.Connection:
+        """The connection. Raises what sqlite3 and the system raise, and `ForeignFileError`."""
+        if self._connection is not None:
+            return self._connection
+        import sqlite3
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Prompts and replies are nobody else's business: the file is private before anything is in it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self.inode = inode_of(self.path)
+        connection = sqlite3.connect(self.path, timeout=self.patience, isolation_level=None, check_same_thread=False)
+        connection.text_factory = bytes
+        try:
+            _prepare(connection, time.monotonic() + self.patience)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def is_stale(self) -> bool:
+        """Whether the path now names another file than the one that is open, or none."""
+        return self._connection is not None and inode_of(self.path) != self.inode
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def inode_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _prepare(connection: sqlite3.Connection, until: float) -> None:
+    """Make sure the file is ours, or make it so when it is new; other processes may be doing the same."""
+    import sqlite3
+
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                _mark(connection)
+            finally:
+                connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return
+        except sqlite3.OperationalError as error:
+            if result_code(error) not in (BUSY, LOCKED) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)  # some locks that come with the change to WAL are not waited for by SQLite itself
+
+
+def _mark(connection: sqlite3.Connection) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == _APPLICATION and version == _SCHEMA:
+        return
+    if application != 0 or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
+        raise ForeignFileError("it is a database of another program or version")
+    connection.execute(
+        "CREATE TABLE responses (key BLOB PRIMARY KEY, value TEXT NOT NULL, used INTEGER NOT NULL, proof BLOB NOT NULL)"
+    )
+    connection.execute("CREATE INDEX responses_used ON responses (used)")
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+
+
+def evict(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """Drop the least recently used tenth, again and again, while more than `max_bytes` of the file are in use."""
+    page = connection.execute("PRAGMA page_size").fetchone()[0]
+
+    def used() -> int:
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        return (connection.execute("PRAGMA page_count").fetchone()[0] - free) * page
+
+    if used() <= max_bytes:
+        return
+    for _ in range(100):
+        rows = connection.execute("SELECT count(*) FROM responses").fetchone()[0]
+        connection.execute(
+            "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses ORDER BY used, rowid LIMIT ?)",
+            (max(1, rows // 10),),
+        )
+        if rows <= 1 or used() <= 0.9 * max_bytes:
+            return

@@ -1,0 +1,86 @@
+"""A cap on the calls in flight, for threads and event loops alike."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from outlast.errors import ConfigError, brief
+from outlast.lms.protocol import LM, Wrapper, ask
+from outlast.lms.waiting import Waiter, forks, holds_up_loop
+from outlast.messages import Request, Response
+
+
+class Limited(Wrapper):
+    """At most `concurrency` calls of `inner` in flight, counted over all threads and event loops of this process.
+
+    Others wait their turn, first come first served. A blocking call made from inside a running event loop (a
+    notebook cell) never waits, because the calls it would wait for may need that loop: it goes over the cap.
+    """
+
+    def __init__(self, inner: LM, concurrency: int = 256) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise ConfigError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
+        super().__init__(inner)
+        self.concurrency = concurrency
+        self._reset()
+
+    def _reset(self) -> None:
+        self._forks = forks()
+        # Reentrant: the garbage collector may close an abandoned call, which gives its slot back, while we hold it.
+        self._lock = threading.RLock()
+        self._free = self.concurrency
+        self._queue: deque[Waiter] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way now."""
+        return self.concurrency - self._free
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request, when it is its turn."""
+        if self._forks != forks():
+            self._reset()
+        lock = self._lock
+        with lock:
+            taken = self._free > 0
+            if taken:
+                self._free -= 1
+        if not taken:
+            await self._wait_for_slot()
+        try:
+            return await ask(self.inner, request)
+        finally:
+            with lock:
+                self._free += 1
+                if self._queue:
+                    self._serve()
+
+    async def _wait_for_slot(self) -> None:
+        if holds_up_loop():
+            with self._lock:
+                self._free -= 1
+            return
+        waiter = Waiter()
+        with self._lock:
+            self._queue.append(waiter)
+            self._serve()  # a slot may have come free since we looked
+        try:
+            await waiter.wait()
+        except BaseException:
+            with self._lock:
+                if waiter.woken:
+                    self._free += 1
+                elif waiter in self._queue:
+                    self._queue.remove(waiter)
+                self._serve()
+            raise
+
+    def _serve(self) -> None:
+        """Hand free slots to those who wait. The caller holds the lock."""
+        while self._free > 0 and self._queue:
+            if self._queue.popleft().wake():
+                self._free -= 1
+
+    def __repr__(self) -> str:
+        return f"Limited({self.inner!r}, concurrency={self.concurrency})"

@@ -1,0 +1,251 @@
+"""Opening a model by name: a provider's row of data, checked options, and the stack of wrappers around it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_unknown
+from outlast.lms.cache import Cached
+from outlast.lms.limit import Limited
+from outlast.lms.openai_chat import RESERVED, serialize
+from outlast.lms.openai_model import OpenAIChat, key_from
+from outlast.lms.protocol import LM, SETTING_NAMES, Capabilities, Wrapper, settings_from
+from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
+from outlast.lms.retry import Retrying
+from outlast.lms.transport import Endpoint, Secret, checked_url
+from outlast.messages import Request, Response, Settings
+
+BUILT_IN = ("outlast/baseline",)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What `LM("provider/model", ...)` takes besides the name. Building one checks every value.
+
+    `base_url` is another server to ask, without user name or query. `api_key` is the key; without it the key comes
+    from the provider's environment variable, at each call, and goes only to the provider's own hosts or to a base URL
+    that comes from the environment too. `capabilities` replaces what is assumed of the model. `cache` is
+    True for the default file, a path for another, False for none. `retries`: tries after the first. `timeout`:
+    seconds for one whole exchange. `concurrency`: calls in flight at once. `price`: US dollars per million tokens,
+    (input, output). `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
+    """
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    capabilities: Capabilities | None = None
+    cache: bool | str | os.PathLike[str] = True
+    retries: int = 4
+    timeout: float = 120.0
+    concurrency: int = 256
+    price: tuple[float, float] | None = None
+    max_response_bytes: int = 16 << 20
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] | None = None
+    seed: int | None = None
+    reasoning: str | None = None
+    extra: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.api_key is not None and not isinstance(self.api_key, str):
+            raise ConfigError(f"api_key is text; got a {type(self.api_key).__name__}")
+        if self.capabilities is not None and not isinstance(self.capabilities, Capabilities):
+            raise ConfigError(f"capabilities is a Capabilities(...); got {brief(self.capabilities)}")
+        if not isinstance(self.cache, (bool, str, os.PathLike)) or self.cache == "":
+            raise ConfigError(f"cache is True, False or the path of a file; got {brief(self.cache)}")
+        _whole("retries", self.retries, 0)
+        _number("timeout", self.timeout, above=0)
+        _whole("concurrency", self.concurrency, 1)
+        _whole("max_response_bytes", self.max_response_bytes, 1)
+        self._check_price()
+        _ = self.settings  # raises for a value that no model can follow
+        self._check_extra()
+
+    def _check_price(self) -> None:
+        if self.price is None:
+            return
+        pair: Any = self.price
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(cast("Sequence[Any]", pair)) != 2:
+            raise ConfigError(f"price is (input, output) in dollars per million tokens; got {brief(pair)}")
+        for name, value in zip(("price of input", "price of output"), cast("Sequence[Any]", pair), strict=True):
+            _number(name, value, least=0)
+
+    def _check_extra(self) -> None:
+        if self.extra is None:
+            return
+        for name in self.extra:
+            if name in RESERVED:
+                raise UsageError(f"extra may not hold {name!r}: outlast sets it. Draw several replies with sample=")
+        serialize(self.extra)
+
+    @property
+    def settings(self) -> Settings:
+        """The default settings among the options."""
+        return settings_from({name: getattr(self, name) for name in SETTING_NAMES})
+
+
+class OpenedModel(Wrapper):
+    """A model opened by name: one value around its stack of wrappers.
+
+    Two are equal when their identities are: name on the server, server, default settings. Copies are the model
+    itself; a pickle holds the name and options but never a key, which the other process takes from its environment.
+    """
+
+    def __init__(self, model: str, stack: LM, leaf: LM, options: Mapping[str, Any]) -> None:
+        super().__init__(stack)
+        self.model = model
+        self.options = {name: value for name, value in options.items() if name != "api_key"}
+        self._leaf = leaf
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.model
+
+    @property
+    def capabilities(self) -> Capabilities:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._leaf.capabilities
+
+    @property
+    def identity(self) -> str:
+        return self._leaf.identity
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request through the stack."""
+        return await self.inner.complete(request)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpenedModel) and other.identity == self.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def __copy__(self) -> OpenedModel:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OpenedModel:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _reopen, (self.model, self.options)
+
+    def __repr__(self) -> str:
+        return f"LM({self.model!r}: {self.inner!r})"
+
+
+def _reopen(model: str, options: Mapping[str, Any]) -> LM:
+    return open_model(model, **options)
+
+
+def open_model(model: str, **options: Any) -> LM:
+    """Open a model by name; what `LM("provider/model", ...)` calls. Makes no connection and needs no key yet.
+
+    `model` is "provider/name" with one of the known providers, or with `base_url=` any name: a known provider's
+    prefix is taken off, anything else goes to the server as it is. `options` are those of `ModelOptions`. The result
+    caches, retries, limits and asks, in that order from the outside. Raises `ConfigError` for a provider that is not
+    known or an option out of range, `UsageError` for an option that does not exist or a setting out of range.
+    """
+    refuse_unknown(options, [option.name for option in fields(ModelOptions)], "LM(...)")
+    if not isinstance(model, str) or not model:
+        raise ConfigError(f"a model is named by text such as 'openai/gpt-5-mini'; got {brief(model)}")
+    if model.startswith("outlast/"):
+        return _built_in(model, options)
+    chosen = ModelOptions(**options)
+    prefix, name, provider = _provider(model, chosen.base_url)
+    base_url, provider, key = _server(model, prefix, provider, chosen)
+    leaf = OpenAIChat(
+        name,
+        Endpoint(base_url, chosen.timeout, chosen.max_response_bytes),
+        name=model,
+        key=key,
+        settings=chosen.settings,
+        quirks=provider.quirks,
+        capabilities=chosen.capabilities or provider.capabilities(name),
+        price=None if chosen.price is None else (float(chosen.price[0]), float(chosen.price[1])),
+    )
+    stack: LM = Retrying(Limited(leaf, chosen.concurrency), chosen.retries)
+    if chosen.cache is not False:
+        stack = Cached(stack, None if chosen.cache is True else chosen.cache)
+    return OpenedModel(model, stack, leaf, options)
+
+
+def _built_in(model: str, options: Mapping[str, Any]) -> LM:
+    if model not in BUILT_IN:
+        raise ConfigError(
+            f"no built-in model {model!r}.{did_you_mean(model, BUILT_IN)} There is: {', '.join(BUILT_IN)}."
+        )
+    if options:
+        raise ConfigError(
+            f"{model!r} takes no options: it is deterministic, local and free, and nothing of it can be set; "
+            f"got {', '.join(options)}"
+        )
+    from outlast.lms.baseline import Baseline
+
+    return Baseline()
+
+
+def _provider(model: str, base_url: str | None) -> tuple[str, str, Provider]:
+    """The prefix, the name on the server, and the provider's row."""
+    prefix, slash, name = model.partition("/")
+    known = PROVIDERS.get(prefix)
+    if slash and known is not None:
+        if not name:
+            raise ConfigError(f"{model!r} names a provider but no model: write '{prefix}/<model>'")
+        return prefix, name, known
+    if base_url is not None:
+        return "", model, UNKNOWN
+    names = [*PROVIDERS, "outlast"]
+    if not slash:
+        raise ConfigError(
+            f"a model is named 'provider/model'; got {model!r}. Providers: {', '.join(PROVIDERS)}; without any model "
+            "or key there is 'outlast/baseline'; any other OpenAI-compatible server: LM(name, base_url='http://...')"
+        )
+    raise ConfigError(
+        f"no provider {prefix!r} (in {model!r}).{did_you_mean(prefix, names)} Providers: {', '.join(names)}. "
+        f"Any other OpenAI-compatible server: LM({model!r}, base_url='http://...', api_key=...)"
+    )
+
+
+def _server(
+    model: str, prefix: str, provider: Provider, options: ModelOptions
+) -> tuple[str, Provider, Callable[[], Secret | None]]:
+    """The address to ask, the row that describes it, and where its key comes from."""
+    home = _host(provider.base_url)
+    from_env = os.environ.get(provider.url_env, "").strip() if provider.url_env else ""
+    if options.base_url is not None:
+        base_url = checked_url(options.base_url)
+    elif from_env:
+        base_url = checked_url(from_env, f"the environment variable {provider.url_env}")
+    else:
+        base_url = provider.base_url
+    host = _host(base_url)
+    at_home = bool(home) and (host == home or host.endswith("." + home))
+    if prefix == "openai" and not at_home:
+        provider = UNKNOWN  # "openai" with another address says what is spoken there, not who speaks it
+    explicit = None if options.api_key is None else Secret(options.api_key).checked("api_key")
+    variable = PROVIDERS[prefix].key_env if prefix else None
+    if explicit is not None or variable is None or not (at_home or options.base_url is None):
+        return base_url, provider, lambda: explicit
+    needed = at_home and not provider.key_optional
+    return base_url, provider, lambda: key_from(variable, repr(model), needed=needed)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} is a whole number from {least}; got {brief(value)}")
+
+
+def _number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value <= above or value < least:
+        rule = f"above {above:g}" if above > -math.inf else f"from {least:g}"
+        raise ConfigError(f"{name} is a number {rule}; got {brief(value)}")

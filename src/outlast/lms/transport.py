@@ -1,0 +1,277 @@
+"""HTTP to a model server: one POST, its errors told apart, its connections kept and closed in time.
+
+aiohttp is imported at the first call. Each event loop has one session per base URL and key, closed when the loop
+shuts its asynchronous generators down, which `asyncio.run` and the shared I/O loop both do: nobody has to close
+anything, and nothing is left open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from outlast.errors import ConfigError, LMConnectionError, LMError, LMResponseError, LMTimeout, OutlastError, brief
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CONNECT_SECONDS = 30.0
+_ERROR_BYTES = 1 << 16
+
+
+class Secret:
+    """A key that shows itself to nobody: not in `repr`, `vars`, a pickle or a message."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """The text with the key replaced: servers like to echo what they were sent."""
+        return text.replace(self._value, "[key]")
+
+    def checked(self, subject: str) -> Secret:
+        """The key without white space around it. Raises `ConfigError` when no header can hold it, not showing it."""
+        self._value = self._value.strip()
+        if not self._value or not self._value.isascii() or not self._value.isprintable() or " " in self._value:
+            raise ConfigError(f"{subject} holds what no key has: nothing, spaces, line ends or non-ASCII letters")
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "[key]"
+
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        raise TypeError("a key is never pickled; let the other process take it from its environment")
+
+
+class Reply(NamedTuple):
+    """What a server sent. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server and how long and how much to take from it.
+
+    `timeout` is for one whole exchange, in seconds, within which a connection must be made in 30; `max_bytes`
+    bounds the body of a reply after decompression.
+    """
+
+    base_url: str
+    timeout: float = 120.0
+    max_bytes: int = 16 << 20
+
+
+def checked_url(url: str, subject: str = "base_url") -> str:
+    """The URL without a slash at its end. Raises `ConfigError` when it is not the address of a server.
+
+    User names, passwords, queries and fragments are refused: base URLs are shown and stored, secrets must not be.
+    """
+    if not isinstance(url, str):
+        raise ConfigError(f"{subject} is a URL such as 'http://localhost:8000/v1'; got {brief(url)}")
+    try:
+        parts = urlsplit(url.strip())
+        secret = parts.username is not None or parts.password is not None
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(f"{subject} is not a URL: its host or port is malformed") from None
+    if secret or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigError(
+            f"{subject} must hold no user name, password, query or fragment, as it is shown and stored; "
+            "give the key as api_key= or in the environment"
+        )
+    if parts.scheme not in ("http", "https") or not host or any(c.isspace() or ord(c) < 32 for c in url.strip()):
+        raise ConfigError(f"{subject} is a URL such as 'http://localhost:8000/v1'; got {brief(url)}")
+    if parts.path.rstrip("/").endswith("/chat/completions"):
+        raise ConfigError(f"{subject} ends where '/chat/completions' begins; got {brief(url)}")
+    return url.strip().rstrip("/")
+
+
+async def post(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Reply:
+    """Send one POST with a JSON body and read the whole reply, whatever its status. Follows no redirect.
+
+    Must run on an event loop. Raises `LMConnectionError`, `LMTimeout`, or `LMResponseError` for a reply that is not
+    HTTP or larger than allowed. Error replies are read up to 64 kB.
+    """
+    import aiohttp
+
+    failure: LMError
+    try:
+        session = await _session(endpoint.base_url, key)
+        limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
+        async with session.post(
+            endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits
+        ) as response:
+            body = await _read(response, endpoint.max_bytes)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, headers, body)
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        if isinstance(error, OutlastError):
+            raise
+        failure = _failure(error, endpoint)
+    # Raised outside the handler: aiohttp's errors carry the request's headers, and with them the key.
+    raise failure
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    failed = response.status >= 300
+    allowed = min(max_bytes, _ERROR_BYTES) if failed else max_bytes
+    declared = response.content_length
+    chunks: list[bytes] = []
+    size = 0
+    if failed or declared is None or declared <= allowed:
+        while chunk := await response.content.readany():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > allowed:
+                break
+        else:
+            return b"".join(chunks)
+    response.close()  # or the connection would be kept, with the rest of the body on it
+    if failed:
+        return b"".join(chunks)[:allowed]
+    raise LMResponseError(
+        f"{response.url}: the reply is larger than max_response_bytes={max_bytes}"
+        + (f" (it announces {declared} bytes)" if declared is not None and declared > allowed else ""),
+        status=response.status,
+    )
+
+
+def _failure(error: Exception, endpoint: Endpoint) -> LMError:
+    """Our error for one of aiohttp's or the system's."""
+    import aiohttp
+
+    where = endpoint.base_url
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return LMTimeout(f"{where}: no connection within {CONNECT_SECONDS:g} s")
+    if isinstance(error, asyncio.TimeoutError):
+        return LMTimeout(f"{where}: no whole reply within timeout={endpoint.timeout:g} s")
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        failure = LMConnectionError(f"{where}: the server's TLS certificate does not check out: {error}")
+        failure.retryable = False  # it will be the same certificate next time
+        return failure
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return LMConnectionError(f"{where}: no connection: {error}")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return LMConnectionError(f"{where}: the reply was cut off or garbled on the way")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return LMConnectionError(f"{where}: the server closed the connection without a reply")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return LMConnectionError(f"{where}: the proxy refused with HTTP {error.status}")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return LMResponseError(f"{where}: the reply is not HTTP: {' '.join(error.message.split())[:200]}")
+    if isinstance(error, OSError):
+        return LMConnectionError(f"{where}: the connection broke: {error.strerror or type(error).__name__}")
+    return LMConnectionError(f"{where}: the exchange failed with {type(error).__name__}")
+
+
+class _Open(NamedTuple):
+    session: aiohttp.ClientSession
+    closing: AsyncGenerator[None, None]  # the loop knows it only weakly, so it is kept alive here
+
+
+_sessions: dict[asyncio.AbstractEventLoop, dict[tuple[str, Secret | None], _Open]] = {}
+_lock = threading.Lock()
+
+
+async def _session(base_url: str, key: Secret | None) -> aiohttp.ClientSession:
+    """The session of the running loop for a server and key."""
+    loop = asyncio.get_running_loop()
+    of_loop = _sessions.get(loop)
+    if of_loop is not None:
+        found = of_loop.get((base_url, key))
+        if found is not None and not found.session.closed:
+            return found.session
+    _forget_closed_loops()
+    session = _new_session(base_url, key)
+    closing = _close_with_loop(loop, (base_url, key), session)
+    await anext(closing)  # registers it with the loop
+    with _lock:
+        _sessions.setdefault(loop, {})[base_url, key] = _Open(session, closing)
+    return session
+
+
+def _new_session(base_url: str, key: Secret | None) -> aiohttp.ClientSession:
+    import aiohttp
+
+    from outlast import __version__
+
+    proxy = _proxy(base_url)
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": f"outlast/{__version__}",
+    }
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key.reveal()}"
+    return aiohttp.ClientSession(
+        # No limit of its own: `Limited` caps, and a second cap below it would only hide the wait.
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        proxy=proxy,
+    )
+
+
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for a server, if any.
+
+    aiohttp's `trust_env` would do this for every request in a thread and read keys from ~/.netrc; this reads the
+    environment once per session and no file.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(base_url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    if urlsplit(proxy).scheme not in ("http", "https"):
+        raise ConfigError(f"the proxy for {parts.scheme} in the environment is not an HTTP proxy")
+    return proxy
+
+
+async def _close_with_loop(
+    loop: asyncio.AbstractEventLoop, place: tuple[str, Secret | None], session: aiohttp.ClientSession
+) -> AsyncGenerator[None, None]:
+    """Waits at its yield until the loop shuts down, then closes the session."""
+    try:
+        yield
+    finally:
+        with _lock:
+            of_loop = _sessions.get(loop, {})
+            of_loop.pop(place, None)
+            if not of_loop:
+                _sessions.pop(loop, None)
+        await session.close()
+
+
+def _forget_closed_loops() -> None:
+    """Let go of sessions whose loop was closed without shutting its generators down."""
+    with _lock:
+        closed = [loop for loop in _sessions if loop.is_closed()]
+        gone = [entry for loop in closed for entry in _sessions.pop(loop).values()]
+    for entry in gone:
+        connector = entry.session.connector
+        entry.session.detach()
+        if connector is not None:
+            for _ in connector.close().__await__():  # its loop is gone, so there is nothing to wait for
+                break
