@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from outlast.adapters.protocol import Demo
 from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, changes_for, labeled_demos
+from outlast.optimize.demos import bootstrapped_demos, changes_for, example_of, labeled_demos, teacher_candidate
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.study import Study
 
@@ -18,7 +19,8 @@ class BootstrapFewShot(Optimizer):
 
     Up to `max_bootstrapped` demos for each predictor come from passing rollouts, inner steps and reasoning included;
     labelled examples fill up to `max_demos`. The teacher is the start program with `max_labeled_teacher` labelled
-    demos, or `teacher`, a program with the same paths. Cost: at most one rollout for each training example.
+    demos, on which it is not asked itself, or `teacher`: a program with modules at the same paths, with its own model
+    if it names one. Demonstrations written by hand stay in front. Cost: at most one rollout for each training example.
     Source: Khattab et al. 2023, DSPy (arXiv 2310.03714), section 4.
     """
 
@@ -39,27 +41,14 @@ class BootstrapFewShot(Optimizer):
         """The start program with bootstrapped and labelled demonstrations."""
         examples = list(study.train)
         study.rng("bootstrap").shuffle(examples)
-        teacher = teacher_candidate(study, self.teacher, examples[: self.max_labeled_teacher])
+        count = 0 if self.teacher is not None else min(self.max_labeled_teacher, len(examples) // 2)
+        teacher = teacher_candidate(study, self.teacher, examples[:count])
         # What the teacher was shown it is not asked about: its answer would be a copy of the label.
-        asked = examples if self.teacher is not None else examples[self.max_labeled_teacher :]
-        passed = await bootstrapped_demos(study, teacher, asked, needed=self.max_bootstrapped)
-        labeled = labeled_demos(study.program, examples)
-        chosen = {}
-        for path, some in labeled.items():
+        passed = await bootstrapped_demos(study, teacher, examples[count:], needed=self.max_bootstrapped)
+        chosen: dict[str, list[Demo]] = {}
+        for path, some in labeled_demos(study.program, examples).items():
             own = [demos[path] for demos in passed if path in demos]
-            used = {demo.source.split(" ")[1] for demo in own}
-            fill = [demo for demo in some if demo.source.split(" ")[1] not in used]
-            chosen[path] = tuple([*own, *fill][: self.max_demos])
+            used = {example_of(demo) for demo in own}
+            chosen[path] = [*own, *(demo for demo in some if example_of(demo) not in used)][: self.max_demos]
         origin = f"{len(passed)} bootstrapped demos, labelled ones up to {self.max_demos}"
-        return study.propose(changes_for(chosen), origin=origin, parent=study.start)
-
-
-def teacher_candidate(study: Study, teacher: Module | None, shown: list[object]) -> Candidate:
-    """The program that bootstraps: the one given, or the start program with labelled demonstrations."""
-    if teacher is not None:
-        return study.adopt(teacher, origin="the teacher given")
-    demos = labeled_demos(study.program, shown)  # type: ignore[arg-type]
-    filled = {path: tuple(some) for path, some in demos.items() if some}
-    if not filled:
-        return study.start
-    return study.propose(changes_for(filled), origin=f"teacher with {len(shown)} labelled demos", parent=study.start)
+        return study.propose(changes_for(study.program, chosen), origin=origin)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from outlast.types import TRUSTED, Label
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A change of parameters of the start program. `id` is a hash of the change, so equal changes are one candidate.
 
-    `changes` maps parameter paths to values, `parent` is the id of the candidate it was made from ("" for the start),
-    `origin` says in words how it was made.
+    `changes` maps parameter paths to values and is the whole difference to the start program, whatever the parent.
+    `parent` is the id of the candidate it was made from ("start", or "" for the start itself), `origin` says in words
+    how it was made.
     """
 
     id: str
@@ -26,19 +29,22 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one module did in a rollout: its path, its inputs and its outputs, as values."""
+    """What one module did in a rollout: its path, its inputs and outputs as values, the label of its prompt."""
 
     path: str
     inputs: Mapping[str, Any]
     values: Mapping[str, Any]
+    label: Label = TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One rollout: a candidate run on one example.
 
-    `state` is "pass", "fail", "error" or "unscored". `answered` is False when the model never gave a usable answer,
-    which is the candidate's fault; other errors (a dead server, a metric that raises) are nobody's.
+    `state` is "pass", "fail", "error" or "unscored". `answered` is False when the program failed on what the model
+    said (no usable answer, a prompt too long, an exception in `forward`): the candidate's fault. Other errors (a dead
+    server, a metric that raises) are nobody's. `calls`, `tokens` and `dollars` are what the rollout costs from
+    scratch, those of a metric that asks models included; `replies` are the keys of its replies in the ledger.
     """
 
     candidate: str
@@ -51,8 +57,11 @@ class Outcome:
     answered: bool = True
     seconds: float = 0.0
     calls: int = 0
+    tokens: int = 0
+    dollars: float = 0.0
+    replies: tuple[str, ...] = ()
 
     @property
     def value(self) -> float | None:
-        """The score that a search ranks by: 0 when the model gave no usable answer, None when nobody can say."""
+        """The score that a search ranks by: 0 when the program gave no usable answer, None when nobody can say."""
         return 0.0 if not self.answered else self.score

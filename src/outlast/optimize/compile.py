@@ -3,116 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from outlast import artifact
 from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
 from outlast.data.example import Example
-from outlast.errors import BudgetExceeded, DataError, UsageError, brief
-from outlast.evals.identity import metric_hash, name_of, program_hash
+from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError, brief
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
-from outlast.messages import Spending, canonical
 from outlast.modules.module import Module
-from outlast.modules.paths import predictors_of
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
-from outlast.modules.state import program_key
-from outlast.optimize.budget import Budget
+from outlast.optimize.budget import Budget, Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
+from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
-from outlast.optimize.study import Point, Progress, Study
+from outlast.optimize.report import Compiled, Report, record_of
+from outlast.optimize.setting import SMALLEST, Setting, ledger_path, split_data
+from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
-from outlast.runtime import Meter, Run, current, default, run_blocking, running
+from outlast.runtime import current, run_blocking, running
+
+__all__ = ["Compiled", "Report", "acompile", "compile"]
 
 M = TypeVar("M", bound=Module)
+Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]
 
-SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
-SMALLEST = 10  # examples in a part; with fewer nothing can be told
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a compile found and what it cost."""
-
-    verdict: Verdict
-    candidate: Candidate
-    candidates: int
-    rollouts: int
-    spending: Spending
-    seconds: float
-    points: tuple[Point, ...]
-    stopped: str
-    record: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        verdict = self.verdict
-        if verdict.paired is None or verdict.start is None or verdict.winner is None:
-            line = f"{verdict.word}: {verdict.reason}"
-        else:
-            low, high = verdict.paired.interval.low, verdict.paired.interval.high
-            p = "p<0.001" if verdict.paired.p < 0.001 else f"p={verdict.paired.p:.3f}"
-            line = (
-                f"{verdict.word}: {100 * verdict.start.value:.1f}% -> {100 * verdict.winner.value:.1f}% "
-                f"({100 * verdict.paired.difference:+.1f}, {verdict.level:.0%} CI {100 * low:.1f}..{100 * high:.1f}, "
-                f"{p}) on {verdict.paired.n} held-out examples"
-            )
-        stop = f"; stopped: {self.stopped}" if self.stopped else ""
-        return f"{line}; {self.candidates} candidates, {self.rollouts} rollouts, {self.spending}, {self.seconds:.1f} s{stop}"
-
-    __repr__ = __str__
-
-    def __rich__(self) -> Any:
-        from rich.text import Text
-
-        return Text(str(self))
-
-
-@dataclass(frozen=True)
-class Compiled(Generic[M]):
-    """The result of `compile`.
-
-    `program` is the winner when it is proven better, else the program that you gave. `winner` is what the search would
-    ship regardless of proof, `start` the program as given, `report` the figures, `ledger` the file with everything
-    that ran (None when it was kept in memory).
-    """
-
-    program: M
-    winner: M
-    start: M
-    report: Report
-    ledger: Path | None
-
-    @property
-    def improved(self) -> bool:
-        """True when `program` is a proven improvement."""
-        return self.report.verdict.better
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path."""
-        return artifact.save(self.program, path, record=self.report.record)
-
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write a report as one self-contained HTML file: verdict, score against calls, the prompts; gives the path."""
-        from outlast.optimize.page import write_page
-
-        return write_page(self, Path(path))
-
-    def __repr__(self) -> str:
-        return f"<Compiled {self.report}>"
+_PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
+INTERRUPTED = "interrupted"
 
 
 def compile(
     program: M,
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    data: Data,
     metric: Callable[..., Any],
     *,
     optimizer: Optimizer | None = None,
@@ -131,14 +59,25 @@ def compile(
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
     given as a mapping with these three names. `metric(example, prediction)` gives a bool, a number or a `Score`.
     `optimizer` is `RandomSearch()` unless given. `budget` bounds everything, the proof included; a part for the proof
-    is kept back from the search. The ledger of the search is the file `study` (None: in the cache folder under the
-    hash of program, data, metric, model, optimizer and seed, so that running the same compile again resumes or repeats
-    it for nothing; False: in memory). `margin` is the loss that still counts as "no worse", in score.
+    is kept back from the search.
 
-    Errors of the model's making (no usable answer) rank as 0 in the search and in the proof and are counted apart;
-    examples that failed for other reasons are left out of the proof pairwise. Ctrl-C or the end of the budget ends the
-    search, not the ledger. Raises `DataError` when there is too little data and `UsageError` for a budget that cannot
-    pay the proof. Cost in LM calls: at most (rollouts of the optimizer + 2 x confirm examples) x calls of a rollout.
+    The ledger of the search is the file `study`. None: in the folder `outlast/studies` of the cache folder, under the
+    hash of program, data, metric, model, optimizer and seed, so that running the same compile again goes on where it
+    was, or repeats its result for nothing; the report says how many replies were known. False: in memory. Two
+    processes may search on one ledger at the same time; both come to the same result.
+
+    `margin` is the loss that still counts as "no worse", in score. `concurrency` is how many rollouts run at once.
+    `progress` is True (a live line on a terminal, else a line now and then on stderr), False, or a function that gets
+    a `Progress` at most ten times a second.
+
+    A program that fails on what the model said (no usable answer, an exception in `forward`) scores 0 in the search
+    and in the proof; examples that failed for other reasons are left out of the proof pairwise. Ctrl-C or the end of
+    the budget ends the search, not the ledger: the result says "unproven" or proves the leader so far.
+
+    Raises, before any call, `DataError` when there is too little data, `InputError` for examples that the program
+    cannot take, `UsageError` for a budget that cannot pay the proof, `StudyError` for a ledger that cannot be used; and
+    later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x confirm
+    examples) x calls of a rollout.
     """
     return run_blocking(
         lambda: acompile(
@@ -161,7 +100,7 @@ def compile(
 
 async def acompile(
     program: M,
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    data: Data,
     metric: Callable[..., Any],
     *,
     optimizer: Optimizer | None = None,
@@ -175,290 +114,217 @@ async def acompile(
     concurrency: int = 32,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
-    """`compile` from async code; takes and gives the same."""
-    if not isinstance(program, Module):
-        raise UsageError(f"compile takes a program (an ol.Module); got {brief(program)}")
-    if concurrency < 1 or not 0.5 <= level < 1 or margin < 0:
-        raise UsageError("compile takes concurrency >= 1, 0.5 <= level < 1 and margin >= 0")
-    check_metric(metric)
-    search = optimizer or RandomSearch()
-    if not isinstance(search, Optimizer):
-        raise UsageError(f"optimizer is an Optimizer such as ol.RandomSearch(); got {brief(search)}")
+    """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
+    search = RandomSearch() if optimizer is None else optimizer
+    limits = Budget() if budget is None else budget
+    _check_options(program, metric, search, limits, seed, margin, level, concurrency)
     parts = split_data(data, seed)
     run = current()
-    model = as_lm(lm) if lm is not None else _default_lm(program, run)
+    model = as_lm(lm) if lm is not None else chosen_lm(None, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
-    setting = _Setting(program, parts, metric, search, seed, model, chosen, level, margin)
-    ledger = Ledger(_ledger_path(study, setting), setting.identity())
+    setting = Setting(program, parts, metric, search, seed, model, chosen, level, margin)
+    setting.check()
+    artifact.to_data(program)  # what no file can hold is found here, not after the search
+    ledger = Ledger(ledger_path(study, setting), setting.identity())
     try:
-        with running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None):
-            return await _compile(program, setting, ledger, budget or Budget(), concurrency, progress)
+        _check_calls(limits, ledger, len(parts["confirm"]))
+        with (
+            running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
+            shown(progress, limits) as listener,
+        ):
+            job = Study(
+                program,
+                metric,
+                train=parts["train"],
+                select=parts["select"],
+                ledger=ledger,
+                purse=Purse(limits, run.meter),
+                confirm=len(parts["confirm"]),
+                expected=search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"]),
+                seed=seed,
+                concurrency=concurrency,
+                listener=listener,
+            )
+            try:
+                return await _compile(program, setting, job)
+            finally:
+                job.close()
     finally:
         ledger.close()
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """Everything that decides the result of a compile."""
-
-    program: Module
-    parts: Mapping[str, Dataset]
-    metric: Callable[..., Any]
-    optimizer: Optimizer
-    seed: int
-    lm: LM | None  # None: every module brings its own
-    adapter: Adapter
-    level: float
-    margin: float
-
-    def identity(self) -> dict[str, str]:
-        """What a ledger must agree on, by name. The optimizer and the seed may differ: results are shared."""
-        own = {path: part.lm.identity for path, part in predictors_of(self.program).items() if part.lm is not None}
-        return {
-            "program": f"{type(self.program).__name__} {program_hash(self.program)}",
-            "metric": f"{name_of(self.metric)} {metric_hash(self.metric)}",
-            "data": ", ".join(f"{name} {part.hash}" for name, part in self.parts.items()),
-            "model": (self.lm.identity if self.lm else "") + (f" {sorted(own.items())}" if own else ""),
-            "adapter": repr(self.adapter),
-        }
+def _check_options(
+    program: Any, metric: Any, search: Any, budget: Any, seed: Any, margin: Any, level: Any, concurrency: Any
+) -> None:
+    if not isinstance(program, Module):
+        raise UsageError(f"compile takes a program (an ol.Module); got {brief(program)}")
+    check_metric(metric)
+    if not isinstance(search, Optimizer):
+        raise UsageError(f"optimizer is an Optimizer such as ol.RandomSearch(); got {brief(search)}")
+    if not isinstance(budget, Budget):
+        raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=); got {brief(budget)}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"seed is a whole number; got {brief(seed)}")
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise UsageError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
+    if not isinstance(level, int | float) or not 0.5 <= level < 1:
+        raise UsageError(f"level is a share from 0.5 to below 1, such as 0.95; got {brief(level)}")
+    if not isinstance(margin, int | float) or not margin >= 0:
+        raise UsageError(f"margin is a score from 0; got {brief(margin)}")
 
 
-def _default_lm(program: Module, run: Run) -> LM | None:
-    """The model for modules without their own; raises `ConfigError` when one needs it and none is set."""
-    if all(part.lm is not None for part in predictors_of(program).values()):
-        return run.lm or default("lm")
-    return chosen_lm(None, run)
+def _check_calls(budget: Budget, ledger: Ledger, confirm: int) -> None:
+    """Refuse a budget that no program can be proven with, before anything is spent."""
+    if budget.calls is not None and budget.calls < 2 * confirm and not ledger.count("reply"):
+        raise _unpayable(budget, confirm, f"that takes at least {2 * confirm} calls")
 
 
-def _asked(setting: _Setting) -> list[str]:
-    """Names of the models that the program asks."""
-    parts = predictors_of(setting.program).values()
-    return sorted({lm.name for part in parts if (lm := part.lm or setting.lm) is not None})
+def _unpayable(budget: Budget, confirm: int, why: str) -> UsageError:
+    return UsageError(
+        f"the budget of {budget} does not pay for the proof, which runs the {confirm} examples of the part 'confirm' "
+        f"twice: {why}. Raise it, or give less data to that part."
+    )
 
 
-def split_data(data: Any, seed: int) -> dict[str, Dataset]:
-    """The three parts of the data; raises `DataError` when one is too small or they overlap."""
-    if isinstance(data, Mapping):
-        given = cast("Mapping[str, Any]", data)
-        if set(given) != set(SHARES):
-            raise UsageError(f"data by part has the keys {', '.join(SHARES)}; got {', '.join(map(str, given))}")
-        parts = {name: _dataset(given[name]) for name in SHARES}
-        seen: dict[str, str] = {}
-        for name, part in parts.items():
-            for key in _ids(part):
-                if key in seen:
-                    raise DataError(f"example {key} is in {seen[key]!r} and in {name!r}; parts must not overlap")
-                seen[key] = name
-    else:
-        parts = dict(_dataset(data).split(**SHARES, seed=seed).items())
-    for name, part in parts.items():
-        if len(part) < SMALLEST:
-            raise DataError(
-                f"compile needs at least {SMALLEST} examples in each part; {name!r} has {len(part)}. "
-                f"Parts by default: {', '.join(f'{n} {s:.0%}' for n, s in SHARES.items())}."
-            )
-    return parts
-
-
-def _dataset(data: Any) -> Dataset:
-    if isinstance(data, Dataset):
-        return data
-    if isinstance(data, str) or not isinstance(data, Sequence):
-        raise UsageError(f"data is a Dataset or a list of Examples; got {brief(data)}")
-    return Dataset(cast("Sequence[Example]", data))
-
-
-def _ids(part: Dataset) -> list[str]:
-    from outlast.data.example import id_of
-
-    return [id_of(example) for example in part]
-
-
-def _ledger_path(study: Any, setting: _Setting) -> Path | None:
-    if study is False:
-        return None
-    if study is None or study is True:
-        folder = os.environ.get("OUTLAST_STUDIES")
-        if folder == "off" and study is None:
-            return None
-        root = Path(folder) if folder and folder != "off" else _cache_home() / "outlast" / "studies"
-        data = [setting.identity(), repr(setting.optimizer), setting.seed]
-        key = hashlib.blake2b(canonical(data), digest_size=8).hexdigest()
-        return root / f"{key}.study.db"
-    return Path(study)
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-async def _compile(
-    program: M,
-    setting: _Setting,
-    ledger: Ledger,
-    budget: Budget,
-    concurrency: int,
-    progress: bool | Callable[[Progress], None],
-) -> Compiled[M]:
-    from outlast.optimize.progress import shown
-
+async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
     began = time.monotonic()
-    total = budget.meter()
-    with shown(progress, setting, budget) as listener:
-        study = Study(
-            program,
-            setting.metric,
-            train=setting.parts["train"],
-            select=setting.parts["select"],
-            ledger=ledger,
-            meter=total,
-            seed=setting.seed,
-            concurrency=concurrency,
-            listener=listener,
-        )
-        study.keep_examples("confirm", setting.parts["confirm"])
-        proof = await _first_proof(study, setting, total)
-        study.meter = _search_meter(budget, total)
-        study.phase = "search"
-        winner, stopped = await _search(study, setting.optimizer)
-        study.meter = total
-        study.phase = "confirm"
-        verdict = await _confirm(study, setting, winner, proof, stopped)
-    record = _record(study, setting, winner, verdict, stopped, total)
-    report = Report(
-        verdict,
-        winner,
-        len(study.candidates) - 1,
-        study.rollouts,
-        total.spent,
-        time.monotonic() - began,
-        tuple(study.points),
-        stopped,
-        record,
-    )
-    ledger.add_event("report", record)
-    built = cast("M", study.build(winner))
-    return Compiled(built if verdict.better else program, built, program, report, ledger.path)
-
-
-async def _first_proof(study: Study, setting: _Setting, total: Meter) -> list[Outcome]:
-    """Run the start program on the confirmation examples: half of the proof, and what a rollout costs."""
-    study.phase = "start"
+    study.ledger.add_examples("confirm", setting.parts["confirm"])
+    about = {"seed": setting.seed, "budget": study.purse.budget.to_json(), "known": study.known}
+    study.ledger.add_event("run", {**setting.optimizer.describe(), **about})
+    winner, stopped = study.start, ""
     try:
-        return await study.evaluate(study.start, setting.parts["confirm"])
-    except BudgetExceeded as error:
-        raise UsageError(
-            f"the budget does not pay for the proof, which runs {len(setting.parts['confirm'])} examples twice: {error}. "
-            f"Raise it, or give less data to the part 'confirm'."
-        ) from error
-
-
-def _search_meter(budget: Budget, total: Meter) -> Meter:
-    """A meter that keeps back from the search what confirming its winner will cost.
-
-    The winner's prompts may be longer than the start's, so tokens and dollars are kept back three times over.
-    """
-    spent = total.spent
-
-    def left(limit: float | None, used: float, factor: float) -> Any:
-        return None if limit is None else max(limit - used - factor * used, 0)
-
-    calls = left(budget.calls, spent.calls, 1)
-    return Meter(
-        calls=None if calls is None else int(calls),
-        tokens=left(budget.tokens, spent.tokens, 3),
-        dollars=left(budget.dollars, spent.dollars, 3),
-        seconds=left(budget.seconds, total.elapsed, 1.5),
-        outer=total,
+        with study.stage("start"):
+            proof = await _first_proof(study, setting)
+        with study.stage("search"):
+            winner, stopped = await _search(study, setting.optimizer)
+        with study.stage("confirm"):
+            verdict, late = await _confirm(study, setting, winner, proof, stopped)
+            stopped = stopped or late
+    except asyncio.CancelledError:
+        stopped = _answer_interrupt()
+        verdict = Verdict(
+            "unproven",
+            "Interrupted before the program as it is was measured. Run the same compile again to go on.",
+            level=setting.level,
+        )
+    record = record_of(study, setting, winner, verdict, stopped)
+    study.ledger.add_event("report", record)
+    ranked = study.tally(winner)
+    report = Report(
+        verdict=verdict,
+        candidate=winner,
+        candidates=len(study.candidates) - 1,
+        rollouts=study.rollouts,
+        spending=study.purse.paid,
+        seconds=time.monotonic() - began,
+        points=tuple(study.points),
+        stopped=stopped,
+        record=record,
+        known=study.known,
+        failures=study.failures,
+        ranked=ranked.mean if ranked.values else None,
     )
+    built = cast("M", study.build(winner))
+    return Compiled(built if verdict.better else program, built, program, report, study.ledger.path)
+
+
+async def _first_proof(study: Study, setting: Setting) -> list[Outcome]:
+    """Run the start program on the confirmation examples: half of the proof, and what a rollout costs.
+
+    The first rollout runs alone, so that what is wrong with the program, the metric or the key costs one.
+    """
+    confirm = setting.parts["confirm"]
+    budget = study.purse.budget
+    try:
+        await _probe(study, confirm)
+        if not study.known and study.rollouts:
+            for name in ("calls", "tokens", "dollars"):
+                limit, each = study.purse.limits[name], getattr(study.purse.spent, name) / study.rollouts
+                if limit is not None and 2 * len(confirm) * each > limit:
+                    raise _unpayable(budget, len(confirm), f"a rollout takes {each:g} {name}")
+        outcomes = await study.evaluate(study.start, confirm)
+    except BudgetExceeded as error:
+        raise _unpayable(budget, len(confirm), str(error)) from error
+    scored = sum(outcome.value is not None for outcome in outcomes)
+    if scored < SMALLEST:
+        reasons = [outcome.error or outcome.feedback for outcome in outcomes if outcome.value is None]
+        raise DataError(
+            f"only {scored} of the {len(outcomes)} confirmation examples could be scored for the program as it is; "
+            f"the first of the others: {reasons[0]}. At least {SMALLEST} are needed."
+        )
+    broken = [outcome for outcome in outcomes if outcome.state == "error" and not outcome.error.startswith(_NO_ANSWER)]
+    if len(broken) > len(outcomes) / 2:
+        raise SearchStopped(
+            f"the program as it is fails on {len(broken)} of {len(outcomes)} confirmation examples; the first: "
+            f"{broken[0].error}. Mend the program first."
+        )
+    return outcomes
+
+
+_NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
+
+
+async def _probe(study: Study, examples: Dataset) -> None:
+    """One rollout of the start program before all others; an error that is nobody's fault may be chance twice."""
+    for number in range(_PROBES):
+        outcome = (await study.evaluate(study.start, examples[number : number + 1]))[0]
+        if outcome.state != "error" or outcome.error.startswith(_NO_ANSWER):
+            return
+        if number == _PROBES - 1 or not outcome.answered:
+            raise SearchStopped(
+                f"the program as it is fails on the first {number + 1} confirmation examples: {outcome.error}"
+            ) from study.last_failure
 
 
 async def _search(study: Study, optimizer: Optimizer) -> tuple[Candidate, str]:
     """The winner of the search and why it ended early, if it did."""
     try:
-        return await optimizer.search(study), ""
+        winner = await optimizer.search(study)
     except BudgetExceeded as error:
-        return study.leader(), f"the budget of {error.limit} was used up"
+        return study.leader(), f"the budget of {error.limit or study.purse.budget} was used up"
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        return study.leader(), "interrupted"
+        return study.leader(), _answer_interrupt()
+    if not isinstance(winner, Candidate) or (winner.id != "start" and not winner.changes):
+        raise UsageError(f"search(...) of {type(optimizer).__name__} gives a proposed candidate; got {brief(winner)}")
+    study.build(winner)
+    return winner, ""
+
+
+def _answer_interrupt() -> str:
+    """The request to end is answered by giving what is done."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    return INTERRUPTED
 
 
 async def _confirm(
-    study: Study, setting: _Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str
-) -> Verdict:
+    study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str
+) -> tuple[Verdict, str]:
+    """The verdict, and why the proof ended early, if it did."""
+
+    def unproven(reason: str) -> Verdict:
+        return Verdict("unproven", reason, level=setting.level, margin=setting.margin)
+
+    if stopped == INTERRUPTED:
+        found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
+        return unproven(f"Interrupted before {found}. Run the same compile again to go on."), stopped
     if winner == study.start:
-        return Verdict(
-            "inconclusive", "The search found nothing better than the program as it is.", level=setting.level
-        )
-    if stopped == "interrupted":
-        return Verdict(
-            "unproven",
-            f"Interrupted before the leader ({winner.origin}) was confirmed. Run the same compile to go on.",
-            level=setting.level,
-        )
+        within = f" before {stopped}" if stopped else ""
+        reason = f"The search found nothing better than the program as it is{within}."
+        return Verdict("inconclusive", reason, level=setting.level, margin=setting.margin), stopped
     try:
         found = await study.evaluate(winner, setting.parts["confirm"])
-    except BudgetExceeded:
-        return Verdict("unproven", "The budget ended before the winner was confirmed.", level=setting.level)
+    except BudgetExceeded as error:
+        late = f"the budget of {error.limit or study.purse.budget} was used up"
+        return unproven(f"The budget ended before the leader ({winner.origin}) was confirmed."), late
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        return Verdict("unproven", "Interrupted while the winner was being confirmed.", level=setting.level)
+        reason = f"Interrupted while the leader ({winner.origin}) was being confirmed. Run the same compile again."
+        return unproven(reason), _answer_interrupt()
     pairs = [
         (a.value, b.value) for a, b in zip(proof, found, strict=True) if a.value is not None and b.value is not None
     ]
     if len(pairs) < SMALLEST:
-        return Verdict("unproven", f"Only {len(pairs)} confirmation examples could be scored for both programs.")
-    return judge(
-        [a for a, _ in pairs],
-        [b for _, b in pairs],
-        level=setting.level,
-        margin=setting.margin,
-        seed=setting.seed,
-    )
-
-
-def _record(
-    study: Study, setting: _Setting, winner: Candidate, verdict: Verdict, stopped: str, total: Meter
-) -> dict[str, Any]:
-    """How the program came about, for the artefact: nothing secret, everything hashed."""
-    return {
-        "result": verdict.to_json(),
-        "kept": "winner" if verdict.better else "original",
-        "winner": {
-            "id": winner.id,
-            "origin": winner.origin,
-            "parent": winner.parent,
-            "changes": sorted(winner.changes),
-            "provenance": _provenance(winner),
-        },
-        "start": {"key": program_key(setting.program)},
-        "search": {
-            "optimizer": repr(setting.optimizer),
-            "seed": setting.seed,
-            "candidates": len(study.candidates) - 1,
-            "rollouts": study.rollouts,
-            "stopped": stopped,
-        },
-        "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
-        "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},
-        "models": {"asked": _asked(setting)},
-        "adapter": repr(setting.adapter),
-        "cost": total.spent.to_json(),
-        "compiled_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def _provenance(winner: Candidate) -> dict[str, Any]:
-    """Where each changed parameter came from; for demonstrations, example by example."""
-    found: dict[str, Any] = {}
-    for path, value in winner.changes.items():
-        if path == "demos" or path.endswith(".demos"):
-            found[path] = [demo.source for demo in value]
-        else:
-            found[path] = winner.origin
-    return found
+        return unproven(f"Only {len(pairs)} confirmation examples could be scored for both programs."), ""
+    start, better = [a for a, _ in pairs], [b for _, b in pairs]
+    return judge(start, better, level=setting.level, margin=setting.margin, seed=setting.seed), ""

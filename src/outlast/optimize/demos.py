@@ -12,10 +12,16 @@ from outlast.modules.paths import predictors_of
 
 if TYPE_CHECKING:
     from outlast.modules.module import Module
-    from outlast.optimize.candidate import Step
+    from outlast.optimize.candidate import Candidate, Step
     from outlast.optimize.study import Study
 
-Demos = Mapping[str, tuple[Demo, ...]]  # by the path of the predictor
+Demos = Mapping[str, Sequence[Demo]]  # by the path of the predictor
+_FOUND = "example "  # how the source of a demonstration begins that was made from data, not written by hand
+
+
+def example_of(demo: Demo) -> str:
+    """The id of the example that a demonstration was made from; "" for one that was written by hand."""
+    return demo.source[len(_FOUND) :].split(" ")[0] if demo.source.startswith(_FOUND) else ""
 
 
 def labeled_demos(program: Module, examples: Sequence[Example]) -> dict[str, list[Demo]]:
@@ -32,13 +38,13 @@ def labeled_demos(program: Module, examples: Sequence[Example]) -> dict[str, lis
             has_input = any(name in values for name in part.signature.inputs)
             has_output = any(name in values for name in part.signature.outputs)
             if has_output and (has_input or not part.signature.inputs):
-                demos.append(Demo(values, f"example {id_of(example)}"))
+                demos.append(Demo(values, f"{_FOUND}{id_of(example)}"))
         found[path] = demos
     return found
 
 
 def demos_from_steps(steps: Sequence[Step], source: str, rng: Random) -> dict[str, Demo]:
-    """One demonstration for each predictor of a rollout.
+    """One demonstration for each predictor of a rollout, with the label of what it was made from.
 
     A predictor that was asked more than once gives its last answer half of the time and an earlier one otherwise.
     """
@@ -48,30 +54,52 @@ def demos_from_steps(steps: Sequence[Step], source: str, rng: Random) -> dict[st
     found: dict[str, Demo] = {}
     for path, some in by_path.items():
         step = some[-1] if len(some) == 1 or rng.random() < 0.5 else rng.choice(some[:-1])
-        found[path] = Demo({**step.inputs, **step.values}, source)
+        found[path] = Demo({**step.inputs, **step.values}, source, step.label)
     return found
 
 
 async def bootstrapped_demos(
-    study: Study, teacher: Any, examples: Sequence[Example], *, needed: int | None = None
+    study: Study, teacher: Candidate, examples: Sequence[Example], *, needed: int | None = None
 ) -> list[dict[str, Demo]]:
     """Demonstrations from rollouts of `teacher` that passed, one mapping from path to demo for each, in data order.
 
-    Stops once `needed` have passed. Cost: at most one rollout for each example.
+    Stops once `needed` have passed. Cost: at most one rollout for each example; with `needed`, blocks of four times
+    as many (at least 16) run at once.
     """
     found: list[dict[str, Demo]] = []
+    if needed == 0:
+        return found
     rng = study.rng("steps")
-    block = len(examples) if needed is None else max(8, needed)
-    for start in range(0, len(examples), block):
+    block = len(examples) if needed is None else max(16, 4 * needed)
+    for start in range(0, len(examples), max(block, 1)):
         for outcome in await study.evaluate(teacher, examples[start : start + block]):
             if outcome.state == "pass":
-                source = f"example {outcome.example} answered by candidate {outcome.candidate}"
+                source = f"{_FOUND}{outcome.example} answered by candidate {outcome.candidate}"
                 found.append(demos_from_steps(study.steps(outcome), source, rng))
         if needed is not None and len(found) >= needed:
             return found[:needed]
     return found
 
 
-def changes_for(demos: Demos) -> dict[str, Any]:
-    """The parameter changes that set these demonstrations."""
-    return {f"{path}.demos" if path else "demos": tuple(some) for path, some in demos.items()}
+def teacher_candidate(study: Study, teacher: Module | None, shown: Sequence[Example]) -> Candidate:
+    """The program that bootstraps: the one given, or the start program with these examples as demonstrations."""
+    if teacher is not None:
+        return study.adopt(teacher, origin="the teacher given")
+    return study.propose(
+        changes_for(study.program, labeled_demos(study.program, shown)),
+        origin=f"teacher with {len(shown)} labelled demos",
+    )
+
+
+def changes_for(program: Module, demos: Demos) -> dict[str, Any]:
+    """The parameter changes that show these demonstrations.
+
+    Those that a person wrote into the program stay in front; those of an earlier compile are replaced. Predictors for
+    which there are none stay as they are.
+    """
+    changes: dict[str, Any] = {}
+    for path, part in predictors_of(program).items():
+        if demos.get(path):
+            own = [demo for demo in part.demos if not example_of(demo)]
+            changes[f"{path}.demos" if path else "demos"] = (*own, *demos[path])
+    return changes

@@ -15,14 +15,16 @@ from outlast.optimize.study import Study
 class LabeledFewShot(Optimizer):
     """Show up to `k` labelled training examples to every predictor, drawn by the study's seed.
 
-    Cost of the search: no LM call. Source: few-shot prompting, Brown et al. 2020 (arXiv 2005.14165).
+    Predictors for which the data holds no output keep the demonstrations they have, and so do those that were written
+    by hand: they stay in front. Cost of the search: no LM call. Source: few-shot prompting, Brown et al. 2020
+    (arXiv 2005.14165).
     """
 
     k: int = 16
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"LabeledFewShot(k=...) is at least 1; got {self.k!r}")
+        if not isinstance(self.k, int) or self.k < 1:
+            raise UsageError(f"LabeledFewShot(k=...) is a whole number from 1; got {self.k!r}")
 
     def rollouts(self, train: int, select: int) -> int:
         """None."""
@@ -32,6 +34,6 @@ class LabeledFewShot(Optimizer):
         """The start program with demonstrations."""
         examples = list(study.train)
         study.rng("labeled").shuffle(examples)
-        demos = labeled_demos(study.program, examples[: self.k])
-        chosen = {path: tuple(some) for path, some in demos.items() if some}
-        return study.propose(changes_for(chosen), origin=f"{self.k} labelled examples", parent=study.start)
+        shown = examples[: self.k]
+        changes = changes_for(study.program, labeled_demos(study.program, shown))
+        return study.propose(changes, origin=f"{len(shown)} labelled examples")

@@ -1,7 +1,7 @@
 """The durable memory of a search: one SQLite file, append-only, readable with plain SQL.
 
 Every reply of a model is written before anything else happens with it, so a search that is killed and run again
-asks no finished question twice.
+asks no finished question twice. Texts of prompts are kept once each, under their hash.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from outlast.data.example import Example, as_json
 from outlast.errors import StudyError
-from outlast.lms.protocol import LM, Wrapper, ask
-from outlast.messages import Request, Response, canonical
+from outlast.messages import Message, Request, Response
 from outlast.optimize.candidate import Outcome
 
 if TYPE_CHECKING:
     import sqlite3
 
+T = TypeVar("T")
+
 VERSION = "1"
+TABLES = ("meta", "example", "candidate", "rollout", "reply", "text", "event")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS example (
@@ -32,31 +35,61 @@ CREATE TABLE IF NOT EXISTS candidate (
     id TEXT PRIMARY KEY, parent TEXT NOT NULL, origin TEXT NOT NULL, changes TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS rollout (
     candidate TEXT NOT NULL, example TEXT NOT NULL, sample INTEGER NOT NULL,
-    state TEXT NOT NULL, score REAL, feedback TEXT NOT NULL, parts TEXT NOT NULL, error TEXT NOT NULL,
-    answered INTEGER NOT NULL, seconds REAL NOT NULL, calls INTEGER NOT NULL, cached INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, dollars REAL NOT NULL, unpriced INTEGER NOT NULL,
-    outputs TEXT NOT NULL, trace TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (candidate, example, sample)) WITHOUT ROWID;
+    state TEXT NOT NULL, score REAL, feedback TEXT NOT NULL, error TEXT NOT NULL, answered INTEGER NOT NULL,
+    seconds REAL NOT NULL, calls INTEGER NOT NULL, tokens INTEGER NOT NULL, dollars REAL NOT NULL,
+    replies TEXT NOT NULL, parts TEXT NOT NULL, outputs TEXT NOT NULL, trace TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (candidate, example, sample));
 CREATE TABLE IF NOT EXISTS reply (
-    key TEXT PRIMARY KEY, lm TEXT NOT NULL, response TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+    key TEXT PRIMARY KEY, lm TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, response TEXT NOT NULL,
+    paid INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, dollars REAL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS text (id TEXT PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,
+    data TEXT NOT NULL);
 """
+_OUTCOME = (
+    "candidate, example, sample, state, score, feedback, error, answered, seconds, calls, tokens, dollars, replies"
+)
+_INSERT_ROLLOUT = (
+    f"INSERT OR IGNORE INTO rollout ({_OUTCOME}, parts, outputs, trace, at) VALUES ({', '.join('?' * 17)})"
+)
+
+
+class Form:
+    """A request with its long texts under their hashes: what a reply is filed under."""
+
+    __slots__ = ("data", "key", "shared", "texts")
+
+    def __init__(self, key: str, data: str, texts: list[tuple[str, str]], shared: int) -> None:
+        self.key = key
+        self.data = data
+        self.texts = texts
+        self.shared = shared  # the first so many texts stand in other requests too
 
 
 class Ledger:
-    """The file of one search. Safe for threads; several processes may read it while one writes.
+    """The file of one search. Safe for threads, and for several processes that search at the same time.
 
     `identity` is what the search is about; opening a file that was made for another one raises `StudyError` and
-    names what differs. `path` None keeps everything in memory.
+    names what differs. `path` None keeps everything in memory. `failure` is the first error in writing: from then on
+    nothing can be trusted to be kept.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, identity: Mapping[str, str]) -> None:
         import sqlite3
 
         self.path = None if path is None else Path(path)
+        self.failure: StudyError | None = None
         self._lock = threading.RLock()
-        self._error = sqlite3.Error
+        self._errors = (sqlite3.Error,)
+        self._ids: dict[Message, str] = {}
+        self._kept: set[str] = set()
+        self._run = 0
+        self._open(identity)
+
+    def _open(self, identity: Mapping[str, str]) -> None:
+        import sqlite3
+
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,29 +99,45 @@ class Ledger:
                 isolation_level=None,
                 timeout=30,
             )
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._claim(identity)
-        except (sqlite3.Error, OSError) as error:
-            raise StudyError(
-                f"cannot open the ledger {str(path)!r}: {error}. Give another path, or move the file away."
-            ) from error
-
-    def _claim(self, identity: Mapping[str, str]) -> None:
-        with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                found = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-                if not found:
-                    rows = [("version", VERSION), *identity.items()]
-                    self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+                meta, *tables = filter(str.strip, _SCHEMA.split(";"))
+                self._db.execute(meta)
+                self._claim(identity)
+                for table in tables:
+                    self._db.execute(table)
             finally:
                 self._db.execute("COMMIT")
+            self._run = self._read("SELECT coalesce(max(run), 0) + 1 FROM event")[0][0]
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unusable(error) from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _unusable(self, error: Exception) -> StudyError:
+        return StudyError(
+            f"cannot use {str(self.path)!r} as the ledger of a search: {error}. Give another path (study=...), move "
+            f"the file away, or keep the search in memory (study=False)."
+        )
+
+    def _claim(self, identity: Mapping[str, str]) -> None:
+        found = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
         if not found:
+            rows = [("version", VERSION), *identity.items()]
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             return
         if found.get("version") != VERSION:
-            raise StudyError(f"the ledger {str(self.path)!r} has version {found.get('version')!r}, not {VERSION!r}")
+            raise StudyError(
+                f"the ledger {str(self.path)!r} has version {found.get('version')!r}; this outlast writes {VERSION!r}. "
+                f"Give another path."
+            )
         changed = [
             f"{key} (was {found.get(key)!r}, is {value!r})"
             for key, value in identity.items()
@@ -105,125 +154,211 @@ class Ledger:
         with self._lock:
             self._db.close()
 
-    def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], T], *, many: bool = False) -> T:
+        """Do one piece of writing as a whole."""
+        if self.failure is not None:
+            raise self.failure
         try:
             with self._lock:
-                self._db.execute(sql, values)
-        except self._error as error:
-            raise StudyError(
+                if not many:
+                    return work(self._db)
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(self._db)
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+                return result
+        except self._errors as error:
+            self.failure = StudyError(
                 f"cannot write to the ledger {str(self.path)!r}: {error}. What was written before is kept; "
                 f"mend the cause and run the same search again to go on."
-            ) from error
+            )
+            raise self.failure from error
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
             with self._lock:
                 return self._db.execute(sql, values).fetchall()
-        except self._error as error:
-            raise StudyError(f"cannot read the ledger {str(self.path)!r}: {error}") from error
+        except self._errors as error:
+            raise self._damaged(error) from error
 
-    def add_example(self, example_id: str, part: str, inputs: Any, targets: Any) -> None:
-        """Keep an example and the part of the data that it is in."""
-        self._write(
-            "INSERT OR IGNORE INTO example VALUES (?, ?, ?, ?)",
-            (example_id, part, _text(inputs), _text(targets)),
-        )
+    def _damaged(self, error: Exception) -> StudyError:
+        return StudyError(f"the ledger {str(self.path)!r} cannot be read: {error}. Move it away to start afresh.")
+
+    def add_examples(self, part: str, examples: Iterable[Example]) -> None:
+        """Keep the examples of a part of the data."""
+        rows: list[tuple[str, str, str, str]] = []
+        for example in examples:
+            data = as_json(example)
+            rows.append((data["id"], part, _text(data["inputs"]), _text(data["targets"])))
+        self._write(lambda db: db.executemany("INSERT OR IGNORE INTO example VALUES (?, ?, ?, ?)", rows), many=True)
 
     def add_candidate(self, candidate: str, parent: str, origin: str, changes: Any) -> None:
-        """Keep a candidate."""
-        self._write(
-            "INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?)",
-            (candidate, parent, origin, _text(changes), time.time()),
-        )
+        """Keep a candidate; the first parent and origin stay."""
+        row = (candidate, parent, origin, _text(changes), time.time())
+        self._write(lambda db: db.execute("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?)", row))
 
-    def add_rollout(self, outcome: Outcome, spending: Mapping[str, Any], parts: Any, outputs: Any, trace: Any) -> None:
-        """Keep a finished rollout."""
-        self._write(
-            f"INSERT OR IGNORE INTO rollout VALUES ({', '.join('?' * 19)})",
-            (
-                outcome.candidate,
-                outcome.example,
-                outcome.sample,
-                outcome.state,
-                outcome.score,
-                outcome.feedback,
-                _text(parts),
-                outcome.error,
-                int(outcome.answered),
-                outcome.seconds,
-                spending["calls"],
-                spending["cached"],
-                spending["input_tokens"],
-                spending["output_tokens"],
-                spending["dollars"],
-                spending["unpriced"],
-                _text(outputs),
-                _text(trace),
-                time.time(),
-            ),
+    def add_rollout(self, outcome: Outcome, *, parts: Any, outputs: Any, trace: Any) -> Outcome:
+        """Keep a finished rollout; gives the one that counts, which another process may have written before."""
+        row = (
+            *(outcome.candidate, outcome.example, outcome.sample, outcome.state, outcome.score),
+            *(_clean(outcome.feedback), _clean(outcome.error), int(outcome.answered), outcome.seconds),
+            *(outcome.calls, outcome.tokens, outcome.dollars, _text(outcome.replies)),
+            *(_text(parts), _text(outputs), _text(trace), time.time()),
         )
+        if self._write(lambda db: db.execute(_INSERT_ROLLOUT, row)).rowcount:
+            return outcome
+        key = (outcome.candidate, outcome.example, outcome.sample)
+        return next(self.rollouts("WHERE candidate = ? AND example = ? AND sample = ?", key), outcome)
 
-    def rollouts(self) -> Iterator[Outcome]:
-        """All finished rollouts."""
-        rows = self._read(
-            "SELECT candidate, example, sample, state, score, feedback, error, answered, seconds, calls + cached "
-            "FROM rollout"
-        )
+    def rollouts(self, where: str = "", values: tuple[Any, ...] = ()) -> Iterator[Outcome]:
+        """All finished rollouts, or those that an SQL condition names."""
+        rows = self._read(f"SELECT {_OUTCOME} FROM rollout {where}", values)
         for row in rows:
-            yield Outcome(*row[:7], bool(row[7]), *row[8:])
+            yield self._decoded(lambda row=row: _outcome(row))
 
-    def trace(self, candidate: str, example: str, sample: int) -> list[Any]:
-        """The steps of a rollout as they were written."""
+    def trace(self, candidate: str, example: str, sample: int) -> list[dict[str, Any]]:
+        """The steps of a rollout as they were written; empty when it is not known."""
         rows = self._read(
             "SELECT trace FROM rollout WHERE candidate = ? AND example = ? AND sample = ?",
             (candidate, example, sample),
         )
-        return json.loads(rows[0][0]) if rows else []
+        return self._decoded(lambda: json.loads(rows[0][0])) if rows else []
 
     def add_event(self, kind: str, data: Any) -> None:
-        """Keep something that happened, with the time."""
-        self._write("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", (time.time(), kind, _text(data)))
+        """Keep something that happened in this run, with the time."""
+        row = (self._run, time.time(), kind, _text(data))
+        self._write(lambda db: db.execute("INSERT INTO event (run, at, kind, data) VALUES (?, ?, ?, ?)", row))
 
     def events(self, kind: str) -> list[Any]:
         """The data of all events of a kind, in order."""
-        return [json.loads(row[0]) for row in self._read("SELECT data FROM event WHERE kind = ? ORDER BY id", (kind,))]
+        rows = self._read("SELECT data FROM event WHERE kind = ? ORDER BY id", (kind,))
+        return [self._decoded(lambda row=row: json.loads(row[0])) for row in rows]
+
+    def form(self, identity: str, request: Request) -> Form:
+        """The key of a request to a model, and how the request is written down."""
+        texts: list[tuple[str, str]] = []
+        ids = [self._text_id(message, texts) for message in request.messages[:-1]]
+        shared = len(texts)
+        data: dict[str, Any] = {"messages": ids}
+        for message in request.messages[-1:]:
+            ids.append(_hashed(message.to_json(), texts))
+        if settings := request.settings.to_json():
+            data["settings"] = settings
+        if request.output is not None:
+            wanted = request.output
+            whole = wanted if isinstance(wanted, str) else {"name": wanted.name, "schema": wanted.schema}
+            data["output"] = _hashed(whole, texts)
+        if request.sample:
+            data["sample"] = request.sample
+        text = _text(data)
+        key = hashlib.blake2b(f"{identity}\n{text}".encode(), digest_size=16).hexdigest()
+        return Form(key, text, texts, shared)
+
+    def _text_id(self, message: Message, texts: list[tuple[str, str]]) -> str:
+        """The hash of a message that many requests share, such as a demonstration."""
+        found = self._ids.get(message)
+        if found is None or found not in self._kept:
+            found = self._ids[message] = _hashed(message.to_json(), texts)
+        return found
+
+    def request(self, key: str) -> dict[str, Any] | None:
+        """The request that a reply answers, whole again, as `Request.to_json` writes it; None when unknown."""
+        rows = self._read("SELECT request FROM reply WHERE key = ?", (key,))
+        if not rows:
+            return None
+        data = self._decoded(lambda: json.loads(rows[0][0]))
+        data["messages"] = [self._content(item) for item in data["messages"]]
+        if "output" in data:
+            data["output"] = self._content(data["output"])
+        return data
+
+    def _content(self, text_id: str) -> Any:
+        rows = self._read("SELECT content FROM text WHERE id = ?", (text_id,))
+        return self._decoded(lambda: json.loads(rows[0][0]))
 
     def reply(self, key: str) -> Response | None:
-        """The reply that is known for a request, or None."""
-        rows = self._read("SELECT response FROM reply WHERE key = ?", (key,))
-        return Response.from_json(json.loads(rows[0][0]), cache="hit") if rows else None
+        """The reply that is known for a request, or None; `cache` says "miss" when a model was paid for it."""
+        rows = self._read("SELECT response, paid FROM reply WHERE key = ?", (key,))
+        if not rows:
+            return None
+        text, paid = rows[0]
+        return self._decoded(lambda: Response.from_json(json.loads(text), cache="miss" if paid else "hit"))
 
-    def add_reply(self, key: str, lm: str, response: Response) -> None:
-        """Keep a model's reply."""
-        self._write(
-            "INSERT OR IGNORE INTO reply VALUES (?, ?, ?, ?)",
-            (key, lm, _text(response.to_json()), time.time()),
+    def replies(self, keys: Sequence[str]) -> Iterator[tuple[str, Response]]:
+        """The known ones among these replies."""
+        for key in keys:
+            response = self.reply(key)
+            if response is not None:
+                yield key, response
+
+    def add_reply(self, form: Form, lm: str, response: Response) -> Response:
+        """Keep a model's reply; gives the one that counts, which another process may have written before."""
+        usage = response.usage
+        row = (
+            *(form.key, lm, response.model, form.data, _text(response.to_json()), int(response.cache == "miss")),
+            *(usage.input_tokens, usage.output_tokens, usage.cost, time.time()),
         )
+
+        def work(db: sqlite3.Connection) -> int:
+            db.executemany("INSERT OR IGNORE INTO text VALUES (?, ?)", form.texts)
+            return db.execute(f"INSERT OR IGNORE INTO reply VALUES ({', '.join('?' * 10)})", row).rowcount
+
+        written = self._write(work, many=True)
+        self._kept.update(text_id for text_id, _ in form.texts[: form.shared])
+        return response if written else self.reply(form.key) or response
+
+    def models(self) -> list[str]:
+        """The models that answered, as they call themselves."""
+        return [row[0] for row in self._read("SELECT DISTINCT model FROM reply WHERE model != '' ORDER BY model")]
+
+    def totals(self) -> dict[str, float]:
+        """What everything in the ledger has cost, over all runs; `unpriced` counts calls of unknown price."""
+        row = self._read(
+            "SELECT count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), "
+            "coalesce(sum(dollars), 0.0), count(*) - count(dollars) FROM reply WHERE paid"
+        )[0]
+        return dict(zip(("calls", "input_tokens", "output_tokens", "dollars", "unpriced"), row, strict=True))
+
+    def last_change(self) -> float:
+        """When the last reply or rollout was written, in seconds since the epoch; 0 when there is none."""
+        sql = "SELECT coalesce(max(at), 0.0) FROM (SELECT at FROM reply UNION ALL SELECT at FROM rollout)"
+        return self._read(sql)[0][0]
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        if table not in ("candidate", "rollout", "reply", "example", "event"):
-            raise StudyError(f"no table {table!r}")
+        if table not in TABLES:
+            raise StudyError(f"a ledger has no table {table!r}; tables: {', '.join(TABLES)}")
         return self._read(f"SELECT count(*) FROM {table}")[0][0]
 
+    def _decoded(self, decode: Callable[[], T]) -> T:
+        try:
+            return decode()
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise self._damaged(error) from error
 
-class Remembered(Wrapper):
-    """An LM whose replies are written to a ledger as they come in and answered from it when asked again."""
 
-    def __init__(self, inner: LM, ledger: Ledger) -> None:
-        super().__init__(inner)
-        self.ledger = ledger
+def _outcome(row: tuple[Any, ...]) -> Outcome:
+    candidate, example, sample, state, score, feedback, error, answered, seconds, calls, tokens, dollars, replies = row
+    return Outcome(
+        *(candidate, example, sample, state, score, feedback, error, bool(answered)),
+        *(seconds, calls, tokens, dollars, tuple(json.loads(replies))),
+    )
 
-    async def complete(self, request: Request) -> Response:
-        """The known reply, or a new one, written before it is given."""
-        key = hashlib.blake2b(canonical([self.identity, request.to_json()]), digest_size=16).hexdigest()
-        known = self.ledger.reply(key)
-        if known is not None:
-            return known
-        response = await ask(self.inner, request)
-        self.ledger.add_reply(key, self.name, response)
-        return response
+
+def _hashed(data: Any, texts: list[tuple[str, str]]) -> str:
+    content = _text(data)
+    text_id = hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+    texts.append((text_id, content))
+    return text_id
 
 
 def _text(data: Any) -> str:
-    return canonical(data).decode()
+    """JSON in the order given, which is the order that prompts show; lone surrogates escaped."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace").decode()
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,44 +4,75 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
+from outlast.errors import UsageError, brief
 from outlast.optimize.budget import Budget
 from outlast.optimize.study import Progress
 
 EVERY = 5.0  # seconds between lines when nobody watches live
 
+Listener = Callable[[Progress], None]
+
 
 @contextmanager
-def shown(
-    progress: bool | Callable[[Progress], None], setting: Any, budget: Budget
-) -> Iterator[Callable[[Progress], None] | None]:
-    """The listener for a study: None, the caller's own, a live line, or plain lines."""
+def shown(progress: bool | Listener, budget: Budget) -> Generator[Listener | None]:
+    """The listener for a study: None, the caller's own, a live line, or plain lines on stderr.
+
+    One that raises is switched off with a `RuntimeWarning`; a display must not cost a search.
+    """
     if progress is False:
         yield None
     elif progress is not True:
-        yield progress
+        if not callable(progress):
+            raise UsageError(f"progress is True, False or a function of a Progress; got {brief(progress)}")
+        yield _guarded(progress)
     elif sys.stderr.isatty():
-        with _live(setting, budget) as listener:
-            yield listener
+        with _live(budget) as listener:
+            yield _guarded(listener)
     else:
-        yield _Lines(budget)
+        yield _guarded(_Lines(budget))
 
 
 def line(state: Progress, budget: Budget) -> str:
     """Where a search stands, in one line."""
-    meter = state.meter.outer or state.meter
-    parts = [f"{state.phase}: {state.rollouts} rollouts, {state.candidates} candidates"]
+    parts = [f"{state.phase}: {state.rollouts} of at most {state.expected} rollouts"]
+    if state.expected_calls:
+        parts[0] += f" (about {state.expected_calls:,} calls)"
+    if state.candidates:
+        parts.append(f"{state.candidates} candidates")
     if state.phase == "search" and state.alive > 1:
         parts.append(f"{state.alive} alive")
     if state.score is not None and state.start_score is not None:
         parts.append(f"best {state.score:.1%} (start {state.start_score:.1%}, while ranking)")
-    parts.append(str(meter.spent))
+    parts.append(str(state.meter.paid))
     if budget != Budget():
         parts.append(f"of {budget}")
+    if state.known:
+        parts.append(f"resumed, {state.known} replies known")
     return " · ".join(parts)
+
+
+def _guarded(listener: Listener) -> Listener:
+    broken = False
+
+    def listen(state: Progress) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            listener(state)
+        except Exception as error:
+            broken = True
+            warnings.warn(
+                f"progress display failed and was switched off: {type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    return listen
 
 
 class _Lines:
@@ -55,11 +86,11 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= EVERY:
             self.last = now
-            print(line(state, self.budget), file=sys.stderr, flush=True)  # noqa: T201 - this is the display
+            print(f"compile: {line(state, self.budget)}", file=sys.stderr, flush=True)  # noqa: T201 - the display
 
 
 @contextmanager
-def _live(setting: Any, budget: Budget) -> Iterator[Callable[[Progress], None]]:
+def _live(budget: Budget) -> Generator[Listener]:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

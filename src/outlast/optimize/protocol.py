@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ class Optimizer(ABC):
 
     The study remembers every result by content, so running the same search again is resuming it: a search must
     make the same proposals for the same seed and results (draw random numbers from `study.rng(name)` only).
+    `outlast.testing.check_optimizer` checks all that is asked of one.
     """
 
     @abstractmethod
@@ -25,3 +28,23 @@ class Optimizer(ABC):
     @abstractmethod
     def rollouts(self, train: int, select: int) -> int:
         """The most rollouts that a search costs with this many training and selection examples."""
+
+    def describe(self) -> dict[str, Any]:
+        """Name and options, JSON-ready and the same in every process; decides which ledger a search resumes from."""
+        data: dict[str, Any] = {"optimizer": type(self).__name__}
+        if dataclasses.is_dataclass(self):
+            for field in dataclasses.fields(self):
+                data[field.name] = _described(getattr(self, field.name))
+        return data
+
+
+def _described(value: Any) -> Any:
+    from outlast.evals.identity import program_hash
+
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Module):
+        return f"{type(value).__name__} {program_hash(value)}"
+    if isinstance(value, list | tuple):
+        return [_described(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return type(value).__name__

@@ -2,127 +2,134 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.data.example import Example, id_of, inputs_of
-from outlast.data.jsonform import json_form
-from outlast.errors import AnswerError, brief
-from outlast.evals.identity import name_of
-from outlast.evals.score import Score, as_score
-from outlast.messages import Spending
+from outlast.data.example import Example
+from outlast.errors import (
+    AnswerError,
+    BudgetExceeded,
+    ConfigError,
+    LMAuthError,
+    LMContextError,
+    LMError,
+    LMQuotaError,
+    StudyError,
+)
+from outlast.evals.row import Row
+from outlast.evals.runner import RowRunner
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
+from outlast.optimize.budget import worth
 from outlast.optimize.candidate import Outcome, Step
-from outlast.runtime import Trace, running
-from outlast.signatures.codec import codecs
-from outlast.signatures.record import Record, outputs_of
+from outlast.optimize.memory import Asked, Memory
+from outlast.runtime import current, running
+from outlast.signatures.codec import Codec, codecs
+from outlast.types import Label
+
+HOPELESS = (BudgetExceeded, ConfigError, LMAuthError, LMQuotaError, StudyError)  # end every further rollout too
 
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """A rollout with everything that the ledger keeps of it. `failure` is the exception when there was one."""
+    """A rollout with everything that the ledger keeps of it.
+
+    `failure` is the exception that was nobody's fault, so that the rollout says nothing about the candidate.
+    """
 
     outcome: Outcome
-    spending: Spending
     parts: Mapping[str, float]
     outputs: Any
     steps: list[dict[str, Any]]
     failure: BaseException | None
 
 
-async def roll(program: Module, example: Example, metric: Callable[..., Any], candidate: str, sample: int) -> Rolled:
-    """Run and score. Exceptions of the program, the model and the metric come back as data."""
-    clock = perf_counter()
-    trace = Trace()
-    failure: BaseException | None = None
-    prediction: Any = None
-    score: Any = None
-    with running(trace=trace):
-        try:
-            prediction = await program.acall(**inputs_of(example))
-        except Exception as error:
-            failure = error
-    if failure is None:
-        try:
-            result = metric(example, prediction)
-            score = as_score(await result if inspect.isawaitable(result) else result, name_of(metric))
-        except Exception as error:
-            failure = error
-    spending = trace.spending
-    outcome = _outcome(
-        candidate,
-        id_of(example),
-        sample,
-        score,
-        failure,
-        perf_counter() - clock,
-        spending.calls + spending.cached,
-    )
-    parts = score.parts if isinstance(score, Score) else {}
-    return Rolled(outcome, spending, parts, _outputs(prediction), steps_to_json(program, trace), failure)
+class Roller:
+    """Runs one program on examples and scores it. Close it when done."""
 
+    def __init__(self, program: Module, metric: Callable[..., Any], memory: Memory, candidate: str) -> None:
+        self.candidate = candidate
+        self._memory = memory
+        self._runner = RowRunner(program, metric, traces=True)
+        self._run = replace(current(), meter=None, root=None, trace=None)
+        self._tables = {path: codecs(part.asked()) for path, part in predictors_of(program).items()}
 
-def _outcome(
-    candidate: str,
-    example: str,
-    sample: int,
-    score: Any,
-    failure: BaseException | None,
-    seconds: float,
-    calls: int,
-) -> Outcome:
-    if failure is not None:
-        answered = not isinstance(failure, AnswerError)
-        text = f"{type(failure).__name__}: {failure}"
-        return Outcome(candidate, example, sample, "error", None, "", text, answered, seconds, calls)
-    if isinstance(score, Score):
-        state = "pass" if score.value >= 1.0 else "fail"
-        return Outcome(candidate, example, sample, state, score.value, score.feedback, "", True, seconds, calls)
-    return Outcome(candidate, example, sample, "unscored", None, score.reason, "", True, seconds, calls)
+    async def roll(self, example: Example, sample: int) -> Rolled:
+        """Run and score. What the program, the model and the metric raise comes back as data."""
+        asked: list[Asked] = []
+        with running(memo=self._memory.recording(asked), meter=None, sample=sample, root=None, trace=None):
+            row = await self._runner(0, example, run=current())
+        keys = {item.request: item.key for item in asked}
+        steps = [self._step(span, keys.get(id(span.request))) for span in row.trace or () if span.path in self._tables]
+        return Rolled(self._outcome(row, asked, sample), row.parts, row.outputs, steps, _failure_of(row))
 
+    def close(self) -> None:
+        """Let the threads of blocking metrics end."""
+        self._runner.close()
 
-def _outputs(prediction: Any) -> Any:
-    values = outputs_of(prediction) if isinstance(prediction, Record) else prediction
-    try:
-        return json_form(values, lenient=True)
-    except Exception:  # what a program returns is the user's; the ledger keeps at least its looks
-        return brief(values, 1000)
-
-
-def steps_to_json(program: Module, trace: Sequence[Any]) -> list[dict[str, Any]]:
-    """What each module of the program did, JSON-ready: the answered spans of a trace."""
-    predictors = predictors_of(program)
-    steps: list[dict[str, Any]] = []
-    for span in trace:
-        if span.path not in predictors:
-            continue
-        table = codecs(predictors[span.path].asked())
-
-        def dumped(values: Mapping[str, Any], table: Any = table) -> dict[str, Any]:
-            return {name: table[name].dump(value) for name, value in values.items() if name in table}
-
-        steps.append(
-            {
-                "path": span.path,
-                "inputs": dumped(span.inputs),
-                "values": None if span.values is None else dumped(span.values),
-                "reply": None if span.response is None else span.response.text,
-                "model": None if span.response is None else span.response.model,
-                "error": None if span.error is None else f"{type(span.error).__name__}: {span.error}",
-                "attempt": span.attempt,
-                "seconds": round(span.seconds, 6),
-                "label": span.label.to_json(),
-            }
+    def _outcome(self, row: Row, asked: Sequence[Asked], sample: int) -> Outcome:
+        costs = [worth(item.response) for item in asked]
+        return Outcome(
+            self.candidate,
+            row.id,
+            sample,
+            row.state,
+            row.score,
+            row.feedback,
+            "" if row.error is None else str(row.error),
+            not _unanswered(row),
+            round(row.seconds, 6),
+            sum(cost.calls for cost in costs),
+            sum(cost.tokens for cost in costs),
+            sum(cost.dollars for cost in costs),
+            tuple(dict.fromkeys(item.key for item in asked)),
         )
-    return steps
+
+    def _step(self, span: Any, key: str | None) -> dict[str, Any]:
+        """What one module did, JSON-ready."""
+        table = self._tables[span.path]
+        step: dict[str, Any] = {
+            "path": span.path,
+            "inputs": _dumped(span.inputs, table),
+            "values": None if span.values is None else _dumped(span.values, table),
+            "reply": key,
+            "attempt": span.attempt,
+            "seconds": round(span.seconds, 6),
+            "label": span.label.to_json(),
+        }
+        if span.error is not None:
+            step["error"] = f"{type(span.error).__name__}: {span.error}"
+        return step
+
+
+def _unanswered(row: Row) -> bool:
+    """Whether the program failed on what the model said, which is the fault of its prompts."""
+    if row.error is None or row.error.subject != "program":
+        return False
+    error = row.error.exception
+    return isinstance(error, AnswerError | LMContextError) or not isinstance(error, (LMError, *HOPELESS))
+
+
+def _failure_of(row: Row) -> BaseException | None:
+    """What went wrong for no fault of the candidate."""
+    for span in row.trace or ():
+        if isinstance(span.error, HOPELESS):  # a program that catches it must not turn it into an answer
+            return span.error
+    if row.error is None or _unanswered(row):
+        return None
+    return row.error.exception
+
+
+def _dumped(values: Mapping[str, Any], table: Mapping[str, Codec]) -> dict[str, Any]:
+    return {name: table[name].dump(value) for name, value in values.items() if name in table}
 
 
 def steps_from_json(program: Module, data: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """The answered steps that `steps_to_json` wrote, as values of the program's signatures."""
+    """The answered steps that a rollout wrote, as values of this program's signatures.
+
+    Modules and fields that the program does not have are left out, as when a teacher reasons and its student does not.
+    """
     predictors = predictors_of(program)
     steps: list[Step] = []
     for item in data:
@@ -130,9 +137,10 @@ def steps_from_json(program: Module, data: Sequence[Mapping[str, Any]]) -> list[
         if part is None or item["values"] is None:
             continue
         table = codecs(part.asked())
-
-        def read(values: Mapping[str, Any], table: Any = table) -> dict[str, Any]:
-            return {name: table[name].read_data(value) for name, value in values.items() if name in table}
-
-        steps.append(Step(item["path"], read(item["inputs"]), read(item["values"])))
+        inputs, values = _read(item["inputs"], table), _read(item["values"], table)
+        steps.append(Step(item["path"], inputs, values, Label.from_json(item["label"])))
     return steps
+
+
+def _read(values: Mapping[str, Any], table: Mapping[str, Codec]) -> dict[str, Any]:
+    return {name: table[name].read_data(value) for name, value in values.items() if name in table}

@@ -5,36 +5,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from outlast.data.example import Example, as_json, id_of
-from outlast.errors import (
-    AnswerError,
-    BudgetExceeded,
-    LMAuthError,
-    LMQuotaError,
-    OutlastError,
-    UsageError,
-    brief,
-)
+from outlast.data.example import Example, id_of
+from outlast.errors import ArtifactError, BudgetExceeded, OutlastError, SearchStopped, UsageError, brief
 from outlast.messages import canonical
 from outlast.modules.module import Module
-from outlast.modules.paths import update
+from outlast.modules.paths import parameters, predictors_of, update
 from outlast.modules.state import difference, dump_changes
+from outlast.optimize.budget import Budget, Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
-from outlast.optimize.ledger import Ledger, Remembered
-from outlast.optimize.rollout import Rolled, roll, steps_from_json
-from outlast.runtime import Meter, running
+from outlast.optimize.ledger import Ledger
+from outlast.optimize.memory import Memory
+from outlast.optimize.race import Tally, race, shrunken_gain
+from outlast.optimize.reserve import Reserve
+from outlast.optimize.rollout import HOPELESS, Rolled, Roller, steps_from_json
+from outlast.runtime import running
 
-FATAL = (BudgetExceeded, LMAuthError, LMQuotaError, UsageError)
+_TELL_EVERY = 0.1  # seconds
+_IN_A_ROW = 20  # failures without a success between them
+_AT_LEAST = 10  # failures before their share counts
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a search stood: calls and rollouts so far, the leader, its mean on `n` selection examples."""
+    """Where a search stood: calls and rollouts so far, the leader, its mean on `n` selection examples.
+
+    Calls are those that the results cost from scratch, so that a resumed search draws the same curve.
+    """
 
     calls: int
     rollouts: int
@@ -44,45 +47,38 @@ class Point:
 
     def to_json(self) -> dict[str, Any]:
         """By name."""
-        return {
-            "calls": self.calls,
-            "rollouts": self.rollouts,
-            "leader": self.leader,
-            "score": self.score,
-            "n": self.n,
-        }
+        return {"calls": self.calls, "rollouts": self.rollouts, "leader": self.leader, "score": self.score, "n": self.n}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """What a listener is told: the phase, where the search stands, what it cost so far."""
+    """What a listener is told.
+
+    `phase` is "start" (the program as it is, on the confirmation examples), "search" or "confirm"; `expected` the most
+    rollouts that the whole takes; `expected_calls` the same in calls, once a rollout has been seen; `score` and
+    `start_score` are means while ranking; `known` is how many replies earlier runs left.
+    """
 
     phase: str
     rollouts: int
+    expected: int
+    expected_calls: int | None
     candidates: int
     alive: int
     leader: str
     score: float | None
     start_score: float | None
-    meter: Meter
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Values of one candidate by example."""
-
-    values: dict[str, float] = field(default_factory=dict[str, float])
-
-    @property
-    def mean(self) -> float:
-        return math.fsum(self.values.values()) / len(self.values) if self.values else 0.0
+    meter: Purse
+    known: int
 
 
 class Study:
     """One search: the start program, the data in its parts, the metric, the ledger and the budget.
 
     For optimizers: `program`, `start`, `train` (for demonstrations and feedback), `select` (for ranking), `propose`,
-    `evaluate`, `race`, `steps` and `rng`. Results are remembered by content; asking for one again costs nothing.
+    `evaluate`, `race`, `leader`, `steps` and `rng`. Results are remembered by content; asking for one again costs
+    nothing. LM modules that an optimizer itself calls are remembered and paid in the same way; to draw another answer
+    to the same question, call them inside `context(sample=...)`.
     """
 
     def __init__(
@@ -93,7 +89,9 @@ class Study:
         train: Sequence[Example],
         select: Sequence[Example],
         ledger: Ledger,
-        meter: Meter,
+        purse: Purse | None = None,
+        confirm: int = 0,
+        expected: int = 0,
         seed: int = 0,
         concurrency: int = 32,
         max_error_rate: float = 0.2,
@@ -104,241 +102,304 @@ class Study:
         self.train = tuple(train)
         self.select = tuple(select)
         self.ledger = ledger
-        self.meter = meter
+        self.purse = purse or Purse(Budget())
+        self.expected = expected
         self.seed = seed
         self.max_error_rate = max_error_rate
         self.listener = listener
+        self.phase = "search"
+        self.alive = 1
+        self.known = ledger.count("reply")
+        self.points: list[Point] = []
         self.start = Candidate("start", {}, "", "the program as it is")
         self.candidates: dict[str, Candidate] = {"start": self.start}
-        self.phase = "search"
-        self.points: list[Point] = []
+        self.reserve = Reserve(max(confirm, 1), concurrency)
+        self.memory = Memory(ledger, self.purse)
         self._programs: dict[str, Module] = {"start": program}
+        self._rollers: dict[str, Roller] = {}
         self._outcomes = {(o.candidate, o.example, o.sample): o for o in ledger.rollouts()}
         self._pending: dict[tuple[str, str, int], asyncio.Future[Outcome]] = {}
         self._gate = asyncio.Semaphore(concurrency)
-        self._alive = 1
-        self._tallies: dict[str, _Tally] = {}
+        self._ranking = frozenset(id_of(example) for example in self.select)
+        self._tallies: dict[str, Tally] = {}
+        self._dropped: set[str] = set()
+        self._used: set[tuple[str, str, int]] = set()
+        self._calls = 0
         self._asked = 0
-        self._used: dict[tuple[str, str, int], int] = {}
-        self._failed: list[str] = []
-        self._first_failure: BaseException | None = None
+        self._failures: list[str] = []
+        self._marked: Candidate | None = None
+        self._told = 0.0
+        self._in_a_row = 0
+        self._last_failure: BaseException | None = None
+        self._stop: BaseException | None = None
         ledger.add_candidate("start", "", self.start.origin, {})
-        for part, examples in (("train", self.train), ("select", self.select)):
-            self.keep_examples(part, examples)
+        ledger.add_examples("train", self.train)
+        ledger.add_examples("select", self.select)
 
     @property
     def calls(self) -> int:
-        """Calls that the results of this search took, whenever and by whichever run they were paid."""
-        return sum(self._used.values())
+        """Calls that the results of this search cost from scratch, whenever and by whichever run they were paid."""
+        return self._calls
 
     @property
     def rollouts(self) -> int:
-        """Rollouts that this search has used so far."""
+        """Rollouts that this search has used so far, known ones included."""
         return len(self._used)
 
-    def keep_examples(self, part: str, examples: Sequence[Example]) -> None:
-        """Write the examples of a part of the data to the ledger."""
-        for example in examples:
-            data = as_json(example)
-            self.ledger.add_example(id_of(example), part, data["inputs"], data["targets"])
+    @property
+    def last_failure(self) -> BaseException | None:
+        """The newest exception that was no fault of a candidate."""
+        return self._last_failure
+
+    @property
+    def failures(self) -> int:
+        """Rollouts that failed for no fault of their candidate, in this run."""
+        return len(self._failures)
 
     def rng(self, name: str) -> Random:
         """A random generator that depends only on the study's seed and the name."""
         return Random(f"{self.seed}/{name}")
 
     def propose(self, changes: Mapping[str, Any], *, origin: str, parent: Candidate | None = None) -> Candidate:
-        """A candidate: the start program with these parameters changed. Raises when the change is not valid.
+        """A candidate: its parent (the start program when None) with these parameters changed. Makes no LM call.
 
-        Equal changes give the same candidate; the first origin is kept. Makes no LM call.
+        Equal results are one candidate, however they came about; the first origin is kept, and a change that changes
+        nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take, models
+        and whole parts among them.
         """
-        program = update(self.program, changes)
-        data = dump_changes(program, changes)
-        if not data or program == self.program:
+        base = self.start if parent is None else parent
+        known = parameters(self.program)
+        for path in changes:
+            if path not in known:
+                update(self.program, {path: changes[path]})  # says what is wrong with the path
+                raise UsageError(f"a candidate changes parameters; {path!r} is a part. Parameters: {', '.join(known)}.")
+        program = update(self.build(base), changes)
+        whole = difference(self.program, program)
+        values = parameters(program)
+        try:
+            dump_changes(program, {path: values[path] for path in changes})  # refuses what no file can hold
+            data = dump_changes(program, whole)
+        except ArtifactError as error:
+            raise UsageError(f"this change cannot be a candidate: {error}") from error
+        return self._admit(program, whole, data, base, origin)
+
+    def adopt(self, program: Module, *, origin: str) -> Candidate:
+        """A candidate from another program with modules at the same paths, such as a teacher with its own model.
+
+        It is for `evaluate` and `steps` only: it is never the winner. Makes no LM call.
+        """
+        own = predictors_of(program)
+        shared = [path for path in predictors_of(self.program) if path in own]
+        if not isinstance(program, Module) or not shared:
+            raise UsageError(
+                f"a teacher is a program with modules at the paths of the student's "
+                f"({', '.join(map(repr, predictors_of(self.program)))}); got {brief(program)}"
+            )
+        from outlast.evals.identity import program_hash
+
+        models = {path: part.lm.identity for path, part in own.items() if part.lm is not None}
+        data = {"program": type(program).__name__, "hash": program_hash(program), "models": models}
+        return self._admit(program, {}, data, self.start, origin)
+
+    def _admit(
+        self, program: Module, changes: Mapping[str, Any], data: dict[str, Any], parent: Candidate, origin: str
+    ) -> Candidate:
+        if not data:
             return self.start
         key = hashlib.blake2b(canonical(data), digest_size=6).hexdigest()
         known = self.candidates.get(key)
         if known is not None:
             return known
-        candidate = Candidate(key, dict(changes), parent.id if parent else "", origin)
+        candidate = Candidate(key, dict(changes), parent.id, origin)
         self.candidates[key] = candidate
         self._programs[key] = program
         self.ledger.add_candidate(key, candidate.parent, origin, data)
         return candidate
 
-    def adopt(self, program: Module, *, origin: str) -> Candidate:
-        """A candidate from another program with the same paths, such as a teacher."""
-        if type(program) is not type(self.program):
-            raise UsageError(f"a teacher is a program of the same kind; got {brief(program)}")
-        return self.propose(difference(self.program, program), origin=origin)
-
     def build(self, candidate: Candidate) -> Module:
-        """The program of a candidate."""
-        return self._programs[candidate.id]
+        """The program of a candidate. Raises `UsageError` when it was not proposed to this study."""
+        program = self._programs.get(candidate.id)
+        if program is None:
+            raise UsageError(f"candidate {candidate.id!r} was not proposed to this study; use propose(...)")
+        return program
 
     def steps(self, outcome: Outcome) -> list[Step]:
-        """What each module did in a rollout."""
-        data = self.ledger.trace(outcome.candidate, outcome.example, outcome.sample)
-        return steps_from_json(self.program, data)
+        """What each module did in a rollout, in order, as values of the start program's signatures."""
+        return steps_from_json(self.program, self.ledger.trace(outcome.candidate, outcome.example, outcome.sample))
 
     async def evaluate(self, candidate: Candidate, examples: Sequence[Example], *, sample: int = 0) -> list[Outcome]:
         """Run a candidate on examples and score it; outcomes in the order of the examples.
 
-        `sample` numbers independent draws of a stochastic model. Cost: one rollout for each example that the ledger
-        does not have. Raises `BudgetExceeded` when the budget ends before all are done; what was done is kept.
+        `sample` numbers independent draws of a stochastic model; the same number is the same draw. Cost: one rollout
+        for each example that the ledger does not have. Raises `BudgetExceeded` when the budget ends before all are
+        done, `SearchStopped` when most rollouts fail for reasons that no prompt can mend, and at once what every
+        further call would raise too (a refused key, an empty account); what was done is kept.
         """
+        self.build(candidate)
         jobs = [self._outcome(candidate, example, sample) for example in examples]
         results = await asyncio.gather(*jobs, return_exceptions=True)
-        failure = next((r for r in results if isinstance(r, BaseException)), None)
+        failure = next((result for result in results if isinstance(result, BaseException)), None)
         if failure is not None:
             raise failure
         return [result for result in results if isinstance(result, Outcome)]
 
-    async def race(self, field: Sequence[Candidate], *, block: int = 10, drop_below: float = 0.1) -> list[Candidate]:
-        """Rank candidates, best first, on the selection examples without running all of them everywhere.
-
-        All that are alive run on the next block of shared examples; one whose chance of being at least as good as
-        the leader (normal approximation of the paired difference) falls under `drop_below` is dropped. Those that
-        reached the end come first, ordered by their mean; of equals the earlier one wins.
-        """
-        examples = list(self.select)
-        self.rng("race").shuffle(examples)
-        alive = list(dict.fromkeys(field))
-        dropped: list[Candidate] = []
-        for begin in range(0, len(examples), block):
-            part = examples[begin : begin + block]
-            self._alive = len(alive)
-            outcomes = await asyncio.gather(
-                *(self.evaluate(candidate, part) for candidate in alive), return_exceptions=True
-            )
-            for candidate, found in zip(alive, outcomes, strict=True):
-                if not isinstance(found, BaseException):
-                    self._count(candidate, found)
-            failure = next((found for found in outcomes if isinstance(found, BaseException)), None)
-            if failure is not None:
-                raise failure
-            leader = self._leader_of(alive)
-            self._mark(leader)
-            if begin >= block:
-                losers = [c for c in alive if c is not leader and self._chance(c, leader) < drop_below]
-                dropped = [*sorted(losers, key=self._rank), *dropped]
-                alive = [c for c in alive if c not in losers]
-            if len(alive) == 1:
-                break
-        return [*sorted(alive, key=self._rank), *dropped]
+    async def race(self, entries: Sequence[Candidate], *, behind: float = 2.0) -> list[Candidate]:
+        """Rank candidates, best first, on the selection examples, dropping clear losers early; see `race.race`."""
+        return await race(self, entries, behind=behind)
 
     def leader(self) -> Candidate:
-        """The candidate that looks best so far, means shrunk towards the start's by ten examples' worth."""
-        start = self._tallies.get("start")
-        if start is None or not start.values:
-            return self.start
-        prior = start.mean
+        """The candidate that looks best so far on the selection examples; the start when none looks better.
 
-        def shrunk(key: str) -> float:
-            values = self._tallies[key].values
-            return (math.fsum(values.values()) + 10 * prior) / (len(values) + 10)
+        Ranked by the paired gain over the start, shrunk by ten examples' worth of no gain. Dropped ones do not count.
+        """
+        base = self.tally(self.start).values
+        every = [value for tally in self._tallies.values() for value in tally.values.values()]
+        pooled = math.fsum(every) / len(every) if every else 0.0
+        best, most = self.start, 0.0
+        for key, candidate in self.candidates.items():
+            if key in self._tallies and key not in self._dropped and candidate.changes:
+                gain = shrunken_gain(self._tallies[key], base, pooled)
+                if gain > most:
+                    best, most = candidate, gain
+        return best
 
-        best = max(self._tallies, key=lambda key: (shrunk(key), key == "start"))
-        return self.candidates[best] if shrunk(best) > prior else self.start
+    def tally(self, candidate: Candidate) -> Tally:
+        """The values of a candidate on the selection examples, as far as it was run on them."""
+        return self._tallies.get(candidate.id) or Tally()
 
-    def _count(self, candidate: Candidate, outcomes: Sequence[Outcome]) -> None:
-        tally = self._tallies.setdefault(candidate.id, _Tally())
-        for outcome in outcomes:
-            if outcome.value is not None:
-                tally.values[outcome.example] = outcome.value
+    def drop(self, candidates: Sequence[Candidate]) -> None:
+        """These cannot win any more."""
+        for candidate in candidates:
+            self._dropped.add(candidate.id)
+            self.reserve.drop(candidate.id)
 
-    def _leader_of(self, alive: Sequence[Candidate]) -> Candidate:
-        return min(alive, key=self._rank)
-
-    def _rank(self, candidate: Candidate) -> float:
-        tally = self._tallies.get(candidate.id)
-        return -tally.mean if tally else 0.0
-
-    def _chance(self, candidate: Candidate, leader: Candidate) -> float:
-        """The probability that a candidate is at least as good as the leader on what both were run on."""
-        ours, theirs = self._tallies[candidate.id].values, self._tallies[leader.id].values
-        differences = [ours[key] - theirs[key] for key in ours if key in theirs]
-        n = len(differences)
-        if n < 2:
-            return 1.0
-        mean = math.fsum(differences) / n
-        # One imaginary pair each way keeps the spread from being 0 on a handful of examples.
-        spread = (math.fsum((d - mean) ** 2 for d in differences) + 0.5) / (n - 1)
-        return 0.5 * math.erfc(-mean / math.sqrt(2 * spread / n))
-
-    def _mark(self, leader: Candidate) -> None:
-        tally = self._tallies[leader.id]
+    def mark(self, leader: Candidate) -> None:
+        """Note where the search stands, for the curve of score against calls."""
+        tally = self.tally(leader)
         point = Point(self.calls, self.rollouts, leader.id, tally.mean, len(tally.values))
         self.points.append(point)
         self.ledger.add_event("point", point.to_json())
-        self._tell(leader)
+        self._marked = leader
+        self.tell(now=True)
 
-    def _tell(self, leader: Candidate | None = None) -> None:
-        if self.listener is None:
+    def tell(self, *, now: bool = False) -> None:
+        """Tell the listener where the search stands; ten times a second at most unless `now`."""
+        clock = time.monotonic()
+        if self.listener is None or (clock - self._told < _TELL_EVERY and not now):
             return
-        best = self._tallies.get(leader.id) if leader else None
-        start = self._tallies.get("start")
+        self._told = clock
+        leader = self._marked
+        best = self.tally(leader) if leader is not None else Tally()
+        start = self.tally(self.start)
+        each = self.reserve.calls_each()
         self.listener(
             Progress(
                 self.phase,
                 self.rollouts,
+                self.expected,
+                round(each * self.expected) if each else None,
                 len(self.candidates) - 1,
-                self._alive,
-                leader.id if leader else "",
-                best.mean if best else None,
-                start.mean if start and start.values else None,
-                self.meter,
+                self.alive,
+                leader.id if leader is not None else "",
+                best.mean if best.values else None,
+                start.mean if start.values else None,
+                self.purse,
+                self.known,
             )
         )
+
+    @contextmanager
+    def stage(self, phase: str) -> Generator[None]:
+        """A phase of the compile, in which LM calls are remembered and paid from the purse."""
+        self.phase = phase
+        if isinstance(self._stop, BudgetExceeded):
+            self._stop = None
+        self.tell(now=True)
+        with running(memo=self.memory.recording(), meter=None, root=None, trace=None, sample=0):
+            yield
+
+    def close(self) -> None:
+        """End what still runs for this study; it asks no model any more."""
+        self.memory.closed = True
+        for roller in self._rollers.values():
+            roller.close()
 
     async def _outcome(self, candidate: Candidate, example: Example, sample: int) -> Outcome:
         key = (candidate.id, id_of(example), sample)
         known = self._outcomes.get(key)
         if known is not None:
-            self._used[key] = known.calls
+            if key not in self._used:
+                for reply, response in self.ledger.replies([r for r in known.replies if not self.purse.knows(r)]):
+                    self.purse.charge(reply, response)
+                self._count(key, known)
             return known
         pending = self._pending.get(key)
         if pending is not None:
             return await asyncio.shield(pending)
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._pending[key] = future
+        future = self._pending[key] = asyncio.get_running_loop().create_future()
         try:
             async with self._gate:
-                outcome = await self._run(candidate, example, sample)
+                if self._stop is not None:
+                    raise self._stop
+                outcome = await self._run(key, candidate, example)
             future.set_result(outcome)
             return outcome
         except BaseException as error:
-            future.set_exception(error)
+            future.set_exception(error if isinstance(error, Exception) else OutlastError("interrupted"))
             future.exception()  # nobody else may be waiting for it
             raise
         finally:
             del self._pending[key]
 
-    async def _run(self, candidate: Candidate, example: Example, sample: int) -> Outcome:
-        program = self._programs[candidate.id]
-        with running(memo=lambda lm: Remembered(lm, self.ledger), meter=self.meter, sample=sample, root=None):
-            rolled = await roll(program, example, self.metric, candidate.id, sample)
+    async def _run(self, key: tuple[str, str, int], candidate: Candidate, example: Example) -> Outcome:
+        roller = self._rollers.get(candidate.id)
+        if roller is None:
+            roller = Roller(self._programs[candidate.id], self.metric, self.memory, candidate.id)
+            self._rollers[candidate.id] = roller
+        rolled = await roller.roll(example, key[2])
+        if self.ledger.failure is not None:
+            self._stop = self.ledger.failure
+            raise self._stop
         self._asked += 1
-        if rolled.failure is not None and not isinstance(rolled.failure, AnswerError):
-            self._note_failure(rolled)
+        if rolled.failure is not None:
+            self._fail(rolled, rolled.failure)
             return rolled.outcome  # not written: the next run of this search tries it again
-        self.ledger.add_rollout(rolled.outcome, rolled.spending.to_json(), rolled.parts, rolled.outputs, rolled.steps)
-        key = (candidate.id, rolled.outcome.example, sample)
-        self._outcomes[key] = rolled.outcome
-        self._used[key] = rolled.outcome.calls
-        if self.listener is not None and self.rollouts % 25 == 0:
-            self._tell()
-        return rolled.outcome
+        self._in_a_row = 0
+        outcome = self.ledger.add_rollout(
+            rolled.outcome, parts=rolled.parts, outputs=rolled.outputs, trace=rolled.steps
+        )
+        self._outcomes[key] = outcome
+        self._count(key, outcome)
+        return outcome
 
-    def _note_failure(self, rolled: Rolled) -> None:
+    def _count(self, key: tuple[str, str, int], outcome: Outcome) -> None:
+        """Take a result into account that this run of the search had not used yet."""
+        self._used.add(key)
+        self._calls += outcome.calls
+        if outcome.example in self._ranking:
+            tally = self._tallies.get(outcome.candidate)
+            if tally is None:
+                tally = self._tallies[outcome.candidate] = Tally()
+            tally.add(outcome)
+        if outcome.candidate not in self._dropped and (outcome.example in self._ranking or self.phase == "start"):
+            self.reserve.add(outcome)
+            if self.phase == "search" and self.purse.budget != Budget():
+                self.purse.hold(**self.reserve.amounts())
+        self.tell()
+
+    def _fail(self, rolled: Rolled, failure: BaseException) -> None:
         """Count a failure that is not the candidate's fault; too many end the search with their cause."""
-        failure = rolled.failure
-        if isinstance(failure, FATAL):
+        self._in_a_row += 1
+        self._last_failure = failure
+        self._failures.append(rolled.outcome.error)
+        if isinstance(failure, HOPELESS):
+            self._stop = self._stop or failure
             raise failure
-        self._first_failure = self._first_failure or failure
-        self._failed.append(rolled.outcome.error)
         self.ledger.add_event("failure", {"example": rolled.outcome.example, "error": rolled.outcome.error})
-        if len(self._failed) >= 10 and len(self._failed) > self.max_error_rate * self._asked:
-            raise OutlastError(
-                f"{len(self._failed)} of {self._asked} rollouts failed for reasons that no prompt can mend; the first: "
-                f"{self._failed[0]}. What is done is kept; mend the cause and run the same search again to go on."
-            ) from self._first_failure
+        count = len(self._failures)
+        if self._in_a_row >= _IN_A_ROW or (count >= _AT_LEAST and count > self.max_error_rate * self._asked):
+            self._stop = self._stop or SearchStopped(
+                f"{count} of {self._asked} rollouts failed for reasons that no prompt can mend; the last: "
+                f"{rolled.outcome.error}. What is done is kept; mend the cause and run the same search again to go on."
+            )
+            raise self._stop from failure

@@ -1,0 +1,112 @@
+"""Asks each question of a search once: replies come from the ledger, from a call in flight, or from the model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from outlast.errors import LMError, StudyError
+from outlast.lms.protocol import LM, Wrapper, ask
+from outlast.lms.waiting import Waiter, holds_up_loop
+from outlast.messages import Request, Response
+from outlast.optimize.budget import FAILED, Purse
+from outlast.optimize.ledger import Form, Ledger
+
+
+class Asked(NamedTuple):
+    """One question of a rollout: the identity of its request object, the key of its reply, the reply."""
+
+    request: int
+    key: str
+    response: Response
+
+
+class Memory:
+    """What the models have answered so far, and the purse that new answers are paid from. Safe for threads."""
+
+    def __init__(self, ledger: Ledger, purse: Purse) -> None:
+        self.ledger = ledger
+        self.purse = purse
+        self.closed = False
+        self._lock = threading.RLock()
+        self._flights: dict[str, list[Waiter]] = {}
+
+    def recording(self, asked: list[Asked] | None = None) -> Callable[[LM], LM]:
+        """A wrapper for the models of a run; what they are asked is added to `asked`."""
+        return lambda lm: Remembered(lm, self, asked)
+
+    async def answer(self, lm: LM, request: Request) -> tuple[str, Response]:
+        """The key and the reply. Cost: at most one call. Raises `BudgetExceeded`, `StudyError` or what `lm` raises.
+
+        Equal requests in flight are sent once; when that one fails, another takes over.
+        """
+        form = self.ledger.form(lm.identity, request)
+        while True:
+            known = self.ledger.reply(form.key)
+            if known is not None:
+                self.purse.charge(form.key, known)
+                return form.key, known.as_cached("hit")
+            if holds_up_loop():  # waiting for a task of this thread's loop would never end
+                return form.key, await self._ask(lm, request, form)
+            waiter = self._join(form.key)
+            if waiter is not None:
+                await waiter.wait()
+                continue
+            try:
+                return form.key, await self._ask(lm, request, form)
+            finally:
+                self._land(form.key)
+
+    async def _ask(self, lm: LM, request: Request, form: Form) -> Response:
+        if self.closed:
+            raise StudyError("this search has ended; its programs can ask no more")
+        if self.ledger.failure is not None:
+            raise self.ledger.failure
+        await self.purse.take()
+        settled: Response | None = None
+        try:
+            settled = FAILED
+            response = settled = await ask(lm, request)
+            return self.ledger.add_reply(form, lm.name, response)
+        except (LMError, StudyError):
+            raise
+        except BaseException:
+            if settled is FAILED:
+                settled = None  # cancelled, or broken before anything was sent
+            raise
+        finally:
+            self.purse.pay(form.key, settled)
+
+    def _join(self, key: str) -> Waiter | None:
+        """A place to wait at when the question is in flight; None makes the caller the one who asks."""
+        with self._lock:
+            waiters = self._flights.get(key)
+            if waiters is None:
+                self._flights[key] = []
+                return None
+            waiter = Waiter()
+            waiters.append(waiter)
+            return waiter
+
+    def _land(self, key: str) -> None:
+        with self._lock:
+            waiters = self._flights.pop(key)
+        for waiter in waiters:
+            waiter.wake()
+
+
+class Remembered(Wrapper):
+    """A model within a search."""
+
+    def __init__(self, inner: LM, memory: Memory, asked: list[Asked] | None) -> None:
+        super().__init__(inner)
+        self._memory = memory
+        self._asked = asked
+
+    async def complete(self, request: Request) -> Response:
+        """The reply, from memory if it can."""
+        key, response = await self._memory.answer(self.inner, request)
+        if self._asked is not None:
+            self._asked.append(Asked(id(request), key, response))
+        return response

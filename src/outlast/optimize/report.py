@@ -1,0 +1,162 @@
+"""What a compile gives: the program to ship, the verdict on it, and the record that goes into its file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from outlast import artifact
+from outlast.evals.identity import metric_hash, name_of, program_hash
+from outlast.messages import Spending
+from outlast.modules.module import Module
+from outlast.optimize.candidate import Candidate
+from outlast.optimize.study import Point, Study
+from outlast.optimize.verdict import Verdict
+
+if TYPE_CHECKING:
+    from outlast.optimize.setting import Setting
+
+M = TypeVar("M", bound=Module)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a compile found and what it cost.
+
+    `rollouts` and `points` cover the whole search, whenever it ran; `spending` and `seconds` are of this run and
+    `known` is how many replies earlier runs had left in the ledger. `ranked` is the winner's mean score on the
+    selection examples, by which it was chosen; `optimism` is by how much that is above its confirmed score: chosen
+    as the best of many, it flatters. `failures` counts rollouts of this run that failed for no fault of a candidate.
+    """
+
+    verdict: Verdict
+    candidate: Candidate
+    candidates: int
+    rollouts: int
+    spending: Spending
+    seconds: float
+    points: tuple[Point, ...]
+    stopped: str
+    record: Mapping[str, Any]
+    known: int = 0
+    failures: int = 0
+    ranked: float | None = None
+
+    @property
+    def optimism(self) -> float | None:
+        """Ranked minus confirmed score of the winner; None when it has only one of them."""
+        if self.ranked is None or self.verdict.winner is None:
+            return None
+        return self.ranked - self.verdict.winner.value
+
+    def __str__(self) -> str:
+        verdict = self.verdict
+        if verdict.paired is None or verdict.start is None or verdict.winner is None:
+            line = f"{verdict.word}: {verdict.reason.rstrip('.')}"
+        else:
+            low, high = verdict.paired.interval.low, verdict.paired.interval.high
+            p = "p<0.001" if verdict.paired.p < 0.001 else f"p={verdict.paired.p:.3f}"
+            line = (
+                f"{verdict.word}: {100 * verdict.start.value:.1f}% -> {100 * verdict.winner.value:.1f}% "
+                f"({100 * verdict.paired.difference:+.1f}, {verdict.level:.0%} CI {100 * low:.1f}..{100 * high:.1f}, "
+                f"{p}) on {verdict.paired.n} held-out examples"
+            )
+        line += f"; {self.candidates} candidates, {self.rollouts} rollouts, {self.spending}, {self.seconds:.1f} s"
+        if self.optimism is not None:
+            line += f"; {100 * self.optimism:+.1f} points of optimism while ranking"
+        if self.known:
+            line += f"; resumed with {self.known} replies known"
+        if self.failures:
+            line += f"; {self.failures} rollouts failed"
+        return line + (f"; stopped: {self.stopped}" if self.stopped else "")
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        return Text(str(self))
+
+
+@dataclass(frozen=True)
+class Compiled(Generic[M]):
+    """The result of `compile`.
+
+    `program` is the winner when it is proven better, else the program that you gave. `winner` is what the search would
+    ship regardless of proof, `start` the program as given, `report` the figures, `ledger` the file with everything
+    that ran (None when it was kept in memory).
+    """
+
+    program: M
+    winner: M
+    start: M
+    report: Report
+    ledger: Path | None
+
+    @property
+    def improved(self) -> bool:
+        """True when `program` is a proven improvement."""
+        return self.report.verdict.better
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path."""
+        return artifact.save(self.program, path, record=self.report.record)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write a report as one self-contained HTML file: verdict, score against calls, the prompts; gives the path."""
+        from outlast.optimize.page import write_page
+
+        return write_page(self, Path(path))
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.report}>"
+
+
+def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdict, stopped: str) -> dict[str, Any]:
+    """How the program came about, for the artefact: nothing secret, everything hashed.
+
+    It depends on the ledger and not on the run, so that compiling again writes the same file.
+    """
+    ranked = study.tally(winner)
+    return {
+        "result": verdict.to_json(),
+        "kept": "winner" if verdict.better else "original",
+        "winner": {
+            "id": winner.id,
+            "origin": winner.origin,
+            "parent": winner.parent,
+            "changes": sorted(winner.changes),
+            "provenance": _provenance(winner),
+            "ranked": {"score": round(ranked.mean, 6), "n": len(ranked.values)} if ranked.values else None,
+        },
+        "start": {"hash": program_hash(setting.program)},
+        "search": {
+            **setting.optimizer.describe(),
+            "seed": setting.seed,
+            "tried": len(study.candidates) - 1,
+            "rollouts": study.rollouts,
+            "budget": study.purse.budget.to_json(),
+            "stopped": stopped,
+        },
+        "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
+        "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},
+        "models": {"asked": setting.lm.name, "answered": study.ledger.models()},
+        "adapter": repr(setting.adapter),
+        "cost": study.ledger.totals(),
+        "compiled_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(study.ledger.last_change())),
+    }
+
+
+def _provenance(winner: Candidate) -> dict[str, Any]:
+    """Where each changed parameter came from; for demonstrations, example by example."""
+    found: dict[str, Any] = {}
+    for path, value in winner.changes.items():
+        if path == "demos" or path.endswith(".demos"):
+            found[path] = [demo.source for demo in value]
+        else:
+            found[path] = f"candidate {winner.id}: {winner.origin}"
+    return found

@@ -1,0 +1,82 @@
+"""How much of a budget a search must leave for the proof of its winner, from what rollouts have cost so far."""
+
+from __future__ import annotations
+
+import math
+
+from outlast.optimize.candidate import Outcome
+
+_SURE = 3.0  # standard deviations above the expected cost
+
+
+class _Moments:
+    """Count, sum and sum of squares."""
+
+    __slots__ = ("n", "squares", "total")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.total = 0.0
+        self.squares = 0.0
+
+    def add(self, value: float) -> None:
+        self.n += 1
+        self.total += value
+        self.squares += value * value
+
+    def of_sum(self, count: int) -> float:
+        """What `count` more values will hardly exceed in sum."""
+        mean = self.total / self.n
+        variance = max(self.squares / self.n - mean * mean, 0.0)
+        return count * mean + _SURE * math.sqrt(variance) * count * math.sqrt(1 / count + 1 / self.n)
+
+    def mean(self) -> float:
+        return self.total / self.n if self.n else 0.0
+
+
+class Reserve:
+    """The cost of `examples` rollouts of the costliest candidate that is still in the search.
+
+    Calls, tokens and dollars are the expected sum plus three standard errors; seconds assume `concurrency` rollouts
+    at a time.
+    """
+
+    def __init__(self, examples: int, concurrency: int) -> None:
+        self.examples = examples
+        self.concurrency = concurrency
+        self._costs: dict[str, dict[str, _Moments]] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Learn from one rollout."""
+        moments = self._costs.get(outcome.candidate)
+        if moments is None:
+            moments = self._costs[outcome.candidate] = {
+                name: _Moments() for name in ("calls", "tokens", "dollars", "seconds")
+            }
+        moments["calls"].add(outcome.calls)
+        moments["tokens"].add(outcome.tokens)
+        moments["dollars"].add(outcome.dollars)
+        moments["seconds"].add(outcome.seconds)
+
+    def drop(self, candidate: str) -> None:
+        """A candidate that cannot win any more needs no proof."""
+        self._costs.pop(candidate, None)
+
+    def calls_each(self) -> float:
+        """Calls of a rollout, over everything learnt so far."""
+        seen = [moments["calls"] for moments in self._costs.values()]
+        n = sum(moments.n for moments in seen)
+        return sum(moments.total for moments in seen) / n if n else 0.0
+
+    def amounts(self) -> dict[str, float]:
+        """What to keep back, by name."""
+        found: dict[str, float] = {}
+        for moments in self._costs.values():
+            for name, cost in moments.items():
+                if name == "seconds":
+                    rounds = self.examples / self.concurrency + 1
+                    need = rounds * cost.mean() * 1.5
+                else:
+                    need = cost.of_sum(self.examples)
+                found[name] = max(found.get(name, 0.0), math.ceil(need) if name == "calls" else need)
+        return found
