@@ -14,6 +14,8 @@
     ├── ArtifactError (ValueError)         a compiled file that cannot be loaded or does not fit the program
     ├── StudyError (ValueError)            a ledger that cannot be opened or belongs to another search
     ├── BudgetExceeded (RuntimeError)      a limit that the caller set was reached
+    ├── SearchStopped (RuntimeError)       a compile that could not go on; its ledger is kept
+    ├── EvaluationStopped (RuntimeError)   an evaluation that could not go on; carries what was done
     └── LMError (RuntimeError)             a model could not be asked
         ├── LMConnectionError (ConnectionError)   no connection, or it broke; retryable
         ├── LMTimeout (TimeoutError)       no answer in time; retryable
@@ -35,6 +37,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from outlast.evals.evaluation import Evaluation
     from outlast.messages import Request, Response
 
 
@@ -92,12 +95,16 @@ class AnswerError(OutlastError, ValueError):
 class ParseError(AnswerError):
     """One reply could not be parsed or validated.
 
-    `for_model` says the same to the model, in the words of the adapter, so that it can mend its reply.
+    `for_model` says the same to the model, in the words of the adapter, so that it can mend its reply. `final` says
+    that asking again is no use.
     """
 
-    def __init__(self, message: str, *, for_model: str, response: Response | None = None) -> None:
+    def __init__(
+        self, message: str, *, for_model: str = "", response: Response | None = None, final: bool = False
+    ) -> None:
         super().__init__(message, response=response)
         self.for_model = for_model
+        self.final = final
 
 
 class ArtifactError(OutlastError, ValueError):
@@ -114,6 +121,21 @@ class BudgetExceeded(OutlastError, RuntimeError):
     def __init__(self, message: str, *, limit: str = "") -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class SearchStopped(OutlastError, RuntimeError):
+    """A compile that could not go on, because of the error that is its cause. Its ledger holds what was done."""
+
+
+class EvaluationStopped(OutlastError, RuntimeError):
+    """An evaluation that could not go on, because of the error that is its cause.
+
+    `evaluation` holds everything that was done before.
+    """
+
+    def __init__(self, message: str, *, evaluation: Evaluation) -> None:
+        super().__init__(message)
+        self.evaluation = evaluation
 
 
 class LMError(OutlastError, RuntimeError):
@@ -183,8 +205,8 @@ class LMResponseError(LMError, ValueError):
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """" Did you mean 'x'?" when a valid name is near, else "". Starts with a space when not empty."""
-    near = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.6)
+    """ " Did you mean 'x'?" when a valid name is near, else "". Starts with a space when not empty."""
+    near = difflib.get_close_matches(str(name)[:200], list(valid), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
