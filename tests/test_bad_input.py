@@ -60,7 +60,7 @@ def program(*replies: Any) -> ol.Predict[Any, Any]:
     return ol.Predict(Triage, lm=answering(*(replies or (GOOD,))))
 
 
-def rows(n: int = 40) -> list[ol.Example]:
+def rows(n: int = 90) -> list[ol.Example]:
     return [ol.Example({"message": f"m{i}"}, {"team": "billing"}) for i in range(n)]
 
 
@@ -110,7 +110,7 @@ CALLS: list[tuple[str, Any, type[BaseException], str]] = [
     ("string with a call", lambda: ol.signature("a: __import__('os') -> b"), SignatureError, "type"),
     ("string with an attribute", lambda: ol.signature("a: os.path -> b"), SignatureError, "type"),
     ("string with an unknown type", lambda: ol.signature("a: Sring -> b"), SignatureError, "types="),
-    ("string with a default", lambda: ol.signature("a=3 -> b"), SignatureError, "names and types"),
+    ("string with a default", lambda: ol.signature("a=3 -> b"), SignatureError, "names, each with a type"),
     ("same field twice", lambda: ol.signature("a -> a"), SignatureError, "a"),
     ("private field", lambda: ol.signature("_a -> b"), SignatureError, "_a"),
     ("huge string", lambda: ol.signature("a" * 30_000 + " -> b"), SignatureError, "characters"),

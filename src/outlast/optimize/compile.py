@@ -16,7 +16,7 @@ from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError,
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
-from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
+from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
 from outlast.optimize.budget import Budget, Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
@@ -24,7 +24,7 @@ from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.report import Compiled, Report, record_of
-from outlast.optimize.setting import SMALLEST, Setting, ledger_path, split_data
+from outlast.optimize.setting import SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
 from outlast.runtime import current, run_blocking, running
@@ -120,7 +120,7 @@ async def acompile(
     _check_options(program, metric, search, limits, seed, margin, level, concurrency)
     parts = split_data(data, seed)
     run = current()
-    model = as_lm(lm) if lm is not None else chosen_lm(None, run)
+    model = as_lm(lm) if lm is not None else default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
     setting = Setting(program, parts, metric, search, seed, model, chosen, level, margin)
     setting.check()

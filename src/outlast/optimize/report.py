@@ -144,7 +144,7 @@ def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdic
         },
         "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
         "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},
-        "models": {"asked": setting.lm.name, "answered": study.ledger.models()},
+        "models": {"asked": setting.asked(), "answered": study.ledger.models()},
         "adapter": repr(setting.adapter),
         "cost": study.ledger.totals(),
         "compiled_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(study.ledger.last_change())),

@@ -20,7 +20,9 @@ from outlast.messages import canonical
 from outlast.modules.module import Module, forward_of
 from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
+from outlast.modules.settings import chosen_lm
 from outlast.optimize.protocol import Optimizer
+from outlast.runtime import Run, default
 
 SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
 SMALLEST = 10  # examples in a part; with fewer nothing can be told
@@ -35,7 +37,7 @@ class Setting:
     metric: Callable[..., Any]
     optimizer: Optimizer
     seed: int
-    lm: LM
+    lm: LM | None  # None: every module brings its own
     adapter: Adapter
     level: float
     margin: float
@@ -47,9 +49,14 @@ class Setting:
             "program": f"{type(self.program).__name__} {program_hash(self.program)}",
             "metric": f"{name_of(self.metric)} {metric_hash(self.metric)}",
             "data": ", ".join(f"{name} {part.hash}" for name, part in self.parts.items()),
-            "model": self.lm.identity + (f" {sorted(own.items())}" if own else ""),
+            "model": (self.lm.identity if self.lm else "") + (f" {sorted(own.items())}" if own else ""),
             "adapter": repr(self.adapter),
         }
+
+    def asked(self) -> list[str]:
+        """Names of the models that the program asks."""
+        parts = predictors_of(self.program).values()
+        return sorted({lm.name for part in parts if (lm := part.lm or self.lm) is not None})
 
     def check(self) -> None:
         """Find what one look at the examples shows to be impossible, before anything is spent."""
@@ -71,6 +78,13 @@ def _check_inputs(program: Module, inputs: Mapping[str, Any]) -> None:
         forward_of(program).check(type(program).__name__, inputs)
 
 
+def default_lm(program: Module, run: Run) -> LM | None:
+    """The model for modules without their own; raises `ConfigError` when one needs it and none is set."""
+    if all(part.lm is not None for part in predictors_of(program).values()):
+        return run.lm or default("lm")
+    return chosen_lm(None, run)
+
+
 def split_data(data: Any, seed: int) -> dict[str, Dataset]:
     """The three parts of the data; raises `DataError` when one is too small or they overlap."""
     if isinstance(data, Mapping):
@@ -83,7 +97,7 @@ def split_data(data: Any, seed: int) -> dict[str, Dataset]:
                 raise UsageError(f"data by part has the keys {', '.join(SHARES)}; {name!r} is missing")
         parts = {name: _dataset(given[name]) for name in SHARES}
     else:
-        parts = dict(_dataset(data).split(seed=seed, by=None, **SHARES).items())
+        parts = dict(_dataset(data).split(seed=seed, by=_place, **SHARES).items())
     seen: dict[str, str] = {}
     for name, part in parts.items():
         for key in map(id_of, part):
@@ -99,6 +113,12 @@ def split_data(data: Any, seed: int) -> dict[str, Dataset]:
                 f"give about {round(SMALLEST * 4)} examples or more; 200 and more tell small gains from chance."
             )
     return parts
+
+
+def _place(example: Example) -> Any:
+    """What decides the part of an example. Not the bare inputs, by which `Dataset.split` goes: a part of a split with the
+    same seed would be split lopsidedly, because all its hashes lie at one end."""
+    return ["compile", dict(inputs_of(example))]
 
 
 def _dataset(data: Any) -> Dataset:
