@@ -116,8 +116,11 @@ def split_data(data: Any, seed: int) -> dict[str, Dataset]:
 
 
 def _place(example: Example) -> Any:
-    """What decides the part of an example. Not the bare inputs, by which `Dataset.split` goes: a part of a split with the
-    same seed would be split lopsidedly, because all its hashes lie at one end."""
+    """What decides the part of an example.
+
+    Not the bare inputs, which `Dataset.split` goes by: data that is itself a part of a split with the same seed would
+    be split lopsidedly, because all its hashes lie at one end.
+    """
     return ["compile", dict(inputs_of(example))]
 
 
