@@ -12,8 +12,7 @@ from outlast.errors import DataError, UsageError
 
 def rows(n, start=0):
     return [
-        {"message": f"message {i}", "team": ("billing", "cards")[i % 2], "doc": i // 5}
-        for i in range(start, start + n)
+        {"message": f"message {i}", "team": ("billing", "cards")[i % 2], "doc": i // 5} for i in range(start, start + n)
     ]
 
 
@@ -62,9 +61,7 @@ def test_inputs_must_be_said():
 
 
 def test_a_missing_column_names_row_and_columns():
-    with pytest.raises(
-        DataError, match=r"row 1: no column 'message'. Did you mean 'mesage'\? Columns: mesage"
-    ):
+    with pytest.raises(DataError, match=r"row 1: no column 'message'. Did you mean 'mesage'\? Columns: mesage"):
         Dataset.from_list([{"message": "a", "t": 1}, {"mesage": "b", "t": 1}], inputs=["message"])
 
 
@@ -219,9 +216,7 @@ def test_repr_names_the_columns():
 
 
 def test_fields_called_like_parts_of_an_example_work():
-    data = Dataset.from_list(
-        [{"id": 7, "inputs": "text", "targets": 3, "items": [1]}], inputs=["id", "inputs"]
-    )
+    data = Dataset.from_list([{"id": 7, "inputs": "text", "targets": 3, "items": [1]}], inputs=["id", "inputs"])
     assert data[0].id == 7
     assert data[0].targets == 3
     assert dict(inputs_of(data[0])) == {"id": 7, "inputs": "text"}

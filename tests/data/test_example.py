@@ -45,9 +45,7 @@ def test_no_field_name_is_reserved(name):
 
 def test_an_unknown_field_lists_the_valid_names():
     example = Example({"message": "x"}, {"team": "billing"})
-    with pytest.raises(
-        AttributeError, match=r"no field 'teem'.*Did you mean 'team'.*Inputs: message; targets: team"
-    ):
+    with pytest.raises(AttributeError, match=r"no field 'teem'.*Did you mean 'team'.*Inputs: message; targets: team"):
         example.teem  # noqa: B018
     with pytest.raises(KeyError, match="no field 'teem'"):
         example["teem"]
@@ -119,9 +117,7 @@ class Person:
 
 def test_models_dataclasses_enums_and_dates_hash_by_their_json_form():
     home = Address(city="Rome", since=datetime.date(2020, 1, 2), tags={"b", "a"})
-    rich = Example(
-        {"person": Person("Ann", home), "colour": Colour.RED, "when": datetime.datetime(2020, 1, 2, 3)}
-    )
+    rich = Example({"person": Person("Ann", home), "colour": Colour.RED, "when": datetime.datetime(2020, 1, 2, 3)})
     plain = Example(
         {
             "person": {"name": "Ann", "home": {"city": "Rome", "since": "2020-01-02", "tags": ["a", "b"]}},

@@ -122,9 +122,7 @@ def test_read_jsonl_reads_one_row_at_a_time(tmp_path):
 def test_csv(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes('\ufeffmessage,team,urgency\r\n"a, ""b""\nc",billing,3\r\n\r\nd,cards,\r\n'.encode())
-    data = Dataset.from_csv(
-        path, inputs=["message"], types={"urgency": lambda cell: int(cell) if cell else None}
-    )
+    data = Dataset.from_csv(path, inputs=["message"], types={"urgency": lambda cell: int(cell) if cell else None})
     assert [dict(example.inputs) for example in data] == [{"message": 'a, "b"\nc'}, {"message": "d"}]
     assert [example.urgency for example in data] == [3, None]
     assert load_examples(path, inputs="message")[0].urgency == "3"

@@ -1,1 +1,46 @@
-""""""
+"""Scores, metrics, evaluations and comparisons, each number with its interval and errors kept apart."""
+
+from outlast.evals.compare import Comparison, Flip, compare
+from outlast.evals.evaluate import aevaluate, evaluate
+from outlast.evals.evaluation import Evaluation
+from outlast.evals.identity import metric_hash, program_hash
+from outlast.evals.metrics import answer_in, exact_match, json_equal, numeric, token_f1
+from outlast.evals.progress import Snapshot
+from outlast.evals.row import Row, RowError
+from outlast.evals.rowfile import About
+from outlast.evals.runner import RowRunner
+from outlast.evals.score import Score, Unscored, as_score, metric, unscored
+from outlast.evals.statistics import Estimate, Interval, Paired, estimate_mean, paired_difference
+from outlast.evals.tally import ErrorGroup
+
+__all__ = [
+    "About",
+    "Comparison",
+    "ErrorGroup",
+    "Estimate",
+    "Evaluation",
+    "Flip",
+    "Interval",
+    "Paired",
+    "Row",
+    "RowError",
+    "RowRunner",
+    "Score",
+    "Snapshot",
+    "Unscored",
+    "aevaluate",
+    "answer_in",
+    "as_score",
+    "compare",
+    "estimate_mean",
+    "evaluate",
+    "exact_match",
+    "json_equal",
+    "metric",
+    "metric_hash",
+    "numeric",
+    "paired_difference",
+    "program_hash",
+    "token_f1",
+    "unscored",
+]

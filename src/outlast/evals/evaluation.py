@@ -1,0 +1,265 @@
+"""The result of running a program on data: a value that estimates, slices, and writes itself."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from outlast.data.dataset import slice_key
+from outlast.data.files import write_lines
+from outlast.errors import ConfigError, DataError, UsageError, did_you_mean
+from outlast.evals import wording
+from outlast.evals.row import Row, State
+from outlast.evals.rowfile import About, End, Stopped, about_line, dumps, end_line, read_evaluation
+from outlast.evals.statistics import Estimate, estimate_mean
+from outlast.evals.tally import ErrorGroup, Tally
+from outlast.messages import Spending
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """A program's results on a data set: rows, and totals over them.
+
+    `stopped` is "" when every example was run; else why not: "interrupted" (Ctrl-C), "budget", "errors"
+    (`max_errors`), "failed" (nothing could go on) or "unfinished" (a file of a process that died). `seconds`
+    is the wall time. `rows` is empty when `kept` is false: then they went to `saved` only. `save_error` says
+    why rows could not be saved, "" when they were.
+    """
+
+    about: About
+    rows: tuple[Row, ...]
+    tally: Tally
+    stopped: Stopped = ""
+    seconds: float = 0.0
+    kept: bool = True
+    saved: str = ""
+    save_error: str = ""
+
+    @classmethod
+    def of(cls, about: About, rows: Sequence[Row], **more: Any) -> Evaluation:
+        """An evaluation of finished rows."""
+        return cls(about, tuple(rows), Tally.of(rows), **more)
+
+    # What it was
+
+    @property
+    def program(self) -> str:
+        """A short name of the program."""
+        return self.about.program
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return self.about.metric
+
+    @property
+    def data_hash(self) -> str:
+        """The hash of the data set; "" for a stream that was not read to its end."""
+        return self.about.data_hash
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that answered, as they call themselves."""
+        return tuple(self.tally.models)
+
+    # What came out
+
+    @property
+    def n(self) -> int:
+        """How many examples were run."""
+        return self.tally.done
+
+    @property
+    def states(self) -> dict[State, int]:
+        """How many rows ended in each state."""
+        return dict(self.tally.states)
+
+    @property
+    def errors(self) -> tuple[ErrorGroup, ...]:
+        """Errors grouped by what they say, the most frequent first."""
+        return tuple(sorted(self.tally.groups.values(), key=lambda group: -group.count))
+
+    @property
+    def spending(self) -> Spending:
+        """What the program's calls cost."""
+        return self.tally.spending
+
+    @property
+    def metric_spending(self) -> Spending:
+        """What the metric's calls cost, when it asks models."""
+        return self.tally.metric_spending
+
+    @cached_property
+    def values(self) -> Sequence[float]:
+        """The scores that the estimate is made of: those of all scored rows, and 0 for errors when told
+        so."""
+        if self.about.errors == "apart":
+            return self.tally.scores
+        return [*self.tally.scores, *[0.0] * self.tally.states["error"]]
+
+    @cached_property
+    def score(self) -> Estimate:
+        """The mean score with its interval. NaN with n = 0 when no row has a score."""
+        return self.estimate()
+
+    def estimate(self, method: str = "auto", *, level: float | None = None) -> Estimate:
+        """The mean score by another interval or level; methods are those of `statistics.estimate_mean`."""
+        chosen = self.about.level if level is None else level
+        return estimate_mean(self.values, level=chosen, method=method)
+
+    def latency(self, share: float = 0.5) -> float:
+        """The time in seconds within which this share of the programs' runs ended; NaN without rows."""
+        if not 0 <= share <= 1:
+            raise UsageError(f"latency takes a share of 0..1; got {share!r}")
+        ordered = sorted(self.tally.durations)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else math.nan
+
+    # Parts
+
+    def failures(self) -> tuple[Row, ...]:
+        """Rows that failed, worst score first."""
+        failed = [row for row in self._rows("failures") if row.state == "fail"]
+        return tuple(sorted(failed, key=lambda row: row.score or 0.0))
+
+    def slices(self, by: str | Callable[[Row], Any]) -> dict[Any, Evaluation]:
+        """An evaluation for each value of an input, a target or an output, or of a function of the row.
+
+        A name is looked for in that order. Raises `DataError` when a row has no such field.
+        """
+        read = by if callable(by) else _field_reader(by)
+        groups: dict[Any, list[Row]] = {}
+        for row in self._rows("slices"):
+            groups.setdefault(slice_key(read(row)), []).append(row)
+        about = replace(self.about, data_hash="", total=None)
+        return {
+            key: Evaluation.of(replace(about, total=len(rows)), rows, stopped=self.stopped)
+            for key, rows in groups.items()
+        }
+
+    def _rows(self, what: str) -> tuple[Row, ...]:
+        if not self.kept:
+            where = f"; read them with Evaluation.from_jsonl({self.saved!r})" if self.saved else ""
+            raise DataError(f"{what} needs the rows, which were not kept (keep='rows' keeps them){where}")
+        return self.rows
+
+    # Files and views
+
+    def to_dataframe(self) -> Any:
+        """A pandas frame with a line for each row; columns of fields begin with `input.`, `target.`,
+        `output.`."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ConfigError("to_dataframe needs pandas: pip install 'outlast[dataframe]'") from error
+        return pandas.DataFrame([_flat(row) for row in self._rows("to_dataframe")])
+
+    def to_jsonl(self, path: str | Path | IO[str]) -> None:
+        """Write everything to a file that `from_jsonl` reads, in the form that `save=` writes; see
+        `rowfile`."""
+        rows = self._rows("to_jsonl")
+        end = End(self.stopped, self.seconds, self.data_hash, self.about.total)
+        lines = [about_line(self.about), *(dumps(row.to_json()) for row in rows), end_line(end)]
+        write_lines(path, (line.decode().rstrip("\n") for line in lines))
+
+    @classmethod
+    def from_jsonl(cls, path: str | Path) -> Evaluation:
+        """The evaluation in a file that `to_jsonl` or `save=` wrote. Exceptions come back as text only.
+
+        Without its last line, as after a crash, `stopped` is "unfinished". Raises `DataError` with file and
+        line.
+        """
+        about, rows, end = read_evaluation(path)
+        if end is None:
+            return cls.of(about, rows, stopped="unfinished", saved=str(path))
+        about = replace(about, data_hash=end.data_hash, total=end.total)
+        return cls.of(about, rows, stopped=end.stopped, seconds=end.seconds, saved=str(path))
+
+    def to_html(self, path: str | Path, *, limit: int = 1000) -> None:
+        """Write one page that needs nothing else: no script, no request. At most `limit` rows, worst
+        first."""
+        from outlast.evals.report import page
+
+        write_lines(path, page(self, self._rows("to_html"), limit).split("\n"))
+
+    def print_table(self, by: str | Callable[[Row], Any] | None = None, *, file: IO[str] | None = None) -> None:
+        """Print the totals, the errors, and with `by` a line for each slice."""
+        from rich.console import Console
+
+        from outlast.evals.tables import summary
+
+        Console(file=file).print(summary(self, by))
+
+    @property
+    def headline(self) -> str:
+        """One line: the score with its interval, the states, and why it stopped if it did."""
+        line = f"{wording.estimate_text(self.score, self.is_share)} on {self.n}: {wording.states_text(self.states)}"
+        if not self.stopped:
+            return line
+        return f"{line} [{self.stopped} after {self.n} of {self.about.total or 'unknown'}]"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether all scores lie within 0..1."""
+        return wording.is_share(self.values)
+
+    def __repr__(self) -> str:
+        return self.headline
+
+    def __rich__(self) -> RenderableType:
+        from rich.text import Text
+
+        colour = "yellow" if self.stopped or self.tally.states["error"] else "green"
+        score, _, rest = self.headline.partition(" on ")
+        return Text.assemble((score, f"bold {colour}"), " on ", rest)
+
+    def _repr_html_(self) -> str:
+        lines = [f"<b>{html.escape(self.headline)}</b>", html.escape(str(self.spending))]
+        lines += [html.escape(str(group)[:300]) for group in self.errors[:5]]
+        return f"<div>{'<br>'.join(lines)}</div>"
+
+
+def _field_reader(name: str) -> Callable[[Row], Any]:
+    def read(row: Row) -> Any:
+        for part in (row.inputs, row.targets, _outputs(row)):
+            if name in part:
+                return part[name]
+        if row.outputs is None:
+            return None  # an error: there is no output to be sliced by
+        names = [*row.inputs, *row.targets, *_outputs(row)]
+        raise DataError(
+            f"row {row.index} has no field {name!r}.{did_you_mean(name, names)} Fields: {', '.join(names)}."
+        )
+
+    return read
+
+
+def _outputs(row: Row) -> dict[str, Any]:
+    outputs: object = row.outputs
+    return cast("dict[str, Any]", outputs) if isinstance(outputs, dict) else {}
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    flat: dict[str, Any] = {"index": row.index, "id": row.id}
+    flat.update({f"input.{name}": value for name, value in row.inputs.items()})
+    flat.update({f"target.{name}": value for name, value in row.targets.items()})
+    flat.update({f"output.{name}": value for name, value in _outputs(row).items()})
+    if not isinstance(row.outputs, dict):
+        flat["output"] = row.outputs
+    flat |= {"score": row.score, "state": row.state, "feedback": row.feedback}
+    flat.update({f"part.{name}": value for name, value in row.parts.items()})
+    spent = row.spending
+    return flat | {
+        "error": str(row.error) if row.error else None,
+        "seconds": row.seconds,
+        "calls": spent.calls,
+        "tokens": spent.tokens,
+        "dollars": spent.dollars,
+    }

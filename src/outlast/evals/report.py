@@ -1,0 +1,63 @@
+"""An evaluation as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from outlast.data.jsonform import json_form
+from outlast.evals import wording
+
+if TYPE_CHECKING:
+    from outlast.evals.evaluation import Evaluation
+    from outlast.evals.row import Row
+
+_ORDER = {"error": 0, "fail": 1, "unscored": 2, "pass": 3}
+
+
+def page(evaluation: Evaluation, rows: Sequence[Row], limit: int) -> str:
+    """The page. Everything is escaped: what a model wrote shows as the text that it is."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["shown"] = _shown
+    template = environment.from_string(files("outlast.evals").joinpath("report.html").read_text("utf-8"))
+    ordered = sorted(rows, key=lambda row: (_ORDER[row.state], row.score or 0.0, row.index))
+    return template.render(
+        evaluation=evaluation,
+        about=evaluation.about,
+        facts=_facts(evaluation),
+        shares=_shares(evaluation),
+        rows=ordered[:limit],
+        hidden=max(0, len(ordered) - limit),
+    )
+
+
+def _facts(evaluation: Evaluation) -> dict[str, str]:
+    about = evaluation.about
+    facts = {
+        "Program": f"{about.program} ({about.program_hash[:12]})",
+        "Metric": f"{about.metric} ({about.metric_hash[:12]})",
+        "Errors": "apart, not in the mean" if about.errors == "apart" else "counted as 0",
+        "Model": ", ".join(evaluation.models) or about.lm or "none",
+        "Data": f"{evaluation.n} of {about.total or 'unknown'} examples, {about.data_hash[:12] or 'no hash'}",
+        "Spent": str(evaluation.spending),
+        "Time": wording.duration(evaluation.seconds),
+        "Time of an example": f"median {evaluation.latency():.3g} s, 95% within {evaluation.latency(0.95):.3g} s",
+    }
+    if evaluation.metric_spending.calls:
+        facts["Spent by the metric"] = str(evaluation.metric_spending)
+    return facts
+
+
+def _shares(evaluation: Evaluation) -> list[tuple[str, int, float]]:
+    total = max(1, evaluation.n)
+    return [(state, count, 100 * count / total) for state, count in evaluation.states.items() if count]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(json_form(value, lenient=True), ensure_ascii=False, indent=1)

@@ -1,0 +1,131 @@
+"""What became of one example."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from outlast.data.jsonform import json_form
+from outlast.messages import Spending
+
+if TYPE_CHECKING:
+    from outlast.runtime import Trace
+
+State = Literal["pass", "fail", "error", "unscored"]
+STATES: tuple[State, ...] = ("pass", "fail", "error", "unscored")
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """An exception that ended an example. `subject` says whose it was.
+
+    `exception` is the object itself, None on rows read from a file; `where` is the end of its traceback as
+    text.
+    """
+
+    subject: Literal["program", "metric"]
+    type: str
+    message: str
+    where: str = ""
+    exception: BaseException | None = None
+
+    @classmethod
+    def of(cls, error: BaseException, subject: Literal["program", "metric"]) -> RowError:
+        """The error as data."""
+        try:
+            message = str(error)
+        except Exception as broken:  # a user's broken __str__ must not hide the real error
+            message = f"(its message could not be made: {type(broken).__name__})"
+        return cls(subject, type(error).__name__, message, "", error)
+
+    def located(self) -> RowError:
+        """With the last lines of the traceback as text."""
+        if self.exception is None:
+            return self
+        lines = traceback.format_exception(self.exception, limit=-6)
+        return RowError(self.subject, self.type, self.message, "".join(lines)[-4000:], self.exception)
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+def shed_tracebacks(error: BaseException | None) -> None:
+    """Drop the tracebacks of an exception and its causes, which keep every local variable of the frames
+    alive."""
+    for _ in range(20):
+        if error is None:
+            return
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example, what the program made of it, and what the metric said.
+
+    `state`: "pass" (score >= the threshold), "fail", "error" (`error` says which; there is no score) or
+    "unscored" (the metric could not judge; `feedback` holds the reason). `outputs` is the JSON form of what
+    the program returned, None after an error of the program. `seconds` and `spending` are the program's,
+    `metric_spending` that of a metric which asks models; `models` are those that answered the program.
+    `trace` holds the exchanges when they were asked for.
+    """
+
+    index: int
+    id: str
+    inputs: Mapping[str, Any]
+    targets: Mapping[str, Any]
+    outputs: Any
+    score: float | None
+    state: State
+    feedback: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
+    error: RowError | None = None
+    seconds: float = 0.0
+    spending: Spending = field(default_factory=Spending)
+    metric_spending: Spending = field(default_factory=Spending)
+    models: tuple[str, ...] = ()
+    trace: Trace | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
+        data: dict[str, Any] = {
+            "index": self.index,
+            "id": self.id,
+            "state": self.state,
+            "score": self.score,
+            "inputs": json_form(self.inputs, lenient=True),
+            "targets": json_form(self.targets, lenient=True),
+            "outputs": self.outputs,
+        }
+        if self.feedback:
+            data["feedback"] = self.feedback
+        if self.parts:
+            data["parts"] = dict(self.parts)
+        if self.error is not None:
+            error = self.error
+            data["error"] = {"subject": error.subject, "type": error.type, "message": error.message}
+            if error.where:
+                data["error"]["where"] = error.where
+        data["seconds"] = round(self.seconds, 6)
+        for name, spending in (("spending", self.spending), ("metric_spending", self.metric_spending)):
+            if spent := {key: value for key, value in spending.to_json().items() if value}:
+                data[name] = spent
+        if self.models:
+            data["models"] = list(self.models)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """The row that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for other things."""
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        if data["state"] not in STATES:
+            raise ValueError(f"state is one of {', '.join(STATES)}; got {data['state']!r}")
+        if data.get("error") is not None:
+            values["error"] = RowError(**data["error"])
+        for name in ("spending", "metric_spending"):
+            if name in data:
+                values[name] = Spending.from_json(data[name])
+        values["models"] = tuple(data.get("models", ()))
+        return cls(**values)

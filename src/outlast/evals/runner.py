@@ -1,0 +1,261 @@
+"""Runs a program and a metric on one example, and turns whatever happens into a row."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from time import perf_counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from outlast.data.example import Example, id_of, inputs_of, targets_of
+from outlast.data.jsonform import json_form
+from outlast.errors import BudgetExceeded, UsageError, brief, did_you_mean
+from outlast.evals.identity import name_of
+from outlast.evals.metrics import TARGETS
+from outlast.evals.row import Row, RowError, State
+from outlast.evals.score import Score, Unscored, as_score, check_metric
+from outlast.messages import Spending
+from outlast.runtime import Run, Trace, current, enter, in_thread, leave, running_loop
+from outlast.signatures.record import Record, outputs_of
+
+if TYPE_CHECKING:
+    from outlast.adapters.protocol import Adapter
+    from outlast.lms.protocol import LM
+
+_NOTHING_SPENT = Spending()
+_NO_PATHS: Mapping[int, str] = MappingProxyType({})
+_PLAIN_RESULTS = frozenset({bool, int, float, Score, Unscored, type(None)})
+_SLOW = 0.01  # seconds in which a metric that blocks holds up all others
+
+
+class RowRunner:
+    """`await runner(index, example)` gives a `Row`; only cancellation and a used-up budget raise.
+
+    `program` is a `Module` or any callable taking the inputs as keywords; `async` ones run on the loop, plain
+    functions in threads. A plain metric is called in place; once it has taken more than 10 ms three times, it
+    runs in threads too, so that a judge in it does not make the evaluation serial.
+
+    Cost: the LM calls of the program and of the metric. Raises `UsageError` for a program or metric that
+    cannot be called.
+    """
+
+    def __init__(
+        self,
+        program: Any,
+        metric: Callable[[Example, Any], Any],
+        *,
+        lm: LM | str | None = None,
+        adapter: Adapter | None = None,
+        sample: int | None = None,
+        threshold: float = 1.0,
+        traces: bool = False,
+    ) -> None:
+        check_metric(metric)
+        self.metric = metric
+        self.metric_name = name_of(metric)
+        self.threshold = threshold
+        self.traces = traces
+        self.run = _run_for(lm, adapter, sample)
+        self._call = _caller(program)
+        self._metric_is_async = _is_async(metric)
+        self._metric_slow = 0
+
+    async def __call__(self, index: int, example: Example, run: Run | None = None) -> Row:
+        """Run one example, within `run` when given and else within the run that this was made in.
+
+        Raises `BudgetExceeded` when the budget of that run is used up.
+        """
+        run = run or self.run
+        trace, judging = Trace(), Trace()
+        outcome: Score | Unscored | RowError
+        prediction: Any = None
+        started = perf_counter()
+        subject: Literal["program", "metric"] = "program"
+        seconds: float | None = None
+        try:
+            token = enter(_within(run, trace, blocking=False))
+            try:
+                prediction = await self._call(inputs_of(example))
+            finally:
+                leave(token)
+            seconds, subject = perf_counter() - started, "metric"
+            outcome = as_score(await self._judge(run, example, prediction, judging), self.metric_name)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if self._must_raise(run, error):
+                raise
+            outcome = RowError.of(error, subject)
+        if seconds is None:
+            seconds = perf_counter() - started
+        return self._row(index, example, prediction, outcome, seconds, trace, judging)
+
+    def close(self) -> None:
+        """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
+
+    def _must_raise(self, run: Run, error: BaseException) -> bool:
+        """Whether an exception ends the evaluation instead of this row."""
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            return task is None or task.cancelling() > 0  # else the program cancelled something of its own
+        if isinstance(error, BudgetExceeded):
+            meter = run.meter
+            while meter is not None:
+                if meter.exceeded():
+                    return True
+                meter = meter.outer
+        return False
+
+    def _row(
+        self,
+        index: int,
+        example: Example,
+        prediction: Any,
+        outcome: Score | Unscored | RowError,
+        seconds: float,
+        trace: Trace,
+        judging: Trace,
+    ) -> Row:
+        score: float | None = None
+        feedback, error = "", None
+        parts: Mapping[str, float] = {}
+        state: State = "unscored"
+        if isinstance(outcome, Score):
+            score, feedback, parts = outcome.value, outcome.feedback, outcome.parts
+            state = "pass" if score >= self.threshold else "fail"
+        elif isinstance(outcome, Unscored):
+            feedback = outcome.reason
+        else:
+            error, state = outcome, "error"
+        return Row(
+            index,
+            id_of(example),
+            inputs_of(example),
+            targets_of(example),
+            output_form(prediction),
+            score,
+            state,
+            feedback,
+            parts,
+            error,
+            seconds,
+            trace.spending if trace else _NOTHING_SPENT,
+            judging.spending if judging else _NOTHING_SPENT,
+            models_of(trace) if trace else (),
+            trace if self.traces else None,
+        )
+
+    async def _judge(self, run: Run, example: Example, prediction: Any, trace: Trace) -> Any:
+        """What the metric returns."""
+        token = enter(_within(run, trace, blocking=not self._metric_is_async))
+        try:
+            if self._metric_slow >= 3:
+                result = await in_thread(lambda: self.metric(example, prediction))
+            else:
+                started = perf_counter()
+                result = self.metric(example, prediction)
+                if perf_counter() - started > _SLOW:
+                    self._metric_slow += 1
+        finally:
+            leave(token)
+        if type(result) in _PLAIN_RESULTS or not inspect.isawaitable(result):
+            return result
+        token = enter(_within(run, trace, blocking=False))
+        try:
+            return await result
+        finally:
+            leave(token)
+
+
+def models_of(trace: Trace) -> tuple[str, ...]:
+    """The models that answered, each once."""
+    return tuple(dict.fromkeys(span.response.model for span in trace if span.response is not None))
+
+
+def _within(run: Run, trace: Trace, *, blocking: bool) -> Run:
+    """The surroundings of one call inside `run`; `dataclasses.replace` would take twice as long."""
+    return Run(
+        run.lm,
+        run.adapter,
+        trace,
+        run.meter,
+        run.memo,
+        run.label,
+        run.sample,
+        blocking,
+        None,
+        _NO_PATHS,
+        run.scope,
+        running_loop() if blocking else None,
+        run.visiting,
+        run.threaded,
+    )
+
+
+def _caller(program: Any) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
+    """How to call a program with its inputs as a mapping."""
+    if isinstance(program, type):
+        raise UsageError(f"the program is a class; give an instance of it: {program.__name__}(...)")
+    acall = getattr(program, "acall", None)
+    if callable(acall):
+        return lambda inputs: cast("Awaitable[Any]", acall(**inputs))
+    if not callable(program):
+        raise UsageError(f"a program is a Module or a function taking the inputs as keywords; got {brief(program)}")
+    function = cast("Callable[..., Any]", program)
+    if _is_async(program):
+        return lambda inputs: function(**inputs)
+
+    async def call(inputs: Mapping[str, Any]) -> Any:
+        result = await in_thread(lambda: function(**inputs))
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def output_form(prediction: Any) -> Any:
+    """The JSON form of what a program returned: the outputs of a record by name, other values as they are."""
+    return json_form(outputs_of(prediction) if isinstance(prediction, Record) else prediction, lenient=True)
+
+
+def check_first(program: Any, metric: Any, example: Example) -> None:
+    """Refuse what one example shows to be impossible, before any call: wrong inputs of a function, missing
+    targets.
+
+    A `Module` checks its inputs itself at each call.
+    """
+    targets = targets_of(example)
+    for name in getattr(metric, TARGETS, ()):
+        if name not in targets:
+            raise UsageError(
+                f"metric {name_of(metric)} reads the target {name!r}, which the examples do not have."
+                f"{did_you_mean(name, targets)} Targets: {', '.join(targets) or 'none'}."
+            )
+    if hasattr(program, "acall"):
+        return
+    try:
+        inspect.signature(program).bind(**inputs_of(example))
+    except TypeError as error:
+        raise UsageError(
+            f"program {name_of(program)}{inspect.signature(program)} cannot be called with the inputs of the "
+            f"examples ({', '.join(inputs_of(example)) or 'none'}): {error}"
+        ) from None
+    except ValueError:
+        return  # a builtin that does not tell its signature
+
+
+def _run_for(lm: LM | str | None, adapter: Adapter | None, sample: int | None) -> Run:
+    """The surroundings of every call: those of the caller, with what was given in their place."""
+    from outlast.modules.settings import as_adapter, as_lm
+
+    outer = current()
+    return replace(
+        outer,
+        lm=outer.lm if lm is None else as_lm(lm),
+        adapter=outer.adapter if adapter is None else as_adapter(adapter),
+        sample=outer.sample if sample is None else sample,
+    )
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -1,0 +1,95 @@
+"""An evaluation and a comparison as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from outlast.evals import wording
+
+if TYPE_CHECKING:
+    from outlast.evals.compare import Comparison
+    from outlast.evals.evaluation import Evaluation
+    from outlast.evals.row import Row
+
+
+def summary(evaluation: Evaluation, by: str | Callable[[Row], Any] | None = None) -> RenderableType:
+    """The totals; the slices when asked for; the errors when there are any."""
+    parts: list[RenderableType] = [evaluation, _facts(evaluation)]
+    if by is not None:
+        parts.append(_slices(evaluation, by))
+    if evaluation.errors:
+        parts.append(_errors(evaluation))
+    if evaluation.save_error:
+        parts.append(Text(f"not saved to {evaluation.saved}: {evaluation.save_error}", style="red"))
+    return Group(*parts)
+
+
+def comparison(result: Comparison, limit: int = 10) -> RenderableType:
+    """The verdict and the rows that changed, worst first."""
+    parts: list[RenderableType] = [result]
+    flips = result.flips[:limit]
+    if flips:
+        table = _table(f"changed rows ({len(flips)} of {len(result.flips)}, worst first)")
+        for column in ("example", "inputs", "before", "after"):
+            table.add_column(column, overflow="fold")
+        for flip in flips:
+            inputs = Text(", ".join(f"{name}={value!r}" for name, value in flip.a.inputs.items())[:200])
+            table.add_row(flip.id[:8], inputs, f"{flip.a_score:g}", f"{flip.b_score:g}")
+        parts.append(table)
+    return Group(*parts)
+
+
+def _facts(evaluation: Evaluation) -> Table:
+    table = Table.grid(padding=(0, 2))
+    about, median = evaluation.about, evaluation.latency()
+    facts = {
+        "program": about.program,
+        "metric": about.metric + ("" if about.errors == "apart" else " (errors count as 0)"),
+        "model": ", ".join(evaluation.models) or about.lm,
+        "spent": str(evaluation.spending),
+        "spent by metric": str(evaluation.metric_spending) if evaluation.metric_spending.calls else "",
+        "time": f"{wording.duration(evaluation.seconds)}; an example {median:.3g} s, "
+        f"95% within {evaluation.latency(0.95):.3g} s",
+        "saved": evaluation.saved if not evaluation.save_error else "",
+    }
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> Table:
+    table = _table(f"by {by if isinstance(by, str) else getattr(by, '__name__', 'function')}")
+    for column in ("", "score", "interval", "examples", "states"):
+        table.add_column(column)
+    for value, part in evaluation.slices(by).items():
+        estimate = part.score
+        interval = wording.span(estimate.interval, part.is_share) if estimate.interval.known else ""
+        table.add_row(
+            Text(str(value)),
+            wording.number(estimate.value, part.is_share),
+            interval,
+            str(part.n),
+            wording.states_text(part.states),
+        )
+    return table
+
+
+def _errors(evaluation: Evaluation, limit: int = 10) -> Table:
+    shown = evaluation.errors[:limit]
+    table = _table(f"errors ({len(shown)} of {len(evaluation.errors)} kinds)")
+    for column in ("times", "in", "first at", "error"):
+        table.add_column(column)
+    for group in shown:
+        text = f"{group.type}: {group.message}"[:300]
+        table.add_row(str(group.count), group.subject, str(group.index), Text(text))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)

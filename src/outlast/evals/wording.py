@@ -1,0 +1,77 @@
+"""How numbers are said: in lines, tables and pages alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outlast.evals.row import State
+    from outlast.evals.statistics import Estimate, Interval
+
+_METHODS = {"wilson": "Wilson"}
+
+
+def is_share(scores: Sequence[float]) -> bool:
+    """Whether all scores lie within 0..1, so that their mean is said in per cent."""
+    return not scores or (min(scores) >= 0 and max(scores) <= 1)
+
+
+def number(value: float, share: bool) -> str:
+    """A mean: "72.5%" for a share, else four significant digits."""
+    if math.isnan(value):
+        return "n/a"
+    return f"{100 * value:.1f}%" if share else f"{value:.4g}"
+
+
+def span(interval: Interval, share: bool) -> str:
+    """An interval without its level: "65.9..78.2"."""
+    if share:
+        return f"{100 * interval.low:.1f}..{100 * interval.high:.1f}"
+    return f"{interval.low:.4g}..{interval.high:.4g}"
+
+
+def level(value: float) -> str:
+    """A confidence level: "95%"."""
+    return f"{100 * value:g}%"
+
+
+def estimate_text(estimate: Estimate, share: bool) -> str:
+    """ "72.5% (95% CI 65.9..78.2, Wilson)"."""
+    if not estimate.n:
+        return "no score"
+    interval = estimate.interval
+    if not interval.known:
+        return f"{number(estimate.value, share)} (no interval from {estimate.n})"
+    method = _METHODS.get(estimate.method, estimate.method)
+    return f"{number(estimate.value, share)} ({level(interval.level)} CI {span(interval, share)}, {method})"
+
+
+def states_text(states: Mapping[State, int]) -> str:
+    """ "145 pass, 53 fail, 2 error"; what did not occur is left out."""
+    return ", ".join(f"{count} {state}" for state, count in states.items() if count) or "nothing done"
+
+
+def difference(value: float, share: bool) -> str:
+    """A signed difference, in points for shares: "+17.5"."""
+    return f"{100 * value:+.1f}" if share else f"{value:+.4g}"
+
+
+def p_text(p: float) -> str:
+    """ "p<0.001" or "p=0.042"."""
+    if math.isnan(p):
+        return "no test"
+    return "p<0.001" if p < 0.001 else f"p={p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """ "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
