@@ -8,37 +8,42 @@ from __future__ import annotations
 import json
 import os
 import platform
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from outlast.errors import ArtifactError, brief
-from outlast.modules.module import Module, declared, walk
-from outlast.modules.paths import parameters, predictors_of, update
-from outlast.modules.state import describe_signature, dump_changes, program_key, restore_changes
+from outlast.errors import ArtifactError, OutlastError, UsageError, brief
+from outlast.modules.module import Module
+from outlast.modules.paths import predictors_of, update
+from outlast.modules.state import describe_signature, dump_changes, restore_changes, tuned
 
 M = TypeVar("M", bound=Module)
 
 FORMAT = "outlast artifact 1"
-MAX_BYTES = 64 << 20
+MAX_BYTES = 32 << 20
+MAX_DEPTH = 100  # levels of nesting; deeper files are an attack on whoever walks them
 
 
 def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, Any] | None = None) -> Path:
     """Write what is tuned on a program to `path`, atomically; gives the path.
 
     `record` is what is known of how it came about (scores, data, models, cost); `Compiled.save` fills it in.
-    The file has sorted keys and one line per entry and line of text, so that a change reads well in a diff.
+    The file has sorted keys and one line per entry and line of text, so that a change reads well in a diff; only the
+    fields of a demonstration stand in the order of its signature, and what is inside them as the prompt shows it.
+    Raises `ArtifactError` when the file cannot be written or a parameter has no form in it.
     """
     target = Path(path)
-    text = render(to_data(program, record=record))
-    directory = target.parent
+    raw = render(to_data(program, record=record)).encode("utf-8", "backslashreplace")  # lone surrogates as \udXXX
+    if len(raw) > MAX_BYTES:
+        raise ArtifactError(f"{str(target)!r} would have {len(raw)} bytes; a compiled file has at most {MAX_BYTES}")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{target.name}.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
@@ -52,57 +57,75 @@ def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, 
 
 
 def to_data(program: Module, *, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The content of the file for a program, as JSON-ready data."""
+    """The content of the file for a program, as JSON-ready data. Raises `ArtifactError` for what has no form in it."""
     from outlast import __version__
 
+    if not isinstance(program, Module):
+        raise UsageError(f"a compiled file is made of a program (an ol.Module); got {brief(program)}")
     return {
         "format": FORMAT,
-        "program": {
-            "class": type(program).__name__,
-            "key": program_key(program),
-            "modules": {
-                path: {"module": type(part).__name__, "signature": describe_signature(part.signature)}
-                for path, part in predictors_of(program).items()
-            },
-        },
-        "parameters": dump_changes(program, _tuned(program)),
+        "program": {"class": type(program).__name__, "modules": _shape(program)},
+        "parameters": dump_changes(program, tuned(program)),
         "record": dict(record or {}),
         "versions": {"outlast": __version__, "python": platform.python_version()},
     }
 
 
+def _shape(program: Module) -> dict[str, Any]:
+    """Path, strategy and signature of every predictor."""
+    return {
+        path: {"module": type(part).__name__, "signature": describe_signature(part.signature)}
+        for path, part in predictors_of(program).items()
+    }
+
+
 def render(data: Mapping[str, Any]) -> str:
     """Data as the text of a file: sorted, two spaces deep, long texts as lists of lines."""
-    return json.dumps(_split_lines(data), ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n"
+    ordered = {key: _sorted(value) for key, value in sorted(data.items())}
+    parameters = cast("Mapping[str, Any]", data.get("parameters", {}))
+    ordered["parameters"] = {path: parameters[path] for path in sorted(parameters)}
+    return json.dumps(_split_lines(ordered), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a compiled file; raises `ArtifactError` when it is none."""
-    target = Path(path)
+    name = repr(str(path))
     try:
-        size = target.stat().st_size
-        if size > MAX_BYTES:
-            raise ArtifactError(f"{str(target)!r} has {size} bytes; a compiled file has at most {MAX_BYTES}")
-        raw = target.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ArtifactError(f"cannot read {str(target)!r}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{str(target)!r} is not a text file in UTF-8: {error}") from error
-    try:
-        data = json.loads(raw, object_pairs_hook=_no_duplicates)
+        data = json.loads(_text(Path(path)), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{str(target)!r} is not valid JSON: {error}") from error
-    if not isinstance(data, dict) or cast("dict[str, Any]", data).get("format") != FORMAT:
-        found = cast("dict[str, Any]", data).get("format") if isinstance(data, dict) else data
+        raise ArtifactError(f"{name} is not valid JSON: {error}") from error
+    if _deeper_than(data, MAX_DEPTH):
+        raise ArtifactError(f"{name} is nested more than {MAX_DEPTH} levels deep, which no compiled file is")
+    found = cast("dict[str, Any]", data).get("format") if isinstance(data, dict) else data
+    if not isinstance(data, dict) or found != FORMAT:
         raise ArtifactError(
-            f"{str(target)!r} is not a compiled file of this version: expected the format {FORMAT!r}, "
-            f"got {brief(found)}"
+            f"{name} is not a compiled file of this version: expected the format {FORMAT!r}, got {brief(found)}"
         )
     joined = cast("dict[str, Any]", _join_lines(data))
-    for key in ("program", "parameters"):
+    for key in ("program", "parameters", "record"):
         if not isinstance(joined.get(key), dict):
-            raise ArtifactError(f"{str(target)!r} lacks {key!r}")
+            raise ArtifactError(f"{name}: {key!r} is missing or no object")
     return joined
+
+
+def _text(path: Path) -> str:
+    """The text of a regular file of a bearable size."""
+    try:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise ArtifactError(f"{str(path)!r} is not a regular file")
+            raw = file.read(MAX_BYTES + 1) if about.st_size <= MAX_BYTES else b""
+    except OSError as error:
+        raise ArtifactError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    except ValueError as error:  # a path with a null byte
+        raise ArtifactError(f"cannot read {str(path)!r}: {error}") from error
+    if (not raw and about.st_size) or len(raw) > MAX_BYTES:
+        raise ArtifactError(f"{str(path)!r} has {about.st_size} bytes; a compiled file has at most {MAX_BYTES}")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{str(path)!r} is not a text file in UTF-8: {error}") from error
 
 
 def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = False) -> M:
@@ -110,8 +133,11 @@ def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = Fals
 
     `program` is the program as your code builds it; it is not changed. Raises `ArtifactError` when the file was made
     for other modules or signatures and names what differs; `allow_changed=True` accepts changed descriptions, types
-    and added fields as long as every parameter still has its place and is valid. Cost: no LM call.
+    and added fields as long as every parameter still has its place and is valid. The order of fields does not matter.
+    Cost: no LM call.
     """
+    if not isinstance(program, Module):
+        raise UsageError(f"load(path, program) takes the program as your code builds it; got {brief(program)}")
     data = read(path)
     problems = mismatches(data, program)
     if problems and not allow_changed:
@@ -120,7 +146,12 @@ def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = Fals
             f"{str(path)!r} was compiled for a different {type(program).__name__}:\n{listed}\n"
             f"Compile again, or load with allow_changed=True if the tuned prompt still makes sense."
         )
-    return update(program, restore_changes(program, data["parameters"]))
+    try:
+        return update(program, restore_changes(program, data["parameters"]))
+    except ArtifactError as error:
+        raise ArtifactError(f"{str(path)!r}: {error}") from error
+    except OutlastError as error:
+        raise ArtifactError(f"{str(path)!r} holds a parameter that the program refuses: {error}") from error
 
 
 def mismatches(data: Mapping[str, Any], program: Module) -> list[str]:
@@ -130,7 +161,7 @@ def mismatches(data: Mapping[str, Any], program: Module) -> list[str]:
     if not isinstance(saved, dict):
         return ["the file does not say which modules it is for"]
     modules = cast("dict[str, Any]", saved)
-    current = predictors_of(program)
+    current = _shape(program)
     for path in sorted(set(modules) | set(current)):
         where = repr(path) if path else "the program"
         if path not in current:
@@ -142,53 +173,42 @@ def mismatches(data: Mapping[str, Any], program: Module) -> list[str]:
     return found
 
 
-def _module_changes(where: str, saved: Any, part: Any) -> list[str]:
+def _module_changes(where: str, old: Any, new: dict[str, Any]) -> list[str]:
     try:
-        kind, old = saved["module"], saved["signature"]
-        old_fields: dict[str, str] = dict(old["fields"])
-        old_description: str = old["description"]
+        kind, signature = old["module"], old["signature"]
+        fields: dict[str, Any] = dict(signature["fields"])
+        description = signature["description"]
     except (TypeError, KeyError, ValueError):
         return [f"the entry of module {where} is damaged"]
     found: list[str] = []
-    if kind != type(part).__name__:
-        found.append(f"module {where} is a {type(part).__name__}; in the file it is a {kind}")
-    new = describe_signature(part.signature)
-    for name in sorted(set(old_fields) | set(new["fields"])):
-        if name not in new["fields"]:
-            found.append(f"field {name!r} of {where} is gone (was {old_fields[name]!r})")
-        elif name not in old_fields:
+    if kind != new["module"]:
+        found.append(f"module {where} is a {new['module']}; in the file it is a {brief(kind)}")
+    now: dict[str, str] = new["signature"]["fields"]
+    for name in sorted(set(fields) | set(now)):
+        if name not in now:
+            found.append(f"field {name!r} of {where} is gone (was {brief(fields[name])})")
+        elif name not in fields:
             found.append(f"field {name!r} of {where} is new")
-        elif old_fields[name] != new["fields"][name]:
-            found.append(f"field {name!r} of {where} changed: {old_fields[name]!r} -> {new['fields'][name]!r}")
-    if not found and old_description != new["description"]:
-        found.append(f"the description of {where} changed: {brief(old_description)} -> {brief(new['description'])}")
+        elif fields[name] != now[name]:
+            found.append(f"field {name!r} of {where} changed: {brief(fields[name], 300)} -> {brief(now[name], 300)}")
+    if description != new["signature"]["description"]:
+        found.append(
+            f"the description of {where} changed: {brief(description)} -> {brief(new['signature']['description'])}"
+        )
     return found
 
 
-def _tuned(program: Module) -> dict[str, Any]:
-    """The parameters that a file holds: everything tuned, nothing that is only inherited or is a model."""
-    names = {f"{path}.{name}" if path else name for path, part in walk(program) for name in declared(part)}
-    described = {
-        f"{path}.fields.{name}" if path else f"fields.{name}"
-        for path, part in predictors_of(program).items()
-        for name in part.fields
-    }
-    found: dict[str, Any] = {}
-    for path, value in parameters(program).items():
-        last = path.rpartition(".")[2]
-        if path in names or last in ("instruction", "demos"):
-            found[path] = value
-        elif last == "lm" or (last == "adapter" and value is None):
-            continue
-        elif last == "settings":
-            if value.to_json():
-                found[path] = value
-        elif last == "adapter" or path in described:
-            found[path] = value
-    return found
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value)
+        return {key: _sorted(items[key]) for key in sorted(items)}
+    if isinstance(value, list | tuple):
+        return [_sorted(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def _split_lines(value: Any) -> Any:
+    """Texts of several lines as `{"lines": [...]}`; data that looks like that is wrapped as `{"data": ...}`."""
     if isinstance(value, str):
         return {"lines": value.split("\n")} if "\n" in value else value
     if isinstance(value, Mapping):
@@ -214,6 +234,22 @@ def _join_lines(value: Any) -> Any:
     return value
 
 
+def _deeper_than(data: Any, most: int) -> bool:
+    """Whether nesting goes deeper, found level by level and not by recursion."""
+    level = [data]
+    for _ in range(most):
+        inside: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inside.extend(cast("dict[str, Any]", value).values())
+            elif isinstance(value, list):
+                inside.extend(cast("list[Any]", value))
+        if not inside:
+            return False
+        level = inside
+    return True
+
+
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
@@ -221,3 +257,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {key!r} is given twice")
         data[key] = value
     return data
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

@@ -6,182 +6,356 @@ part of it at all.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, cast
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Literal, NamedTuple, cast
 
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
 from outlast.adapters.protocol import Adapter, Demo
-from outlast.errors import ArtifactError, brief
-from outlast.messages import Settings, canonical
-from outlast.modules.module import Module, declared, walk
+from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
+from outlast.messages import Settings
+from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
-from outlast.signatures.codec import Codec, codecs
-from outlast.signatures.signature import Contract, field_key
+from outlast.modules.values import FrozenDict, declared, walk
+from outlast.signatures.codec import codecs
+from outlast.signatures.contract import field_key
 from outlast.types import TRUSTED, Label
 
+Kind = Literal["instruction", "demos", "fields", "lm", "adapter", "settings", "declared"]
+
 _ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON}
-_KINDS = ("instruction", "demos", "fields", "adapter", "settings")
+_MOST_REASKS = 20  # that a file may ask for: each is a paid call
+_MOST_FALLBACKS = 3
+_PLAIN = (bool, int, float, str, list, tuple, dict, FrozenDict)
+_NUMBERS = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
+_RESERVED = frozenset({"model", "messages", "stream", "n", "tools", "functions"})
+_ROUTES = re.compile(
+    r"api[-_]?key|secret|password|passwd|authori[sz]ation|bearer|cookie|credential|access[-_]?token|auth[-_]?token"
+    r"|base[-_]?url|api[-_]?base|api[-_]?url|endpoint|^url$|^host$|header|prox(y|ies)|webhook|callback",
+    re.IGNORECASE,
+)
+
+
+class Place(NamedTuple):
+    """What a parameter path stands for: the predictor (None for a declared parameter) and the kind of value."""
+
+    owner: Predict[..., Any] | None
+    kind: Kind
+
+
+def places(program: Module) -> dict[str, Place]:
+    """The kind of every parameter of a program by path, in the order of the program."""
+    found: dict[str, Place] = {}
+    predictors = predictors_of(program)
+    for path, part in walk(program):
+        dot = f"{path}." if path else ""
+        for name in declared(part):
+            found[f"{dot}{name}"] = Place(None, "declared")
+        owner = predictors.get(path)
+        if owner is not None:
+            for name in ("instruction", "demos", "lm", "adapter", "settings"):
+                found[f"{dot}{name}"] = Place(owner, name)
+            for name in owner.asked().fields:
+                found[f"{dot}fields.{name}"] = Place(owner, "fields")
+    return found
 
 
 def dump_changes(program: Module, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values at parameter paths of `program` as JSON-ready data; `restore_changes` reads them back.
+    """Values at parameter paths of `program` as JSON-ready data, in the order of the paths.
 
-    Models (`*.lm`) have no JSON form and are refused.
+    `restore_changes` reads them back. Raises `ArtifactError` for what has no form in a file, models among it.
     """
-    predictors = predictors_of(program)
-    return {path: _dump(path, value, predictors) for path, value in sorted(changes.items())}
+    known = places(program)
+    return {path: _dump(path, value, known[path]) for path, value in sorted(changes.items())}
 
 
 def restore_changes(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
     """The values that `dump_changes` wrote, validated against the program; raises `ArtifactError`."""
-    predictors = predictors_of(program)
-    known = parameters(program)
+    known = places(program)
+    present = parameters(program)
     changes: dict[str, Any] = {}
     for path, value in data.items():
         if path not in known:
             raise ArtifactError(
-                f"the file sets {path!r}, which {type(program).__name__} does not have. Paths: {', '.join(known)}."
+                f"the file sets {path!r}, which {type(program).__name__} does not have.{did_you_mean(path, known)} "
+                f"Paths: {', '.join(known)}."
             )
         try:
-            changes[path] = _restore(path, value, predictors)
+            changes[path] = _restore(path, value, known[path], present[path])
         except ArtifactError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OutlastError) as error:
             raise ArtifactError(f"the value of {path!r} cannot be used: {error}") from error
     return changes
 
 
 def difference(start: Module, program: Module) -> dict[str, Any]:
     """The parameters of `program` that differ from those of `start`, by path; models are left out."""
-    before = parameters(start)
-    after = parameters(program)
+    before, after = parameters(start), parameters(program)
+    kinds = places(program)
     return {
         path: value
         for path, value in after.items()
-        if not path.endswith(".lm") and path != "lm" and (path not in before or before[path] != value)
+        if kinds[path].kind != "lm" and (path not in before or not _equal(before[path], value))
     }
 
 
-def program_key(program: Module) -> str:
-    """A hash of everything that decides what a program asks: structure, signatures and parameters, not models."""
-    shape = [
-        (path, type(part).__qualname__, part.signature.key if isinstance(part, Predict) else "")
-        for path, part in walk(program)
-    ]
-    values = {path: value for path, value in parameters(program).items() if path.split(".")[-1] != "lm"}
-    data = [shape, dump_changes(program, values)]
-    return hashlib.blake2b(canonical(data), digest_size=8).hexdigest()
+def tuned(program: Module) -> dict[str, Any]:
+    """The parameters that a file holds: all that is set on the program itself.
+
+    Left to the code are models, adapters of your own, and what is only inherited or as the signature says.
+    """
+    found: dict[str, Any] = {}
+    values = parameters(program)
+    for path, (owner, kind) in places(program).items():
+        value = values[path]
+        if kind == "fields":
+            assert owner is not None
+            keep = path.rpartition(".")[2] in owner.fields
+        elif kind == "adapter":
+            keep = value is not None and _has_form(value)
+        elif kind == "settings":
+            keep = bool(value.to_json())
+        else:
+            keep = kind != "lm"
+        if keep:
+            found[path] = value
+    return found
 
 
 def describe_signature(signature: Any) -> dict[str, Any]:
-    """A signature as data that a reader of a diff understands, with a hash for each field."""
-    contract: Contract = signature.__contract__
+    """A signature as data that a reader of a diff understands: the description, and each field in one line."""
     return {
         "name": signature.__name__,
-        "key": signature.key,
-        "description": contract.description,
-        "fields": {f.name: field_key(f) for f in contract.fields},
+        "description": signature.description,
+        "fields": {name: field_key(field) for name, field in signature.fields.items()},
     }
 
 
-def _dump(path: str, value: Any, predictors: Mapping[str, Predict[..., Any]]) -> Any:
-    owner, kind = _owner(path, predictors)
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(type(a) is type(b) and a == b)
+    except Exception:  # a user's value may not know how to compare
+        return a is b
+
+
+def _dump(path: str, value: Any, place: Place) -> Any:
+    owner, kind = place
+    if kind == "lm":
+        raise ArtifactError(f"{path!r} is a model, which has no form in a file: set it in code")
     if kind == "demos":
         assert owner is not None
         return [_dump_demo(owner, demo) for demo in cast("tuple[Demo, ...]", value)]
     if kind == "settings":
-        return cast("Settings", value).to_json()
+        data = cast("Settings", value).to_json()
+        _refuse_routes(path, data.get("extra", {}))
+        return _plain(path, data)
     if kind == "adapter":
         return _dump_adapter(value)
-    if kind == "lm":
-        raise ArtifactError(f"{path!r} is a model, which has no form in a file")
+    if kind == "declared":
+        return _dump_declared(path, value)
     return value
 
 
 def _dump_demo(owner: Predict[..., Any], demo: Demo) -> dict[str, Any]:
     table = codecs(owner.asked())
-    values = {name: table[name].dump(value) for name, value in demo.values.items()}
+    values = {name: _finite(codec.dump(demo.values[name])) for name, codec in table.items() if name in demo.values}
     data: dict[str, Any] = {"values": values, "source": demo.source}
     if demo.label != TRUSTED:
         data["label"] = demo.label.to_json()
     return data
 
 
+def _finite(data: Any) -> Any:
+    """JSON has no NaN and no infinity; their names are read back as what they are."""
+    if isinstance(data, float) and not math.isfinite(data):
+        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
+    if isinstance(data, list):
+        return [_finite(item) for item in cast("list[Any]", data)]
+    if isinstance(data, dict):
+        return {key: _finite(item) for key, item in cast("dict[str, Any]", data).items()}
+    return data
+
+
+def _has_form(adapter: Adapter | None) -> bool:
+    if adapter is None:
+        return True
+    return _ADAPTERS.get(type(adapter).__name__) is type(adapter) and _has_form(adapter.fallback)
+
+
 def _dump_adapter(adapter: Any) -> Any:
     if adapter is None:
         return None
-    name = type(adapter).__name__
-    if _ADAPTERS.get(name) is not type(adapter):
+    if not _has_form(adapter):
         raise ArtifactError(
             f"the adapter {brief(adapter)} has no form in a file; only {', '.join(_ADAPTERS)} have. Set it in code."
         )
     options = {f.name: getattr(adapter, f.name) for f in fields(adapter)}
-    return {"adapter": name, **{k: _dump_adapter(v) if k == "fallback" else v for k, v in options.items()}}
+    options["fallback"] = _dump_adapter(adapter.fallback)
+    return {"adapter": type(adapter).__name__, **options}
 
 
-def _restore(path: str, value: Any, predictors: Mapping[str, Predict[..., Any]]) -> Any:
-    owner, kind = _owner(path, predictors)
+def _dump_declared(path: str, value: Any) -> Any:
+    """Plain data as it is, other kinds in pydantic's JSON form when that reads back as the same value."""
+    if value is None or type(value) in _PLAIN:
+        return _plain(path, value)
+    try:
+        from pydantic import TypeAdapter
+
+        adapter = TypeAdapter[Any](cast("type[Any]", type(value)))
+        data = adapter.dump_python(value, mode="json")
+        if _equal(adapter.validate_python(data), value):
+            return _plain(path, data)
+        reason = "it does not read back as the same value"
+    except Exception as error:  # pydantic raises several kinds for types that it cannot serve
+        reason = str(error).split("\n", 1)[0]
+    raise ArtifactError(
+        f"the parameter {path!r} is a {type(value).__name__}, which has no form in a file ({reason}). Use text, "
+        f"numbers, lists, dicts, enums, dataclasses or pydantic models, or keep it out of param(...)."
+    )
+
+
+def _plain(path: str, value: Any) -> Any:
+    """JSON data with lists for tuples; raises for anything else inside."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(path, item) for item in cast("list[Any]", value)]
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value)
+        if all(type(key) is str for key in items):
+            return {key: _plain(path, item) for key, item in items.items()}
+    raise ArtifactError(
+        f"{path!r} holds {brief(value)}, which has no form in a file: inside lists and dicts use text, finite "
+        f"numbers, true, false and None"
+    )
+
+
+def _restore(path: str, value: Any, place: Place, present: Any) -> Any:
+    owner, kind = place
+    if kind == "lm":
+        raise ArtifactError(f"{path!r}: a model is never taken from a file; set it in code")
+    if kind in ("instruction", "fields"):
+        if not isinstance(value, str):
+            raise ArtifactError(f"{path!r} is text; got {brief(value)}")
+        return value
     if kind == "demos":
         assert owner is not None
         if not isinstance(value, list):
             raise ArtifactError(f"{path!r} is a list of demos; got {brief(value)}")
         return tuple(_restore_demo(owner, item, path) for item in cast("list[Any]", value))
     if kind == "settings":
-        data = dict(value)
-        if data.get("stop") is not None:
-            data["stop"] = tuple(data["stop"])
-        return Settings(**data)
+        return _restore_settings(path, value)
     if kind == "adapter":
-        return _restore_adapter(value)
-    if kind == "lm":
-        raise ArtifactError(f"{path!r}: a model is never taken from a file; set it in code")
-    if kind in ("instruction", "fields") and not isinstance(value, str):
-        raise ArtifactError(f"{path!r} is text; got {brief(value)}")
-    return value
+        return _restore_adapter(path, value, _MOST_FALLBACKS)
+    return _restore_declared(path, value, present)
 
 
 def _restore_demo(owner: Predict[..., Any], item: Any, path: str) -> Demo:
-    table: dict[str, Codec] = codecs(owner.asked())
+    table = codecs(owner.asked())
+    data = _record(f"a demo in {path!r}", item, ("values", "source", "label"))
+    raw = _record(f"the values of a demo in {path!r}", data.get("values"), tuple(table))
     values: dict[str, Any] = {}
-    for name, raw in item["values"].items():
-        if name not in table:
-            raise ArtifactError(f"{path!r} has a demo with the field {name!r}, which {owner!r} does not have")
+    for name, one in raw.items():
         try:
-            values[name] = table[name].read_data(raw)
-        except ValueError as error:
+            values[name] = table[name].read_data(one)
+        except (ValueError, TypeError) as error:
             raise ArtifactError(f"{path!r} has a demo whose {name!r} is not valid: {error}") from error
-    label = item.get("label")
-    return Demo(values, str(item.get("source", "")), TRUSTED if label is None else Label.from_json(label))
+    source = data.get("source", "")
+    if not isinstance(source, str):
+        raise ArtifactError(f"{path!r} has a demo whose source is no text; got {brief(source)}")
+    return Demo(values, source, TRUSTED if "label" not in data else _restore_label(path, data["label"]))
 
 
-def _restore_adapter(value: Any) -> Adapter | None:
+def _restore_label(path: str, value: Any) -> Label:
+    data = _record(f"the label of a demo in {path!r}", value, ("sources", "readers"))
+    sources, readers = data.get("sources"), data.get("readers")
+    if not _is_texts(sources) or not (readers is None or _is_texts(readers)):
+        raise ArtifactError(f"{path!r} has a demo whose label is no label; got {brief(value)}")
+    return Label.from_json(data)
+
+
+def _restore_settings(path: str, value: Any) -> Settings:
+    data = _record(repr(path), value, tuple(f.name for f in fields(Settings)))
+    for name, kind in _NUMBERS.items():
+        one = data.get(name)
+        fits = one is None or (type(one) is int or (kind is float and type(one) is float and math.isfinite(one)))
+        if not fits:
+            raise ArtifactError(f"{path!r}: {name} is a {'whole ' if kind is int else ''}number; got {brief(one)}")
+    if not isinstance(data.get("reasoning", ""), str | None):
+        raise ArtifactError(f"{path!r}: reasoning is a word; got {brief(data['reasoning'])}")
+    stop = data.get("stop")
+    if not (stop is None or _is_texts(stop)):
+        raise ArtifactError(f"{path!r}: stop is a list of texts; got {brief(stop)}")
+    extra = data.get("extra", {})
+    if not isinstance(extra, dict):
+        raise ArtifactError(f"{path!r}: extra is an object; got {brief(extra)}")
+    _refuse_routes(path, extra)
+    return replace(Settings(**data), stop=None if stop is None else tuple(cast("list[str]", stop)))
+
+
+def _refuse_routes(path: str, extra: Any, depth: int = 0) -> None:
+    """A file must neither hold a secret nor say where requests go or what they are made of."""
+    if isinstance(extra, Mapping):
+        for key, value in cast("Mapping[Any, Any]", extra).items():
+            name = str(key)
+            if _ROUTES.search(name) or (depth == 0 and name.lower() in _RESERVED):
+                raise ArtifactError(
+                    f"{path!r}: the extra setting {name!r} has no place in a file, which holds neither secrets nor "
+                    f"where or what to ask. Set it on the LM in code."
+                )
+            _refuse_routes(path, value, depth + 1)
+    elif isinstance(extra, list | tuple):
+        for item in cast("list[Any]", extra):
+            _refuse_routes(path, item, depth + 1)
+
+
+def _restore_adapter(path: str, value: Any, fallbacks: int) -> Adapter | None:
     if value is None:
         return None
-    options = dict(value)
-    name = options.pop("adapter", None)
-    if name not in _ADAPTERS:
-        raise ArtifactError(f"unknown adapter {name!r}; known: {', '.join(_ADAPTERS)}")
-    if "fallback" in options:
-        options["fallback"] = _restore_adapter(options["fallback"])
-    return _ADAPTERS[name](**options)
+    data = _record(repr(path), value, ("adapter", "reasks", "fallback"))
+    name = data.get("adapter")
+    if not isinstance(name, str) or name not in _ADAPTERS:
+        raise ArtifactError(f"{path!r}: unknown adapter {brief(name)}; known: {', '.join(_ADAPTERS)}")
+    reasks = data.get("reasks", 2)
+    if type(reasks) is not int or not 0 <= reasks <= _MOST_REASKS:
+        raise ArtifactError(f"{path!r}: reasks is a whole number from 0 to {_MOST_REASKS}; got {brief(reasks)}")
+    if data.get("fallback") is not None and not fallbacks:
+        raise ArtifactError(f"{path!r}: an adapter has at most {_MOST_FALLBACKS} fallbacks in a row")
+    make = cast("Callable[..., Adapter]", _ADAPTERS[name])
+    return make(reasks=reasks, fallback=_restore_adapter(path, data.get("fallback"), fallbacks - 1))
 
 
-def _owner(path: str, predictors: Mapping[str, Predict[..., Any]]) -> tuple[Predict[..., Any] | None, str]:
-    """The predictor that a path belongs to and the kind of parameter; (None, "declared") for a `param`."""
-    head, _, last = path.rpartition(".")
-    if head in predictors and last in (*_KINDS, "lm") and not _is_declared(predictors[head], last):
-        return predictors[head], last
-    inner, _, step = head.rpartition(".")
-    if step == "fields" and inner in predictors:
-        return predictors[inner], "fields"
-    if not inner and head == "fields" and "" in predictors:
-        return predictors[""], "fields"
-    return None, "declared"
+def _restore_declared(path: str, value: Any, present: Any) -> Any:
+    """Plain data in place of plain data; other kinds by the kind of the value that the program has now."""
+    kind = cast("type[Any]", type(present))
+    if value is None or present is None or kind in _PLAIN:
+        if kind is tuple and not isinstance(value, list | None):
+            raise ArtifactError(f"{path!r} is a list; got {brief(value)}")
+        if kind is FrozenDict and not isinstance(value, dict | None):
+            raise ArtifactError(f"{path!r} is an object; got {brief(value)}")
+        return cast("object", value)
+    from pydantic import TypeAdapter
+
+    return TypeAdapter[Any](kind).validate_python(value)
 
 
-def _is_declared(module: Module, name: str) -> bool:
-    return name in declared(module)
+def _record(subject: str, value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The value as an object with no other keys than these."""
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{subject} is an object; got {brief(value)}")
+    data = cast("dict[str, Any]", value)
+    for key in data:
+        if key not in names:
+            raise ArtifactError(f"{subject} has {key!r}, which is none of {', '.join(names)}")
+    return data
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))

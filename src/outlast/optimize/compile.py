@@ -23,7 +23,7 @@ from outlast.optimize.ledger import Ledger
 from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
-from outlast.optimize.report import Compiled, Report, record_of
+from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
@@ -209,7 +209,6 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
         )
     record = record_of(study, setting, winner, verdict, stopped)
     study.ledger.add_event("report", record)
-    ranked = study.tally(winner)
     report = Report(
         verdict=verdict,
         candidate=winner,
@@ -222,7 +221,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
         record=record,
         known=study.known,
         failures=study.failures,
-        ranked=ranked.mean if ranked.values else None,
+        ranked=ranked_gain(study, winner),
     )
     built = cast("M", study.build(winner))
     return Compiled(built if verdict.better else program, built, program, report, study.ledger.path)

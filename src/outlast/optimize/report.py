@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -28,9 +29,9 @@ class Report:
     """What a compile found and what it cost.
 
     `rollouts` and `points` cover the whole search, whenever it ran; `spending` and `seconds` are of this run and
-    `known` is how many replies earlier runs had left in the ledger. `ranked` is the winner's mean score on the
-    selection examples, by which it was chosen; `optimism` is by how much that is above its confirmed score: chosen
-    as the best of many, it flatters. `failures` counts rollouts of this run that failed for no fault of a candidate.
+    `known` is how many replies earlier runs had left in the ledger. `ranked` is the winner's gain over the start on
+    the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed gain: the
+    best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a candidate.
     """
 
     verdict: Verdict
@@ -48,10 +49,10 @@ class Report:
 
     @property
     def optimism(self) -> float | None:
-        """Ranked minus confirmed score of the winner; None when it has only one of them."""
-        if self.ranked is None or self.verdict.winner is None:
+        """Ranked minus confirmed gain of the winner; None when it has only one of them."""
+        if self.ranked is None or self.verdict.paired is None:
             return None
-        return self.ranked - self.verdict.winner.value
+        return self.ranked - self.verdict.paired.difference
 
     def __str__(self) -> str:
         verdict = self.verdict
@@ -67,7 +68,7 @@ class Report:
             )
         line += f"; {self.candidates} candidates, {self.rollouts} rollouts, {self.spending}, {self.seconds:.1f} s"
         if self.optimism is not None:
-            line += f"; {100 * self.optimism:+.1f} points of optimism while ranking"
+            line += f"; while ranking the gain looked {100 * self.optimism:+.1f} points higher"
         if self.known:
             line += f"; resumed with {self.known} replies known"
         if self.failures:
@@ -121,7 +122,10 @@ def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdic
 
     It depends on the ledger and not on the run, so that compiling again writes the same file.
     """
-    ranked = study.tally(winner)
+    ranked = None
+    if (gain := ranked_gain(study, winner)) is not None:
+        tally = study.tally(winner)
+        ranked = {"score": round(tally.mean, 6), "gain": round(gain, 6), "n": len(tally.values)}
     return {
         "result": verdict.to_json(),
         "kept": "winner" if verdict.better else "original",
@@ -131,7 +135,7 @@ def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdic
             "parent": winner.parent,
             "changes": sorted(winner.changes),
             "provenance": _provenance(winner),
-            "ranked": {"score": round(ranked.mean, 6), "n": len(ranked.values)} if ranked.values else None,
+            "ranked": ranked,
         },
         "start": {"hash": program_hash(setting.program)},
         "search": {
@@ -151,12 +155,14 @@ def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdic
     }
 
 
-def _provenance(winner: Candidate) -> dict[str, Any]:
-    """Where each changed parameter came from; for demonstrations, example by example."""
-    found: dict[str, Any] = {}
-    for path, value in winner.changes.items():
-        if path == "demos" or path.endswith(".demos"):
-            found[path] = [demo.source for demo in value]
-        else:
-            found[path] = f"candidate {winner.id}: {winner.origin}"
-    return found
+def ranked_gain(study: Study, winner: Candidate) -> float | None:
+    """The winner's mean gain over the start on the selection examples that both were run on; None without any."""
+    ours, base = study.tally(winner).values, study.tally(study.start).values
+    gains = [value - base[example] for example, value in ours.items() if example in base]
+    return math.fsum(gains) / len(gains) if gains and winner != study.start else None
+
+
+def _provenance(winner: Candidate) -> dict[str, str]:
+    """Where each changed parameter came from; demonstrations say it themselves, one by one."""
+    source = f"candidate {winner.id}: {winner.origin}"
+    return {path: source for path in winner.changes if path != "demos" and not path.endswith(".demos")}
