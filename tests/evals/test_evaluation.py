@@ -3,12 +3,13 @@ from __future__ import annotations
 import io
 import json
 import math
+import pickle
 
 import pytest
 
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
-from outlast.evals import Evaluation, evaluate
+from outlast.evals import Evaluation, evaluate, wording
 
 
 async def program(message):
@@ -121,6 +122,18 @@ def test_a_damaged_file_is_named(tmp_path, content, message):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="cannot read .*No such file"):
         Evaluation.from_jsonl(tmp_path / "nowhere.jsonl")
+
+
+def test_an_evaluation_can_be_sent_to_another_process():
+    evaluation = result()
+    again = pickle.loads(pickle.dumps(evaluation))
+    assert repr(again) == repr(evaluation)
+    assert [row.to_json() for row in again.rows] == [row.to_json() for row in evaluation.rows]
+
+
+def test_durations_are_said_in_fitting_units():
+    said = [wording.duration(seconds) for seconds in (0.0025, 0.42, 12.4, 200, 7500, math.nan)]
+    assert said == ["2.5 ms", "0.4 s", "12 s", "3 min 20 s", "2 h 5 min", "n/a"]
 
 
 def test_dataframe():

@@ -159,7 +159,7 @@ class Engine:
             return
         allowed = limit
         if isinstance(limit, float):
-            allowed = limit * (total if total is not None else max(self.tally.done, 20))
+            allowed = limit * (total if total is not None else max(self.tally.done, 20)) + 1e-9
         if count > allowed:
             first = next(iter(self.tally.groups.values()))
             reason = f"more than max_errors={limit} errors; the first: {first.type}: {first.message}"

@@ -23,6 +23,7 @@ def page(evaluation: Evaluation, rows: Sequence[Row], limit: int) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = _shown
+    environment.filters["duration"] = wording.duration
     template = environment.from_string(files("outlast.evals").joinpath("report.html").read_text("utf-8"))
     ordered = sorted(rows, key=lambda row: (_ORDER[row.state], row.score or 0.0, row.index))
     return template.render(
@@ -45,7 +46,8 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "Data": f"{evaluation.n} of {about.total or 'unknown'} examples, {about.data_hash[:12] or 'no hash'}",
         "Spent": str(evaluation.spending),
         "Time": wording.duration(evaluation.seconds),
-        "Time of an example": f"median {evaluation.latency():.3g} s, 95% within {evaluation.latency(0.95):.3g} s",
+        "Time of an example": f"median {wording.duration(evaluation.latency())}, "
+        f"95% within {wording.duration(evaluation.latency(0.95))}",
     }
     if evaluation.metric_spending.calls:
         facts["Spent by the metric"] = str(evaluation.metric_spending)

@@ -131,8 +131,8 @@ class RowRunner:
         return Row(
             index,
             id_of(example),
-            inputs_of(example),
-            targets_of(example),
+            dict(inputs_of(example)),
+            dict(targets_of(example)),
             output_form(prediction),
             score,
             state,

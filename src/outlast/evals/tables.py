@@ -46,15 +46,15 @@ def comparison(result: Comparison, limit: int = 10) -> RenderableType:
 
 def _facts(evaluation: Evaluation) -> Table:
     table = Table.grid(padding=(0, 2))
-    about, median = evaluation.about, evaluation.latency()
+    about = evaluation.about
     facts = {
         "program": about.program,
         "metric": about.metric + ("" if about.errors == "apart" else " (errors count as 0)"),
         "model": ", ".join(evaluation.models) or about.lm,
         "spent": str(evaluation.spending),
         "spent by metric": str(evaluation.metric_spending) if evaluation.metric_spending.calls else "",
-        "time": f"{wording.duration(evaluation.seconds)}; an example {median:.3g} s, "
-        f"95% within {evaluation.latency(0.95):.3g} s",
+        "time": f"{wording.duration(evaluation.seconds)}; an example "
+        f"{wording.duration(evaluation.latency())}, 95% within {wording.duration(evaluation.latency(0.95))}",
         "saved": evaluation.saved if not evaluation.save_error else "",
     }
     for name, value in facts.items():

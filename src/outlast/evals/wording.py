@@ -66,7 +66,11 @@ def p_text(p: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    """ "2.5 ms", "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if math.isnan(seconds):
+        return "n/a"
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
