@@ -104,7 +104,7 @@ def _context(compiled: Compiled[Any]) -> dict[str, Any]:
         "report": report,
         "verdict": report.verdict,
         "record": report.record,
-        "models": models_text(report.record),
+        "facts": facts(compiled),
         "tone": tone,
         "badge": badge,
         "sentence": sentence(compiled),
@@ -133,10 +133,44 @@ def sentence(compiled: Compiled[Any]) -> str:
     return f"{move}. {verdict.reason}"
 
 
-def models_text(record: Mapping[str, Any]) -> str:
-    """The models asked, in words."""
-    asked = (record.get("models") or {}).get("asked", "unknown")
-    return asked if isinstance(asked, str) else ", ".join(map(str, asked))
+_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "budget", "stopped")
+
+
+def search_words(search: Mapping[str, Any]) -> str:
+    """The optimizer and its options: "RandomSearch(candidates=16, max_demos=16), seed 0"."""
+    given = ", ".join(f"{name}={value!r}" for name, value in search.items() if name not in _SEARCH_FACTS)
+    return f"{search.get('optimizer', 'unknown')}({given}), seed {search.get('seed')}"
+
+
+def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
+    """All that says where a compiled program came from, as name and text; without what is not known."""
+    report, record = compiled.report, compiled.report.record
+    cost: Mapping[str, Any] = record["cost"]
+    budget: Mapping[str, Any] = record["search"].get("budget") or {}
+    models: Mapping[str, Any] = record["models"]
+    answered = ", ".join(models.get("answered") or ())
+    tokens = cost["input_tokens"] + cost["output_tokens"]
+    paid = f"${cost['dollars']:.4f}" if cost["dollars"] or not cost["unpriced"] else "price unknown"
+    data = "; ".join(f"{name} {part['n']} ({part['hash']})" for name, part in record["data"].items())
+    found = [
+        ("cost over all runs", f"{cost['calls']:,} calls, {tokens:,} tokens, {paid}"),
+        ("paid in this run", f"{report.spending}, {report.seconds:.1f} s"),
+        ("known before it", f"{report.known:,} replies of earlier runs" if report.known else ""),
+        ("budget", ", ".join(f"{value:g} {name}" for name, value in budget.items()) or "no limit"),
+        ("stopped early", report.stopped),
+        ("search", search_words(record["search"])),
+        ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
+        ("optimism", f"{100 * report.optimism:+.1f} points while ranking" if report.optimism is not None else ""),
+        ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
+        ("model asked", str(models.get("asked", ""))),
+        ("model answered", answered if answered != models.get("asked") else ""),
+        ("adapter", str(record["adapter"])),
+        ("metric", f"{record['metric']['name']} ({record['metric']['hash']})"),
+        ("data", data),
+        ("program as given", str(record["start"].get("hash", ""))),
+        ("ledger", str(compiled.ledger or "in memory")),
+    ]
+    return [(name, text) for name, text in found if text]
 
 
 def module_views(start: Any, winner: Any) -> list[ModuleView]:

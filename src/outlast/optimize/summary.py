@@ -138,6 +138,20 @@ def changed_examples(path: str | os.PathLike[str], before: str, after: str, part
     return _reading(path, read)
 
 
+def scores(path: str | os.PathLike[str], candidate: str, part: str) -> list[float]:
+    """The scores of a candidate on a part of the data, as far as they are known; no usable answer is 0."""
+
+    def read(db: sqlite3.Connection) -> list[float]:
+        rows = db.execute(
+            "SELECT CASE WHEN r.answered THEN r.score ELSE 0.0 END AS score FROM rollout r JOIN example e "
+            "ON e.id = r.example WHERE r.candidate = ? AND e.part = ? AND r.sample = 0 AND score IS NOT NULL",
+            (candidate, part),
+        )
+        return [row[0] for row in rows]
+
+    return _reading(path, read)
+
+
 def _reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], T]) -> T:
     import sqlite3
 

@@ -1,0 +1,169 @@
+"""Finds the command, runs it, and turns how it ended into an exit code.
+
+    0    done
+    1    done, and the answer is no: a gate failed, not better with --require-better, rows of `run` ended in errors
+    2    the command line cannot mean anything
+    3    data, an artefact or a setting cannot be used
+    4    a model could not be asked
+    70   an exception in your own code, or a bug in outlast; the traceback says which
+    130  interrupted (Ctrl-C)
+    141  whoever read the output went away
+
+Only argparse is imported here, so that `outlast --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from outlast.errors import ConfigError, InputError, LMError, OutlastError, UsageError, did_you_mean
+
+OK, NO, USAGE, DATA, MODEL, CRASH, INTERRUPTED, CLOSED = 0, 1, 2, 3, 4, 70, 130, 141
+
+COMMANDS = {
+    "demo": "compile a support-triage program and watch it get better; needs no key",
+    "run": "run a program on inputs: JSON lines in, JSON lines out",
+    "eval": "score a program on data, with intervals",
+    "compile": "search for a better prompt, prove the gain, save it to a file",
+    "compare": "two saved evaluations: paired difference, p, and what flipped",
+    "diff": "two compiled files: what changed in the prompts and in the score",
+    "explain": "a compiled file: where every part of the prompt came from",
+    "inspect": "look into a program, a compiled file or the ledger of a search",
+}
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 the answer is no (a gate failed, not better, rows with errors)   2 usage
+  3 data, artefact or setting cannot be used   4 a model could not be asked
+  70 exception in your own code   130 interrupted   141 the reader went away"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our own help layout and messages that name what is near."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=f"{epilog}\n\n{EXIT_CODES}" if epilog else EXIT_CODES,
+            formatter_class=_Layout,
+            allow_abbrev=False,
+        )
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0] if "unrecognized" in message else ""
+        hint = did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
+        print(f"{self.prog}: {message}.{hint} See {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(USAGE)
+
+
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=min(100, _columns() - 2))
+
+
+def _columns() -> int:
+    try:
+        return max(60, os.get_terminal_size().columns)
+    except OSError:
+        return 100
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code. `argv` is without the program's name, `sys.argv[1:]` when None."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse: help, version, usage
+        return stop.code if isinstance(stop.code, int) else OK if stop.code is None else USAGE
+    except BrokenPipeError:
+        _silence_stdout()
+        return CLOSED
+    except KeyboardInterrupt:
+        print("outlast: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OutlastError as error:
+        if debug:
+            _print_traceback()
+        print(f"outlast: {_one_line(error)}", file=sys.stderr)
+        return exit_code(error)
+    except Exception:
+        _print_traceback()
+        return CRASH
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error of ours stands for: that of its cause where a model is behind it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, LMError):
+            return MODEL
+        inner = inner.__cause__
+    if isinstance(error, UsageError) and not isinstance(error, InputError):
+        return USAGE
+    return DATA
+
+
+def _dispatch(words: list[str]) -> int:
+    rest = [word for word in words if word != "--debug"]
+    if rest and rest[0] in COMMANDS:
+        words.remove(rest[0])
+        command = import_module(f"outlast.cli.{rest[0]}")
+        parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
+        command.configure(parser)
+        return command.run(parser.parse_args(words))
+    return _top(words, rest[0] if rest and not rest[0].startswith("-") else "")
+
+
+def _top(words: list[str], name: str) -> int:
+    listed = "\n".join(f"  {command:<9} {line}" for command, line in COMMANDS.items())
+    parser = Parser(
+        prog="outlast",
+        description=f"Program language models: run, evaluate, compile, review.\n\ncommands:\n{listed}",
+        epilog="outlast COMMAND --help says more. Try: outlast demo",
+    )
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.usage = "outlast COMMAND [options]"
+    if name:
+        parser.error(f"no command {name!r}.{did_you_mean(name, COMMANDS)} Commands: {', '.join(COMMANDS)}")
+    if parser.parse_args(words).version:
+        from outlast import __version__
+
+        print(f"outlast {__version__}")
+        return OK
+    parser.print_help(sys.stderr)
+    return USAGE
+
+
+def _one_line(error: OutlastError) -> str:
+    """The message without its line breaks' indentation lost: errors that list things keep their lines."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, ConfigError) and "no LM is configured" in text:
+        return "no model: give --lm openai/gpt-5-mini, or --lm outlast/baseline to try things without a key"
+    return text
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _silence_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter does not stumble over the closed pipe when it exits."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):
+        return  # a replaced stdout has no descriptor, and nothing to flush at exit

@@ -1,0 +1,148 @@
+"""Search for a better prompt within a budget, prove the gain on held-out data, and save it to a file for review."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.cli import options
+from outlast.cli.app import INTERRUPTED, NO, OK
+from outlast.cli.output import console, emit_pretty, say
+from outlast.errors import UsageError
+
+if TYPE_CHECKING:
+    from outlast.optimize.compile import Compiled
+    from outlast.optimize.protocol import Optimizer
+
+EPILOG = """\
+examples:
+  outlast compile app.py:triage data.jsonl --metric app.py:correct --lm openai/gpt-5-mini --dollars 2 \\
+      --out triage.outlast.json --html report.html
+  outlast compile app.py:triage data.jsonl --metric app.py:correct --lm ollama/qwen3 --from triage.outlast.json
+
+DATA is split by content into train (demonstrations), select (ranking) and confirm (proof). Interrupted or killed, run
+the same command again: it goes on where it was and pays nothing twice. Without --out nothing is written; when the
+winner is not proven better, --out holds the program as it was and says so."""
+
+_OPTIONS = {
+    "random": ("candidates", "max_demos"),
+    "bootstrap": ("max_demos",),
+    "labeled": ("max_demos",),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("target", metavar="TARGET", help="module.py:name")
+    parser.add_argument("data", metavar="DATA", help="examples; at least 34 (10 in the smallest part)")
+    parser.add_argument(
+        "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
+    )
+    parser.add_argument("--out", "-o", metavar="X.outlast.json", help="save the compiled program here")
+    parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
+    parser.add_argument("--require-better", action="store_true", help="exit with 1 unless proven better")
+    search = parser.add_argument_group("search")
+    search.add_argument("--optimizer", choices=tuple(_OPTIONS), default="random", help="how to search (random)")
+    search.add_argument("--candidates", type=options.count, metavar="N", help="random: sets of demos to race (16)")
+    search.add_argument("--max-demos", type=options.count, metavar="N", help="demos in a prompt, at most (16)")
+    search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
+    search.add_argument("--margin", type=float, default=0.0, metavar="X", help="a loss up to X counts as no worse")
+    search.add_argument("--level", type=float, default=0.95, metavar="X", help="of the proof (0.95)")
+    budget = parser.add_argument_group("budget (the first one reached ends the search; the proof is always kept back)")
+    budget.add_argument("--calls", type=options.count, metavar="N", help="calls to models")
+    budget.add_argument("--tokens", type=options.count, metavar="N", help="tokens in and out")
+    budget.add_argument("--dollars", type=float, metavar="X", help="US dollars")
+    budget.add_argument("--seconds", type=float, metavar="X", help="wall time")
+    options.add_artifact(parser)
+    options.add_model(parser, concurrency=32)
+    options.add_data(parser)
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; gives its exit code."""
+    from outlast.cli.targets import load_metric
+    from outlast.optimize.budget import Budget
+    from outlast.optimize.compile import compile
+
+    program = options.program_of(args)
+    metric = load_metric(args.metric)
+    optimizer = optimizer_of(args)
+    check_writable(args.out, args.html)
+    data = options.data_of(args, program)
+    compiled = compile(
+        program,
+        data,
+        metric,
+        optimizer=optimizer,
+        budget=Budget(calls=args.calls, tokens=args.tokens, dollars=args.dollars, seconds=args.seconds),
+        seed=args.seed,
+        lm=options.model_of(args),
+        adapter=options.adapter_of(args),
+        study=args.study,
+        margin=args.margin,
+        level=args.level,
+        concurrency=args.concurrency,
+        progress=not args.no_progress,
+    )
+    if args.out:
+        compiled.save(args.out)
+    if args.html:
+        compiled.to_html(args.html)
+    _report(compiled, args)
+    if compiled.report.stopped == "interrupted":
+        return INTERRUPTED
+    return NO if args.require_better and not compiled.improved else OK
+
+
+def optimizer_of(args: argparse.Namespace) -> Optimizer:
+    """The optimizer of the command line; raises `UsageError` for an option that it does not have."""
+    from outlast.optimize.bootstrap import BootstrapFewShot
+    from outlast.optimize.labeled import LabeledFewShot
+    from outlast.optimize.random_search import RandomSearch
+
+    given = {name: value for name in ("candidates", "max_demos") if (value := getattr(args, name)) is not None}
+    for name in given:
+        if name not in _OPTIONS[args.optimizer]:
+            raise UsageError(f"--{name.replace('_', '-')} is not an option of --optimizer {args.optimizer}")
+    if args.optimizer == "random":
+        return RandomSearch(**given)
+    if args.optimizer == "bootstrap":
+        return BootstrapFewShot(**given)
+    return LabeledFewShot(k=args.max_demos or 16)
+
+
+def check_writable(*paths: str | None) -> None:
+    """Raise `UsageError` before anything is paid when a result could not be written to where it should go."""
+    for path in paths:
+        if path is None:
+            continue
+        target = Path(path)
+        folder = target.parent
+        if target.is_dir():
+            raise UsageError(f"{path!r} is a folder; name a file")
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"cannot write {path!r}: {str(folder)!r} is not a folder")
+
+
+def _report(compiled: Compiled[Any], args: argparse.Namespace) -> None:
+    report = compiled.report
+    if args.json:
+        emit_pretty(
+            {
+                **report.record,
+                "improved": compiled.improved,
+                "seconds": round(report.seconds, 3),
+                "ledger": None if compiled.ledger is None else str(compiled.ledger),
+                "saved": args.out,
+                "html": args.html,
+            }
+        )
+        return
+    console().print(str(report), soft_wrap=True)
+    if not compiled.improved and args.out:
+        say(f"outlast: not proven better, so {args.out} holds the program as it was")
+    for what, path in (("compiled file", args.out), ("report", args.html), ("ledger", compiled.ledger)):
+        if path:
+            say(f"{what}: {path}")

@@ -1,0 +1,120 @@
+"""Score a program on data: the mean with its interval, what failed, what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.cli import options
+from outlast.cli.app import INTERRUPTED, NO, OK
+from outlast.cli.output import console, emit_pretty, say
+
+if TYPE_CHECKING:
+    from outlast.evals.evaluation import Evaluation
+
+EPILOG = """\
+examples:
+  outlast eval app.py:triage dev.jsonl --metric app.py:correct --lm openai/gpt-5-mini
+  outlast eval app.py:triage dev.csv --targets team --metric app.py:correct --from triage.outlast.json --save new.jsonl
+  outlast eval app.py:triage dev.jsonl --metric app.py:correct --min-score 0.8      (a gate for CI)
+
+DATA is .jsonl, .json, .csv, .tsv or .parquet; - is JSON lines from standard input. Columns named like the program's
+inputs are its inputs unless --inputs or --targets says otherwise."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("target", metavar="TARGET", help="module.py:name")
+    parser.add_argument("data", metavar="DATA", help="examples")
+    parser.add_argument(
+        "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
+    )
+    parser.add_argument(
+        "--save", metavar="ROWS.jsonl", help="write each row as it finishes; `outlast compare` reads it"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the evaluation in --save")
+    parser.add_argument("--html", metavar="PAGE.html", help="write one self-contained page")
+    parser.add_argument("--by", metavar="FIELD", help="a line for each value of this input, target or output")
+    parser.add_argument(
+        "--max-errors", type=options.errors_limit, metavar="N", help="stop after N errors (or a share such as 0.05)"
+    )
+    parser.add_argument(
+        "--min-score", type=float, metavar="X", help="exit with 1 when the mean is below X or nothing was scored"
+    )
+    parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the intervals (0.95)")
+    options.add_artifact(parser)
+    options.add_model(parser, concurrency=64)
+    options.add_data(parser)
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; gives its exit code."""
+    from outlast.cli.targets import load_metric
+    from outlast.evals.evaluate import evaluate
+
+    program = options.program_of(args)
+    metric = load_metric(args.metric)
+    data = options.data_of(args, program)
+    result = evaluate(
+        program,
+        data,
+        metric,
+        lm=options.model_of(args),
+        adapter=options.adapter_of(args),
+        concurrency=args.concurrency,
+        max_errors=args.max_errors,
+        level=args.level,
+        save=args.save,
+        resume=args.resume,
+        progress=not args.no_progress,
+    )
+    if args.html:
+        result.to_html(Path(args.html))
+    if args.json:
+        emit_pretty(as_json(result))
+    else:
+        console().print(_table(result, args.by))
+    return _code(result, args)
+
+
+def as_json(result: Evaluation) -> dict[str, Any]:
+    """The totals of an evaluation as JSON-ready data; a score that does not exist is null."""
+    score = result.score
+    low, high = score.interval.low, score.interval.high
+    return {
+        "program": result.program,
+        "metric": result.metric,
+        "n": result.n,
+        "scored": score.n,
+        "score": score.value if math.isfinite(score.value) else None,
+        "interval": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
+        "level": score.interval.level,
+        "method": score.method,
+        "states": dict(result.states),
+        "errors": [{"count": group.count, "error": str(group)} for group in result.errors],
+        "models": list(result.models),
+        "spending": result.spending.to_json(),
+        "seconds": round(result.seconds, 3),
+        "stopped": result.stopped,
+        "saved": result.saved,
+        "data": result.data_hash,
+    }
+
+
+def _table(result: Evaluation, by: str | None) -> Any:
+    from outlast.evals.tables import summary
+
+    return summary(result, by)
+
+
+def _code(result: Evaluation, args: argparse.Namespace) -> int:
+    if result.stopped == "interrupted":
+        say("outlast: interrupted; what was done is above")
+        return INTERRUPTED
+    if args.min_score is not None and not result.score.value >= args.min_score:
+        say(f"outlast: the gate failed: the score {result.score.value:.4g} is below --min-score {args.min_score:g}")
+        return NO
+    return OK

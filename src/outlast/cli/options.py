@@ -1,0 +1,177 @@
+"""Options that several commands share, and how they are read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from outlast.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from outlast.adapters.protocol import Adapter
+    from outlast.data.dataset import Dataset
+    from outlast.lms.protocol import LM
+    from outlast.modules.module import Module
+
+_TYPES: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
+
+
+def add_model(parser: argparse.ArgumentParser, *, concurrency: int) -> None:
+    """Which model is asked, and how."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--lm", metavar="NAME", help="such as openai/gpt-5-mini, ollama/qwen3 or outlast/baseline")
+    group.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server to ask instead of the provider's")
+    group.add_argument("--adapter", choices=("chat", "json"), help="how prompts are written and replies are read")
+    group.add_argument(
+        "--concurrency", type=count, default=concurrency, metavar="N", help=f"examples in flight ({concurrency})"
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Which examples are used. `DATA` itself is a positional argument of the command."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--inputs", type=names, metavar="A,B", help="columns that the program is given (its inputs)")
+    group.add_argument("--targets", type=names, metavar="C", help="columns that the metric compares with (the rest)")
+    group.add_argument("--types", type=types, default={}, metavar="C=int", help="columns of a CSV that are not text")
+    group.add_argument("--limit", type=count, metavar="N", help="a random sample of N examples, drawn by --seed")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of everything that is drawn at random (0)")
+
+
+def add_artifact(parser: argparse.ArgumentParser) -> None:
+    """A compiled file to start from."""
+    parser.add_argument("--from", dest="artifact", metavar="X.outlast.json", help="load what was tuned from this file")
+    parser.add_argument(
+        "--allow-changed", action="store_true", help="load it even if signatures have changed, as far as it fits"
+    )
+
+
+def add_common(parser: argparse.ArgumentParser, *, progress: bool = True) -> None:
+    """How results are shown."""
+    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    if progress:
+        parser.add_argument("--no-progress", action="store_true", help="show nothing on stderr while running")
+
+
+def model_of(args: argparse.Namespace) -> LM | None:
+    """The model that --lm names, or None. Raises `UsageError` for --base-url alone."""
+    if args.lm is None:
+        if args.base_url is not None:
+            raise UsageError("--base-url says where to ask; give --lm with the model's name there too")
+        return None
+    from outlast.lms.models import open_model
+
+    return open_model(args.lm) if args.base_url is None else open_model(args.lm, base_url=args.base_url)
+
+
+def adapter_of(args: argparse.Namespace) -> Adapter | None:
+    """The adapter that --adapter names, or None."""
+    if args.adapter is None:
+        return None
+    from outlast.adapters.chat import Chat
+    from outlast.adapters.json import JSON
+
+    return Chat() if args.adapter == "chat" else JSON()
+
+
+@contextmanager
+def model_in_use(args: argparse.Namespace) -> Generator[None]:
+    """A block in which programs ask the model of the command line."""
+    from outlast.modules.settings import context
+
+    with context(lm=model_of(args), adapter=adapter_of(args)):
+        yield
+
+
+def program_of(args: argparse.Namespace) -> Module:
+    """The program of the command line, with what the compiled file says when one is named."""
+    from outlast.cli.targets import load_program
+
+    program = load_program(args.target)
+    if args.artifact is None:
+        return program
+    from outlast import artifact
+
+    return artifact.load(args.artifact, program, allow_changed=args.allow_changed)
+
+
+def data_of(args: argparse.Namespace, program: Module) -> Dataset:
+    """The examples of the command line.
+
+    Without --inputs and --targets the columns named like the program's inputs are its inputs, unless the rows have
+    the form that `Dataset.to_jsonl` writes.
+    """
+    inputs, targets = args.inputs, args.targets
+    if inputs is None and targets is None and not _has_own_form(args.data):
+        from outlast.cli.targets import input_names
+
+        inputs = input_names(program)
+        if inputs is None:
+            raise UsageError(f"which columns of {args.data!r} are inputs? Say --inputs a,b or --targets c")
+    data = _read(args.data, inputs, targets, args.types)
+    if args.limit is not None and args.limit < len(data):
+        return data.sample(args.limit, args.seed)
+    return data
+
+
+def _has_own_form(source: str) -> bool:
+    from outlast.data.readers import read_jsonl
+
+    if source == "-" or not source.endswith((".jsonl", ".ndjson")):
+        return False
+    try:
+        next(read_jsonl(source), None)
+    except DataError:
+        return False
+    return True
+
+
+def _read(source: str, inputs: Any, targets: Any, types: dict[str, Any]) -> Dataset:
+    from outlast.data.dataset import Dataset
+    from outlast.data.readers import load_examples
+
+    if source.lower().endswith((".csv", ".tsv")):
+        delimiter = "," if source.lower().endswith(".csv") else "\t"
+        return Dataset.from_csv(source, inputs=inputs, targets=targets, types=types, delimiter=delimiter)
+    if types:
+        raise UsageError("--types is for CSV, where every cell is text; other formats say the types themselves")
+    return load_examples(source, inputs=inputs, targets=targets)
+
+
+# Values of options
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1; got {text!r}")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """A list of names with commas between them."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("names with commas between them, such as a,b")
+    return found
+
+
+def types(text: str) -> dict[str, Callable[[str], Any]]:
+    """`a=int,b=float` as a mapping."""
+    found: dict[str, Callable[[str], Any]] = {}
+    for item in names(text):
+        name, _, kind = item.partition("=")
+        if kind not in _TYPES:
+            raise argparse.ArgumentTypeError(f"column=type with a type of {', '.join(_TYPES)}; got {item!r}")
+        found[name] = _TYPES[kind]
+    return found
+
+
+def errors_limit(text: str) -> float:
+    """A number of errors, or a share below 1."""
+    value = float(text)
+    if value < 0 or (value >= 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"a whole number, or a share below 1 such as 0.05; got {text!r}")
+    return int(value) if value >= 1 or value == 0 else value

@@ -1,0 +1,178 @@
+"""Run a program on inputs. One JSON line of outputs for each input, in the same order; an input that fails gives
+{"error": {"type": ..., "message": ...}} and the rest go on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from outlast.cli import options
+from outlast.cli.app import NO, OK
+from outlast.cli.output import emit, say
+from outlast.errors import DataError, InputError, UsageError, brief
+
+if TYPE_CHECKING:
+    from outlast.cli.stream import Answer
+    from outlast.modules.module import Module
+
+EPILOG = """\
+examples:
+  outlast run app.py:triage --lm openai/gpt-5-mini --input message="My card is gone"
+  outlast run app.py:triage --from triage.outlast.json messages.jsonl > answers.jsonl
+  cat messages.jsonl | outlast run app.py:triage - | jq .team
+  outlast run app.py:triage --input message=hello --show      (the prompt; asks no model)
+
+--input name=text gives text, --input name:=json any JSON value. Rows of a file are objects of inputs; other columns
+are refused unless --inputs says which ones to take."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("target", metavar="TARGET", help="module.py:name")
+    parser.add_argument("data", metavar="FILE.jsonl", nargs="?", help="rows of inputs; - is standard input")
+    parser.add_argument("--input", "-i", action="append", default=[], metavar="K=V", help="an input by name; repeat")
+    parser.add_argument("--inputs", type=options.names, metavar="A,B", help="columns to take from each row")
+    parser.add_argument("--limit", type=options.count, metavar="N", help="stop after N rows")
+    parser.add_argument("--show", action="store_true", help="print the prompt that would be sent; asks no model")
+    options.add_artifact(parser)
+    options.add_model(parser, concurrency=64)
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; gives its exit code."""
+    if bool(args.input) == (args.data is not None):
+        raise UsageError("run takes either --input k=v ... or a file of rows (- for standard input)")
+    program = options.program_of(args)
+    with _rows(args) as rows, options.model_in_use(args):
+        return _show(program, rows, args) if args.show else _answer(program, rows, args)
+
+
+def _answer(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:
+    from outlast.cli.stream import answer_all
+
+    done = failed = 0
+    first = ""
+
+    def write(answer: Answer) -> None:
+        nonlocal done, failed, first
+        done += 1
+        if answer.error is not None:
+            failed += 1
+            first = first or f"{answer.error['type']}: {answer.error['message']}"
+        emit(answer.to_json())
+
+    answer_all(program, rows, args.concurrency, write)
+    if failed and not args.no_progress:
+        say(f"outlast: {failed} of {done} rows ended in errors; the first: {brief_line(first)}")
+    return NO if failed else OK
+
+
+def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:
+    for row in rows:
+        if isinstance(row, DataError):
+            raise row
+        messages = program.render(**row)
+        if args.json:
+            emit({"messages": [message.to_json() for message in messages]})
+            continue
+        for message in messages:
+            print(f"[{message.role}]\n{message.text}\n")
+    return OK
+
+
+@contextmanager
+def _rows(args: argparse.Namespace) -> Generator[Iterator[Mapping[str, Any] | DataError]]:
+    """The rows of the command line, read one at a time; a line that cannot be read is an error in its place."""
+    if args.input:
+        yield iter([_inputs(args.input)])
+        return
+    if args.data == "-":
+        yield _parsed(_stdin_lines(), "standard input", args)
+        return
+    try:
+        with open(args.data, "rb") as file:
+            yield _parsed(file, args.data, args)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise DataError(f"cannot read {args.data!r}: {error.strerror}") from error
+
+
+def _stdin_lines() -> Iterator[bytes]:
+    """Lines of standard input, unbuffered: what is there is answered before more comes, and Ctrl-C is not held up."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError):  # a replaced stdin, as in tests and notebooks
+        yield from (line.encode() for line in sys.stdin)
+        return
+    rest = b""
+    while chunk := os.read(descriptor, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _parsed(lines: Any, name: str, args: argparse.Namespace) -> Iterator[Mapping[str, Any] | DataError]:
+    number = taken = 0
+    for line in lines:
+        number += 1
+        if not line.strip():
+            continue
+        if args.limit is not None and taken >= args.limit:
+            return
+        taken += 1
+        try:
+            yield _row(line, args.inputs)
+        except (ValueError, RecursionError) as error:
+            yield DataError(f"{name}, line {number}: {error}")
+    if not taken:
+        raise DataError(f"{name} holds no rows")
+
+
+def _row(line: bytes, columns: list[str] | None) -> Mapping[str, Any]:
+    try:
+        data = json.loads(line.decode().removeprefix("\ufeff"))
+    except ValueError as error:
+        raise ValueError(
+            f"not JSON ({error}); the line is {brief(line.decode(errors='replace').strip(), 80)}"
+        ) from None
+    if not isinstance(data, dict):
+        raise ValueError(f"a line is a JSON object of inputs; got {brief(data, 80)}")
+    row = cast("dict[str, Any]", data)
+    if isinstance(row.get("inputs"), dict) and set(row) <= {"id", "inputs", "targets"}:
+        row = row["inputs"]
+    if columns is None:
+        return row
+    missing = [name for name in columns if name not in row]
+    if missing:
+        raise InputError(f"the row has no column {missing[0]!r}; columns: {', '.join(row)}")
+    return {name: row[name] for name in columns}
+
+
+def _inputs(items: list[str]) -> dict[str, Any]:
+    """The inputs of `--input` options."""
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        is_json = name.endswith(":")
+        name = name.removesuffix(":").strip()
+        if not equals or not name:
+            raise UsageError(f"--input is name=text or name:=json; got {item!r}")
+        if name in values:
+            raise UsageError(f"--input {name}=... is given twice")
+        try:
+            values[name] = json.loads(text) if is_json else text
+        except ValueError as error:
+            raise UsageError(f"--input {name}:=... is not JSON ({error}); for plain text write {name}=...") from None
+    return values
+
+
+def brief_line(text: str, limit: int = 300) -> str:
+    """The text in one line, cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
