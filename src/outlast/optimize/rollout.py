@@ -108,7 +108,10 @@ def _unanswered(row: Row) -> bool:
     if row.error is None or row.error.subject != "program":
         return False
     error = row.error.exception
-    return isinstance(error, AnswerError | LMContextError) or not isinstance(error, (LMError, *HOPELESS))
+    if isinstance(error, AnswerError | LMContextError):
+        return True
+    unasked = any(span.error is error and span.response is None for span in row.trace or ())
+    return not unasked and not isinstance(error, (LMError, OSError, *HOPELESS))
 
 
 def _failure_of(row: Row) -> BaseException | None:
