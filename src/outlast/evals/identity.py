@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import json
+import re
 import textwrap
 import types
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import brief
 
 IDENTITY = "__outlast_identity__"  # a function may carry its own identity: what a factory was called with
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _CONSTANTS = (str, bytes, int, float, bool, type(None), tuple, frozenset)
 
 
@@ -29,17 +32,32 @@ def metric_hash(metric: Callable[..., Any]) -> str:
 
 
 def program_hash(program: Any) -> str:
-    """32 hexadecimal digits of a program: for a module its classes' code and parameters, else as
-    `metric_hash`."""
+    """32 hexadecimal digits of a program, the same in every process: for a module the code of its classes, the
+    signatures and all its values, models by their identity; else as `metric_hash`."""
     from outlast.modules.module import Module
-    from outlast.modules.paths import modules_of, parameters
+    from outlast.modules.paths import modules_of
+    from outlast.modules.values import value_of
 
     if not isinstance(program, Module):
         return metric_hash(program)
     seen: set[int] = set()
-    parts = {path: _class(type(part), seen) for path, part in modules_of(program).items()}
-    tuned = {path: json_form(value, lenient=True) for path, value in parameters(program).items()}
-    return content_hash({"parts": parts, "parameters": tuned, "value": repr(program)})
+    parts = {
+        path: [_class(type(part), seen), {name: _value(value) for name, value in value_of(part).items()}]
+        for path, part in modules_of(program).items()
+    }
+    return content_hash(parts)
+
+
+def _value(value: Any) -> Any:
+    """The JSON form of something that a module holds, without the addresses that differ between processes."""
+    from outlast.lms.protocol import LM
+    from outlast.signatures.signature import SignatureType
+
+    if isinstance(value, SignatureType):
+        return value.key
+    if isinstance(value, LM):
+        return value.identity
+    return json.loads(_ADDRESS.sub("", json.dumps(json_form(value, lenient=True), ensure_ascii=True)))
 
 
 def name_of(thing: Any) -> str:
@@ -53,10 +71,16 @@ def name_of(thing: Any) -> str:
 
 
 def _class(cls: type, seen: set[int]) -> list[Any]:
-    if cls.__module__.startswith("outlast."):
-        return ["class", cls.__qualname__]
-    forward = cls.__dict__.get("forward")
-    return ["class", cls.__qualname__, _shape(forward, seen) if forward else None]
+    """The name of a class and the functions that it and its bases outside outlast define."""
+    shapes: dict[str, Any] = {}
+    for base in cls.__mro__:
+        if base.__module__.startswith("outlast.") or base is object:
+            break
+        for name, value in base.__dict__.items():
+            function: Any = getattr(value, "__func__", value)  # of a staticmethod or classmethod
+            if isinstance(function, types.FunctionType):
+                shapes.setdefault(name, _shape(function, seen))
+    return ["class", cls.__qualname__, shapes]
 
 
 def _shape(thing: Any, seen: set[int]) -> Any:
