@@ -25,7 +25,7 @@ bench: $(VENV)/.dev .bench-venv/.ready   ## measure, against the peer in the sam
 	@$(BIN)/python benchmarks --peer .bench-venv/bin/python $(ARGS)
 
 docs: $(VENV)/.docs   ## build the documentation into site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:           ## remove what the other verbs made
 	@rm -rf $(VENV) .bench-venv site quickstart .pytest_cache .ruff_cache .hypothesis
@@ -44,8 +44,9 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@echo "installing what the tests need ..."
 	@$(PIP) install -e '.[dev]' && touch $@ $(VENV)/.core
 
-$(VENV)/.docs: $(VENV)/.dev
-	@$(PIP) install -e '.[docs]' && touch $@
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml
+	@echo "installing what the documentation needs ..."
+	@$(PIP) install -e '.[docs]' && touch $@ $(VENV)/.core
 
 .bench-venv/.ready:
 	@echo "installing the peer (dspy) into .bench-venv ..."

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"( *)```(\w*)(.*)")
 NOT_RUN = "not run: "
-DURATION = re.compile(r"\b\d+(\.\d+)?\s(ms|s)\b")
+DURATION = re.compile(r"\b\d+(\.\d+)?\s(µs|us|ms|s|min)\b")
 CLOCK = re.compile(r"\b(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\dZ?\b")
 
 
