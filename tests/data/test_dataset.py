@@ -224,3 +224,19 @@ def test_fields_called_like_parts_of_an_example_work():
     assert len(data.hash) == 32
     assert list(data.slices("id")) == [7]
     assert repr(data) == "<Dataset of 1 example, inputs: id, inputs, targets: targets, items>"
+
+
+def test_a_part_can_be_split_again_with_the_same_seed(tmp_path):
+    data = numbers(400)
+    half, _ = data.split(0.5, 0.5)
+    for part in (half, half.filter(lambda example: True), pickle.loads(pickle.dumps(half)), half.shuffle(3)):
+        first, second = part.split(0.5, 0.5)
+        assert 70 <= len(first) <= 130
+        assert len(first) + len(second) == len(half)
+    again = numbers(500).split(0.5, 0.5)[0].split(0.5, 0.5)[0]
+    assert set(ids(half.split(0.5, 0.5)[0])) <= set(ids(again))
+    half.to_jsonl(tmp_path / "half.jsonl")
+    loaded = Dataset.from_jsonl(tmp_path / "half.jsonl")
+    with pytest.raises(DataError, match="a part of an earlier split with the same seed.*Use another seed"):
+        loaded.split(0.5, 0.5)
+    assert 70 <= len(loaded.split(0.5, 0.5, seed=1)[0]) <= 130

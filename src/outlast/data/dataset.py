@@ -33,7 +33,7 @@ class Dataset(Sequence[Example]):
         <Dataset of 1 example, inputs: message, targets: team>
     """
 
-    __slots__ = ("_hash", "_rows", "repeats")
+    __slots__ = ("_hash", "_lineage", "_rows", "repeats")
 
     repeats: int
 
@@ -49,12 +49,13 @@ class Dataset(Sequence[Example]):
             self.repeats = 0
         self._rows = tuple(rows)
         self._hash: str | None = None
+        self._lineage = ""  # the seeds of the splits that this is a part of
 
-    @classmethod
-    def _of(cls, rows: Iterable[Example]) -> Dataset:
-        """A part of a data set that was checked already."""
-        data = cls.__new__(cls)
+    def _part(self, rows: Iterable[Example], lineage: str | None = None) -> Dataset:
+        """Examples of this data set, which were checked already."""
+        data = Dataset.__new__(Dataset)
         data._rows, data._hash, data.repeats = tuple(rows), None, 0
+        data._lineage = self._lineage if lineage is None else lineage
         return data
 
     # Constructors: `inputs` and `targets` name columns; see `readers.Columns` for the rule.
@@ -168,7 +169,7 @@ class Dataset(Sequence[Example]):
     @overload
     def __getitem__(self, index: slice) -> Dataset: ...
     def __getitem__(self, index: int | slice) -> Example | Dataset:
-        return Dataset._of(self._rows[index]) if isinstance(index, slice) else self._rows[index]
+        return self._part(self._rows[index]) if isinstance(index, slice) else self._rows[index]
 
     def __eq__(self, other: object) -> bool:
         return self.hash == other.hash if isinstance(other, Dataset) else NotImplemented
@@ -190,20 +191,20 @@ class Dataset(Sequence[Example]):
 
     def filter(self, keep: Callable[[Example], bool]) -> Dataset:
         """The examples for which `keep(example)` is true, in order."""
-        return Dataset._of(example for example in self._rows if keep(example))
+        return self._part(example for example in self._rows if keep(example))
 
     def sample(self, n: int, seed: int = 0) -> Dataset:
         """`n` different examples drawn at random, in the order of this data set. Same seed, same examples."""
         if not 0 <= n <= len(self):
             raise DataError(f"cannot sample {n} of {len(self)} examples")
         chosen = random.Random(seed).sample(range(len(self)), n)
-        return Dataset._of(self._rows[index] for index in sorted(chosen))
+        return self._part(self._rows[index] for index in sorted(chosen))
 
     def shuffle(self, seed: int = 0) -> Dataset:
         """All examples in a random order that depends only on the seed."""
         rows = list(self._rows)
         random.Random(seed).shuffle(rows)
-        return Dataset._of(rows)
+        return self._part(rows)
 
     def split(self, *fractions: float, by: By | None = None, seed: int = 0, **named: float) -> Splits:
         """Parts of about these shares: `train, dev = data.split(0.7, 0.3)` or `data.split(train=0.7,
@@ -213,7 +214,8 @@ class Dataset(Sequence[Example]):
         when given: rows of one group stay together), never by the other rows. So adding rows moves none, rows
         with the same inputs are never in two parts, and the shares are met only about: +-7 of 200 for halves.
         Shares are above 0 and sum to at most 1; what remains goes nowhere. Another `seed` gives another
-        split. Raises `DataError` when a part would be empty.
+        split. A part can be split again; one that was written to a file and read back needs another seed
+        for that. Raises `DataError` when a part would be empty.
         """
         shares = fractions_of(fractions, named)
         if by is None:
@@ -221,14 +223,14 @@ class Dataset(Sequence[Example]):
         else:
             read = reader_of(by, self._rows)
             keys = (content_hash(json_form(read(example))) for example in self._rows)
-        parts = assign(self._rows, keys, shares, seed)
+        parts = assign(self._rows, keys, shares, f"{self._lineage}{seed}")
         for name, rows in parts.items():
             if not rows:
                 raise DataError(
                     f"split: part {name!r} got none of {len(self)} examples; where each goes is decided by "
                     f"its hash. Use larger shares, another seed, or fixed numbers: data.shuffle(seed)[:n]."
                 )
-        return Splits({name: Dataset._of(rows) for name, rows in parts.items()})
+        return Splits({name: self._part(rows, f"{self._lineage}{seed}>") for name, rows in parts.items()})
 
     def slices(self, by: By) -> dict[Any, Dataset]:
         """The examples of each value of a field (or of a function of the example), in order of first
@@ -237,11 +239,11 @@ class Dataset(Sequence[Example]):
         groups: dict[Any, list[Example]] = {}
         for example in self._rows:
             groups.setdefault(slice_key(read(example)), []).append(example)
-        return {key: Dataset._of(rows) for key, rows in groups.items()}
+        return {key: self._part(rows) for key, rows in groups.items()}
 
     def with_targets(self, make: Callable[[Example], Mapping[str, Any]]) -> Dataset:
         """The same inputs with the targets `make(example)`: new labels. The ids change, the splits do not."""
-        return Dataset._of(Example(inputs_of(example), make(example)) for example in self._rows)
+        return self._part(Example(inputs_of(example), make(example)) for example in self._rows)
 
     def __repr__(self) -> str:
         if not self._rows:
@@ -282,8 +284,7 @@ def reader_of(by: By, rows: Sequence[Example]) -> Callable[[Example], Any]:
             names = list(example)
             where = "" if index == 0 else f" (example {index})"
             raise DataError(
-                f"the examples have no field {name!r}{where}.{did_you_mean(name, names)} "
-                f"Fields: {', '.join(names)}."
+                f"the examples have no field {name!r}{where}.{did_you_mean(name, names)} Fields: {', '.join(names)}."
             )
     return lambda example: example[name]
 

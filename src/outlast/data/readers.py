@@ -69,9 +69,7 @@ class Columns:
     def _refuse_missing(self, row: Mapping[str, Any]) -> None:
         for name in itertools.chain(self.inputs or (), self.targets or ()):
             if name not in row:
-                raise DataError(
-                    f"no column {name!r}.{did_you_mean(name, map(str, row))} Columns: {_listed(row)}."
-                )
+                raise DataError(f"no column {name!r}.{did_you_mean(name, map(str, row))} Columns: {_listed(row)}.")
 
 
 def _names(names: Names | None, kind: str) -> tuple[str, ...] | None:
@@ -117,9 +115,7 @@ def read_rows(
         raise DataError(f"{subject} holds no rows")
 
 
-def read_jsonl(
-    source: Source, *, inputs: Names | None = None, targets: Names | None = None
-) -> Iterator[Example]:
+def read_jsonl(source: Source, *, inputs: Names | None = None, targets: Names | None = None) -> Iterator[Example]:
     """An example for each JSON line of a path, an open file or "-", read one at a time, so in constant
     memory.
 
@@ -145,9 +141,7 @@ def _text(line: str | bytes, where: str) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
-        ) from error
+        raise DataError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8") from error
 
 
 def _object(text: str, where: str) -> Any:
@@ -203,9 +197,7 @@ def _records(lines: Iterator[list[str]], name: str) -> Iterator[list[str]]:
                 f"{name}, line {number}: not CSV ({error}); csv.field_size_limit() sets the limit of a cell"
             ) from error
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-            ) from error
+            raise DataError(f"{name}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def _header(record: list[str] | None, name: str, types: Mapping[str, Any]) -> list[str]:
@@ -235,9 +227,7 @@ def _cells(
     return row
 
 
-def read_parquet(
-    path: str | Path, *, inputs: Names | None = None, targets: Names | None = None
-) -> Iterator[Example]:
+def read_parquet(path: str | Path, *, inputs: Names | None = None, targets: Names | None = None) -> Iterator[Example]:
     """An example for each row of a Parquet file, read in batches. Needs pyarrow."""
     try:
         import pyarrow.parquet as parquet
@@ -249,14 +239,10 @@ def read_parquet(
         raise DataError(f"cannot read {str(path)!r} as Parquet: {error}") from error
     with file:
         rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
-        yield from read_rows(
-            rows, inputs=inputs, targets=targets, where=f"{path}, row {{}}".format, subject=str(path)
-        )
+        yield from read_rows(rows, inputs=inputs, targets=targets, where=f"{path}, row {{}}".format, subject=str(path))
 
 
-def read_dataframe(
-    frame: Any, *, inputs: Names | None = None, targets: Names | None = None
-) -> Iterator[Example]:
+def read_dataframe(frame: Any, *, inputs: Names | None = None, targets: Names | None = None) -> Iterator[Example]:
     """An example for each row of a pandas or polars frame."""
     if hasattr(frame, "to_dicts"):
         rows: list[dict[str, Any]] = frame.to_dicts()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from outlast.errors import UsageError, did_you_mean
+from outlast.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
@@ -69,22 +69,40 @@ def fractions_of(positional: Sequence[float], named: Mapping[str, float]) -> dic
     return shares
 
 
-def assign(
-    rows: Sequence[T], keys: Iterable[str], shares: Mapping[str, float], seed: int
-) -> dict[str, list[T]]:
-    """Each row in the part where its key falls: the key's salted hash as a number in 0..1 against the
-    shares."""
+def assign(rows: Sequence[T], keys: Iterable[str], shares: Mapping[str, float], salt: str) -> dict[str, list[T]]:
+    """Each row in the part where its key falls: the key's salted hash as a number in 0..1 against the shares.
+
+    Raises `DataError` when all hashes lie so close together as chance does once in 10^9 data sets: then the rows
+    are a part of an earlier split with the same salt, read back from a file, and nearly all would go to one part.
+    """
     parts: dict[str, list[T]] = {name: [] for name in shares}
     edges: list[tuple[float, list[T]]] = []
     edge = 0.0
     for name, share in shares.items():
         edge += share
         edges.append((edge if edge < 1 - 1e-9 else 1.0, parts[name]))
-    salt = f"outlast split {seed}\n".encode()
-    for row, key in zip(rows, keys, strict=True):
-        place = int.from_bytes(blake2b(salt + key.encode(), digest_size=7).digest(), "big") / 2**56
+    prefix = f"outlast split {salt}\n".encode()
+    places = [_place(prefix, key) for key in keys]
+    _refuse_a_part(places)
+    for row, place in zip(rows, places, strict=True):
         for edge, part in edges:
             if place < edge:
                 part.append(row)
                 break
     return parts
+
+
+def _place(prefix: bytes, key: str) -> float:
+    return int.from_bytes(blake2b(prefix + key.encode(), digest_size=7).digest(), "big") / 2**56
+
+
+def _refuse_a_part(places: Sequence[float]) -> None:
+    n = len(set(places))
+    if n < 2:
+        return
+    span = max(places) - min(places)
+    if n * span ** (n - 1) - (n - 1) * span**n < 1e-9:  # the chance that n uniform numbers span so little
+        raise DataError(
+            f"split: these {len(places)} examples are a part of an earlier split with the same seed, so nearly all "
+            f"would go to one part. Use another seed."
+        )
