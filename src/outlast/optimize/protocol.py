@@ -18,7 +18,7 @@ class Optimizer(ABC):
 
     The study remembers every result by content, so running the same search again is resuming it: a search must
     make the same proposals for the same seed and results (draw random numbers from `study.rng(name)` only).
-    `outlast.testing.check_optimizer` checks all that is asked of one.
+    `outlast.testing.contracts.check_optimizer` checks all that is asked of one.
     """
 
     @abstractmethod

@@ -147,6 +147,11 @@ class Study:
         return len(self._used)
 
     @property
+    def outcomes(self) -> list[Outcome]:
+        """All rollouts that this search has used so far, in no order."""
+        return [self._outcomes[key] for key in self._used]
+
+    @property
     def last_failure(self) -> BaseException | None:
         """The newest exception that was no fault of a candidate."""
         return self._last_failure
