@@ -10,8 +10,6 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of the cost of this import
 if TYPE_CHECKING:
-    from typing import Any
-
     from outlast import errors as errors
     from outlast import testing as testing
     from outlast.adapters.chat import Chat as Chat
@@ -115,19 +113,21 @@ _PACKAGES = ("errors", "testing")
 __all__ = sorted([*_WHERE, *_PACKAGES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # or a type checker would take every name for one that exists
 
-    if name in _PACKAGES:
-        return import_module(f"outlast.{name}")
-    home = _WHERE.get(name)
-    if home is None:
-        from outlast.errors import did_you_mean
+    def __getattr__(name):
+        from importlib import import_module
 
-        raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, __all__)}", name=name)
-    value = getattr(import_module(f"outlast.{home}"), name)
-    globals()[name] = value
-    return value
+        if name in _PACKAGES:
+            return import_module(f"outlast.{name}")
+        home = _WHERE.get(name)
+        if home is None:
+            from outlast.errors import did_you_mean
+
+            raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, __all__)}", name=name)
+        value = getattr(import_module(f"outlast.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -90,9 +90,12 @@ class LM(metaclass=LMType):
             extra: dict[str, Any] | None = None,
         ) -> None: ...
 
-    @abstractmethod
     async def complete(self, request: Request) -> Response:
         """Answer one request. Raises an `LMError`."""
+        raise NotImplementedError
+
+    if not TYPE_CHECKING:  # a type checker would refuse `LM("provider/model")` of an abstract class
+        complete = abstractmethod(complete)
 
     @property
     def identity(self) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from outlast.adapters.ask import Answer
 from outlast.adapters.protocol import Task
 from outlast.errors import SignatureError
 from outlast.lms.protocol import Capabilities
-from outlast.modules.predict import Predict
+from outlast.modules.predict import P, Predict, R
 from outlast.signatures.field import output
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 REASONING = "reasoning"
 

@@ -137,7 +137,7 @@ def _applied(module: Module, changes: _Branch, prefix: str) -> Module:
         if name in TUNED and _asks(module):
             value = _tuned(module, name, change, path)
         elif name in declared(module):
-            value = _declared(values[name], change)
+            value = _declared(declared(module)[name].value, change)
         elif name in values:
             value = _replaced(values[name], change, path)
         else:
@@ -183,13 +183,13 @@ def _replaced(old: Any, change: _Change, path: str) -> Any:
     return tuple(inner.get(index, item) for index, item in enumerate(cast("tuple[Any, ...]", old)))
 
 
-def _declared(old: Any, change: _Change) -> Any:
-    """A new value of a parameter that a module declared."""
+def _declared(default: Any, change: _Change) -> Any:
+    """A new value of a parameter that a module declared with this one."""
     if isinstance(change, _Branch):
         raise _NoPathError(change)
     new = change.value
     for kind in (bool, int, float, str):
-        if type(old) is not kind:
+        if type(default) is not kind:
             continue
         if kind is float and type(new) is int:
             return float(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 from pydantic import ValidationError
 
@@ -23,8 +23,16 @@ from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
 
-P = ParamSpec("P")
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec, TypeVar
+
+    P = ParamSpec("P", default=...)  # of a string signature
+    R = TypeVar("R", default=Prediction)
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
@@ -53,7 +61,7 @@ class Predict(Module, Generic[P, R]):
 
         @overload
         def __init__(
-            self: Predict[..., Prediction],
+            self,
             signature: str,
             *,
             types: Any = (),

@@ -39,7 +39,7 @@ class FrozenDict(dict[str, Any]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Param:
-    """A tunable value that a module declares for itself; see `param`."""
+    """A tunable value as a module declared it; see `param`."""
 
     value: Any
     desc: str = ""
@@ -69,12 +69,12 @@ class ModuleType(ABCMeta):
 class Hidden:
     """What a module knows besides its value: facts about it, and caches that any call may rebuild.
 
-    `params` are the declared parameters with their descriptions, `parts` the attributes that hold modules.
+    `params` are the parameters as they were declared, `parts` the attributes that hold modules.
     """
 
     __slots__ = ("hash", "params", "parts", "paths", "plans")
 
-    def __init__(self, params: Mapping[str, str], parts: tuple[str, ...]) -> None:
+    def __init__(self, params: Mapping[str, Param], parts: tuple[str, ...]) -> None:
         self.params = params
         self.parts = parts
         self.paths: Mapping[int, str] | None = None
@@ -134,11 +134,11 @@ class Value(metaclass=ModuleType):
     def __deepcopy__(self: V, memo: Any) -> V:
         return self
 
-    def __getstate__(self) -> tuple[dict[str, Any], Mapping[str, str], tuple[str, ...]]:
+    def __getstate__(self) -> tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...]]:
         hidden = hidden_of(self)
         return value_of(self), hidden.params, hidden.parts
 
-    def __setstate__(self, state: tuple[dict[str, Any], Mapping[str, str], tuple[str, ...]]) -> None:
+    def __setstate__(self, state: tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...]]) -> None:
         values, params, parts = state
         vars(self).update(values)
         vars(self)[HIDDEN] = Hidden(params, parts)
@@ -159,8 +159,8 @@ def hidden_of(module: Value) -> Hidden:
         ) from None
 
 
-def declared(module: Value) -> Mapping[str, str]:
-    """The parameters that a module declared with `param`: name -> description."""
+def declared(module: Value) -> Mapping[str, Param]:
+    """The parameters that a module declared with `param`, by name; their values may have been changed since."""
     return hidden_of(module).params
 
 
@@ -243,7 +243,7 @@ def _freeze(module: Value) -> None:
     _compare_by_content(type(module))
     own = vars(module)
     given = {**{name: part for name, part in _class_parts(type(module)).items() if name not in own}, **own}
-    params: dict[str, str] = {}
+    params: dict[str, Param] = {}
     state: dict[str, Any] = {}
     for name, value in given.items():
         if name in module._reserved:
@@ -253,7 +253,7 @@ def _freeze(module: Value) -> None:
         if "." in name:
             raise UsageError(f"an attribute of a module cannot have a dot in its name; got {name!r}")
         if isinstance(value, Param):
-            params[name] = value.desc
+            params[name] = value
             value = value.value
             if _holds_parts(value):
                 raise UsageError(f"{name!r} is a part already; param(...) is for plain values")
@@ -273,7 +273,7 @@ def _class_parts(cls: type) -> dict[str, Any]:
     return found
 
 
-def _seal(module: Value, state: dict[str, Any], params: Mapping[str, str], parts: tuple[str, ...]) -> None:
+def _seal(module: Value, state: dict[str, Any], params: Mapping[str, Param], parts: tuple[str, ...]) -> None:
     """Give a module its value. From here on it is frozen."""
     seen: set[int] = set()
     for name in parts:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from outlast.errors import OutlastError
-from outlast.runtime.ioloop import in_io_thread, submit
+from outlast.runtime.ioloop import ending, in_io_thread, submit
 from outlast.runtime.run import RUN, Run, blocking, running_loop
 from outlast.runtime.scope import Scope
 from outlast.runtime.threads import start
@@ -68,6 +68,8 @@ def wait(future: concurrent.futures.Future[T]) -> T:
     try:
         return future.result()
     except concurrent.futures.CancelledError:
+        if ending():
+            raise SystemExit from None  # ends a daemon thread without a traceback that nobody can act on
         raise asyncio.CancelledError("given up") from None
     except BaseException:
         future.cancel()

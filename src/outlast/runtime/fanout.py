@@ -66,10 +66,18 @@ async def gather(*awaitables: Awaitable[Any], limit: int | None = None) -> tuple
 
 async def _in_tasks(coroutines: Sequence[Coroutine[Any, Any, T]], limit: int | None) -> tuple[T, ...]:
     gate = asyncio.Semaphore(limit) if limit else None
+    failed = False
 
     async def in_turn(coroutine: Coroutine[Any, Any, T], gate: asyncio.Semaphore) -> T:
+        nonlocal failed
         async with gate:
-            return await coroutine
+            if failed:
+                raise asyncio.CancelledError("given up")
+            try:
+                return await coroutine
+            except BaseException:
+                failed = True
+                raise
 
     tasks = [asyncio.ensure_future(coroutine if gate is None else in_turn(coroutine, gate)) for coroutine in coroutines]
     try:

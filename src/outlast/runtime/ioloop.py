@@ -19,6 +19,7 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 _loop: asyncio.AbstractEventLoop | None = None
+_ending = False
 _inherited: list[asyncio.AbstractEventLoop] = []  # loops of the parent; closing one here would break it there
 
 
@@ -31,6 +32,11 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         whole.close()
         coroutine.close()
         raise OutlastError("no more I/O: the interpreter is shutting down") from error
+
+
+def ending() -> bool:
+    """True once the interpreter is ending and I/O is given up."""
+    return _ending
 
 
 def in_io_thread() -> bool:
@@ -63,6 +69,8 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 def _close() -> None:
     """At interpreter exit: end what is in flight and let generators clean up (sessions are closed by theirs)."""
+    global _ending
+    _ending = True
     loop, thread = _loop, _thread
     if loop is None or thread is None or not loop.is_running():
         return

@@ -1,0 +1,67 @@
+"""What every test can rely on: no network beyond this machine, and nothing configured by an earlier test."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from outlast.runtime import default, set_defaults
+
+
+def is_local(address: Any) -> bool:
+    """Whether a socket address stays on this machine."""
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = str(address[0]).split("%")[0]
+    if host in ("", "localhost", "0.0.0.0", "::"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_local_sockets() -> Iterator[None]:
+    """Refuse every connection and datagram that is not for this machine; other names do not resolve."""
+    find = socket.getaddrinfo
+
+    def guarded(method: str) -> Any:
+        real = getattr(socket.socket, method)
+
+        def call(self: socket.socket, *args: Any) -> Any:
+            address = args[-1]
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not is_local(address):
+                raise NetworkBlockedError(f"tests have no network: {method} to {address!r}")
+            return real(self, *args)
+
+        return call
+
+    def resolve(host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and not is_local((name, 0)):
+            raise socket.gaierror(socket.EAI_NONAME, f"tests have no network: {name!r} does not resolve")
+        return find(host, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, method, guarded(method))
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured() -> Iterator[None]:
+    """Put the defaults of `ol.configure` back as they were."""
+    before = {name: default(name) for name in ("lm", "adapter")}
+    set_defaults(lm=None, adapter=None)
+    yield
+    set_defaults(**before)

@@ -1,0 +1,183 @@
+"""What a type checker knows of programs. Never run: pyright checks every line (see test_typing.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, assert_type
+
+import outlast as ol
+from outlast.testing import ScriptedLM
+
+Team = Literal["billing", "cards"]
+
+
+class Triage(ol.Signature):
+    """Route a message."""
+
+    message: str = ol.input()
+    note: str = ol.input(default="", desc="what the agent wrote")
+    team: Team = ol.output()
+    urgency: int = ol.output(ge=1, le=5)
+
+
+@dataclass
+class Verdict:
+    team: Team
+    urgency: int
+
+
+@ol.predict
+def triage(message: str, note: str = "") -> Team:
+    """Route a message."""
+
+
+@ol.predict(lm="openai/gpt-5-mini", temperature=0.2)
+def judge(message: str) -> Verdict:
+    """Judge a message."""
+
+
+def plain(message: str) -> list[str]:
+    """List the topics of a message."""
+
+
+# A class signature
+
+
+async def class_signatures() -> None:
+    for program in (ol.Predict(Triage), ol.ChainOfThought(Triage)):
+        out = program(message="x")
+        assert_type(out, Triage)
+        assert_type(out.team, Team)
+        assert_type(out.urgency, int)
+        assert_type(out.message, str)
+        assert_type(out.reasoning, str | None)
+        assert_type(out.trace, ol.Trace)
+        assert_type(await program.acall(message="x", note="y"), Triage)
+        assert_type(program.render(message="x"), tuple[ol.Message, ...])
+    assert_type(Triage.with_description("Other."), type[Triage])
+    assert_type(ol.Predict(Triage.with_description("Other."))(message="x").team, Team)
+    assert_type(ol.fields_of(ol.Predict(Triage)(message="x")), dict[str, Any])
+
+
+# A function signature
+
+
+async def function_signatures() -> None:
+    assert_type(triage("x"), Team)
+    assert_type(triage(message="x", note="y"), Team)
+    assert_type(await triage.acall("x"), Team)
+    assert_type(judge(message="x"), Verdict)
+    assert_type(ol.Predict(plain)("x"), list[str])
+    assert_type(ol.ChainOfThought(plain)("x"), list[str])
+
+
+# A string signature
+
+
+async def string_signatures() -> None:
+    program = ol.Predict("question, context: list[str] -> answer: float")
+    out = program(question="x", context=["y"])
+    assert_type(out, ol.Prediction)
+    assert_type(out.answer, Any)
+    assert_type((await program.acall(question="x", context=[])).answer, Any)
+    thought = ol.ChainOfThought("question -> answer")
+    assert_type(thought(question="x"), ol.Prediction)
+    assert_type(thought(question="x").reasoning, str | None)
+    spelled = ol.signature("question -> answer: Verdict", types=[Verdict])
+    assert_type(ol.Predict(spelled)(question="x").answer, Any)
+
+
+# Any spelling, given back as a signature
+
+
+def spellings() -> None:
+    assert_type(ol.signature(Triage), type[Triage])
+    assert_type(ol.Predict(ol.signature(Triage))(message="x").team, Team)
+
+
+# Programs of one's own
+
+
+class Blocking(ol.Module):
+    find = ol.Predict("question -> query")
+    decide = ol.ChainOfThought(Triage)
+    hops = [ol.Predict(Triage), ol.Predict(Triage)]
+    threshold = ol.param(0.5, desc="when to give up")
+
+    def forward(self, question: str, limit: int = 3):
+        assert_type(self.threshold, float)
+        assert_type(self.hops[0](message="x").team, Team)
+        found = self.find(question=question)
+        return self.decide(message=found.query)
+
+
+class Waiting(ol.Module):
+    def __init__(self, n: int) -> None:
+        self.parts = {name: ol.Predict(Triage) for name in ("a", "b")}
+        self.n = n
+
+    async def forward(self, message: str) -> Verdict:
+        first, second = await ol.gather(self.parts["a"].acall(message=message), triage.acall(message))
+        assert_type(first, Triage)
+        assert_type(second, Team)
+        many = await ol.gather(*(part.acall(message=message) for part in self.parts.values()), limit=2)
+        assert_type(many, tuple[Triage, ...])
+        return Verdict(second, first.urgency)
+
+
+async def own_programs() -> None:
+    assert_type(Blocking()(question="x"), Triage)
+    assert_type(Blocking()("x", limit=2).team, Team)
+    assert_type(await Blocking().acall(question="x"), Triage)
+    assert_type(Waiting(2)(message="x"), Verdict)
+    assert_type(await Waiting(2).acall("x"), Verdict)
+    assert_type(Blocking().render(question="x"), tuple[ol.Message, ...])
+
+
+def any_program(program: ol.Module) -> None:
+    assert_type(program(whatever="x"), Any)
+
+
+# Tuning
+
+
+def tuning() -> None:
+    program = Blocking()
+    changed = ol.update(program, {"decide.instruction": "Decide.", "threshold": 0.7})
+    assert_type(changed, Blocking)
+    assert_type(changed(question="x").urgency, int)
+    single = ol.update(ol.Predict(Triage), {"demos": [ol.Demo({"message": "x", "team": "cards"})]})
+    assert_type(single(message="x").team, Team)
+    assert_type(ol.parameters(program), dict[str, Any])
+    assert_type(ol.modules_of(program), dict[str, ol.Module])
+
+
+# Models, settings and what happened
+
+
+class Echo(ol.LM):
+    name = "echo"
+
+    async def complete(self, request: ol.Request) -> ol.Response:
+        return ol.Response(request.messages[-1].text)
+
+
+async def models() -> None:
+    assert_type(ol.LM("openai/gpt-5-mini", temperature=0.1, cache=False), ol.LM)
+    assert_type(Echo()("hello"), ol.Response)
+    assert_type(await Echo().acall("hello", max_tokens=3), ol.Response)
+    ol.configure(lm=Echo(), adapter=ol.JSON())
+    with ol.context(lm="outlast/baseline", sample=3):
+        pass
+    with ol.trace() as spans:
+        assert_type(spans, ol.Trace)
+        assert_type(spans[0], ol.Span)
+        assert_type(spans[0].path, str | None)
+    scripted = ScriptedLM([{"team": "cards"}, "text", ValueError("down")], latency=0.1)
+    assert_type(scripted.calls, int)
+    assert_type(await ol.io(Echo().acall("x")), ol.Response)
+
+
+def takes_messages(messages: Sequence[ol.Message]) -> ol.Response:
+    return Echo()(messages)
