@@ -3,114 +3,170 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
-from outlast.signatures.codec import repair
+from outlast.signatures.jsontext import DuplicateKey, mend, scan, strict, tolerant
 
-_FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
-_THINK = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-_MAX_STARTS = 200
-
-
-class Ambiguous(ValueError):
-    """The text holds more than one object that could be the answer."""
+_THINK = re.compile(r"\A\s*+<(think|thinking|reasoning)>")
+_FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
+_ENOUGH = 20  # different objects; more than one is a failure anyway
 
 
-class Duplicate(ValueError):
-    """An object gives the same key twice."""
+class Unfit(ValueError):
+    """A text without the one object that is wanted; says why."""
 
 
-def find_object(text: str, keys: Iterable[str]) -> dict[str, Any] | None:
-    """The JSON object in `text` that has any of `keys`, or None.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The keys of the object that is looked for: all that count, and those that it must have."""
 
-    Looks at the whole text, then inside a code fence, then for balanced objects within prose, and mends broken
-    JSON last. Raises `Duplicate` for a key given twice and `Ambiguous` when several different objects qualify.
-    """
-    wanted = set(keys)
-    stripped = _THINK.sub("", text, count=1).strip()
-    whole = _load(stripped)
-    if whole is not None:
-        return whole if wanted & whole.keys() else None
-    fenced = [data for block in _FENCED.findall(stripped) if (data := _load(block.strip())) is not None]
-    found = _only([data for data in fenced if wanted & data.keys()])
-    if found is not None:
+    keys: frozenset[str]
+    required: frozenset[str]
+
+    @classmethod
+    def outputs_of(cls, signature: Any) -> Wanted:
+        """The outputs of a signature; those with a default need not be there."""
+        outputs: Mapping[str, Any] = signature.outputs
+        required = frozenset(name for name, field in outputs.items() if field.required)
+        return cls(frozenset(outputs), required)
+
+    def fits(self, data: Mapping[str, Any]) -> bool:
+        """True when all that is required is there."""
+        return self.required <= data.keys() and not self.keys.isdisjoint(data)
+
+    def spelled(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data with keys in the wanted spelling where they differ in case only. Raises `DuplicateKey`."""
+        names = {key.casefold(): key for key in self.keys}
+        if len(names) < len(self.keys):
+            return dict(data)
+        found: dict[str, Any] = {}
+        for key, value in data.items():
+            name = names.get(str(key).casefold(), key)
+            if name in found:
+                raise DuplicateKey(f"the key {name!r} is given more than once")
+            found[name] = value
         return found
-    inside = [data for data in (_load(piece) for piece in _balanced(stripped)) if data is not None]
-    found = _only([data for data in inside if wanted & data.keys()])
-    if found is not None:
-        return found
-    if "{" in stripped:
-        mended = repair(stripped[stripped.index("{") :])
-        if isinstance(mended, dict):
-            mapping = cast("dict[str, Any]", mended)
-            return mapping if wanted & mapping.keys() else None
-        if isinstance(mended, list):
-            items = cast("list[Any]", mended)
-            objects = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
-            return _only([item for item in objects if wanted & item.keys()])
-    return None
 
 
-def _only(objects: list[dict[str, Any]]) -> dict[str, Any] | None:
-    different: list[dict[str, Any]] = []
-    for item in objects:
-        if item not in different:
-            different.append(item)
-    if len(different) > 1:
-        raise Ambiguous("the reply holds several different JSON objects; give one")
-    return different[0] if different else None
+def without_thinking(text: str) -> str:
+    """A reply without the thinking that a local model writes before it; "" when it never stops thinking."""
+    match = _THINK.match(text)
+    if match is None:
+        return text
+    stop = text.find(f"</{match[1]}>", match.end())
+    return "" if stop < 0 else text[stop + len(match[1]) + 3 :]
 
 
-def _load(text: str) -> dict[str, Any] | None:
-    import jiter
+def whole_object(text: str, wanted: Wanted) -> dict[str, Any] | None:
+    """The object that a text is, alone or in a code fence; None when it is none or has none of the wanted keys."""
+    return _whole(text, wanted, lenient=True)
 
+
+def complete_object(text: str, wanted: Wanted) -> dict[str, Any] | None:
+    """Like `whole_object`, for valid JSON only: what a reply that was cut off never is."""
+    return _whole(text, wanted, lenient=False)
+
+
+def _whole(text: str, wanted: Wanted, *, lenient: bool) -> dict[str, Any] | None:
+    stripped = text.strip().removeprefix("\ufeff")
+    fenced = _FENCE.match(stripped)
     try:
-        data = jiter.from_json(text.encode(), catch_duplicate_keys=True)
-    except UnicodeEncodeError:
+        data = (tolerant if lenient else strict)(fenced[1] if fenced else stripped)
+        if isinstance(data, str):  # an object inside a JSON string
+            data = strict(data)
+    except DuplicateKey:
+        raise
+    except ValueError:
         return None
-    except ValueError as error:
-        if "duplicate" in str(error).lower():
-            raise Duplicate(f"a key is given more than once ({error})") from None
+    if not isinstance(data, dict):
         return None
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
+    found = wanted.spelled(cast("dict[str, Any]", data))
+    return None if wanted.keys.isdisjoint(found) else found
 
 
-def _balanced(text: str) -> list[str]:
-    """The outermost balanced {...} pieces of a text, strings respected."""
-    pieces: list[str] = []
-    position = 0
-    for _ in range(_MAX_STARTS):
-        start = text.find("{", position)
-        if start < 0:
-            break
-        stop = _closing(text, start)
-        if stop < 0:
-            position = start + 1
-            continue
-        pieces.append(text[start : stop + 1])
-        position = stop + 1
-    return pieces
+def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[str, Any]:
+    """The one JSON object with the wanted keys in a text.
+
+    It is the whole text, or stands once in prose. One that lacks a required key does not count unless there is no
+    other; one that stands in `inputs` counts only when it is the whole text, so that an echo is no answer. Broken
+    JSON is mended last, within bounds, and never when it was cut off.
+    Raises `Unfit` when there is none or several different ones, `DuplicateKey` for a key given twice.
+    """
+    whole = whole_object(text, wanted)
+    if whole is not None:
+        return whole
+    seen = scan(text)
+    objects = (wanted.spelled(cast("dict[str, Any]", data)) for data in seen.values)
+    candidates = _different(data for data in objects if not wanted.keys.isdisjoint(data))
+    if candidates:
+        echoes = [_part(data, wanted) for data in _objects(inputs)]
+        candidates = [data for data in candidates if _part(data, wanted) not in echoes]
+    broken = [piece for piece in seen.broken if any(_count(piece, key) for key in wanted.keys)]
+    complete = [data for data in candidates if wanted.fits(data)]
+    if len(complete) + len(broken) > 1:
+        raise Unfit("there are several different JSON objects; give one")
+    if complete:
+        return complete[0]
+    if broken:
+        return _mended(text[text.index(broken[0]) :], wanted)
+    if len(candidates) != 1:
+        raise Unfit("there is no JSON object with the keys in it")
+    return candidates[0]
 
 
-def _closing(text: str, start: int) -> int:
-    depth = 0
-    inside = False
-    index = start
-    while index < len(text):
-        char = text[index]
-        if inside:
-            if char == "\\":
-                index += 1
-            elif char == '"':
-                inside = False
-        elif char == '"':
-            inside = True
-        elif char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return index
-        index += 1
-    return -1
+def _mended(text: str, wanted: Wanted) -> dict[str, Any]:
+    """Broken JSON mended up to the last brace of the text."""
+    text = text[: text.rfind("}") + 1]
+    data = mend(text)
+    if not isinstance(data, dict):
+        raise Unfit("the JSON object is broken or not closed")
+    found = wanted.spelled(cast("dict[str, Any]", data))
+    if not found.keys() <= wanted.keys or not wanted.fits(found):  # what mending made up is no answer
+        raise Unfit("the JSON object is broken")
+    for key in wanted.keys:
+        if _count(text, key) > 1:
+            raise DuplicateKey(f"the key {key!r} is given more than once")
+    return found
+
+
+def _count(text: str, key: str) -> int:
+    """How often a text has something like the key of an object."""
+    return len(re.findall(rf"""\b{re.escape(key)}["'”]?\s*+:""", text))
+
+
+def _different(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for item in objects:
+        if item not in found:
+            found.append(item)
+            if len(found) == _ENOUGH:
+                break
+    return found
+
+
+def _part(data: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """What counts of an object."""
+    try:
+        data = wanted.spelled(data)
+    except DuplicateKey:
+        return dict(data)
+    return {key: value for key, value in data.items() if key in wanted.keys}
+
+
+def _objects(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Every object inside JSON-ready data, those that stand in its strings too."""
+    for value in values:
+        if isinstance(value, str):
+            if "{" in value:
+                try:
+                    yield from _objects(scan(value).values)
+                except DuplicateKey:
+                    continue
+        elif isinstance(value, dict):
+            found = cast("dict[str, Any]", value)
+            yield found
+            yield from _objects(found.values())
+        elif isinstance(value, (list, tuple)):
+            yield from _objects(cast("list[Any]", value))

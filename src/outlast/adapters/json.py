@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from outlast.adapters.extract import Ambiguous, Duplicate, find_object
-from outlast.adapters.layout import failed, heading, read_fields
-from outlast.adapters.protocol import Adapter, Plan, Prepared, Task
-from outlast.errors import ParseError, UsageError
+from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, without_thinking
+from outlast.adapters.layout import failed, heading, read_fields, refuse_unfinished
+from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
+from outlast.errors import InputError, ParseError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, OutputSchema, Response, assistant, system, user
 from outlast.signatures.codec import Codec, codecs
+from outlast.signatures.jsontext import DuplicateKey
+
+_JSON_MODE: Literal["json"] = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,7 @@ class JSON(Adapter):
     fallback: Adapter | None = None
 
     def __post_init__(self) -> None:
-        if self.reasks < 0:
-            raise UsageError(f"JSON(reasks=...) is 0 or more; got {self.reasks!r}")
+        check_limits(self)
 
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
         """The plan for a task on a model with these capabilities."""
@@ -45,69 +48,77 @@ class JSONPlan(Plan):
         table = codecs(self.signature)
         self.inputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.inputs]
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
-        self.output = self._constraint(capabilities)
-        keys = ", ".join(json.dumps(name) for name, _ in self.outputs)
+        self.wanted = Wanted.outputs_of(self.signature)
+        self.output: OutputSchema | Literal["json"] | None = self._constraint(capabilities)
+        keys = ", ".join(json.dumps(name, ensure_ascii=False) for name, _ in self.outputs)
         self.request = f"Reply with one JSON object with these keys: {keys}."
         messages: list[Message] = [system(f"{heading(task)}\n\n{self.request} Nothing else.")]
         for demo in task.demos:
-            messages.append(user(self._object(self.inputs, demo.values)))
-            messages.append(assistant(self._object(self.outputs, demo.values)))
+            messages.append(user(_encoded(self._data(self.inputs, demo.values))))
+            messages.append(assistant(_encoded(self._data(self.outputs, demo.values))))
         self.static = tuple(messages)
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
-        return Prepared((*self.static, user(self._object(self.inputs, inputs))), self.read, self.output)
+        data = self._data(self.inputs, inputs)
 
-    def _object(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> str:
-        data = {name: codec.dump(values[name]) for name, codec in fields if name in values}
-        return json.dumps(data, ensure_ascii=False)
+        def read(response: Response) -> dict[str, Any]:
+            return self._read(response, data)
+
+        return Prepared((*self.static, user(_encoded(data))), read, self.output)
+
+    def _data(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: codec.dump(values[name]) for name, codec in fields if name in values}
 
     def _constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
         if capabilities.json_schema:
             schemas = {name: codec.schema() for name, codec in self.outputs}
-            if all(schema is not None for schema in schemas.values()):
-                return OutputSchema(self.signature.__name__, object_schema(self.signature, schemas))
-        return "json" if capabilities.json_object else None
+            known = {name: schema for name, schema in schemas.items() if schema is not None}
+            if len(known) == len(schemas):
+                name = re.sub(r"[^A-Za-z0-9_-]", "_", self.signature.__name__)[:64]
+                return OutputSchema(name or "reply", object_schema(known))
+        return _JSON_MODE if capabilities.json_object else None
 
-    def read(self, response: Response) -> dict[str, Any]:
-        """The output values of a reply, or `ParseError`."""
-        if not response.text.strip():
-            raise failed(self.signature, response, ["the reply is empty"])
-        if response.finish == "length":
-            raise failed(self.signature, response, ["the reply was cut off at the token limit; be briefer"])
+    def _read(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        text = without_thinking(response.text)
         try:
-            data = find_object(response.text, self.signature.outputs)
-        except (Ambiguous, Duplicate) as error:
-            raise self._again(failed(self.signature, response, [str(error)])) from None
-        if data is None:
-            raise self._again(
-                failed(self.signature, response, ["there is no JSON object with the keys in it"])
-            )
-        try:
-            return read_fields(self.signature, data, response, "read_data", what="key")
+            try:
+                data = complete_object(text, self.wanted)
+                refuse_unfinished(self.signature, response, complete=data is not None)
+                if data is None:
+                    data = find_object(text, self.wanted, [inputs])
+            except (Unfit, DuplicateKey) as error:
+                raise failed(self.signature, response, [str(error)]) from None
+            return read_fields(self.signature, data, response, "data", what="key")
         except ParseError as error:
-            raise self._again(error) from None
-
-    def _again(self, error: ParseError) -> ParseError:
-        error.for_model += f"\n\n{self.request}"
-        return error
+            error.for_model += f"\n\n{self.request}"
+            raise
 
 
-def object_schema(signature: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """One object schema from those of the fields, with shared definitions at its root."""
+def _encoded(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(data, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:  # an integer of more digits than Python writes, a cycle
+        raise InputError(f"the inputs cannot be written as JSON: {error}") from error
+
+
+def object_schema(schemas: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """One object schema from those of its properties, with shared definitions at its root.
+
+    Two definitions of one name that differ are kept apart under new names.
+    """
     properties: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
     for name, schema in schemas.items():
         own = dict(schema)
-        own_definitions = own.pop("$defs", {})
-        if any(key in definitions and definitions[key] != value for key, value in own_definitions.items()):
-            renamed = {key: f"{name}_{key}" for key in own_definitions}
+        own_definitions: dict[str, Any] = own.pop("$defs", {})
+        renamed = {key: _free_name(key, name, definitions, own_definitions) for key in own_definitions}
+        if any(key != new for key, new in renamed.items()):
             text = json.dumps([own, own_definitions])
             for key, new in renamed.items():
-                text = text.replace(f'"#/$defs/{key}"', f'"#/$defs/{new}"')
+                text = text.replace(json.dumps(f"#/$defs/{key}"), json.dumps(f"#/$defs/{new}"))
             own, own_definitions = json.loads(text)
-            own_definitions = {renamed[key]: value for key, value in own_definitions.items()}
-        definitions.update(own_definitions)
+        definitions.update({renamed[key]: value for key, value in own_definitions.items()})
         properties[name] = own
     schema: dict[str, Any] = {
         "type": "object",
@@ -118,3 +129,13 @@ def object_schema(signature: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
     if definitions:
         schema["$defs"] = definitions
     return schema
+
+
+def _free_name(key: str, owner: str, taken: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """`key` when all own definitions agree with those that are there, else a name that is free."""
+    if not any(name in taken and taken[name] != value for name, value in own.items()):
+        return key
+    new = f"{owner}_{key}"
+    while new in taken or new in own:
+        new += "_"
+    return new

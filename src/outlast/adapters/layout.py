@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -11,7 +11,8 @@ from outlast.adapters.protocol import Task
 from outlast.errors import ParseError, brief
 from outlast.messages import Response
 from outlast.signatures.codec import Codec, codecs
-from outlast.signatures.field import REQUIRED
+
+_MANY_ERRORS = 100  # pydantic takes a microsecond for each error that it lists
 
 
 def heading(task: Task) -> str:
@@ -39,40 +40,46 @@ def _row(task: Task, name: str) -> str:
 
 
 def read_fields(
-    signature: Any, found: Mapping[str, Any], response: Response, read: str, *, what: str
+    signature: Any, found: Mapping[str, Any], response: Response, form: Literal["text", "data"], *, what: str
 ) -> dict[str, Any]:
     """Values of all outputs from raw ones, or one `ParseError` that names every field at fault.
 
-    `read` is the codec's method for a raw value ("read" for text, "read_data" for JSON data); `what` names a field
-    in the words of the adapter ("marker", "key").
+    `form` says whether raw values are text or JSON data; `what` names a field in the words of the adapter ("marker",
+    "key"). A field that is left out or empty gets its default where it has one.
     """
     table = codecs(signature)
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for name, field in signature.outputs.items():
-        if name not in found:
-            if field.default is REQUIRED:
-                wrong.append(f"{name}: the {what} is missing")
-            else:
-                values[name] = field.default
+        codec = table[name]
+        if not field.required and (name not in found or _is_left_out(codec, found[name], form)):
+            values[name] = codec.default()
             continue
-        codec: Codec = table[name]
+        if name not in found:
+            wrong.append(f"{name}: the {what} is missing")
+            continue
         try:
-            values[name] = getattr(codec, read)(found[name])
+            values[name] = codec.read(found[name]) if form == "text" else codec.read_data(found[name])
         except (ValueError, RecursionError) as error:
             wrong.append(f"{name}: {explain(error)}")
     if not wrong and signature.__result__ is not None:
         try:
             signature.__result__(values)
-        except (ValueError, TypeError) as error:
+        except (ValueError, AssertionError) as error:
             wrong.append(explain(error))
     if wrong:
         raise failed(signature, response, wrong)
     return values
 
 
-def failed(signature: Any, response: Response, wrong: Iterable[str]) -> ParseError:
-    """A `ParseError` with one text for people and one for the model."""
+def _is_left_out(codec: Codec, raw: Any, form: str) -> bool:
+    if codec.takes_none:
+        return False
+    return raw is None or (form == "text" and not codec.takes_text and not raw.strip())
+
+
+def failed(signature: Any, response: Response, wrong: Iterable[str], *, final: bool = False) -> ParseError:
+    """A `ParseError` with one text for people and one for the model; `final` when asking again is no use."""
     reasons = list(wrong)
     listed = "\n".join(f"- {reason}" for reason in reasons)
     return ParseError(
@@ -80,13 +87,28 @@ def failed(signature: Any, response: Response, wrong: Iterable[str]) -> ParseErr
         f"Reply: {brief(response.text, 300)}",
         for_model=f"Your reply could not be used:\n{listed}",
         response=response,
+        final=final,
     )
+
+
+def refuse_unfinished(signature: Any, response: Response, *, complete: bool) -> None:
+    """Raise `ParseError` for a reply that is empty, blocked, or cut off before it was `complete`."""
+    if response.finish == "content_filter" and not complete:
+        raise failed(signature, response, ["the provider's content filter stopped the reply"], final=True)
+    if response.finish == "length" and not complete:
+        raise failed(
+            signature, response, ["the reply was cut off at the token limit (max_tokens); be briefer, or raise it"]
+        )
+    if not response.text.strip():
+        raise failed(signature, response, ["the reply is empty"])
 
 
 def explain(error: Exception) -> str:
     """What is wrong with a value, in one line that a model can act on."""
     if not isinstance(error, ValidationError):
         return brief_text(str(error))
+    if error.error_count() > _MANY_ERRORS:
+        return f"{error.error_count()} parts of it are not what the type says"
     parts: list[str] = []
     for item in error.errors(include_url=False, include_context=False)[:5]:
         where = ".".join(str(step) for step in item["loc"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from outlast.errors import UsageError, brief
 from outlast.lms.protocol import Capabilities
 from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings
 from outlast.types import TRUSTED, Label
@@ -53,7 +54,7 @@ class Prepared:
 
     messages: tuple[Message, ...]
     read: Callable[[Response], dict[str, Any]]
-    output: OutputSchema | Any = None
+    output: OutputSchema | Literal["json"] | None = None
 
     def request(self, settings: Settings, sample: int, label: Label) -> Request:
         """The request for a model."""
@@ -82,3 +83,12 @@ class Adapter(ABC):
     @abstractmethod
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
         """The plan for a task on a model with these capabilities. Raises `SignatureError` when it cannot."""
+
+
+def check_limits(adapter: Adapter) -> None:
+    """Raise `UsageError` unless `reasks` is a count and `fallback` an adapter or None."""
+    name, reasks, fallback = type(adapter).__name__, adapter.reasks, adapter.fallback
+    if isinstance(reasks, bool) or not isinstance(reasks, int) or reasks < 0:
+        raise UsageError(f"{name}(reasks=...) is a whole number, 0 or more; got {brief(reasks)}")
+    if fallback is not None and not isinstance(fallback, Adapter):
+        raise UsageError(f"{name}(fallback=...) is an adapter such as JSON(), or None; got {brief(fallback)}")

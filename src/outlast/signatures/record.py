@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import html
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlast.errors import brief, did_you_mean
+from outlast.errors import FrozenError, brief, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.runtime import Trace
 
 _META = ("trace", "reasoning")
+_NO_META: tuple[Trace | None, str | None] = (None, None)
 
 
 class Record:
@@ -58,16 +60,13 @@ class Record:
             return NotImplemented
         return self.__dict__ == other.__dict__
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             if name in _META:
-                try:
-                    return self._meta[_META.index(name)]
-                except AttributeError:
-                    return None
+                return getattr(self, "_meta", _NO_META)[_META.index(name)]
             if name.startswith("_"):
                 raise AttributeError(name)
             raise AttributeError(_unknown(self, name), name=name, obj=self)
@@ -76,15 +75,28 @@ class Record:
         if name == "_meta":
             object.__setattr__(self, name, value)
             return
-        from outlast.errors import FrozenError
-
         raise FrozenError(
             f"{type(self).__name__} is a value: {name!r} cannot be assigned; make a new one with "
             f"Prediction(**{{**fields_of(out), {name!r}: ...}})"
         )
 
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f"{type(self).__name__} is a value: {name!r} cannot be deleted")
+
+    def __copy__(self) -> Any:
+        return self._with(dict(self.__dict__))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self._with(copy.deepcopy(dict(self.__dict__), memo))
+
+    def _with(self, values: dict[str, Any]) -> Any:
+        """A record of this class with other values, that came about the same way."""
+        other = make_record(type(self), values)
+        other._meta = getattr(self, "_meta", _NO_META)
+        return other
+
     def __getstate__(self) -> tuple[dict[str, Any], Any]:
-        return dict(self.__dict__), (None, self.reasoning if "reasoning" not in self.__dict__ else None)
+        return dict(self.__dict__), (None, getattr(self, "_meta", _NO_META)[1])
 
     def __setstate__(self, state: tuple[dict[str, Any], Any]) -> None:
         self.__dict__.update(state[0])
@@ -134,8 +146,13 @@ class Prediction(Record):
     else:
 
         def __init__(self, /, **values: Any) -> None:
-            self.__dict__.update(values)
-            self._meta = (None, None)
+            fill(self, values)
+
+
+def fill(record: Record, values: Mapping[str, Any]) -> None:
+    """Give a new record its values; there is no other way in."""
+    record.__dict__.update(values)
+    record._meta = _NO_META
 
 
 def make_record(cls: type[Record], values: Mapping[str, Any], reasoning: str | None = None) -> Any:
@@ -148,11 +165,7 @@ def make_record(cls: type[Record], values: Mapping[str, Any], reasoning: str | N
 
 def attach_trace(record: Record, trace: Trace) -> None:
     """Say how a record came about."""
-    try:
-        reasoning = record._meta[1]
-    except AttributeError:
-        reasoning = None
-    record._meta = (trace, reasoning)
+    record._meta = (trace, getattr(record, "_meta", _NO_META)[1])
 
 
 def fields_of(record: Record) -> dict[str, Any]:

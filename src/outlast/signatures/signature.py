@@ -6,24 +6,18 @@ import copyreg
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_origin, get_type_hints
 
 from outlast.errors import FrozenError, InputError, SignatureError, brief, did_you_mean
-from outlast.signatures.field import REQUIRED, Field, FieldSpec, check_name, input, output
-from outlast.signatures.record import Prediction, Record
+from outlast.signatures.contract import Contract, Result, check_fields, contract_of, field_key, told, type_name
+from outlast.signatures.field import REQUIRED, Field, FieldSpec, input, output
+from outlast.signatures.record import Prediction, Record, fill
 
 S = TypeVar("S")
 
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """The value of a signature: what decides equality, hash and the prompt."""
-
-    description: str
-    fields: tuple[Field, ...]
+KEEP: Any = object()  # "as it is", where None is a value of its own
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(input, output))
@@ -31,55 +25,22 @@ class SignatureType(type):
     """The type of signature classes. Everything a signature can do lives here, so that field names stay free."""
 
     __contract__: Contract
-    __result__: Callable[[dict[str, Any]], Any] | None
+    __result__: Result | None
     __positional__: bool
 
     def __new__(
-        meta, name: str, bases: tuple[type, ...], namespace: dict[str, Any], contract: Contract | None = None
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], contract: Contract | None = None
     ) -> SignatureType:
-        if contract is not None:
-            namespace["__contract__"] = contract
-            return super().__new__(meta, name, bases, namespace)
         specs = {key: value for key, value in namespace.items() if isinstance(value, FieldSpec)}
-        annotated = [key for key in namespace.get("__annotations__", {}) if not key.startswith("__")]
-        plain = {key: namespace[key] for key in annotated if key in namespace and key not in specs}
-        if plain:
-            key = next(iter(plain))
-            raise SignatureError(
-                f"field {key!r} of signature {name} has the bare value {brief(plain[key])}; say "
-                f"ol.input(default=...) or ol.output(default=...)"
-            )
-        clean = {key: value for key, value in namespace.items() if key not in specs}
-        cls = super().__new__(meta, name, bases, clean)
-        inherited = next((base for base in bases if isinstance(base, SignatureType)), None)
-        found = {} if inherited is None else {f.name: f for f in inherited.__contract__.fields}
-        hints = _hints(cls, annotated) if annotated else {}
-        for key in annotated:
-            if get_origin(hints[key]) is ClassVar or hints[key] is ClassVar:
-                continue
-            if key not in specs:
-                raise SignatureError(
-                    f"field {key!r} of signature {name} is neither input nor output; write "
-                    f"`{key}: ... = ol.input()` or `= ol.output()`"
-                )
-            found[key] = specs[key].field(key, hints[key])
-        for key in specs:
-            if key not in annotated:
-                raise SignatureError(
-                    f"field {key!r} of signature {name} has no type; write `{key}: str = ...`"
-                )
-        doc = namespace.get("__doc__")
-        inherited_text = inherited.__contract__.description if inherited is not None else ""
-        text = inspect.cleandoc(doc) if doc else inherited_text
-        if inherited is not None:
-            _check(name, found.values())
-            same_text = text if doc or set(found) == {f.name for f in inherited.__contract__.fields} else ""
-            type.__setattr__(cls, "__contract__", _contract(same_text or text, found.values()))
-        else:
-            type.__setattr__(cls, "__contract__", Contract("", ()))
-        return cls
+        made = super().__new__(cls, name, bases, {key: value for key, value in namespace.items() if key not in specs})
+        if contract is None and any(isinstance(base, SignatureType) for base in bases):
+            contract = _declared(made, specs, namespace.get("__doc__"))
+        type.__setattr__(made, "__contract__", contract or Contract("", ()))
+        return made
 
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], contract: Contract | None = None
+    ) -> None:
         super().__init__(name, bases, namespace)
 
     def __setattr__(cls, name: str, value: Any) -> None:
@@ -132,8 +93,12 @@ class SignatureType(type):
     @property
     def key(cls) -> str:
         """A hash of the contract, equal in every process: 16 hex digits."""
-        text = repr((cls.description, [field_key(f) for f in cls.fields.values()]))
-        return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=8).hexdigest()
+        found: str | None = cls.__dict__.get("__key__")
+        if found is None:
+            text = repr((cls.description, [field_key(f) for f in cls.fields.values()]))
+            found = hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=8).hexdigest()
+            type.__setattr__(cls, "__key__", found)
+        return found
 
     def with_description(cls: type[S], text: str) -> type[S]:
         """The same fields under another description."""
@@ -166,16 +131,18 @@ class SignatureType(type):
         return _edited(cls, fields=[f for f in _of(cls).fields.values() if f.name != name])
 
     def with_updated_field(
-        cls: type[S], name: str, *, desc: str | None = None, type: Any = None, default: Any = None
+        cls: type[S], name: str, *, desc: str = KEEP, type: Any = KEEP, default: Any = KEEP
     ) -> type[S]:
-        """With another description, type or default of one field. None leaves a thing as it is."""
+        """With another description, type or default of one field; what is not given stays.
+
+        `default=REQUIRED` takes a default away.
+        """
         old = _field(cls, name)
-        new = replace(
-            old,
-            desc=old.desc if desc is None else desc,
-            type=old.type if type is None else type,
-            default=old.default if default is None else default,
-        )
+        new = FieldSpec(
+            old.kind,
+            old.desc if desc is KEEP else desc,
+            old.default if default is KEEP else default,
+        ).field(name, old.type if type is KEEP else type)
         return _edited(cls, fields=[new if f.name == name else f for f in _of(cls).fields.values()])
 
 
@@ -196,28 +163,18 @@ class Signature(Record, metaclass=SignatureType):
     __positional__ = False
 
     def __init__(self, /, **inputs: Any) -> None:
-        cls = type(self)
-        values = bind_defaults(cls, inputs)
-        self.__dict__.update(values)
-        self._meta = (None, None)
+        fill(self, bind_defaults(type(self), inputs))
 
 
 def dynamic(
     name: str,
     contract: Contract,
     *,
-    result: Callable[[dict[str, Any]], Any] | None = None,
+    result: Result | None = None,
     positional: bool = False,
 ) -> Any:
     """A signature class made at run time; its results are `Prediction`s too."""
-    namespace: dict[str, Any] = {"__module__": __name__, "__result__": result, "__positional__": positional}
-    return SignatureType(name, (Signature, Prediction), namespace, contract=contract)
-
-
-def make_contract(name: str, description: str, fields: list[Field]) -> Contract:
-    """A checked contract: at least one output, unique names, inputs before outputs."""
-    _check(name, fields)
-    return _contract(inspect.cleandoc(description) if description else "", fields)
+    return _subclass(name, __name__, contract, (Signature, Prediction), result, positional)
 
 
 def bind_defaults(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +191,7 @@ def bind_defaults(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if name in inputs:
             values[name] = inputs[name]
         elif f.default is not REQUIRED:
-            values[name] = f.default
+            values[name] = f.fresh_default()
         else:
             raise InputError(
                 f"{signature.__name__} needs the input {name!r}, which was not given. "
@@ -243,35 +200,59 @@ def bind_defaults(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def type_name(annotation: Any) -> str:
-    """A short, stable spelling of a type."""
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        return annotation.__name__
-    return repr(annotation).replace("typing.", "")
-
-
-def field_key(field: Field) -> str:
-    """What identifies a field across processes: kind, name, JSON schema where there is one, and description."""
-    from outlast.signatures.codec import schema_of
-
-    schema = schema_of(field.type)
-    shape = type_name(field.type) if schema is None else repr(schema)
-    default = "" if field.default is REQUIRED else f" = {field.default!r}"
-    return f"{field.kind} {field.name}: {shape}{default} | {field.desc}"
-
-
 def _of(cls: Any) -> SignatureType:
     return cls
 
 
-def _hints(cls: type, annotated: list[str]) -> dict[str, Any]:
+def _declared(cls: SignatureType, specs: Mapping[str, FieldSpec], doc: str | None) -> Contract:
+    """The contract that a class statement declares: what it inherits, and its own fields and docstring."""
+    parents = [base for base in cls.__bases__ if isinstance(base, SignatureType)]
+    found: dict[str, Field] = {}
+    for parent in reversed(parents):
+        found.update({f.name: f for f in parent.__contract__.fields})
+    found.update(_own_fields(cls, specs))
+    check_fields(cls.__name__, found.values())
+    for name in found:
+        if any(isinstance(vars(base).get(name), property) for base in cls.__mro__):
+            raise SignatureError(f"signature {cls.__name__} has a field and a property named {name!r}; rename one")
+    if doc:
+        return contract_of(inspect.cleandoc(doc), found.values())
+    return contract_of(told(parents[0].__contract__), found.values())
+
+
+def _own_fields(cls: SignatureType, specs: Mapping[str, FieldSpec]) -> dict[str, Field]:
+    own = [key for key in inspect.get_annotations(cls) if not key.startswith("__")]
+    for key in specs:
+        if key not in own:
+            raise SignatureError(f"field {key!r} of signature {cls.__name__} has no type; write `{key}: str = ...`")
+    hints = _hints(cls) if own else {}
+    fields: dict[str, Field] = {}
+    for key in own:
+        if get_origin(hints[key]) is ClassVar or hints[key] is ClassVar:
+            continue
+        if key in specs:
+            fields[key] = specs[key].field(key, hints[key])
+        elif key in cls.__dict__:
+            raise SignatureError(
+                f"field {key!r} of signature {cls.__name__} has the bare value {brief(cls.__dict__[key])}; say "
+                f"ol.input(default=...) or ol.output(default=...)"
+            )
+        else:
+            raise SignatureError(
+                f"field {key!r} of signature {cls.__name__} is neither input nor output; write "
+                f"`{key}: ... = ol.input()` or `= ol.output()`"
+            )
+    return fields
+
+
+def _hints(cls: type) -> dict[str, Any]:
     """Annotations as types. Names are looked up in the class's module, never in caller frames."""
-    own = {key: cls.__dict__["__annotations__"][key] for key in annotated}
+    own = inspect.get_annotations(cls)
     holder = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
     module = sys.modules.get(cls.__module__)
     try:
         return get_type_hints(holder, vars(module) if module else {}, {}, include_extras=True)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise SignatureError(
             f"signature {cls.__name__}: {error}. Types are looked up in the module that defines the class; a type "
             f"defined inside a function is out of reach under `from __future__ import annotations`."
@@ -317,40 +298,33 @@ def _insert(cls: type[S], index: int, name: str, annotation: Any, spec: Any) -> 
 
 
 def _edited(cls: type[S], *, description: str | None = None, fields: list[Field] | None = None) -> type[S]:
-    old = _of(cls).__contract__
+    old = _of(cls)
     if fields is None:
-        contract = Contract(description if description is not None else old.description, old.fields)
+        contract = contract_of(description or "", old.__contract__.fields)
     else:
-        _check(cls.__name__, fields)
-        kept = "" if old.description == _default_description(old.fields) else old.description
-        contract = _contract(kept, fields)
-    namespace = {"__module__": cls.__module__, "__doc__": contract.description}
-    new: Any = SignatureType(cls.__name__, (cls,), namespace, contract=contract)
-    return new
+        check_fields(cls.__name__, fields)
+        contract = contract_of(told(old.__contract__), fields)
+    result = old.__result__
+    if result is not None and not all(any(f.name == name for f in contract.fields) for name in result.names):
+        result = None  # what the function returned cannot be built any more; calls give a record
+    return _subclass(cls.__name__, cls.__module__, contract, (cls,), result, old.__positional__)
 
 
-def _check(name: str, fields: Any) -> None:
-    seen: set[str] = set()
-    kinds: set[str] = set()
-    for f in fields:
-        check_name(f.name)
-        if f.name in seen:
-            raise SignatureError(f"signature {name} has two fields named {f.name!r}")
-        seen.add(f.name)
-        kinds.add(f.kind)
-    if "output" not in kinds:
-        raise SignatureError(f"signature {name} has no output field; a signature needs at least one")
-
-
-def _contract(description: str, fields: Any) -> Contract:
-    ordered = tuple(sorted(fields, key=lambda f: f.kind != "input"))
-    return Contract(description or _default_description(ordered), ordered)
-
-
-def _default_description(fields: tuple[Field, ...]) -> str:
-    given = ", ".join(f.name for f in fields if f.kind == "input")
-    wanted = ", ".join(f.name for f in fields if f.kind == "output")
-    return f"Given {given}, give {wanted}." if given else f"Give {wanted}."
+def _subclass(
+    name: str,
+    module: str,
+    contract: Contract,
+    bases: tuple[type, ...],
+    result: Result | None,
+    positional: bool,
+) -> Any:
+    namespace: dict[str, Any] = {
+        "__module__": module,
+        "__doc__": contract.description.encode(errors="replace").decode(),  # a class refuses lone surrogates
+        "__result__": result,
+        "__positional__": positional,
+    }
+    return SignatureType(name, bases, namespace, contract=contract)
 
 
 def _reduce(cls: SignatureType) -> Any:
@@ -360,11 +334,8 @@ def _reduce(cls: SignatureType) -> Any:
         found = getattr(found, part, None)
     if found is cls:
         return cls.__qualname__
-    return _rebuild, (cls.__name__, cls.__contract__, cls.__result__, cls.__positional__)
-
-
-def _rebuild(name: str, contract: Contract, result: Any, positional: bool) -> Any:
-    return dynamic(name, contract, result=result, positional=positional)
+    bases = tuple(base for base in cls.__bases__)
+    return _subclass, (cls.__name__, cls.__module__, cls.__contract__, bases, cls.__result__, cls.__positional__)
 
 
 copyreg.pickle(SignatureType, _reduce)  # pyright: ignore[reportArgumentType]

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import dataclasses
 import datetime
 import decimal
 import inspect
 import typing
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, get_type_hints, is_typeddict
+from typing import Any, Literal, cast
 
 from outlast.errors import SignatureError, brief, did_you_mean
-from outlast.signatures.field import REQUIRED, Field, FieldSpec, check_name
-from outlast.signatures.signature import Signature, SignatureType, dynamic, make_contract
+from outlast.signatures.contract import make_contract
+from outlast.signatures.field import REQUIRED, Field, FieldSpec, Kind, check_name
+from outlast.signatures.returned import hints_of, outputs_of_type
+from outlast.signatures.signature import SignatureType, dynamic
 
 _KNOWN: dict[str, Any] = {
-    **{
-        name: getattr(builtins, name)
-        for name in (
-            "str",
-            "int",
-            "float",
-            "bool",
-            "list",
-            "dict",
-            "set",
-            "frozenset",
-            "tuple",
-            "bytes",
-            "object",
-        )
-    },
+    **{kind.__name__: kind for kind in (str, int, float, bool, list, dict, set, frozenset, tuple, bytes, object)},
     **{
         name: getattr(typing, name)
-        for name in ("Any", "Optional", "Union", "Literal", "List", "Dict", "Set", "Tuple")
+        for name in ("Any", "Optional", "Union", "Literal", "List", "Dict", "Set", "Tuple", "Sequence", "Mapping")
     },
     **{name: getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta")},
     "Decimal": decimal.Decimal,
     "UUID": uuid.UUID,
-    "None": None,
 }
 _MAX_SPELLING = 20_000
+_MAX_SHOWN = 200
 
 
 def signature(
@@ -52,12 +37,12 @@ def signature(
     *,
     types: Mapping[str, Any] | Iterable[type] = (),
 ) -> Any:
-    """A signature from any of its spellings.
+    """A signature from any of its spellings. Raises `SignatureError`.
 
     `spelled` is a signature class (given back as it is), a typed function, or a string such as
     `"question, context: list[str] -> answer: float"`. Types in a string are Python's own, those of `typing` and
     `datetime`, `Decimal`, `UUID`, and those given in `types` (classes, or a mapping from the name used in the
-    string); nothing else is looked up anywhere. A field without a type is `str`.
+    string); nothing is looked up anywhere else, imported or run. A field without a type is `str`.
     """
     if isinstance(spelled, SignatureType):
         if types or description:
@@ -66,35 +51,43 @@ def signature(
     if isinstance(spelled, str):
         return _from_string(spelled, description, _named(types))
     if inspect.isfunction(spelled):
+        if types:
+            raise SignatureError("a typed function brings its own types; types= is for string signatures")
         return _from_function(spelled, description)
-    raise SignatureError(
-        f"a signature is spelled as a class, a string or a typed function; got {brief(spelled)}"
-    )
+    raise SignatureError(f"a signature is spelled as a class, a string or a typed function; got {brief(spelled)}")
 
 
-def _named(types: Mapping[str, Any] | Iterable[type]) -> dict[str, Any]:
+def _named(types: Mapping[str, Any] | Iterable[Any]) -> dict[str, Any]:
     if isinstance(types, Mapping):
-        return dict(types)
-    return {one.__name__: one for one in types}
+        return dict(cast("Mapping[str, Any]", types))
+    found: dict[str, Any] = {}
+    for one in types:
+        name = getattr(one, "__name__", None)
+        if not isinstance(name, str):
+            raise SignatureError(f"{brief(one)} has no name; give types as a mapping: types={{'Name': {brief(one)}}}")
+        found[name] = one
+    return found
 
 
 def _from_string(text: str, description: str, types: dict[str, Any]) -> Any:
     if len(text) > _MAX_SPELLING:
-        raise SignatureError(f"a string signature has at most {_MAX_SPELLING} characters; got {len(text)}")
+        raise SignatureError(f"a string signature has at most {_MAX_SPELLING:,} characters; got {len(text):,}")
     left, right = _halves(text)
-    known = {**_KNOWN, **types}
-    fields = [*_side(left, "input", known, text), *_side(right, "output", known, text)]
-    name = "".join(
-        part.capitalize() for part in "_".join(f.name for f in fields if f.kind == "output").split("_")
-    )
-    return dynamic(name[:60] or "Signature", make_contract(repr(text), description, fields))
+    expression = _Expression({**_KNOWN, **types}, brief(text, _MAX_SHOWN))
+    fields = [*_side(left, "input", expression), *_side(right, "output", expression)]
+    words = "_".join(f.name for f in fields if f.kind == "output").split("_")
+    name = "".join(word.capitalize() for word in words)[:60] or "Signature"
+    return dynamic(name, make_contract(expression.whole, description, fields))
 
 
 def _halves(text: str) -> tuple[str, str]:
     """Split at the one arrow outside quotes and brackets."""
-    depth, quote, found = 0, "", -1
+    depth, quote, found, skip = 0, "", -1, False
     for index, char in enumerate(text):
-        if quote:
+        if skip:
+            skip = False
+        elif quote:
+            skip = char == "\\"
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
@@ -104,159 +97,133 @@ def _halves(text: str) -> tuple[str, str]:
             depth -= 1
         elif char == "-" and text[index : index + 2] == "->" and depth == 0:
             if found >= 0:
-                raise SignatureError(f"a string signature has one '->'; got more in {text!r}")
+                raise SignatureError(f"a string signature has one '->'; got more in {brief(text, _MAX_SHOWN)}")
             found = index
     if found < 0:
-        raise SignatureError(f"a string signature reads 'inputs -> outputs'; got {text!r}")
+        raise SignatureError(f"a string signature reads 'inputs -> outputs'; got {brief(text, _MAX_SHOWN)}")
     return text[:found], text[found + 2 :]
 
 
-def _side(text: str, kind: Any, known: dict[str, Any], whole: str) -> list[Field]:
+def _side(text: str, kind: Kind, expression: _Expression) -> list[Field]:
+    unreadable = SignatureError(
+        f"cannot read {brief(text.strip(), _MAX_SHOWN)} in the signature {expression.whole}: it is a list of names, "
+        f"each with a type after a colon or none. Names are Python identifiers and no keywords."
+    )
     try:
-        tree = ast.parse(f"def _({text.strip()}): ...")
+        tree = ast.parse(f"def _(\n{text.strip()}\n): ...")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SignatureError(
-            f"cannot read {text.strip()!r} in the signature {whole!r}: names are Python identifiers, types follow a colon"
-        ) from error
-    function = tree.body[0]
-    if len(tree.body) != 1 or not isinstance(function, ast.FunctionDef):
-        raise SignatureError(f"cannot read {text.strip()!r} in the signature {whole!r}")
-    arguments = function.args
-    if (
-        arguments.vararg
-        or arguments.kwarg
-        or arguments.kwonlyargs
-        or arguments.posonlyargs
-        or arguments.defaults
-    ):
-        raise SignatureError(f"a string signature has names and types only; got {text.strip()!r}")
+        raise unreadable from error
+    match tree.body:
+        case [
+            ast.FunctionDef(
+                args=ast.arguments(
+                    posonlyargs=[], args=names, vararg=None, kwonlyargs=[], kwarg=None, defaults=[], kw_defaults=[]
+                ),
+                body=[ast.Expr(value=ast.Constant(value=content))],
+                returns=None,
+            )
+        ] if content is ...:
+            pass
+        case _:
+            raise unreadable
     fields: list[Field] = []
-    for argument in arguments.args:
-        check_name(argument.arg)
-        annotation = str if argument.annotation is None else _type(argument.annotation, known, whole)
-        fields.append(Field(argument.arg, kind, annotation))
+    for one in names:
+        check_name(one.arg)
+        try:
+            annotation = str if one.annotation is None else expression.type(one.annotation)
+        except RecursionError as error:
+            raise unreadable from error
+        fields.append(Field(one.arg, kind, annotation))
     return fields
 
 
-def _type(node: ast.expr, known: dict[str, Any], whole: str) -> Any:
-    """Evaluate a type expression over known names only; nothing is imported, called or looked up elsewhere."""
-    if isinstance(node, ast.Name):
-        if node.id in known:
-            return known[node.id]
+class _Expression:
+    """Evaluates type expressions over known names only; nothing is imported, called or looked up elsewhere."""
+
+    def __init__(self, known: Mapping[str, Any], whole: str) -> None:
+        self.known = known
+        self.whole = whole
+
+    def type(self, node: ast.expr) -> Any:
+        """The type that an expression says."""
+        match node:
+            case ast.Name(id=name):
+                return self._name(name)
+            case ast.Constant(value=None):
+                return None
+            case ast.BinOp(op=ast.BitOr()):
+                return typing.Union[tuple(self.type(part) for part in _parts(node))]  # noqa: UP007 - takes None too
+            case ast.Subscript(value=ast.Name(id=name), slice=inner):
+                items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                origin = self._name(name)
+                if origin is Literal:
+                    return self._applied(origin, [self._literal(item) for item in items], node)
+                return self._applied(origin, [self._argument(item, origin) for item in items], node)
+            case _:
+                raise self._wrong(node, "is not a type expression")
+
+    def _name(self, name: str) -> Any:
+        if name in self.known:
+            return self.known[name]
         raise SignatureError(
-            f"the signature {whole!r} uses the type {node.id!r}, which is unknown.{did_you_mean(node.id, known)} "
-            f"Give your own types explicitly: types=[{node.id}]."
+            f"the signature {self.whole} uses the type {name!r}, which is unknown.{did_you_mean(name, self.known)} "
+            f"Give your own types explicitly: types=[{name}]."
         )
-    if isinstance(node, ast.Constant):
-        return node.value
-    if (
-        isinstance(node, ast.UnaryOp)
-        and isinstance(node.op, ast.USub)
-        and isinstance(node.operand, ast.Constant)
-    ):
-        value = node.operand.value
-        if isinstance(value, int | float):
-            return -value
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        left, right = _type(node.left, known, whole), _type(node.right, known, whole)
-        return typing.Union[left, right]  # noqa: UP007 - works for None and generics alike
-    if isinstance(node, ast.Subscript):
-        origin = _type(node.value, known, whole)
-        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        arguments = tuple(_type(item, known, whole) for item in items)
+
+    def _argument(self, node: ast.expr, origin: Any) -> Any:
+        if isinstance(node, ast.Constant) and node.value is ... and origin in (tuple, tuple):
+            return ...
+        return self.type(node)
+
+    def _literal(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=str() | int() | bytes() | None as value):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+                return -value
+            case _:
+                raise self._wrong(node, "is no literal: Literal[...] holds strings, integers, booleans and None")
+
+    def _applied(self, origin: Any, arguments: list[Any], node: ast.expr) -> Any:
         try:
-            return origin[arguments if len(arguments) != 1 else arguments[0]]
+            return origin[tuple(arguments) if len(arguments) != 1 else arguments[0]]
         except TypeError as error:
-            raise SignatureError(
-                f"{ast.unparse(node)} in the signature {whole!r} is no type: {error}"
-            ) from error
-    if isinstance(node, ast.List):
-        return [_type(item, known, whole) for item in node.elts]
-    raise SignatureError(f"{ast.unparse(node)} in the signature {whole!r} is not a type expression")
+            raise self._wrong(node, f"is no type: {error}") from error
+
+    def _wrong(self, node: ast.expr, why: str) -> SignatureError:
+        return SignatureError(f"{brief(ast.unparse(node), _MAX_SHOWN)} in the signature {self.whole} {why}")
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    """The members of a | b | c, which Python nests to the left, in order."""
+    found: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        found.append(node.right)
+        node = node.left
+    return [node, *reversed(found)]
 
 
 def _from_function(function: Callable[..., Any], description: str) -> Any:
     name = function.__name__
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+    hints = hints_of(function, f"function {name!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise SignatureError(
-            f"function {name!r}: {error}. Types are looked up in the module that defines the function."
-        ) from error
-    if "return" not in hints:
+            f"function {name!r} only declares a signature and is never run: write it as a plain `def`. The program "
+            f"made from it can be awaited: `await {name}.acall(...)`."
+        )
+    if hints.get("return") in (None, type(None)):
         raise SignatureError(f"function {name!r} needs a return type: that is its output")
     fields: list[Field] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise SignatureError(
-                f"function {name!r} takes *{parameter.name}; a signature has named inputs only"
-            )
+            raise SignatureError(f"function {name!r} takes *{parameter.name}; a signature has named inputs only")
         default = REQUIRED if parameter.default is parameter.empty else parameter.default
         spec = FieldSpec("input", default=default)
         fields.append(spec.field(parameter.name, hints.get(parameter.name, str)))
-    outputs, result = _outputs(hints["return"])
+    outputs, result = outputs_of_type(hints["return"])
     taken = {f.name for f in fields}
     for f in outputs:
         if f.name in taken:
             raise SignatureError(f"function {name!r} has {f.name!r} as an input and as an output; rename one")
     contract = make_contract(name, description or inspect.getdoc(function) or "", [*fields, *outputs])
     return dynamic(name, contract, result=result, positional=True)
-
-
-def _outputs(annotation: Any) -> tuple[list[Field], Callable[[dict[str, Any]], Any]]:
-    """The output fields of a return type and what builds the returned value from them.
-
-    A model, dataclass, typed dict or named tuple becomes one field for each of its own; any other type is one
-    field named "answer".
-    """
-    spec = FieldSpec("output")
-    if isinstance(annotation, type) and issubclass(annotation, Signature):
-        raise SignatureError("a function returns a value, not a signature")
-    if is_typeddict(annotation):
-        hints = get_type_hints(annotation, include_extras=True)
-        return [spec.field(key, hint) for key, hint in hints.items()], Built(annotation)
-    if isinstance(annotation, type):
-        found = _members(annotation)
-        if found:
-            return found, Built(annotation)
-    return [spec.field("answer", annotation)], take_answer
-
-
-def _members(annotation: type) -> list[Field]:
-    from pydantic import BaseModel
-
-    if issubclass(annotation, BaseModel):
-        fields: list[Field] = []
-        for key, info in annotation.model_fields.items():
-            kind = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-            default = REQUIRED if info.is_required() else info.get_default(call_default_factory=True)
-            fields.append(FieldSpec("output", info.description or "", default).field(key, kind))
-        return fields
-    hints = get_type_hints(annotation, include_extras=True)
-    if dataclasses.is_dataclass(annotation):
-        return [
-            FieldSpec("output", default=REQUIRED if f.default is dataclasses.MISSING else f.default).field(
-                f.name, hints[f.name]
-            )
-            for f in dataclasses.fields(annotation)
-            if f.init
-        ]
-    if issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
-        names: tuple[str, ...] = annotation._fields  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
-        return [FieldSpec("output").field(key, hints[key]) for key in names]  # pyright: ignore[reportUnknownVariableType]
-    return []
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Built:
-    """Builds a structured return value from its fields."""
-
-    kind: Any
-
-    def __call__(self, values: dict[str, Any]) -> Any:
-        return self.kind(**values)
-
-
-def take_answer(values: dict[str, Any]) -> Any:
-    """The value of the only output."""
-    return values["answer"]
