@@ -23,7 +23,10 @@ def make(ledger: Ledger | None = None, **options: Any) -> Study:
     options.setdefault("train", DATA[:20])
     options.setdefault("select", DATA[20:])
     return Study(
-        options.pop("program", None) or Triage(), options.pop("metric", right), ledger=ledger or Ledger(None, {}), **options
+        options.pop("program", None) or Triage(),
+        options.pop("metric", right),
+        ledger=ledger or Ledger(None, {}),
+        **options,
     )
 
 

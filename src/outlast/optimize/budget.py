@@ -92,6 +92,10 @@ class Purse(Meter):
             return free - self.spent.dollars - count * self._dollars_each
         return free - self.elapsed
 
+    def free(self, name: str) -> float:
+        """What is left of one thing when nothing is held back."""
+        return self.left(name) + (self._held.get(name, 0) if self.limits[name] is not None else 0)
+
     def exceeded(self) -> str | None:
         """The name of a limit that is used up, or None."""
         return self._short_of(None)

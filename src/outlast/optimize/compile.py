@@ -309,7 +309,7 @@ async def _confirm(
         found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
         return unproven(f"Interrupted before {found}. Run the same compile again to go on."), stopped
     if winner == study.start:
-        within = f" before {stopped}" if stopped else ""
+        within = f" that could be proven before {stopped}" if stopped else ""
         reason = f"The search found nothing better than the program as it is{within}."
         return Verdict("inconclusive", reason, level=setting.level, margin=setting.margin), stopped
     try:

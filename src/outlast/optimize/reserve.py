@@ -26,6 +26,8 @@ class _Moments:
 
     def of_sum(self, count: int) -> float:
         """What `count` more values will hardly exceed in sum."""
+        if not count:
+            return 0.0
         mean = self.total / self.n
         variance = max(self.squares / self.n - mean * mean, 0.0)
         return count * mean + _SURE * math.sqrt(variance) * count * math.sqrt(1 / count + 1 / self.n)
@@ -68,15 +70,24 @@ class Reserve:
         n = sum(moments.n for moments in seen)
         return sum(moments.total for moments in seen) / n if n else 0.0
 
+    def need(self, candidate: str) -> dict[str, float]:
+        """What the proof of one candidate will cost; nothing is known of one that never ran."""
+        moments = self._costs.get(candidate)
+        if moments is None:
+            return {}
+        calls = math.ceil(moments["calls"].of_sum(self.examples))
+        rounds = self.examples / self.concurrency + 1 if self.examples else 0
+        return {
+            "calls": calls,
+            "tokens": moments["tokens"].of_sum(self.examples),
+            "dollars": moments["dollars"].of_sum(self.examples),
+            "seconds": rounds * moments["seconds"].mean() * 1.5,
+        }
+
     def amounts(self) -> dict[str, float]:
         """What to keep back, by name."""
         found: dict[str, float] = {}
-        for moments in self._costs.values():
-            for name, cost in moments.items():
-                if name == "seconds":
-                    rounds = self.examples / self.concurrency + 1
-                    need = rounds * cost.mean() * 1.5
-                else:
-                    need = cost.of_sum(self.examples)
-                found[name] = max(found.get(name, 0.0), math.ceil(need) if name == "calls" else need)
+        for candidate in self._costs:
+            for name, need in self.need(candidate).items():
+                found[name] = max(found.get(name, 0.0), need)
         return found

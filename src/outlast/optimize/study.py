@@ -113,7 +113,7 @@ class Study:
         self.points: list[Point] = []
         self.start = Candidate("start", {}, "", "the program as it is")
         self.candidates: dict[str, Candidate] = {"start": self.start}
-        self.reserve = Reserve(max(confirm, 1), concurrency)
+        self.reserve = Reserve(confirm, concurrency)
         self.memory = Memory(ledger, self.purse)
         self._programs: dict[str, Module] = {"start": program}
         self._rollers: dict[str, Roller] = {}
@@ -255,18 +255,29 @@ class Study:
     def leader(self) -> Candidate:
         """The candidate that looks best so far on the selection examples; the start when none looks better.
 
-        Ranked by the paired gain over the start, shrunk by ten examples' worth of no gain. Dropped ones do not count.
+        Ranked by the paired gain over the start, shrunk by ten examples' worth of no gain. Those that were dropped, and
+        those whose proof the rest of the budget cannot pay, do not count.
         """
         base = self.tally(self.start).values
         every = [value for tally in self._tallies.values() for value in tally.values.values()]
         pooled = math.fsum(every) / len(every) if every else 0.0
         best, most = self.start, 0.0
-        for key, candidate in self.candidates.items():
-            if key in self._tallies and key not in self._dropped and candidate.changes:
-                gain = shrunken_gain(self._tallies[key], base, pooled)
-                if gain > most:
+        for key, tally in self._tallies.items():
+            candidate = self.candidates[key]
+            if key not in self._dropped and _may_win(candidate) and self._can_prove(candidate):
+                gain = shrunken_gain(tally, base, pooled)
+                if gain > most or (gain == most > 0 and self._earlier(candidate, best)):
                     best, most = candidate, gain
         return best
+
+    def _earlier(self, one: Candidate, other: Candidate) -> bool:
+        order = list(self.candidates)
+        return order.index(one.id) < order.index(other.id)
+
+    def _can_prove(self, candidate: Candidate) -> bool:
+        """Whether the budget still pays for the confirmation of a candidate."""
+        need = self.reserve.need(candidate.id)
+        return all(self.purse.limits[name] is None or self.purse.free(name) >= need[name] for name in need)
 
     def tally(self, candidate: Candidate) -> Tally:
         """The values of a candidate on the selection examples, as far as it was run on them."""
@@ -319,6 +330,7 @@ class Study:
         self.phase = phase
         if isinstance(self._stop, BudgetExceeded):
             self._stop = None
+        self._hold_back()
         self.tell(now=True)
         with running(memo=self.memory.recording(), meter=None, root=None, trace=None, sample=0):
             yield
@@ -386,20 +398,25 @@ class Study:
             if tally is None:
                 tally = self._tallies[outcome.candidate] = Tally()
             tally.add(outcome)
-        if outcome.candidate not in self._dropped and (outcome.example in self._ranking or self.phase == "start"):
+        candidate = self.candidates.get(outcome.candidate)
+        if candidate is not None and outcome.candidate not in self._dropped and _may_win(candidate):
             self.reserve.add(outcome)
-            if self.phase == "search" and self.purse.budget != Budget():
-                self.purse.hold(**self.reserve.amounts())
+            self._hold_back()
         self.tell()
+
+    def _hold_back(self) -> None:
+        """Keep the price of the proof from the search, and from nothing else."""
+        if self.purse.budget != Budget():
+            self.purse.hold(**(self.reserve.amounts() if self.phase == "search" else {}))
 
     def _fail(self, rolled: Rolled, failure: BaseException) -> None:
         """Count a failure that is not the candidate's fault; too many end the search with their cause."""
-        self._in_a_row += 1
-        self._last_failure = failure
-        self._failures.append(rolled.outcome.error)
         if isinstance(failure, HOPELESS):
             self._stop = self._stop or failure
             raise failure
+        self._in_a_row += 1
+        self._last_failure = failure
+        self._failures.append(rolled.outcome.error)
         self.ledger.add_event("failure", {"example": rolled.outcome.example, "error": rolled.outcome.error})
         count = len(self._failures)
         if self._in_a_row >= _IN_A_ROW or (count >= _AT_LEAST and count > self.max_error_rate * self._asked):
@@ -408,3 +425,8 @@ class Study:
                 f"{rolled.outcome.error}. What is done is kept; mend the cause and run the same search again to go on."
             )
             raise self._stop from failure
+
+
+def _may_win(candidate: Candidate) -> bool:
+    """Not so a teacher that was adopted: it is no change of the start program."""
+    return candidate.id == "start" or bool(candidate.changes)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import outlast as ol
+from outlast.errors import BudgetExceeded, UsageError
+from outlast.messages import Response, Usage
+from outlast.optimize.budget import Budget, Purse, worth
+from outlast.optimize.candidate import Outcome
+from outlast.optimize.reserve import Reserve
+from outlast.testing.world import SimulatedLM, Triage, World, right
+
+WORLD = World(examples=80, base=0.4, gain=0.5)
+DATA = WORLD.data()
+
+
+def compiled(budget: Budget | None, lm: Any = None, **options: Any) -> tuple[Any, Any]:
+    lm = lm or WORLD.lm()
+    options.setdefault("study", False)
+    options.setdefault("optimizer", ol.RandomSearch(candidates=4))
+    found = ol.compile(Triage(), DATA, right, lm=lm, budget=budget, progress=False, **options)
+    return found, lm
+
+
+def reply(tokens: int = 10, cost: float | None = 0.5, cache: Any = "miss") -> Response:
+    return Response("", usage=Usage(tokens, 0, cost=cost), cache=cache)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"calls": 0}, {"calls": -1}, {"tokens": 1.5}, {"dollars": "2"}, {"seconds": True}, {"dollars": float("nan")}],
+)
+def test_limits_that_mean_nothing_are_refused(options: Any):
+    with pytest.raises(UsageError, match=next(iter(options))):
+        Budget(**options)
+    with pytest.raises(TypeError):
+        Budget(call=3)  # type: ignore[call-arg]
+
+
+def test_a_budget_reads_well():
+    assert str(Budget(calls=300, dollars=2)) == "300 calls, $2"
+    assert str(Budget()) == "no limit"
+    assert Budget(tokens=5).to_json() == {"tokens": 5}
+
+
+@pytest.mark.parametrize("calls", [88, 89, 97, 101, 128, 150, 199, 256, 333, 500])
+def test_calls_never_exceed_the_budget_with_many_in_flight(calls: int):
+    lm = WORLD.lm(latency=0.001)
+    found, _ = compiled(Budget(calls=calls), lm, concurrency=64)
+    assert found.report.verdict.word != "unproven"
+    assert found.report.stopped == ("the budget of calls was used up" if lm.calls > calls - 60 else "")
+    assert lm.calls <= calls
+
+
+def test_failed_calls_count_too():
+    class Flaky(SimulatedLM):
+        async def complete(self, request: Any) -> Response:
+            if self.calls % 11 == 10:
+                self.calls += 1
+                raise ol.errors.LMServerError("sorry", status=500)
+            return await super().complete(request)
+
+    lm = Flaky(WORLD, latency=0.001)
+    found, _ = compiled(Budget(calls=150), lm, concurrency=16)
+    assert lm.calls <= 150
+    assert found.report.spending.calls == lm.calls
+    assert found.report.spending.unpriced == lm.calls // 11
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.3, 0.4, 0.5, 0.8])
+def test_the_proof_is_always_paid_for(fraction: float):
+    whole, lm = compiled(None)
+    spent = whole.report.spending
+    for budget in (
+        Budget(calls=round(lm.calls * fraction)),
+        Budget(tokens=round(spent.tokens * fraction)),
+        Budget(dollars=spent.dollars * fraction),
+    ):
+        found, some = compiled(budget, WORLD.lm(latency=0.0005), concurrency=8)
+        assert found.report.verdict.word != "unproven", (budget, str(found.report))
+        assert found.report.stopped, budget
+        limit = budget.to_json()
+        assert some.calls <= limit.get("calls", 10**9)
+        each = spent.tokens / spent.calls
+        assert found.report.spending.tokens <= limit.get("tokens", 1e12) + 8 * 4 * each
+        assert found.report.spending.dollars <= limit.get("dollars", 1e9) + 8 * 0.001
+
+
+def test_a_search_that_runs_out_gives_its_leader():
+    world = World(examples=150, base=0.1, gain=0.9, demos=1)
+    lm = world.lm()
+    found = ol.compile(
+        Triage(),
+        world.data(),
+        right,
+        lm=lm,
+        optimizer=ol.RandomSearch(candidates=8),
+        budget=Budget(calls=1000),
+        study=False,
+        progress=False,
+    )
+    assert found.report.stopped == "the budget of calls was used up"
+    assert found.report.verdict.word == "better"
+    assert "stopped: the budget of calls" in str(found.report)
+
+
+@pytest.mark.parametrize(
+    ("budget", "most"),
+    [(Budget(calls=10), 0), (Budget(calls=60), 2), (Budget(dollars=0.03), 2), (Budget(tokens=2000), 2)],
+)
+def test_a_budget_too_small_for_the_proof_is_refused_before_it_is_spent(budget: Budget, most: int):
+    lm = WORLD.lm()
+    with pytest.raises(UsageError, match="does not pay for the proof") as caught:
+        compiled(budget, lm)
+    assert lm.calls <= most
+    assert str(budget) in str(caught.value)
+
+
+def test_seconds_end_a_search():
+    found, lm = compiled(
+        Budget(seconds=0.4), WORLD.lm(latency=0.01), optimizer=ol.RandomSearch(candidates=60), concurrency=4
+    )
+    assert found.report.stopped
+    assert found.report.seconds < 2
+    assert lm.calls < 2000
+
+
+def test_answers_of_the_response_cache_cost_nothing(tmp_path: Any):
+    from outlast.lms.cache import Cached
+
+    inner = WORLD.lm()
+    path = tmp_path / "cache.db"
+    whole, _ = compiled(None, Cached(inner, path), concurrency=64)
+    before = inner.calls
+    again, _ = compiled(Budget(calls=100), Cached(inner, path), concurrency=64)
+    assert inner.calls == before
+    assert again.report.spending.calls == 0
+    assert not again.report.stopped
+    assert again.report.record["result"] == whole.report.record["result"]
+
+
+def test_what_an_earlier_run_paid_counts_and_costs_nothing_again(tmp_path: Any):
+    path = tmp_path / "one.study.db"
+    budget = Budget(calls=200)
+    first, lm = compiled(budget, study=path)
+    assert first.report.stopped
+    assert lm.calls <= 200
+    again, other = compiled(budget, study=path)
+    assert other.calls == 0
+    assert again.report.spending.calls == 0
+    assert again.report.record == first.report.record
+    assert again.report.points == first.report.points
+    assert again.report.known == lm.calls
+    larger, third = compiled(Budget(calls=280), study=path)
+    assert 0 < third.calls <= 80
+    assert larger.report.rollouts > first.report.rollouts
+
+
+def test_a_surrounding_budget_counts_too():
+    from outlast.runtime import Meter, running
+
+    meter = Meter(calls=120)
+    lm = WORLD.lm()
+    with running(meter=meter):
+        found, _ = compiled(None, lm, concurrency=4)
+    assert lm.calls <= 120
+    assert meter.spent.calls == lm.calls
+    assert found.report.stopped or found.report.verdict.word == "unproven"
+
+
+def test_calls_in_flight_that_may_cost_nothing_are_waited_for():
+    purse = Purse(Budget(calls=2))
+
+    async def work() -> list[str]:
+        log: list[str] = []
+
+        async def one(name: str, response: Response) -> None:
+            await purse.take()
+            log.append(name)
+            await asyncio.sleep(0.01)
+            purse.pay(name, response)
+
+        await asyncio.gather(one("a", reply(cache="hit")), one("b", reply()), one("c", reply()))
+        return log
+
+    assert asyncio.run(work()) == ["a", "b", "c"]
+    assert purse.spent.calls == 2
+    with pytest.raises(BudgetExceeded):
+        asyncio.run(purse.take())
+
+
+def test_tokens_and_dollars_of_calls_in_flight_are_expected():
+    purse = Purse(Budget(dollars=2.0))
+
+    async def work() -> int:
+        for number in range(40):  # what a call costs is learnt
+            purse.reserve()
+            purse.pay(str(number), Response("", usage=Usage(1, 0, cost=0.02)))
+        taken = 0
+        while purse.exceeded() is None:
+            purse.reserve()
+            taken += 1
+        return taken
+
+    taken = asyncio.run(work())
+    assert 0.8 + 0.02 * taken <= 2.1
+
+
+def test_what_is_held_back_is_not_spent_until_it_is_free():
+    purse = Purse(Budget(calls=10))
+    purse.hold(calls=8)
+    purse.reserve()
+    purse.reserve()
+    with pytest.raises(BudgetExceeded):
+        purse.reserve()
+    purse.hold()
+    purse.reserve()
+
+
+def test_a_reply_is_charged_once():
+    purse = Purse(Budget(calls=10))
+    purse.charge("k", reply())
+    purse.charge("k", reply())
+    assert purse.spent.calls == 1
+    assert purse.paid.calls == 0
+    assert purse.knows("k")
+
+
+def test_a_reply_is_worth_what_is_known_of_it():
+    assert worth(Response("", usage=Usage(3, 4, cost=0.5))) == (1, 7, 0.5)
+    assert worth(Response("")) == (1, 0, 0.0)
+
+
+def test_the_reserve_pays_the_costliest_candidate_with_room_for_chance():
+    reserve = Reserve(30, concurrency=10)
+    for number in range(20):
+        reserve.add(Outcome("start", str(number), 0, "", 1.0, calls=2, tokens=100, dollars=0.01, seconds=0.1))
+        reserve.add(
+            Outcome("long", str(number), 0, "", 1.0, calls=2 + number % 2, tokens=900, dollars=0.05, seconds=0.5)
+        )
+    amounts = reserve.amounts()
+    assert amounts["tokens"] == pytest.approx(30 * 900)
+    assert amounts["dollars"] == pytest.approx(30 * 0.05)
+    assert amounts["calls"] > 30 * 2.5
+    assert amounts["seconds"] == pytest.approx(4 * 0.5 * 1.5)
+    reserve.drop("long")
+    assert reserve.amounts()["calls"] == 60
+    assert reserve.calls_each() == 2
