@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OutlastError as error:
         if debug:
             _print_traceback()
-        print(f"outlast: {_one_line(error)}", file=sys.stderr)
+        print(f"outlast: {_message(error)}", file=sys.stderr)
         return exit_code(error)
     except Exception:
         _print_traceback()
@@ -120,7 +120,7 @@ def _dispatch(words: list[str]) -> int:
         command = import_module(f"outlast.cli.{rest[0]}")
         parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
         command.configure(parser)
-        return command.run(parser.parse_args(words))
+        return command.run(parser.parse_intermixed_args(words))
     return _top(words, rest[0] if rest and not rest[0].startswith("-") else "")
 
 
@@ -145,11 +145,16 @@ def _top(words: list[str], name: str) -> int:
     return USAGE
 
 
-def _one_line(error: OutlastError) -> str:
-    """The message without its line breaks' indentation lost: errors that list things keep their lines."""
+_PYTHON_WORDS = {"resume=True": "--resume", "(study=...)": "(--study)", "allow_changed=True": "--allow-changed"}
+
+
+def _message(error: OutlastError) -> str:
+    """What the error says, with the options of the command line in place of Python's."""
     text = str(error) or type(error).__name__
     if isinstance(error, ConfigError) and "no LM is configured" in text:
         return "no model: give --lm openai/gpt-5-mini, or --lm outlast/baseline to try things without a key"
+    for python, here in _PYTHON_WORDS.items():
+        text = text.replace(python, here)
     return text
 
 

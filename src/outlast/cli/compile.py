@@ -86,13 +86,15 @@ def run(args: argparse.Namespace) -> int:
         concurrency=args.concurrency,
         progress=not args.no_progress,
     )
+    if compiled.report.stopped == "interrupted":
+        console().print(str(compiled.report), soft_wrap=True)
+        say("outlast: interrupted, nothing saved. Run the same command again: it goes on and pays nothing twice.")
+        return INTERRUPTED
     if args.out:
         compiled.save(args.out)
     if args.html:
         compiled.to_html(args.html)
     _report(compiled, args)
-    if compiled.report.stopped == "interrupted":
-        return INTERRUPTED
     return NO if args.require_better and not compiled.improved else OK
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
 from outlast.cli.app import INTERRUPTED, OK
-from outlast.cli.output import emit_pretty
+from outlast.cli.output import emit_pretty, say
 from outlast.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     view = View(quiet=args.json, live=not args.no_progress)
     view.introduce(lm.name, {name: len(part) for name, part in parts.items()}, optimizer)
     compiled = _compile(Triage(), parts, optimizer, lm, folder, view, args)
+    if compiled.report.stopped == "interrupted":
+        say("outlast: interrupted. Run the same command again: it goes on where it was and pays nothing twice.")
+        return INTERRUPTED
     program, page = folder / "triage.outlast.json", folder / "report.html"
     compiled.save(program)
     compiled.to_html(page)
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         view.result(compiled)
         view.prompt(compiled.program if compiled.improved else compiled.winner)
         view.next_steps(program, page, compiled.ledger, lm.name)
-    return INTERRUPTED if compiled.report.stopped == "interrupted" else OK
+    return OK
 
 
 def _baseline(args: argparse.Namespace) -> LM:

@@ -43,15 +43,17 @@ class View:
         from rich.text import Text
 
         total = sum(parts.values())
-        about = "built in: no key, no network. A classical baseline, not a language model; it copies from the examples "
-        about += "in its prompt that look most alike"
+        about = ""
+        if model == "outlast/baseline":
+            about = ", built in: no key, no network. A classical baseline, not a language model: it answers like the "
+            about += "examples in its prompt that look most alike"
         rows = [
             (
                 "task",
                 "Read a message to a bank's support desk: which of 8 teams should get it, how urgent is it?",
             ),
             ("program", "Triage: two typed questions to a model, `route` and then `rate`"),
-            ("model", f"{model} ({about if model == 'outlast/baseline' else 'yours'})"),
+            ("model", f"{model}{about}"),
             (
                 "data",
                 f"{total} labelled messages: {parts['train']} to take examples from, {parts['select']} to rank prompts "
@@ -121,7 +123,7 @@ class View:
                 else "collecting examples"
             )
             if state.score is not None:
-                words += f"; the leader has {state.score:.1%} on the messages to rank on"
+                words += f"; the leader has {state.score:.1%} so far, which flatters it"
         elif state.phase == "confirm":
             words = "the winner, on the held-out messages"
         return Group(grid, Text(words, style="dim"))
@@ -152,7 +154,7 @@ class View:
             paired = verdict.paired
             low, high = 100 * paired.interval.low, 100 * paired.interval.high
             p = "p < 0.001" if paired.p < 0.001 else f"p = {paired.p:.3f}"
-            words = f"points  (95% CI {low:+.1f} to {high:+.1f}, {p}, the same {paired.n} messages)"
+            words = f"points (95% CI {low:+.1f} to {high:+.1f}, {p})"
             self._line("gain", f"{100 * paired.difference:+.1f}", "bold green" if verdict.better else "bold", words)
         told = {"better": "better, proven on data that the search never saw"}.get(verdict.word, verdict.reason)
         self._rows([("verdict", told), ("cost", _cost(compiled))])
@@ -193,7 +195,7 @@ class View:
             (str(page), "the report: open it in a browser"),
         ]
         if ledger is not None:
-            rows.append((str(ledger), "every run and reply; run again and nothing is asked twice"))
+            rows.append((str(ledger), "every run and reply: a rerun asks nothing"))
         room = max(len(name) for name, _ in rows)
         for name, words in rows:
             self._print(Text.assemble(f"  {name:<{room}}", (f"  {words}", "dim")), soft_wrap=True)
@@ -202,8 +204,9 @@ class View:
         for line in (
             "import outlast as ol",
             "from outlast.samples.triage import Triage",
-            f"triage = ol.load({str(program)!r}, Triage())",
-            f"with ol.context(lm={model!r}): print(triage(message='my card is gone!'))",
+            f'ol.configure(lm="{model}")',
+            f'triage = ol.load("{program.as_posix()}", Triage())',
+            'triage(message="my card is gone!").team',
         ):
             self._print(Text(f"  {line}", style="cyan"), soft_wrap=True)
         self._print()
@@ -218,13 +221,15 @@ class View:
 
     def _score(self, name: str, estimate: Any, style: str) -> None:
         interval = estimate.interval
-        words = f"(95% CI {100 * interval.low:.1f} to {100 * interval.high:.1f}, {estimate.n} held-out messages)"
+        words = (
+            f"       (95% CI {100 * interval.low:.1f} to {100 * interval.high:.1f}) on {estimate.n} held-out messages"
+        )
         self._line(name, percent(estimate.value), style, words)
 
     def _line(self, name: str, figure: str, style: str, words: str) -> None:
         from rich.text import Text
 
-        self._print(Text.assemble((f"  {name:<9}", "dim"), (figure, style), f"  {words}"))
+        self._print(Text.assemble((f"  {name:<9}", "dim"), (f"{figure:>5}", style), f" {words}"))
 
     def _rows(self, rows: list[tuple[str, str]]) -> None:
         from rich.table import Table

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
-from outlast.cli.app import INTERRUPTED, NO, OK
+from outlast.cli.app import INTERRUPTED, MODEL, NO, OK
 from outlast.cli.output import console, emit_pretty, say
+from outlast.errors import LMError
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
@@ -114,6 +115,10 @@ def _code(result: Evaluation, args: argparse.Namespace) -> int:
     if result.stopped == "interrupted":
         say("outlast: interrupted; what was done is above")
         return INTERRUPTED
+    if not result.score.n:
+        say("outlast: nothing was scored")
+        unasked = [group for group in result.errors if isinstance(group.exception, LMError)]
+        return MODEL if unasked and len(unasked) == len(result.errors) else NO
     if args.min_score is not None and not result.score.value >= args.min_score:
         say(f"outlast: the gate failed: the score {result.score.value:.4g} is below --min-score {args.min_score:g}")
         return NO

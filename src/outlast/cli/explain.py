@@ -95,7 +95,7 @@ def _print_record(out: Console, data: Mapping[str, Any], file: str) -> None:
         ("holds", kept),
         ("before", f"{estimate(result, 'start')} on held-out data"),
         ("after", f"{estimate(result, 'winner')}" if table(result, "winner") else "not confirmed"),
-        ("gain", gain(result) or "none proven"),
+        ("change", gain(result) or "unknown"),
         ("model", names(reach(record, "models", "asked"))),
         ("adapter", names(record.get("adapter"))),
         ("metric", f"{names(reach(record, 'metric', 'name'))} ({str(reach(record, 'metric', 'hash'))[:12]})"),

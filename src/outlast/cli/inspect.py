@@ -10,7 +10,7 @@ from outlast.cli import options
 from outlast.cli.app import OK
 from outlast.cli.output import console, emit_pretty
 from outlast.cli.wording import clean, gain, names, one_line, percent, reach, table
-from outlast.errors import UsageError
+from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     elif looks_like_target(args.what) or path.suffix == ".py":
         found = program_json(args.what)
         emit_pretty(found) if args.json else _print_program(found)
+    elif not path.exists():
+        raise DataError(f"no file {args.what!r}, and no target either, which is {FORM}")
     else:
         from outlast import artifact
 

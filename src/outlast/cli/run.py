@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.cli import options
-from outlast.cli.app import NO, OK
+from outlast.cli.app import MODEL, NO, OK
 from outlast.cli.output import emit, say
-from outlast.errors import DataError, InputError, UsageError, brief
+from outlast.errors import DataError, InputError, LMError, UsageError, brief
 
 if TYPE_CHECKING:
     from outlast.cli.stream import Answer
@@ -53,24 +53,34 @@ def run(args: argparse.Namespace) -> int:
         return _show(program, rows, args) if args.show else _answer(program, rows, args)
 
 
+class _Writer:
+    """Prints answers as they come and keeps count of what failed."""
+
+    def __init__(self) -> None:
+        self.done = self.failed = self.unasked = 0
+        self.first: Exception | None = None
+
+    def __call__(self, answer: Answer) -> None:
+        self.done += 1
+        if answer.failure is not None:
+            self.failed += 1
+            self.unasked += isinstance(answer.failure, LMError)
+            self.first = self.first or answer.failure
+        emit(answer.to_json())
+
+
 def _answer(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:
     from outlast.cli.stream import answer_all
 
-    done = failed = 0
-    first = ""
-
-    def write(answer: Answer) -> None:
-        nonlocal done, failed, first
-        done += 1
-        if answer.error is not None:
-            failed += 1
-            first = first or f"{answer.error['type']}: {answer.error['message']}"
-        emit(answer.to_json())
-
-    answer_all(program, rows, args.concurrency, write)
-    if failed and not args.no_progress:
-        say(f"outlast: {failed} of {done} rows ended in errors; the first: {brief_line(first)}")
-    return NO if failed else OK
+    writer = _Writer()
+    answer_all(program, rows, args.concurrency, writer)
+    first = writer.first
+    if first is None:
+        return OK
+    if not args.no_progress:
+        hint = " Other columns are left out with --inputs A,B." if isinstance(first, InputError) and args.data else ""
+        say(f"outlast: {writer.failed} of {writer.done} rows failed; the first: {brief_line(str(first))}{hint}")
+    return MODEL if writer.unasked == writer.done else NO
 
 
 def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:

@@ -20,15 +20,15 @@ Row = Mapping[str, Any] | DataError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one row: outputs, or the error that it ended in."""
+    """What became of one row: outputs, or the exception that it ended in."""
 
     outputs: Any
-    error: Mapping[str, str] | None = None
+    failure: Exception | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The line of this row. A program that returns a plain value gives {"output": value}."""
-        if self.error is not None:
-            return {"error": dict(self.error)}
+        if self.failure is not None:
+            return {"error": {"type": type(self.failure).__name__, "message": str(self.failure)}}
         outputs = cast("object", self.outputs)
         return cast("dict[str, Any]", outputs) if isinstance(outputs, dict) else {"output": outputs}
 
@@ -130,4 +130,4 @@ async def _answer(program: Module, row: Row) -> Answer:
     except FATAL:
         raise
     except Exception as error:
-        return Answer(None, {"type": type(error).__name__, "message": str(error)})
+        return Answer(None, error)

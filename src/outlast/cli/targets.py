@@ -182,7 +182,7 @@ def _kind(value: Any) -> str:
         return f"the class {value.__name__}"
     if inspect.isfunction(value):
         return "a plain function"
-    return f"no such thing but {brief(value, 60)}"
+    return brief(value, 60)
 
 
 def _found(names: list[str], lead: str, but: str) -> str:

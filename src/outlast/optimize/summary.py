@@ -101,7 +101,7 @@ def is_database(path: str | os.PathLike[str]) -> bool:
 
 
 def summarize(path: str | os.PathLike[str]) -> Summary:
-    """The summary of a ledger file, which is opened for reading only; raises `StudyError` when it is none."""
+    """The summary of a ledger file, which is only read, also while a search writes to it; raises `StudyError` when it is none."""
     return _reading(path, _summary)
 
 
@@ -158,9 +158,11 @@ def _reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], 
     target = Path(path)
     if not target.is_file():
         raise StudyError(f"no ledger at {str(target)!r}")
-    uri = f"file:{quote(str(target.absolute()))}?mode=ro"
+    # Not mode=ro: the last reader tidies up the files that SQLite keeps beside a ledger, where it may write.
+    uri = f"file:{quote(str(target.absolute()))}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+            db.execute("PRAGMA query_only = 1")
             missing = _TABLES - {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
             if missing:
                 raise StudyError(f"{str(target)!r} is no ledger: it has no table {', '.join(sorted(missing))}")
