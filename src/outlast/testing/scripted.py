@@ -90,7 +90,8 @@ class ScriptedLM(LM):
 def _as_json(reply: Mapping[str, Any]) -> str:
     from pydantic_core import to_json
 
-    return to_json(dict(reply), inf_nan_mode="constants").decode()
+    text = to_json(dict(reply), inf_nan_mode="constants").decode()
+    return text.replace("<<", "\\u003c\\u003c")  # the same in JSON, and no marker for adapters that know any
 
 
 async def _finish(reply: Awaitable[Any]) -> Reply:
