@@ -21,7 +21,7 @@ from outlast.cli.wording import (
     table,
     value_text,
 )
-from outlast.optimize.page import search_words
+from outlast.optimize.words import search_words
 
 if TYPE_CHECKING:
     from rich.console import Console

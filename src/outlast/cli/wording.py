@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from outlast.optimize.page import source_words
+from outlast.optimize.words import source_words
 
 T = TypeVar("T")
 

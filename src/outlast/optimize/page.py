@@ -19,6 +19,7 @@ from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.figures import curve, forest, said
 from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, summarize
+from outlast.optimize.words import search_words, source_words
 
 if TYPE_CHECKING:
     from outlast.optimize.compile import Compiled
@@ -133,15 +134,6 @@ def sentence(compiled: Compiled[Any]) -> str:
     return f"{move}. {verdict.reason}"
 
 
-_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "budget", "stopped")
-
-
-def search_words(search: Mapping[str, Any]) -> str:
-    """The optimizer and its options: "RandomSearch(candidates=16, max_demos=16), seed 0"."""
-    given = ", ".join(f"{name}={value!r}" for name, value in search.items() if name not in _SEARCH_FACTS)
-    return f"{search.get('optimizer', 'unknown')}({given}), seed {search.get('seed')}"
-
-
 def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     """All that says where a compiled program came from, as name and text; without what is not known."""
     report, record = compiled.report, compiled.report.record
@@ -212,17 +204,6 @@ def demo_view(part: Predict[..., Any], demo: Demo) -> DemoView:
     outputs = part.asked().outputs
     fields = tuple((name, name in outputs, show(value)) for name, value in demo.values.items())
     return DemoView(fields, source_words(demo.source))
-
-
-def source_words(source: str) -> str:
-    """Where a demonstration came from, in words: "label of example 0890874963"."""
-    words = source.split(" ")
-    if words[0] != "example" or len(words) < 2:
-        return source or "unknown"
-    example = words[1][:10]
-    if len(words) > 2:
-        return f"own answer to example {example} that the metric accepted (candidate {words[-1][:10]})"
-    return f"label of example {example}"
 
 
 def show(value: Any) -> str:
