@@ -277,7 +277,8 @@ def predict(function: Callable[..., Any] | None = None, /, **options: Any) -> An
     """Turn a typed function into a `Predict`: `@ol.predict def triage(message: str) -> Team: "..."`.
 
     The docstring is the description, the parameters are the inputs, the return type is the output; the body is
-    never run. A call gives the plain return value. Options are those of `Predict`: `@ol.predict(lm="...")`.
+    never run (`...` after the docstring tells type checkers so). A call gives the plain return value. Options are
+    those of `Predict`: `@ol.predict(lm="...")`.
     """
 
     def wrap(function: Callable[..., Any]) -> Predict[..., Any]:

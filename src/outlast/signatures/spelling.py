@@ -9,13 +9,15 @@ import inspect
 import typing
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 from outlast.errors import SignatureError, brief, did_you_mean
 from outlast.signatures.contract import make_contract
 from outlast.signatures.field import REQUIRED, Field, FieldSpec, Kind, check_name
 from outlast.signatures.returned import hints_of, outputs_of_type
-from outlast.signatures.signature import SignatureType, dynamic
+from outlast.signatures.signature import Signature, SignatureType, dynamic
+
+S = TypeVar("S", bound=Signature)
 
 _KNOWN: dict[str, Any] = {
     **{kind.__name__: kind for kind in (str, int, float, bool, list, dict, set, frozenset, tuple, bytes, object)},
@@ -29,6 +31,19 @@ _KNOWN: dict[str, Any] = {
 }
 _MAX_SPELLING = 20_000
 _MAX_SHOWN = 200
+
+
+@overload
+def signature(spelled: type[S], /) -> type[S]: ...
+
+
+@overload
+def signature(
+    spelled: Any,
+    description: str = "",
+    *,
+    types: Mapping[str, Any] | Iterable[type] = (),
+) -> Any: ...
 
 
 def signature(
