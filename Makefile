@@ -35,9 +35,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "outlast needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V`"; exit 1; }
 	@echo "setting up $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (see above)"; exit 1; }
 
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml
+	@echo "installing outlast and what it needs ..."
 	@$(PIP) install -e . && touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
