@@ -176,6 +176,13 @@ def test_base_urls_are_checked():
 
 
 @pytest.fixture
+def new_loops():
+    """Gives the loops that came to have sessions during the test."""
+    before = set(transport._sessions)
+    return lambda: set(transport._sessions) - before
+
+
+@pytest.fixture
 def no_complaints(caplog):
     """Fails when anything is left unclosed: aiohttp says so with warnings and through the loop's logger."""
     caplog.set_level(logging.WARNING)
@@ -187,7 +194,7 @@ def no_complaints(caplog):
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_sessions_close_with_their_loop(no_complaints):
+def test_sessions_close_with_their_loop(no_complaints, new_loops):
     with FakeServer(latency=0.01) as server:
 
         async def several() -> int:
@@ -199,10 +206,10 @@ def test_sessions_close_with_their_loop(no_complaints):
 
         for _ in range(2):
             assert asyncio.run(several()) == 10
-        assert transport._sessions == {}
+        assert new_loops() == set()
 
 
-def test_sessions_of_loops_that_were_closed_rudely_are_let_go():
+def test_sessions_of_loops_that_were_closed_rudely_are_let_go(new_loops):
     with FakeServer() as server:
         loop = asyncio.new_event_loop()
         loop.run_until_complete(exchange(server.url))
@@ -212,10 +219,10 @@ def test_sessions_of_loops_that_were_closed_rudely_are_let_go():
     assert loop in transport._sessions
     with FakeServer() as server:
         asyncio.run(exchange(server.url))
-    assert transport._sessions == {}
+    assert new_loops() == set()
 
 
-def test_each_loop_has_its_own_session(no_complaints):
+def test_each_loop_has_its_own_session(no_complaints, new_loops):
     with FakeServer(latency=0.05) as server:
         statuses: list[int] = []
         threads = [
@@ -226,7 +233,20 @@ def test_each_loop_has_its_own_session(no_complaints):
         for thread in threads:
             thread.join()
     assert statuses == [200] * 4
-    assert transport._sessions == {}
+    assert new_loops() == set()
+
+
+async def test_sessions_for_many_keys_are_bounded(monkeypatch):
+    monkeypatch.setattr(transport, "_MOST_SESSIONS", 3)
+    with FakeServer(latency=0.05) as server:
+        slow = asyncio.ensure_future(exchange(server.url, key=Secret("slow")))
+        await asyncio.sleep(0.01)
+        server.latency = 0.0
+        for number in range(10):
+            await exchange(server.url, key=Secret(str(number)))
+        of_loop = transport._sessions[asyncio.get_running_loop()]
+        assert len(of_loop) == 3
+        assert (await slow).status == 200
 
 
 async def test_connections_are_kept_between_calls():

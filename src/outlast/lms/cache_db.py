@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 BUSY, LOCKED, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE = 5, 6, 10, 11, 13, 26  # SQLite's primary result codes
 _APPLICATION = 0x6F6C7263  # marks a file as ours, so that nobody else's database is ever written to
 _SCHEMA = 1
+_creating = threading.Lock()
 
 
 def result_code(error: Exception) -> int | None:
@@ -40,9 +42,7 @@ class Link:
             return self._connection
         import sqlite3
 
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Prompts and replies are nobody else's business: the file is private before anything is in it.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(self.path)
         self.inode = inode_of(self.path)
         connection = sqlite3.connect(self.path, timeout=self.patience, isolation_level=None, check_same_thread=False)
         connection.text_factory = bytes
@@ -62,6 +62,20 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _create(path: Path) -> None:
+    """Make the file, private from its first byte: prompts and replies are nobody else's business.
+
+    A file that exists is never opened here: closing any descriptor of a file drops all locks that this process holds
+    on it, those of open connections too (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    with _creating:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:
@@ -125,3 +139,12 @@ def evict(connection: sqlite3.Connection, max_bytes: int) -> None:
         )
         if rows <= 1 or used() <= 0.9 * max_bytes:
             return
+
+
+def _renew_lock() -> None:
+    global _creating
+    _creating = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -66,6 +66,7 @@ class CacheFile:
         self._touched: set[bytes] = set()
         self._thread: threading.Thread | None = None
         self._ending = False
+        self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._reader = Link(self.path, _READ_SECONDS)
         self._writer = Link(self.path, _WRITE_SECONDS)
@@ -74,9 +75,28 @@ class CacheFile:
         self._unchecked_bytes = self.max_bytes  # so that the first batch looks at the size of the file
 
     def _after_fork(self) -> None:
-        # SQLite forbids to use or close a connection that came through a fork, so the parent's are kept as they are.
-        _inherited.extend((self._reader, self._writer))
+        pending = self._pending
         self._begin()
+        for key, value in pending.items():  # the parent writes them too, but perhaps not before this child reads
+            self.put(key, value)
+
+    def hold_still(self) -> None:
+        """Close the connections and let nobody open one until `go_on`.
+
+        SQLite keeps account of its locks in the memory of the process. A fork copies the account but not the locks:
+        in the child the file would be locked for ever, or not at all. Without a connection there is no account.
+        """
+        if self._forks != forks():
+            self._after_fork()
+        self._writing.acquire()
+        self._reading.acquire()
+        self._writer.close()
+        self._reader.close()
+
+    def go_on(self) -> None:
+        """End `hold_still`."""
+        self._reading.release()
+        self._writing.release()
 
     def get(self, key: bytes) -> bytes | None:
         """The text stored under a key, as UTF-8; None when there is none or it cannot be read."""
@@ -169,10 +189,12 @@ class CacheFile:
         import sqlite3
 
         try:
-            if time.monotonic() >= self._retry_at:
-                self._commit(values, touched)
-        except (sqlite3.Error, OSError, ForeignFileError) as error:
-            self._trouble(error, self._writer)
+            with self._writing:
+                try:
+                    if time.monotonic() >= self._retry_at:
+                        self._commit(values, touched)
+                except (sqlite3.Error, OSError, ForeignFileError) as error:
+                    self._trouble(error, self._writer)
         finally:
             with self._wake:
                 for key, value in values.items():
@@ -221,14 +243,12 @@ class CacheFile:
         import sqlite3
 
         self.flush()
-        link = Link(self.path, _WRITE_SECONDS)
-        try:
-            link.open().execute("DELETE FROM responses")
-            link.open().execute("VACUUM")
-        except (sqlite3.Error, OSError, ForeignFileError) as error:
-            self._trouble(error, link)
-        finally:
-            link.close()
+        with self._writing:
+            try:
+                self._writer.open().execute("DELETE FROM responses")
+                self._writer.open().execute("VACUUM")
+            except (sqlite3.Error, OSError, ForeignFileError) as error:
+                self._trouble(error, self._writer)
 
     def close(self) -> None:
         """Write what is pending and close the file. It is opened again when it is used again."""
@@ -236,11 +256,10 @@ class CacheFile:
         with self._wake:
             self._ending = True
             self._wake.notify_all()
-            ended = self._wake.wait_for(lambda: self._thread is None, _WRITE_SECONDS)
+            self._wake.wait_for(lambda: self._thread is None, _WRITE_SECONDS)
             self._ending = False
-            if ended:
-                self._writer.close()
-        with self._reading:
+        with self._writing, self._reading:
+            self._writer.close()
             self._reader.close()
 
     def __del__(self) -> None:
@@ -289,7 +308,7 @@ class CacheFile:
 _files: WeakValueDictionary[Path, CacheFile] = WeakValueDictionary()
 _opening = threading.Lock()
 _mending = threading.Lock()
-_inherited: list[Link] = []
+_still: list[CacheFile] = []
 
 
 def open_file(path: Path, max_bytes: int) -> CacheFile:
@@ -327,10 +346,22 @@ _hooked = [0]
 atexit.register(_flush_all)
 
 
-def _renew_locks() -> None:
+def _before_fork() -> None:
+    for file in list(_files.values()):
+        file.hold_still()
+        _still.append(file)
+
+
+def _after_fork_in_parent() -> None:
+    while _still:
+        _still.pop().go_on()
+
+
+def _after_fork_in_child() -> None:
     global _opening, _mending
     _opening, _mending = threading.Lock(), threading.Lock()
+    _still.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from outlast.errors import ConfigError, LMConnectionError, LMError, LMResponseError, LMTimeout, OutlastError, brief
+from outlast.errors import ConfigError, LMConnectionError, LMError, LMResponseError, LMTimeout, brief
 
 if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_SECONDS = 30.0
 _ERROR_BYTES = 1 << 16
+_MOST_SESSIONS = 64  # kept open by one loop, when so many are idle
 
 
 class Secret:
@@ -112,27 +113,36 @@ async def post(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None
     Must run on an event loop. Raises `LMConnectionError`, `LMTimeout`, or `LMResponseError` for a reply that is not
     HTTP or larger than allowed. Error replies are read up to 64 kB.
     """
+    outcome = await _exchange(endpoint, path, payload, key)
+    if isinstance(outcome, LMError):
+        # Raised here and not where it was found: aiohttp's errors and sessions hold the key, and would be reachable
+        # from the traceback.
+        raise outcome
+    return outcome
+
+
+async def _exchange(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Reply | LMError:
     import aiohttp
 
-    failure: LMError
+    opened = await _open_session(endpoint.base_url, key)
+    limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
+    opened.users += 1
     try:
-        session = await _session(endpoint.base_url, key)
-        limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
-        async with session.post(
+        async with opened.session.post(
             endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits
         ) as response:
             body = await _read(response, endpoint.max_bytes)
+            if isinstance(body, LMError):
+                return body
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status, headers, body)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        if isinstance(error, OutlastError):
-            raise
-        failure = _failure(error, endpoint)
-    # Raised outside the handler: aiohttp's errors carry the request's headers, and with them the key.
-    raise failure
+        return _failure(error, endpoint)
+    finally:
+        opened.users -= 1
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | LMError:
     failed = response.status >= 300
     allowed = min(max_bytes, _ERROR_BYTES) if failed else max_bytes
     declared = response.content_length
@@ -149,10 +159,9 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     response.close()  # or the connection would be kept, with the rest of the body on it
     if failed:
         return b"".join(chunks)[:allowed]
-    raise LMResponseError(
-        f"{response.url}: the reply is larger than max_response_bytes={max_bytes}"
-        + (f" (it announces {declared} bytes)" if declared is not None and declared > allowed else ""),
-        status=response.status,
+    announced = f" (it announces {declared} bytes)" if declared is not None and declared > allowed else ""
+    return LMResponseError(
+        f"{response.url}: the reply is larger than max_response_bytes={max_bytes}{announced}", status=response.status
     )
 
 
@@ -184,30 +193,35 @@ def _failure(error: Exception, endpoint: Endpoint) -> LMError:
     return LMConnectionError(f"{where}: the exchange failed with {type(error).__name__}")
 
 
-class _Open(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Open:
     session: aiohttp.ClientSession
     closing: AsyncGenerator[None, None]  # the loop knows it only weakly, so it is kept alive here
+    users: int = 0
 
 
 _sessions: dict[asyncio.AbstractEventLoop, dict[tuple[str, Secret | None], _Open]] = {}
 _lock = threading.Lock()
 
 
-async def _session(base_url: str, key: Secret | None) -> aiohttp.ClientSession:
+async def _open_session(base_url: str, key: Secret | None) -> _Open:
     """The session of the running loop for a server and key."""
     loop = asyncio.get_running_loop()
-    of_loop = _sessions.get(loop)
-    if of_loop is not None:
-        found = of_loop.get((base_url, key))
-        if found is not None and not found.session.closed:
-            return found.session
+    place = (base_url, key)
+    found = _sessions.get(loop, {}).get(place)
+    if found is not None and not found.session.closed:
+        return found
     _forget_closed_loops()
     session = _new_session(base_url, key)
-    closing = _close_with_loop(loop, (base_url, key), session)
-    await anext(closing)  # registers it with the loop
+    opened = _Open(session, _close_with_loop(loop, place, session))
+    await anext(opened.closing)  # registers it with the loop
     with _lock:
-        _sessions.setdefault(loop, {})[base_url, key] = _Open(session, closing)
-    return session
+        of_loop = _sessions.setdefault(loop, {})
+        of_loop[place] = opened
+        idle = [other for other in of_loop.values() if other.users == 0 and other is not opened]
+    for other in idle[: max(0, len(of_loop) - _MOST_SESSIONS)]:  # a process that serves many people's keys
+        await other.closing.aclose()
+    return opened
 
 
 def _new_session(base_url: str, key: Secret | None) -> aiohttp.ClientSession:
