@@ -11,6 +11,7 @@ help:            ## say what can be made
 
 quickstart: $(VENV)/.core   ## compile a support-triage program with the built-in baseline model and prove the gain
 	@$(BIN)/outlast demo $(ARGS)
+	@echo "  (here the command is $(BIN)/outlast; '. $(BIN)/activate' puts it on the path)"
 
 test: $(VENV)/.dev   ## run every test
 	@$(BIN)/python -m pytest -n 2 --durations=10 $(ARGS)
