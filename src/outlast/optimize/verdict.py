@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from outlast.evals.statistics import Estimate, Paired
+    from outlast.evals.statistics import Estimate, Interval, Paired
 
 Word = Literal["better", "no worse", "inconclusive", "worse", "unproven"]
 
@@ -62,8 +63,9 @@ class Verdict:
         return data
 
 
-def _bounds(interval: Any) -> list[float]:
-    return [round(interval.low, 6), round(interval.high, 6)]
+def _bounds(interval: Interval) -> list[float | None]:
+    """Both ends; None for one that the data do not bound."""
+    return [round(end, 6) if math.isfinite(end) else None for end in (interval.low, interval.high)]
 
 
 def judge(start: Sequence[float], winner: Sequence[float], *, level: float, margin: float, seed: int) -> Verdict:
