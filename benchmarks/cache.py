@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 N, ROUNDS = 300, 5
-FILLER = "The customer wrote about a transfer that has not arrived yet and asks what to do. " * 13
+FILLER = "The customer wrote about a transfer that has not arrived yet and asks what to do. " * 13 + "Thanks."
 SERVER = """
 import sys
 from outlast.testing.server import FakeServer
