@@ -558,7 +558,10 @@ def test_somebody_elses_database_is_left_alone(path, caplog):
     assert "another program" in complaints(caplog)[0]
 
 
-@pytest.mark.parametrize("place", ["/proc/nowhere/responses.db", "/dev/full", "/dev/null/responses.db", "."])
+@pytest.mark.parametrize(
+    "place",
+    ["/proc/nowhere/responses.db", "/dev/full", "/dev/null/responses.db", ".", "a\x00b", "~nobody-here/responses.db"],
+)
 def test_a_place_that_cannot_hold_a_file_is_done_without(place, caplog):
     inner = Counting()
     lm = Cached(inner, place)

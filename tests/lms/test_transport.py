@@ -6,7 +6,10 @@ import asyncio
 import gc
 import logging
 import pickle
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import traceback
 import warnings
@@ -109,13 +112,27 @@ async def test_plain_http_behind_https_is_a_connection_error():
     assert isinstance(error, LMConnectionError)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused_for_good():
-    error = transport._failure(
-        transport.ssl.SSLCertVerificationError(1, "self-signed certificate"), Endpoint("https://h/v1")
-    )
-    assert isinstance(error, LMConnectionError)
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+async def test_a_certificate_that_nobody_vouches_for_is_refused_for_good(tmp_path):
+    certificate, private = tmp_path / "certificate.pem", tmp_path / "private.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    made += ["-subj", "/CN=localhost", "-keyout", str(private), "-out", str(certificate)]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        error = await failure(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    assert type(error) is LMConnectionError
     assert not error.retryable
-    assert "certificate" in str(error)
+    assert "certificate does not check out" in str(error)
+    assert heard == []
 
 
 async def test_no_failure_shows_the_key_not_even_in_a_traceback_with_local_variables():

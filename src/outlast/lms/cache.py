@@ -15,7 +15,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from outlast.errors import ConfigError, LMError, brief
-from outlast.lms.cache_file import CacheFile, open_file
+from outlast.lms.cache_file import CacheFile, logger, open_file
 from outlast.lms.protocol import LM, Wrapper, ask
 from outlast.lms.waiting import Waiter, forks, holds_up_loop
 from outlast.messages import Request, Response, canonical
@@ -176,10 +176,14 @@ class Cached(Wrapper):
         return digest.digest()
 
     def _find_place(self) -> _Place:
-        path = self._named or default_path()
-        if path is None:
-            return _Place(False, None, _Flights())
-        file = open_file(path, self.max_bytes) if self.max_bytes else None
+        try:
+            path = self._named or default_path()
+            if path is None:
+                return _Place(False, None, _Flights())
+            file = open_file(path, self.max_bytes) if self.max_bytes else None
+        except (RuntimeError, OSError) as error:  # no home directory, or a working directory that is gone
+            logger.warning("response cache: %s; going on in memory only", error)
+            file = None
         return _Place(True, file, _flights_of(file))
 
     def stats(self) -> CacheStats:

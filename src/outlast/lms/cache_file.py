@@ -26,7 +26,6 @@ from outlast.lms.cache_db import (
     IO_ERROR,
     LOCKED,
     NOT_A_DATABASE,
-    ForeignFileError,
     Link,
     evict,
     inode_of,
@@ -127,7 +126,7 @@ class CacheFile:
                 self._reader.close()
             try:
                 return self._reader.open().execute(query, values).fetchone()
-            except (sqlite3.Error, OSError, ForeignFileError) as error:
+            except (sqlite3.Error, OSError, ValueError) as error:
                 self._trouble(error, self._reader)
                 return None
 
@@ -193,7 +192,7 @@ class CacheFile:
                 try:
                     if time.monotonic() >= self._retry_at:
                         self._commit(values, touched)
-                except (sqlite3.Error, OSError, ForeignFileError) as error:
+                except (sqlite3.Error, OSError, ValueError) as error:
                     self._trouble(error, self._writer)
         finally:
             with self._wake:
@@ -247,7 +246,7 @@ class CacheFile:
             try:
                 self._writer.open().execute("DELETE FROM responses")
                 self._writer.open().execute("VACUUM")
-            except (sqlite3.Error, OSError, ForeignFileError) as error:
+            except (sqlite3.Error, OSError, ValueError) as error:
                 self._trouble(error, self._writer)
 
     def close(self) -> None:

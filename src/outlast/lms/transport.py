@@ -126,7 +126,6 @@ async def _exchange(endpoint: Endpoint, path: str, payload: bytes, key: Secret |
 
     opened = await _open_session(endpoint.base_url, key)
     limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
-    opened.users += 1
     try:
         async with opened.session.post(
             endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits
@@ -197,7 +196,7 @@ def _failure(error: Exception, endpoint: Endpoint) -> LMError:
 class _Open:
     session: aiohttp.ClientSession
     closing: AsyncGenerator[None, None]  # the loop knows it only weakly, so it is kept alive here
-    users: int = 0
+    users: int = 1
 
 
 _sessions: dict[asyncio.AbstractEventLoop, dict[tuple[str, Secret | None], _Open]] = {}
@@ -205,11 +204,12 @@ _lock = threading.Lock()
 
 
 async def _open_session(base_url: str, key: Secret | None) -> _Open:
-    """The session of the running loop for a server and key."""
+    """The session of the running loop for a server and key, with its user counted."""
     loop = asyncio.get_running_loop()
     place = (base_url, key)
     found = _sessions.get(loop, {}).get(place)
     if found is not None and not found.session.closed:
+        found.users += 1
         return found
     _forget_closed_loops()
     session = _new_session(base_url, key)
@@ -218,7 +218,7 @@ async def _open_session(base_url: str, key: Secret | None) -> _Open:
     with _lock:
         of_loop = _sessions.setdefault(loop, {})
         of_loop[place] = opened
-        idle = [other for other in of_loop.values() if other.users == 0 and other is not opened]
+        idle = [other for other in of_loop.values() if other.users == 0]
     for other in idle[: max(0, len(of_loop) - _MOST_SESSIONS)]:  # a process that serves many people's keys
         await other.closing.aclose()
     return opened

@@ -120,7 +120,7 @@ class FakeServer:
     handler is answered with 500. `latency` is in seconds. `key`, when given, is demanded from clients. Streams are
     refused.
 
-    `url` is the base URL to give to a client. `requests` are those seen, in order of arrival, the last 10,000;
+    `url` is the base URL to give to a client. `requests` are those seen, in order of arrival, at least the last 9,000;
     `count` all of them, `in_flight` those under way and `max_in_flight` the most there ever were. Tokens in `usage` are
     words, so that tests can count them.
     """
