@@ -5,6 +5,7 @@
 The server (`outlast.testing.FakeServer`) runs in a process of its own, so the CPU time printed is the client's alone.
 On few cores the two compete: the rate falls short of concurrency / latency when either uses up its core.
 `LM` is measured with its cache off, as every request is new; retries and limit are on, as users have them.
+Bar: at most twice the CPU time of raw aiohttp at every concurrency.
 """
 
 from __future__ import annotations
@@ -97,11 +98,16 @@ def main() -> None:
     if given.json:
         print(json.dumps({"latency_s": LATENCY, "calls": given.calls, "rows": rows}))
         return
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    worst = max(mine["cpu_ms"] / bare["cpu_ms"] for bare, mine in pairs)
     print(f"{given.calls} calls each, {LATENCY * 1000:.0f} ms latency")
     print(f"{'in flight':>9}  {'client':<8} {'calls/s':>8} {'ideal':>7} {'CPU ms/call':>12}")
     for row in rows:
         ideal = row["concurrency"] / LATENCY
         print(f"{row['concurrency']:>9}  {row['client']:<8} {row['rate']:>8.0f} {ideal:>7.0f} {row['cpu_ms']:>12.3f}")
+    print(
+        f"BAR {'PASS' if worst <= 2 else 'FAIL'} a call over HTTP costs {worst:.2f}x the CPU of raw aiohttp (at most 2x)"
+    )
 
 
 if __name__ == "__main__":

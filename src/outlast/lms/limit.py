@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict
 
 from outlast.errors import ConfigError, brief
 from outlast.lms.protocol import LM, Wrapper, ask
@@ -30,7 +30,7 @@ class Limited(Wrapper):
         # Reentrant: the garbage collector may close an abandoned call, which gives its slot back, while we hold it.
         self._lock = threading.RLock()
         self._free = self.concurrency
-        self._queue: deque[Waiter] = deque()
+        self._queue: OrderedDict[Waiter, None] = OrderedDict()  # leaving from the middle is cheap
 
     @property
     def in_flight(self) -> int:
@@ -63,7 +63,7 @@ class Limited(Wrapper):
             return
         waiter = Waiter()
         with self._lock:
-            self._queue.append(waiter)
+            self._queue[waiter] = None
             self._serve()  # a slot may have come free since we looked
         try:
             await waiter.wait()
@@ -71,15 +71,15 @@ class Limited(Wrapper):
             with self._lock:
                 if waiter.woken:
                     self._free += 1
-                elif waiter in self._queue:
-                    self._queue.remove(waiter)
+                else:
+                    self._queue.pop(waiter, None)
                 self._serve()
             raise
 
     def _serve(self) -> None:
         """Hand free slots to those who wait. The caller holds the lock."""
         while self._free > 0 and self._queue:
-            if self._queue.popleft().wake():
+            if self._queue.popitem(last=False)[0].wake():
                 self._free -= 1
 
     def __repr__(self) -> str:
