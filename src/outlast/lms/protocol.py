@@ -6,14 +6,14 @@ import inspect
 import math
 import time
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from outlast.errors import UsageError, brief, refuse_unknown
 from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings, user
-from outlast.runtime import Span, current, drive, io, running, running_loop
+from outlast.runtime import Meter, Span, current, drive, io, running, running_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +150,18 @@ class Wrapper(LM):
         return f"{type(self).__name__}({self.inner!r})"
 
 
-async def send(lm: LM, request: Request) -> Response:
+def send(lm: LM, request: Request) -> Coroutine[Any, Any, Response]:
     """Ask `lm` within the current run: under its budget, remembered by its memo, waiting the way it waits.
 
-    Every question to a model goes through here. Wrappers reach what they wrap by `ask`.
+    Every question to a model goes through here. Wrappers reach what they wrap by `ask`. To be awaited at once.
     """
     run = current()
     if run.memo is not None:
         lm = run.memo(lm)
-    meter = run.meter
-    if meter is None:
-        return await ask(lm, request)
+    return ask(lm, request) if run.meter is None else _metered(lm, request, run.meter)
+
+
+async def _metered(lm: LM, request: Request, meter: Meter) -> Response:
     meter.reserve()
     response: Response | None = None
     try:

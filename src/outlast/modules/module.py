@@ -157,20 +157,21 @@ class Module(Value):
                 outer.trace.extend(trace)
         return _with_trace(result, trace) if isinstance(result, Record) else result
 
-    async def _invoke(self, inputs: Mapping[str, Any]) -> Any:
-        """Run `forward` in the way that fits it and the caller."""
+    def _invoke(self, inputs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
+        """What runs `forward` in the way that fits it and the caller, who awaits it at once."""
         how = forward_of(self)
         if how.checked:
             how.check(type(self).__name__, inputs)
+        if how.is_async and (self.blocking_safe or not blocking()):
+            return cast("Any", self.forward)(**inputs)
+        return self._elsewhere(how, inputs)
+
+    async def _elsewhere(self, how: Forward, inputs: Mapping[str, Any]) -> Any:
+        """Run a `forward` that is not awaited in place."""
         forward = cast("Callable[..., Any]", self.forward)
         if how.is_async:
-            if self.blocking_safe or not blocking():
-                return await forward(**inputs)
             return run_blocking(lambda: forward(**inputs), visiting=True)
-        if not blocking():
-            result = await in_thread(lambda: forward(**inputs))
-        else:
-            result = forward(**inputs)
+        result = forward(**inputs) if blocking() else await in_thread(lambda: forward(**inputs))
         if type(result) is not CoroutineType:
             return result
         # A plain function around an async one, such as a decorator makes.

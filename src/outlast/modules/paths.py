@@ -38,12 +38,12 @@ def parameters(program: Module) -> dict[str, Any]:
         for name in declared(part):
             found[f"{dot}{name}"] = getattr(part, name)
         if _asks(part):
-            for name in TUNED:
-                if name != "fields":
-                    found[f"{dot}{name}"] = getattr(part, name)
-                    continue
-                for name, described in part.asked().fields.items():
-                    found[f"{dot}fields.{name}"] = part.fields.get(name, described.desc)
+            for kind in TUNED:
+                if kind == "fields":
+                    for name, described in part.asked().fields.items():
+                        found[f"{dot}fields.{name}"] = part.fields.get(name, described.desc)
+                else:
+                    found[f"{dot}{kind}"] = getattr(part, kind)
     return found
 
 

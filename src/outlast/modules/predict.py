@@ -17,7 +17,7 @@ from outlast.messages import Message, Settings
 from outlast.modules.module import Module, by_name
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
 from outlast.modules.values import FrozenDict, hidden_of
-from outlast.runtime import Run, current
+from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
@@ -111,13 +111,21 @@ class Predict(Module, Generic[P, R]):
         async def forward(self, /, **inputs):
             """Ask the model and read its answer."""
             run = current()
-            values = self.checked(inputs)
-            answer = await self._ask(values, chosen_lm(self.lm, run), run)
+            question = Question(
+                run.paths.get(id(self)),
+                type(self).__name__,
+                self.asked(),
+                self.checked(inputs),
+                self.settings,
+                chosen_lm(self.lm, run),
+                run,
+            )
+            answer = await ask_model(question, self._plan, chosen_adapter(self.adapter, run))
             outputs, reasoning = self.result(answer)
             signature = self.signature
             if signature.__result__ is not None:
                 return signature.__result__(outputs)
-            record = make_record(signature, {**values, **outputs}, reasoning)
+            record = make_record(signature, {**question.inputs, **outputs}, reasoning)
             attach_trace(record, run.trace)
             return record
 
@@ -176,23 +184,17 @@ class Predict(Module, Generic[P, R]):
                 ) from error
         return values
 
-    async def _ask(self, values: Mapping[str, Any], lm: LM, run: Run) -> Answer:
-        path = run.paths.get(id(self))
-        question = Question(path, type(self).__name__, self.asked(), values, self.settings, lm, run)
-        capabilities = lm.capabilities
+    def _plan(self, adapter: Adapter) -> Plan:
+        """The prompt for an adapter and the model of this call, compiled at the first call that needs it."""
+        capabilities = chosen_lm(self.lm, current()).capabilities
         cache = hidden_of(self).plans
-
-        def plan(adapter: Adapter) -> Plan:
-            key = (adapter, capabilities)
-            found: Plan | None = cache.get(key)
-            if found is None:
-                if len(cache) >= _MOST_PLANS:
-                    cache.clear()
-                # Two threads may both compile; the plans are equal, and either may stay.
-                found = cache[key] = adapter.compile(self.task(capabilities), capabilities)
-            return found
-
-        return await ask_model(question, plan, chosen_adapter(self.adapter, run))
+        found: Plan | None = cache.get((adapter, capabilities))
+        if found is None:
+            if len(cache) >= _MOST_PLANS:
+                cache.clear()
+            # Two threads may both compile; the plans are equal, and either may stay.
+            found = cache[adapter, capabilities] = adapter.compile(self.task(capabilities), capabilities)
+        return found
 
     def __repr__(self) -> str:
         parts = [self.signature.__name__]

@@ -19,7 +19,7 @@ from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
 from outlast.messages import Settings
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of
-from outlast.modules.predict import Predict
+from outlast.modules.predict import TUNED, Predict
 from outlast.modules.values import FrozenDict, declared, walk
 from outlast.signatures.codec import codecs
 from outlast.signatures.contract import field_key
@@ -57,10 +57,11 @@ def places(program: Module) -> dict[str, Place]:
             found[f"{dot}{name}"] = Place(None, "declared")
         owner = predictors.get(path)
         if owner is not None:
-            for name in ("instruction", "demos", "lm", "adapter", "settings"):
-                found[f"{dot}{name}"] = Place(owner, name)
-            for name in owner.asked().fields:
-                found[f"{dot}fields.{name}"] = Place(owner, "fields")
+            for kind in TUNED:
+                if kind == "fields":
+                    found |= {f"{dot}fields.{name}": Place(owner, kind) for name in owner.asked().fields}
+                else:
+                    found[f"{dot}{kind}"] = Place(owner, kind)
     return found
 
 
