@@ -4,7 +4,7 @@
 
 The server (`outlast.testing.FakeServer`) runs in a process of its own, so the CPU time printed is the client's alone.
 On few cores the two compete: the rate falls short of concurrency / latency when either uses up its core.
-`LM` is measured with its cache off, as every request is new; retries and limit are on, as users have them.
+Each is run twice and the better run counts. `LM` is measured with its cache off, as every request is new; retries and limit are on, as users have them.
 Bar: at most twice the CPU time of raw aiohttp at every concurrency.
 """
 
@@ -90,7 +90,8 @@ def main() -> None:
         rows = []
         for concurrency in given.concurrency:
             for name, run in (("aiohttp", raw), ("outlast", ours)):
-                rate, cpu = asyncio.run(run(url, given.calls, concurrency))
+                rounds = [asyncio.run(run(url, given.calls, concurrency)) for _ in range(2)]
+                rate, cpu = max(rate for rate, _ in rounds), min(cpu for _, cpu in rounds)
                 rows.append({"client": name, "concurrency": concurrency, "rate": rate, "cpu_ms": cpu})
     finally:
         server.stdin.close()
@@ -105,9 +106,8 @@ def main() -> None:
     for row in rows:
         ideal = row["concurrency"] / LATENCY
         print(f"{row['concurrency']:>9}  {row['client']:<8} {row['rate']:>8.0f} {ideal:>7.0f} {row['cpu_ms']:>12.3f}")
-    print(
-        f"BAR {'PASS' if worst <= 2 else 'FAIL'} a call over HTTP costs {worst:.2f}x the CPU of raw aiohttp (at most 2x)"
-    )
+    verdict = "PASS" if worst <= 2 else "FAIL"
+    print(f"BAR {verdict} a call over HTTP costs {worst:.2f}x the CPU of raw aiohttp (at most 2x)")
 
 
 if __name__ == "__main__":
