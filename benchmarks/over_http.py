@@ -4,7 +4,8 @@
 
 The server (`outlast.testing.FakeServer`) runs in a process of its own, so the CPU time printed is the client's alone.
 On few cores the two compete: the rate falls short of concurrency / latency when either uses up its core.
-Each is run twice and the better run counts. `LM` is measured with its cache off, as every request is new; retries and limit are on, as users have them.
+Each is run twice and the better run counts. `LM` is measured with its cache off, as every request is new; retries
+and limit are on, as users have them.
 Bar: at most twice the CPU time of raw aiohttp at every concurrency.
 """
 
