@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
     program = options.program_of(args)
     metric = load_metric(args.metric)
+    with options.model_in_use(args):
+        options.need_model(program)
     optimizer = optimizer_of(args)
     check_writable(args.out, args.html)
     data = options.data_of(args, program)

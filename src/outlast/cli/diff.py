@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import NO, OK
 from outlast.cli.output import console, emit_pretty
-from outlast.cli.wording import DemoText, demos_of, estimate, gain, names, pick, reach, table, value_text
+from outlast.cli.wording import DemoText, clean, demos_of, estimate, gain, names, pick, reach, table, value_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -133,7 +133,7 @@ def _print(a: Any, b: Any, changes: list[Change], args: argparse.Namespace) -> N
     out = console()
     shown = 10**9 if args.all else SHOWN
     for change in changes:
-        out.print(Text.assemble((change.path, "bold"), _counts(change)))
+        out.print(Text.assemble((clean(change.path), "bold"), _counts(change)))
         for line in change.lines:
             out.print(_marked(line), soft_wrap=True)
         for sign, demos in (("-", change.removed), ("+", change.added)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import INTERRUPTED, MODEL, NO, OK
 from outlast.cli.output import console, emit_pretty, say
-from outlast.errors import LMError
+from outlast.errors import LMError, UsageError
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
@@ -56,8 +56,12 @@ def run(args: argparse.Namespace) -> int:
     from outlast.cli.targets import load_metric
     from outlast.evals.evaluate import evaluate
 
+    if args.resume and not args.save:
+        raise UsageError("--resume goes on with the evaluation in --save; give --save too")
     program = options.program_of(args)
     metric = load_metric(args.metric)
+    with options.model_in_use(args):
+        options.need_model(program)
     data = options.data_of(args, program)
     result = evaluate(
         program,

@@ -84,6 +84,16 @@ def model_in_use(args: argparse.Namespace) -> Generator[None]:
         yield
 
 
+def need_model(program: Module) -> None:
+    """Raise `ConfigError` before anything is read or asked when some part of the program has no model."""
+    from outlast.modules.paths import predictors_of
+    from outlast.modules.settings import chosen_lm
+    from outlast.runtime import current
+
+    for part in predictors_of(program).values():
+        chosen_lm(part.lm, current())
+
+
 def program_of(args: argparse.Namespace) -> Module:
     """The program of the command line, with what the compiled file says when one is named."""
     from outlast.cli.targets import load_program

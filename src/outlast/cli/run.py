@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from outlast.cli import options
 from outlast.cli.app import MODEL, NO, OK
 from outlast.cli.output import emit, say
-from outlast.errors import DataError, InputError, LMError, UsageError, brief
+from outlast.errors import DataError, InputError, LMError, UsageError, brief, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.cli.stream import Answer
@@ -50,7 +50,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("run takes either --input k=v ... or a file of rows (- for standard input)")
     program = options.program_of(args)
     with _rows(args) as rows, options.model_in_use(args):
-        return _show(program, rows, args) if args.show else _answer(program, rows, args)
+        if args.show:
+            return _show(program, rows, args)
+        options.need_model(program)
+        return _answer(program, rows, args)
 
 
 class _Writer:
@@ -99,6 +102,7 @@ def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: 
 @contextmanager
 def _rows(args: argparse.Namespace) -> Generator[Iterator[Mapping[str, Any] | DataError]]:
     """The rows of the command line, read one at a time; a line that cannot be read is an error in its place."""
+
     if args.input:
         yield iter([_inputs(args.input)])
         return
@@ -106,10 +110,11 @@ def _rows(args: argparse.Namespace) -> Generator[Iterator[Mapping[str, Any] | Da
         yield _parsed(_stdin_lines(), "standard input", args)
         return
     try:
-        with open(args.data, "rb") as file:
-            yield _parsed(file, args.data, args)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        file = open(args.data, "rb")  # noqa: SIM115 - what is done with it raises errors of its own
+    except OSError as error:
         raise DataError(f"cannot read {args.data!r}: {error.strerror}") from error
+    with file:
+        yield _parsed(file, args.data, args)
 
 
 def _stdin_lines() -> Iterator[bytes]:
@@ -160,7 +165,8 @@ def _row(line: bytes, columns: list[str] | None) -> Mapping[str, Any]:
         return row
     missing = [name for name in columns if name not in row]
     if missing:
-        raise InputError(f"the row has no column {missing[0]!r}; columns: {', '.join(row)}")
+        near = did_you_mean(missing[0], row)
+        raise ValueError(f"no column {missing[0]!r}.{near} Columns: {', '.join(row) or 'none'}.")
     return {name: row[name] for name in columns}
 
 
