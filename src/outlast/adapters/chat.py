@@ -133,7 +133,8 @@ class ChatPlan(Plan):
 
     def _unmarked(self, text: str, response: Response, written: _Written) -> dict[str, Any]:
         """A reply without any marker: a JSON object with the right keys, or the one value that was asked for."""
-        text = text.rpartition("</think>")[2]
+        if not any("</think>" in given for _, given in written):  # an echo of the input could hide prose
+            text = text.rpartition("</think>")[2]
         alone = len(self.outputs) == 1
         try:
             if alone:

@@ -165,7 +165,7 @@ class Markers:
                 if not mark.opens:
                     within = at if within is None else within
                     continue
-                following = next((other for other in marks[at + 1 :] if other.opens and other.role != "end"), None)
+                following = next((other for other in marks[at + 1 :] if _counts_after_end(other)), None)
                 if following is None or following.role != "output":
                     return marks[:at], mark.begin
                 if following.name in given:
@@ -217,6 +217,10 @@ class Markers:
                     )
                 return other.begin
         return limit
+
+
+def _counts_after_end(mark: _Mark) -> bool:
+    return mark.role == "output" or (mark.opens and mark.role != "end")
 
 
 def _is_placed(mark: _Mark, before: _Mark | None, text: str) -> bool:

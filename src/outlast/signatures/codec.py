@@ -131,6 +131,8 @@ class Codec:
     def read_data(self, data: Any) -> Any:
         """The value that JSON data says (already parsed), or `ValueError`."""
         if self.choices:
+            if isinstance(data, (list, dict)):
+                raise ValueError(f"must be {self.describe()}; got {brief(cast('Any', data))}")
             return self._read_choice(data if isinstance(data, str) else json.dumps(data))
         if isinstance(data, str):
             if self.plain_str:
@@ -200,7 +202,7 @@ class Codec:
                     return self._validate_data(data)
             except ValueError as error:
                 best = _better(best, error)
-        for candidate in dict.fromkeys((text, unfenced, bare)):
+        for candidate in dict.fromkeys((_unquoted(text), text, unfenced, bare)):
             try:
                 return self.validate(candidate)
             except ValidationError:
@@ -222,11 +224,11 @@ class Codec:
         except DuplicateKey:
             raise
         except ValueError:
-            if enclosed:
-                mended = mend(text)
-                return _NOTHING if mended is None else mended
             found = scan(text, arrays=True)
-            return found.values[0] if len(found.values) == 1 and not found.broken else _NOTHING
+            if not enclosed:
+                return found.values[0] if len(found.values) == 1 and not found.broken else _NOTHING
+            mended = mend(text) if found.broken else None  # several whole values are no value
+            return _NOTHING if mended is None else mended
 
     def describe(self) -> str:
         """The type in words that a model understands, in one line."""
