@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -92,11 +93,16 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@functools.cache
+def data_rows() -> list[dict[str, str]]:
+    return [{"message": example.message, "team": example.team} for example in messages()[:120]]
+
+
 @contextlib.contextmanager
 def furnished(folder: Path) -> Iterator[Path]:
     """A folder with the files of the desk, as the working directory; what is imported from it is forgotten."""
     (folder / "app.py").write_text(APP)
-    rows = [{"message": e.message, "team": e.team} for e in messages()[:120]]
+    rows = data_rows()
     (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "inputs.jsonl").write_text("".join(json.dumps({"message": row["message"]}) + "\n" for row in rows[:5]))
     path = list(sys.path)
