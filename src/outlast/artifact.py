@@ -35,7 +35,11 @@ def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, 
     Raises `ArtifactError` when the file cannot be written or a parameter has no form in it.
     """
     target = Path(path)
-    raw = render(to_data(program, record=record)).encode("utf-8", "backslashreplace")  # lone surrogates as \udXXX
+    data = to_data(program, record=record)
+    try:
+        raw = render(data).encode("utf-8", "backslashreplace")  # lone surrogates as \udXXX
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"the record of {str(target)!r} cannot be written as JSON: {error}") from error
     if len(raw) > MAX_BYTES:
         raise ArtifactError(f"{str(target)!r} would have {len(raw)} bytes; a compiled file has at most {MAX_BYTES}")
     try:
@@ -111,10 +115,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _text(path: Path) -> str:
     """The text of a regular file of a bearable size."""
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # to open a pipe waits for its other end
+            raise ArtifactError(f"{str(path)!r} is not a regular file")
         with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise ArtifactError(f"{str(path)!r} is not a regular file")
             raw = file.read(MAX_BYTES + 1) if about.st_size <= MAX_BYTES else b""
     except OSError as error:
         raise ArtifactError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
@@ -150,7 +154,7 @@ def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = Fals
         return update(program, restore_changes(program, data["parameters"]))
     except ArtifactError as error:
         raise ArtifactError(f"{str(path)!r}: {error}") from error
-    except OutlastError as error:
+    except (OutlastError, ValueError, TypeError, ArithmeticError) as error:
         raise ArtifactError(f"{str(path)!r} holds a parameter that the program refuses: {error}") from error
 
 

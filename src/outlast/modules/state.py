@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, Literal, NamedTuple, cast
 
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
 from outlast.adapters.protocol import Adapter, Demo
 from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
+from outlast.lms.protocol import settings_from
 from outlast.messages import Settings
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of
@@ -31,7 +32,6 @@ _ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON}
 _MOST_REASKS = 20  # that a file may ask for: each is a paid call
 _MOST_FALLBACKS = 3
 _PLAIN = (bool, int, float, str, list, tuple, dict, FrozenDict)
-_NUMBERS = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
 _RESERVED = frozenset({"model", "messages", "stream", "n", "tools", "functions"})
 _ROUTES = re.compile(
     r"api[-_]?key|secret|password|passwd|authori[sz]ation|bearer|cookie|credential|access[-_]?token|auth[-_]?token"
@@ -284,21 +284,10 @@ def _restore_label(path: str, value: Any) -> Label:
 
 def _restore_settings(path: str, value: Any) -> Settings:
     data = _record(repr(path), value, tuple(f.name for f in fields(Settings)))
-    for name, kind in _NUMBERS.items():
-        one = data.get(name)
-        fits = one is None or (type(one) is int or (kind is float and type(one) is float and math.isfinite(one)))
-        if not fits:
-            raise ArtifactError(f"{path!r}: {name} is a {'whole ' if kind is int else ''}number; got {brief(one)}")
-    if not isinstance(data.get("reasoning", ""), str | None):
-        raise ArtifactError(f"{path!r}: reasoning is a word; got {brief(data['reasoning'])}")
-    stop = data.get("stop")
-    if not (stop is None or _is_texts(stop)):
-        raise ArtifactError(f"{path!r}: stop is a list of texts; got {brief(stop)}")
-    extra = data.get("extra", {})
-    if not isinstance(extra, dict):
-        raise ArtifactError(f"{path!r}: extra is an object; got {brief(extra)}")
-    _refuse_routes(path, extra)
-    return replace(Settings(**data), stop=None if stop is None else tuple(cast("list[str]", stop)))
+    if isinstance(data.get("stop"), str):
+        raise ArtifactError(f"{path!r}: stop is a list of texts; got {brief(data['stop'])}")
+    _refuse_routes(path, data.get("extra"))
+    return settings_from(data)
 
 
 def _refuse_routes(path: str, extra: Any, depth: int = 0) -> None:
