@@ -1,5 +1,21 @@
 """Kit for testing programs and parts of outlast: scripted models, a fake server, contract suites."""
 
-from outlast.testing.scripted import ScriptedLM
+from __future__ import annotations
 
-__all__ = ["ScriptedLM"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlast.testing.contracts import check_optimizer as check_optimizer
+    from outlast.testing.scripted import ScriptedLM as ScriptedLM
+    from outlast.testing.server import FakeServer as FakeServer
+    from outlast.testing.server import Fault as Fault
+
+_HOMES = {"check_optimizer": "contracts", "ScriptedLM": "scripted", "FakeServer": "server", "Fault": "server"}
+__all__ = ["FakeServer", "Fault", "ScriptedLM", "check_optimizer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"outlast.testing has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"outlast.testing.{_HOMES[name]}"), name)
