@@ -240,6 +240,25 @@ def test_a_teacher_of_another_strategy_gives_the_fields_that_the_student_has():
     assert {frozenset(demo.values) for demo in winner.changes["route.demos"]} == {frozenset({"message", "team"})}
 
 
+def test_graded_answers_become_demos_from_the_threshold_on():
+    world = World(examples=80)
+    parts = split_data(world.data(), 0)
+
+    def graded(example: Any, out: Any) -> float:
+        return 0.8 if right(example, out) else 0.2
+
+    def made(threshold: float) -> int:
+        async def run():
+            study = Study(Triage(), graded, train=parts["train"], select=parts["select"], ledger=Ledger(None, {}))
+            with running(lm=world.lm()), study.stage("search"):
+                return await ol.BootstrapFewShot(threshold=threshold).search(study)
+
+        return sum("answered by" in demo.source for demo in run_blocking(run).changes["route.demos"])
+
+    assert made(1.0) == 0
+    assert made(0.8) == 4
+
+
 def test_a_teacher_without_modules_at_the_same_paths_is_refused():
     with pytest.raises(ol.OutlastError, match="at the paths of the student"):
         search(ol.BootstrapFewShot(teacher=ol.Predict("question -> answer")))

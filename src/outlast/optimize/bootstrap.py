@@ -15,7 +15,7 @@ from outlast.optimize.study import Study
 
 @dataclass(frozen=True, slots=True)
 class BootstrapFewShot(Optimizer):
-    """Run a teacher over the training examples, keep what passes the metric, show it as demonstrations.
+    """Run a teacher over the training examples, keep what scores `threshold` or more, show it as demonstrations.
 
     Up to `max_bootstrapped` demos for each predictor come from passing rollouts, inner steps and reasoning included;
     labelled examples fill up to `max_demos`. The teacher is the start program with `max_labeled_teacher` labelled
@@ -27,6 +27,7 @@ class BootstrapFewShot(Optimizer):
     max_bootstrapped: int = 4
     max_demos: int = 16
     max_labeled_teacher: int = 16
+    threshold: float = 1.0
     teacher: Module | None = None
 
     def __post_init__(self) -> None:
@@ -44,7 +45,9 @@ class BootstrapFewShot(Optimizer):
         count = 0 if self.teacher is not None else min(self.max_labeled_teacher, len(examples) // 2)
         teacher = teacher_candidate(study, self.teacher, examples[:count])
         # What the teacher was shown it is not asked about: its answer would be a copy of the label.
-        passed = await bootstrapped_demos(study, teacher, examples[count:], needed=self.max_bootstrapped)
+        passed = await bootstrapped_demos(
+            study, teacher, examples[count:], threshold=self.threshold, needed=self.max_bootstrapped
+        )
         chosen: dict[str, list[Demo]] = {}
         for path, some in labeled_demos(study.program, examples).items():
             own = [demos[path] for demos in passed if path in demos]

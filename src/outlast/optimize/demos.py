@@ -59,9 +59,14 @@ def demos_from_steps(steps: Sequence[Step], source: str, rng: Random) -> dict[st
 
 
 async def bootstrapped_demos(
-    study: Study, teacher: Candidate, examples: Sequence[Example], *, needed: int | None = None
+    study: Study,
+    teacher: Candidate,
+    examples: Sequence[Example],
+    *,
+    threshold: float = 1.0,
+    needed: int | None = None,
 ) -> list[dict[str, Demo]]:
-    """Demonstrations from rollouts of `teacher` that passed, one mapping from path to demo for each, in data order.
+    """Demonstrations from rollouts of `teacher` that scored at least `threshold`, by path, in data order.
 
     Stops once `needed` have passed. Cost: at most one rollout for each example; with `needed`, blocks of four times
     as many (at least 16) run at once.
@@ -73,7 +78,7 @@ async def bootstrapped_demos(
     block = len(examples) if needed is None else max(16, 4 * needed)
     for start in range(0, len(examples), max(block, 1)):
         for outcome in await study.evaluate(teacher, examples[start : start + block]):
-            if outcome.state == "pass":
+            if outcome.score is not None and outcome.score >= threshold:
                 source = f"{_FOUND}{outcome.example} answered by candidate {outcome.candidate}"
                 found.append(demos_from_steps(study.steps(outcome), source, rng))
         if needed is not None and len(found) >= needed:

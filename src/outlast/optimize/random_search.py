@@ -18,11 +18,11 @@ from outlast.optimize.study import Study
 class RandomSearch(Optimizer):
     """Draw `candidates` sets of demonstrations and race them, and the start program, on the selection examples.
 
-    Each set mixes demos bootstrapped from passing rollouts of a teacher (as `BootstrapFewShot`; `bootstrap=False` does
-    without) with labelled ones, in random number (up to `max_demos`, weighted towards many), choice and order; every
-    predictor sees the same examples. A race evaluates all on blocks of shared examples and drops those that are clearly
-    behind. Cost: at most one rollout for each training example and (candidates + 1) for each selection example; a race
-    of many examples takes about half of that.
+    Each set mixes demos bootstrapped from rollouts of a teacher that score `threshold` or more (as `BootstrapFewShot`;
+    `bootstrap=False` does without) with labelled ones, in random number (up to `max_demos`, weighted towards many),
+    choice and order; every predictor sees the same examples. A race evaluates all on blocks of shared examples and
+    drops those that are clearly behind. Cost: at most one rollout for each training example and (candidates + 1) for
+    each selection example; a race of many examples takes about half of that.
     Source: random search over bootstrapped demos, Khattab et al. 2023 (arXiv 2310.03714); racing, Maron and Moore 1994.
     """
 
@@ -30,6 +30,7 @@ class RandomSearch(Optimizer):
     max_demos: int = 16
     max_labeled_teacher: int = 16
     bootstrap: bool = True
+    threshold: float = 1.0
     teacher: Module | None = None
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class RandomSearch(Optimizer):
         if self.bootstrap:
             count = 0 if self.teacher is not None else min(self.max_labeled_teacher, len(examples) // 2)
             teacher = teacher_candidate(study, self.teacher, examples[:count])
-            passed = await bootstrapped_demos(study, teacher, examples[count:])
+            passed = await bootstrapped_demos(study, teacher, examples[count:], threshold=self.threshold)
         labeled = {
             path: {example_of(demo): demo for demo in some}
             for path, some in labeled_demos(study.program, examples).items()
