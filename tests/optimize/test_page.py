@@ -15,7 +15,7 @@ from outlast.optimize.page import line_diff, render_page, write_page
 from outlast.optimize.study import Point
 from outlast.optimize.summary import changed_examples, scores, summarize
 from outlast.optimize.verdict import Verdict, judge
-from outlast.optimize.words import search_words, source_words
+from outlast.optimize.words import models_words, search_words, source_words
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)"> https://evil.example/x </td></table>{{ 7*7 }}{% raw %}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -279,9 +279,11 @@ def test_the_curve_has_a_dot_for_each_point() -> None:
     assert drawing is not None
     assert len(drawing.dots) == 2
     assert drawing.whiskers == ()
-    assert drawing.dots[1][0] > drawing.dots[0][0]
-    assert drawing.dots[1][1] < drawing.dots[0][1], "higher scores are drawn higher"
-    assert "60.0% on 20 after 30 calls" in drawing.dots[1][2]
+    first, second = drawing.dots
+    assert second.x > first.x
+    assert second.y < first.y, "higher scores are drawn higher"
+    assert second.r > first.r, "more examples are drawn larger"
+    assert "60.0% on 20 after 30 calls" in second.text
     assert curve([], Verdict("unproven", "stopped")) is None
     assert curve([Point(0, 0, "a", 0.0, 1)], Verdict("unproven", "stopped")) is not None
 
@@ -296,6 +298,9 @@ def test_words() -> None:
     )
     assert source_words("hand") == "hand"
     assert source_words("") == "unknown"
+    assert models_words("a") == models_words(["a"]) == "a"
+    assert models_words(["a", "b"]) == "a, b"
+    assert models_words(None) == ""
     told = search_words({"optimizer": "LabeledFewShot", "k": 3, "seed": 7, "tried": 1, "rollouts": 2, "stopped": ""})
     assert told == "LabeledFewShot(k=3), seed 7"
     assert said(0.5, True) == "50.0%"

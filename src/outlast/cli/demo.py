@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         view.result(compiled)
         view.prompt(compiled.program if compiled.improved else compiled.winner)
-        view.next_steps(program, page, compiled.ledger, lm.name)
+        view.next_steps(program, page, compiled.ledger, lm.name, args.base_url)
     return OK
 
 

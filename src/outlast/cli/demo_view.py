@@ -60,11 +60,13 @@ class View:
                 f"on, {parts['confirm']} held out for the proof",
             ),
             ("metric", "0 to 100%: 70 for the right team, 30 for the urgency, less the further off it is"),
-            (
-                "search",
-                f"race {optimizer.candidates} sets of up to {optimizer.max_demos} examples each; prove the winner",
-            ),
+            ("search", f"race {optimizer.candidates} sets of up to {optimizer.max_demos} examples; prove the winner"),
         ]
+        if model != "outlast/baseline":
+            most = 2 * (optimizer.rollouts(parts["train"], parts["select"]) + 2 * parts["confirm"])
+            rows.append(
+                ("cost", f"at most {most:,} short calls; --dollars X sets a limit, Ctrl-C stops, a rerun goes on")
+            )
         self._print()
         self._print(Text.assemble(("outlast demo", "bold"), "  a program written once, its prompts found by search"))
         self._print()
@@ -185,7 +187,7 @@ class View:
             self._print(Panel(body, title=title, title_align="left", border_style="dim", padding=(0, 1)))
         self._print()
 
-    def next_steps(self, program: Path, page: Path, ledger: Path | None, model: str) -> None:
+    def next_steps(self, program: Path, page: Path, ledger: Path | None, model: str, base_url: str | None) -> None:
         """Where the files are, how to load the program, how to use a real model."""
         from rich.text import Text
 
@@ -201,10 +203,11 @@ class View:
             self._print(Text.assemble(f"  {name:<{room}}", (f"  {words}", "dim")), soft_wrap=True)
         self._print()
         self._print(Text("Load it", style="bold"))
+        opened = f'"{model}"' if base_url is None else f'ol.LM("{model}", base_url="{base_url}")'
         for line in (
             "import outlast as ol",
             "from outlast.samples.triage import Triage",
-            f'ol.configure(lm="{model}")',
+            f"ol.configure(lm={opened})",
             f'triage = ol.load("{program.as_posix()}", Triage())',
             'triage(message="my card is gone!").team',
         ):

@@ -71,12 +71,22 @@ class Whisker:
 
 
 @dataclass(frozen=True, slots=True)
+class Dot:
+    """Where the search stood once: pixels, a radius whose area grows with the examples behind it, and words."""
+
+    x: float
+    y: float
+    r: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
-    """The leader's score against calls: the dots as (x, y, words), the line through them as steps."""
+    """The leader's score against calls: the dots, and the line through them as steps."""
 
     x: Axis
     y: Axis
-    dots: tuple[tuple[float, float, str], ...]
+    dots: tuple[Dot, ...]
     line: str
     whiskers: tuple[Whisker, ...]
     height: float
@@ -115,11 +125,17 @@ def curve(points: Sequence[Point], verdict: Verdict) -> Curve | None:
     right = WIDTH - (176.0 if confirmed else 20.0)
     x = axis_of([0.0, float(points[-1].calls or 1)], 64.0, right, False)
     y = axis_of(values, 262.0, 16.0, share)
+    most = max(p.n for p in points) or 1
     dots = tuple(
-        (x.at(p.calls), y.at(p.score), f"{said(p.score, share)} on {p.n} after {p.calls:,} calls ({p.leader})")
+        Dot(
+            x.at(p.calls),
+            y.at(p.score),
+            round(2 + 4 * math.sqrt(p.n / most), 1),
+            f"{said(p.score, share)} on {p.n} after {p.calls:,} calls ({p.leader})",
+        )
         for p in points
     )
-    steps = f"M{dots[0][0]},{dots[0][1]}" + "".join(f"H{px}V{py}" for px, py, _ in dots[1:])
+    steps = f"M{dots[0].x},{dots[0].y}" + "".join(f"H{dot.x}V{dot.y}" for dot in dots[1:])
     whiskers = tuple(
         Whisker(
             name,

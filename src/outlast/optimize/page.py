@@ -19,7 +19,7 @@ from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.figures import curve, forest, said
 from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, summarize
-from outlast.optimize.words import search_words, source_words
+from outlast.optimize.words import models_words, search_words, source_words
 
 if TYPE_CHECKING:
     from outlast.optimize.compile import Compiled
@@ -106,6 +106,7 @@ def _context(compiled: Compiled[Any]) -> dict[str, Any]:
         "verdict": report.verdict,
         "record": report.record,
         "facts": facts(compiled),
+        "model": models_words(report.record["models"].get("asked")),
         "tone": tone,
         "badge": badge,
         "sentence": sentence(compiled),
@@ -140,7 +141,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     cost: Mapping[str, Any] = record["cost"]
     budget: Mapping[str, Any] = record["search"].get("budget") or {}
     models: Mapping[str, Any] = record["models"]
-    answered = ", ".join(models.get("answered") or ())
+    asked, answered = models_words(models.get("asked")), models_words(models.get("answered"))
     tokens = cost["input_tokens"] + cost["output_tokens"]
     paid = f"${cost['dollars']:.4f}" if cost["dollars"] or not cost["unpriced"] else "price unknown"
     data = "; ".join(f"{name} {part['n']} ({part['hash']})" for name, part in record["data"].items())
@@ -154,8 +155,8 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
         ("optimism", f"{100 * report.optimism:+.1f} points while ranking" if report.optimism is not None else ""),
         ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
-        ("model asked", str(models.get("asked", ""))),
-        ("model answered", answered if answered != models.get("asked") else ""),
+        ("model asked", asked),
+        ("model answered", answered if answered != asked else ""),
         ("adapter", str(record["adapter"])),
         ("metric", f"{record['metric']['name']} ({record['metric']['hash']})"),
         ("data", data),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 _SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "budget", "stopped")
 
@@ -23,3 +23,10 @@ def search_words(search: Mapping[str, Any]) -> str:
     """The optimizer and its options: "RandomSearch(candidates=16, max_demos=16), seed 0"."""
     given = ", ".join(f"{name}={value!r}" for name, value in search.items() if name not in _SEARCH_FACTS)
     return f"{search.get('optimizer', 'unknown')}({given}), seed {search.get('seed')}"
+
+
+def models_words(models: object) -> str:
+    """One name of a model or several: "openai/gpt-5-mini, outlast/baseline"; "" when nothing is known."""
+    if isinstance(models, str):
+        return models
+    return ", ".join(str(name) for name in cast("list[object]", models)) if isinstance(models, list | tuple) else ""
