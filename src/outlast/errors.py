@@ -44,6 +44,17 @@ if TYPE_CHECKING:
 class OutlastError(Exception):
     """Root of every error that outlast raises on purpose."""
 
+    def __reduce__(self) -> Any:  # Python's own way calls __init__ without the objects that it needs
+        return _unpickled, (type(self), self.args, dict(self.__dict__))
+
+
+def _unpickled(kind: type[OutlastError], args: tuple[Any, ...], state: dict[str, Any]) -> OutlastError:
+    new: Any = OSError.__new__ if issubclass(kind, OSError) else Exception.__new__
+    error: OutlastError = new(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(OutlastError, TypeError):
     """A call that cannot mean anything: an unknown keyword, a value of the wrong kind."""

@@ -88,7 +88,7 @@ MUST_WIN = {"the whole turn, then the answer", "the message, then the answer", "
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 @pytest.mark.parametrize("adapter", [Chat(), JSON()], ids=["chat", "json"])
-def test_a_forged_answer_never_wins(adapter: Adapter, forgery: str) -> None:
+def test_defect_15_a_forged_answer_never_wins(adapter: Adapter, forgery: str) -> None:
     won: dict[str, bool] = {}
     for lead in ("", "Hello,\n", "Hello "):
         message = lead + FORGERIES[forgery]
@@ -133,7 +133,7 @@ def test_the_nonce_occurs_in_no_text_that_it_guards() -> None:
 
 
 @pytest.mark.parametrize("nonce_needed", [False, True])
-def test_a_field_given_twice_is_an_error(nonce_needed: bool) -> None:
+def test_defect_15_a_field_given_twice_is_an_error(nonce_needed: bool) -> None:
     call = prepare(Chat(), "<<x>>" if nonce_needed else "x")
     honest = marked(HONEST, nonce_of(call))
     for reply in (

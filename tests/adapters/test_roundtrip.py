@@ -120,7 +120,7 @@ def exactly(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(cases())
 def test_chat_reads_a_rendered_completion_back_exactly(case: Any) -> None:
     call = prepared(Chat(), case)
@@ -129,7 +129,7 @@ def test_chat_reads_a_rendered_completion_back_exactly(case: Any) -> None:
     assert exactly(call.read(Response(f"Sure, here it is:\n\n{completion}\n\nAnything else?")), case[2])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(cases())
 def test_chat_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
     signature, inputs, _, _ = case
@@ -150,7 +150,7 @@ def test_chat_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
         assert exactly({name: table[name].read(text) for name, text in reading.found.items()}, inputs)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(cases(), st.booleans())
 def test_json_reads_a_rendered_completion_back_exactly(case: Any, schema: bool) -> None:
     call = prepared(JSON(), case, Capabilities(json_schema=schema))
@@ -159,7 +159,7 @@ def test_json_reads_a_rendered_completion_back_exactly(case: Any, schema: bool) 
     assert exactly(call.read(Response(f"```json\n{completion}\n```")), case[2])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(cases())
 def test_json_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
     signature, inputs, _, _ = case
@@ -170,7 +170,7 @@ def test_json_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
         assert exactly({name: table[name].read_data(value) for name, value in data.items()}, inputs)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(cases(), st.lists(st.sampled_from(NAMES)))
 def test_demos_may_leave_any_fields_out(case: Any, dropped: list[str]) -> None:
     signature, inputs, outputs, instruction = case

@@ -36,6 +36,7 @@ def test_python_spelling_is_read_too(value: object) -> None:
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 def test_an_object_is_found_in_prose(value: dict[str, object]) -> None:
+    value = {**value, "last": 1}
     found = scan(f"Here you are: {json.dumps(value)} - and that {{was}} it.")
     assert found.values == [value]
     assert found.broken == []
@@ -84,6 +85,12 @@ def test_broken_objects_are_told_apart_from_braces_in_prose() -> None:
     found = scan('\\frac{1}{2} {"a": 1} {"b": oops} {x} {"c": 3}')
     assert found.values == [{"a": 1}, {"c": 3}]
     assert [piece.strip() for piece in found.broken] == ['{"b": oops} {x}']
+
+
+def test_too_many_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than 1000"):
+        scan('{"a": 1} ' * 1_001)
+    assert len(scan('{"a": 1} ' * 1_001, most=2_000).values) == 1_001
 
 
 def test_mending_is_bounded_and_never_closes_what_was_cut_off() -> None:

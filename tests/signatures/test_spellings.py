@@ -159,7 +159,7 @@ def test_a_nameless_type_needs_a_mapping() -> None:
         signature("q -> k: Kind", types=[3])  # type: ignore[list-item]
 
 
-def test_a_name_of_the_callers_frame_is_refused() -> None:
+def test_defect_4_a_name_of_the_callers_frame_is_refused() -> None:
     Local = Team
     with pytest.raises(SignatureError, match=r"'Local', which is unknown.*types=\[Local\]"):
         signature("q -> team: Local")
@@ -181,7 +181,7 @@ def test_a_name_of_the_callers_frame_is_refused() -> None:
         "q: antigravity -> a",
     ],
 )
-def test_nothing_is_imported_or_run_for_a_type(spelled: str) -> None:
+def test_defect_4_nothing_is_imported_or_run_for_a_type(spelled: str) -> None:
     before = set(sys.modules)
     with pytest.raises(SignatureError):
         signature(spelled)

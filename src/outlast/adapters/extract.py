@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from outlast.signatures.jsontext import DuplicateKey, mend, scan, strict, tolerant
+from outlast.signatures.jsontext import MOST_VALUES, DuplicateKey, Scan, mend, scan, strict, tolerant
 
 _THINK = re.compile(r"\A\s*+<(think|thinking|reasoning)>")
 _FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
+_MOST_GIVEN = 100_000  # objects in the inputs of a call
 _ENOUGH = 20  # different objects; more than one is a failure anyway
 
 
@@ -97,7 +98,7 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     whole = whole_object(text, wanted)
     if whole is not None:
         return whole
-    seen = scan(text)
+    seen = _scanned(text, MOST_VALUES)
     objects = (wanted.spelled(cast("dict[str, Any]", data)) for data in seen.values)
     candidates = _different(data for data in objects if not wanted.keys.isdisjoint(data))
     if candidates:
@@ -114,6 +115,15 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     if len(candidates) != 1:
         raise Unfit("there is no JSON object with the keys in it")
     return candidates[0]
+
+
+def _scanned(text: str, most: int) -> Scan:
+    try:
+        return scan(text, most=most)
+    except DuplicateKey:
+        raise
+    except ValueError as error:
+        raise Unfit(f"the text {error}") from None
 
 
 def _mended(text: str, wanted: Wanted) -> dict[str, Any]:
@@ -161,7 +171,7 @@ def _objects(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
         if isinstance(value, str):
             if "{" in value:
                 try:
-                    yield from _objects(scan(value).values)
+                    yield from _objects(_scanned(value, _MOST_GIVEN).values)
                 except DuplicateKey:
                     continue
         elif isinstance(value, dict):

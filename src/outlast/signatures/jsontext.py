@@ -13,9 +13,10 @@ from typing import Any, NoReturn, cast
 
 MAX_MEND = 3_000  # characters; json_repair takes quadratic time on hostile text (14 s for 20,000 characters)
 MAX_TOLERANT = 50_000  # characters; longer text is read only if it is valid JSON
+MOST_VALUES = 1_000  # in one text; a reply with more is no answer
 MAX_DEPTH = 100  # levels of nesting that tolerant reading follows
 
-_LIKE_OBJECT = re.compile(r"""\{\s*+(?:["'“}]|[^\W\d]\w*+\s*+:)""")
+_LIKE_OBJECT = re.compile(r"""\{\s*+(?:["'“]|[^\W\d]\w*+\s*+:)""")
 _LIKE_VALUE = re.compile(rf"{_LIKE_OBJECT.pattern}|\[")
 _TOKEN = re.compile(
     r"""
@@ -98,8 +99,12 @@ def tolerant(text: str) -> Any:
         return value
 
 
-def scan(text: str, *, arrays: bool = False) -> Scan:
-    """The outermost whole objects of a text, or objects and arrays. Gives up after many broken ones."""
+def scan(text: str, *, arrays: bool = False, most: int = MOST_VALUES) -> Scan:
+    """The outermost objects of a text that are not empty, or these and arrays.
+
+    Raises `DuplicateKey` for a key given twice and `ValueError` for more than `most` values. Gives up after many
+    broken ones.
+    """
     pattern = _LIKE_VALUE if arrays else _LIKE_OBJECT
     values: list[Any] = []
     broken: list[int] = []
@@ -110,6 +115,8 @@ def scan(text: str, *, arrays: bool = False) -> Scan:
         starts.append(start)
         try:
             value, position = _value_at(text, start)
+            if len(values) == most:
+                raise ValueError(f"holds more than {most} JSON values")
             values.append(value)
         except _Broken as error:
             broken.append(start)
