@@ -55,6 +55,9 @@ _INSERT_ROLLOUT = (
 )
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Form:
     """A request with its long texts under their hashes: what a reply is filed under."""
 
@@ -104,6 +107,7 @@ class Ledger:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint=8000")  # pages; each checkpoint waits for the disk
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 meta, *tables = filter(str.strip, _SCHEMA.split(";"))
@@ -357,8 +361,8 @@ def _hashed(data: Any, texts: list[tuple[str, str]]) -> str:
 
 def _text(data: Any) -> str:
     """JSON in the order given, which is the order that prompts show; lone surrogates escaped."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace").decode()
+    return _clean(_encode(data))
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
