@@ -43,6 +43,13 @@ def test_the_form_that_data_sets_write_needs_no_flags(outlast, desk) -> None:
     assert outlast("eval", "app.py:route", "own.jsonl", "--metric", "app.py:correct", *LM, "--json").json["n"] == 30
 
 
+def test_standard_input(shell, desk) -> None:
+    rows = (desk / "data.jsonl").read_text()
+    result = shell("eval", "app.py:route", "-", "--metric", "app.py:correct", *LM, "--json", stdin=rows)
+    assert result.code == 0, result.err
+    assert result.json["n"] == 120
+
+
 def test_csv_and_its_types(outlast, desk) -> None:
     (desk / "app2.py").write_text(
         "import outlast as ol\n\n\nclass Same(ol.Module):\n    def forward(self, n):\n        return n\n\n\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -113,35 +115,46 @@ def data_of(args: argparse.Namespace, program: Module) -> Dataset:
     the form that `Dataset.to_jsonl` writes.
     """
     inputs, targets = args.inputs, args.targets
-    if inputs is None and targets is None and not _has_own_form(args.data):
+    source = _Stdin(sys.stdin.buffer.read()) if args.data == "-" else args.data
+    if inputs is None and targets is None and not _has_own_form(source):
         from outlast.cli.targets import input_names
 
         inputs = input_names(program)
         if inputs is None:
             raise UsageError(f"which columns of {args.data!r} are inputs? Say --inputs a,b or --targets c")
-    data = _read(args.data, inputs, targets, args.types)
+    data = _read(source, inputs, targets, args.types)
     if args.limit is not None and args.limit < len(data):
         return data.sample(args.limit, args.seed)
     return data
 
 
-def _has_own_form(source: str) -> bool:
+class _Stdin(io.BytesIO):
+    """Standard input, whole, so that it can be looked at before it is read."""
+
+    name = "standard input"
+
+
+def _has_own_form(source: str | _Stdin) -> bool:
+    """Whether the first row says itself what its inputs are."""
     from outlast.data.readers import read_jsonl
 
-    if source == "-" or not source.endswith((".jsonl", ".ndjson")):
+    if isinstance(source, str) and not source.endswith((".jsonl", ".ndjson")):
         return False
     try:
         next(read_jsonl(source), None)
     except DataError:
         return False
+    finally:
+        if not isinstance(source, str):
+            source.seek(0)
     return True
 
 
-def _read(source: str, inputs: Any, targets: Any, types: dict[str, Any]) -> Dataset:
+def _read(source: str | _Stdin, inputs: Any, targets: Any, types: dict[str, Any]) -> Dataset:
     from outlast.data.dataset import Dataset
     from outlast.data.readers import load_examples
 
-    if source.lower().endswith((".csv", ".tsv")):
+    if isinstance(source, str) and source.lower().endswith((".csv", ".tsv")):
         delimiter = "," if source.lower().endswith(".csv") else "\t"
         return Dataset.from_csv(source, inputs=inputs, targets=targets, types=types, delimiter=delimiter)
     if types:
