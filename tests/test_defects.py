@@ -306,7 +306,7 @@ def test_19_an_unknown_setting_is_refused_not_dropped() -> None:
 
 def test_20_importing_is_light() -> None:
     loaded = in_process(
-        "import sys, outlast; print([m for m in ('aiohttp', 'numpy', 'openai', 'litellm', 'rich', 'jinja2', 'pydantic') "
+        "import sys, outlast; print([m for m in ('aiohttp', 'numpy', 'openai', 'rich', 'jinja2', 'pydantic') "
         "if m in sys.modules])"
     )
     assert loaded.strip() == "[]"
