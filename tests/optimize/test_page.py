@@ -13,7 +13,7 @@ import outlast as ol
 from outlast.optimize.figures import WIDTH, axis_of, curve, forest, said
 from outlast.optimize.page import line_diff, render_page, write_page
 from outlast.optimize.study import Point
-from outlast.optimize.summary import changed_examples, scores, summarize
+from outlast.optimize.summary import changed_examples, exchanges, scores, summarize
 from outlast.optimize.verdict import Verdict, judge
 from outlast.optimize.words import models_words, search_words, source_words
 
@@ -166,6 +166,20 @@ def test_the_ledger_tells_scores_and_changed_examples(compiled: ol.Compiled[Any]
     assert sum(pair.change < 0 for pair in pairs) == verdict.paired.losses
     assert [pair.change for pair in pairs] == sorted((pair.change for pair in pairs), reverse=True)
     assert set(pairs[0].targets) == {"team"}
+
+
+def test_what_was_sent_is_there_to_the_letter(compiled: ol.Compiled[Any], page: str) -> None:
+    assert compiled.ledger is not None
+    winner = compiled.report.candidate.id
+    pair = changed_examples(compiled.ledger, "start", winner)[0]
+    (exchange,) = exchanges(compiled.ledger, winner, pair.example)
+    rendered = compiled.winner.render(**pair.inputs)
+    assert exchange.turns == tuple((message.role, message.text) for message in rendered)
+    assert pair.after.outputs["team"] in exchange.reply
+    text = Outline(page).text
+    for _, words in exchange.turns:
+        assert words in text
+    assert exchanges(compiled.ledger, "nobody", pair.example) == ()
 
 
 def test_reading_leaves_no_files_beside_a_ledger(compiled: ol.Compiled[Any]) -> None:

@@ -18,7 +18,7 @@ from outlast.errors import OutlastError
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.figures import curve, forest, said
-from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, summarize
+from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, exchanges, summarize
 from outlast.optimize.words import models_words, search_words, source_words
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def _ranking(ranked: Sequence[Tried], winner: str) -> list[Tried]:
 
 
 def _pairs(compiled: Compiled[Any]) -> Mapping[str, Any] | None:
-    """The held-out examples that gained most and lost most, with how many did either."""
+    """The held-out examples that gained most and lost most, how many did either, and what was sent for the first."""
     if compiled.ledger is None or compiled.report.verdict.paired is None:
         return None
     try:
@@ -243,7 +243,11 @@ def _pairs(compiled: Compiled[Any]) -> Mapping[str, Any] | None:
         return None
     up: list[Pair] = [pair for pair in pairs if pair.change > 0]
     down: list[Pair] = [pair for pair in reversed(pairs) if pair.change < 0]
-    return {"up": up[:SHOWN_PAIRS], "down": down[:SHOWN_PAIRS], "ups": len(up), "downs": len(down)}
+    sent = None
+    if pairs:
+        one, winner = pairs[0].example, compiled.report.candidate.id
+        sent = (exchanges(compiled.ledger, "start", one), exchanges(compiled.ledger, winner, one))
+    return {"up": up[:SHOWN_PAIRS], "down": down[:SHOWN_PAIRS], "ups": len(up), "downs": len(down), "sent": sent}
 
 
 def _is_share(report: Any) -> bool:

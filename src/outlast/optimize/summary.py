@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAGIC = b"SQLite format 3\0"
-_TABLES = {"meta", "example", "candidate", "rollout", "reply", "event"}
+_TABLES = {"meta", "example", "candidate", "rollout", "reply", "text", "event"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def is_database(path: str | os.PathLike[str]) -> bool:
 
 
 def summarize(path: str | os.PathLike[str]) -> Summary:
-    """The summary of a ledger file, which is only read, also while a search writes to it; raises `StudyError` when it is none."""
+    """The summary of a ledger file, which is only read; a search may be writing to it. Raises `StudyError`."""
     return _reading(path, _summary)
 
 
@@ -136,6 +136,42 @@ def changed_examples(path: str | os.PathLike[str], before: str, after: str, part
         )
 
     return _reading(path, read)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question as it was sent and the reply: turns as (role, text)."""
+
+    turns: tuple[tuple[str, str], ...]
+    reply: str
+
+    @property
+    def length(self) -> int:
+        """Characters sent."""
+        return sum(len(text) for _, text in self.turns)
+
+
+def exchanges(path: str | os.PathLike[str], candidate: str, example: str) -> tuple[Exchange, ...]:
+    """What a candidate sent to models for an example, to the letter, and what they answered; in order."""
+
+    def read(db: sqlite3.Connection) -> tuple[Exchange, ...]:
+        sql = "SELECT replies FROM rollout WHERE candidate = ? AND example = ? AND sample = 0"
+        rows = db.execute(sql, (candidate, example)).fetchall()
+        keys: list[str] = json.loads(rows[0][0]) if rows else []
+        return tuple(_exchange(db, key) for key in keys)
+
+    return _reading(path, read)
+
+
+def _exchange(db: sqlite3.Connection, key: str) -> Exchange:
+    request, response = db.execute("SELECT request, response FROM reply WHERE key = ?", (key,)).fetchone()
+    turns: list[tuple[str, str]] = []
+    for text_id in json.loads(request)["messages"]:
+        (content,) = db.execute("SELECT content FROM text WHERE id = ?", (text_id,)).fetchone()
+        message = json.loads(content)
+        text = message["content"]
+        turns.append((message["role"], text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)))
+    return Exchange(tuple(turns), json.loads(response)["text"])
 
 
 def scores(path: str | os.PathLike[str], candidate: str, part: str) -> list[float]:
