@@ -29,7 +29,7 @@ def run(code: str) -> tuple[str, float]:
     """Standard output of a script in which every warning is an error, and how long it took."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", SETUP + textwrap.dedent(code)],
+        [sys.executable, "-W", "error", "-c", SETUP + textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=60,
