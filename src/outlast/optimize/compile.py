@@ -191,10 +191,11 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
     study.ledger.add_examples("confirm", setting.parts["confirm"])
     about = {"seed": setting.seed, "budget": study.purse.budget.to_json(), "known": study.known}
     study.ledger.add_event("run", {**setting.optimizer.describe(), **about})
-    winner, stopped = study.start, ""
+    winner, stopped, expected = study.start, "", None
     try:
         with study.stage("start"):
             proof = await _first_proof(study, setting)
+        expected = study.expected_calls()
         with study.stage("search"):
             winner, stopped = await _search(study, setting.optimizer)
         with study.stage("confirm"):
@@ -207,7 +208,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
             "Interrupted before the program as it is was measured. Run the same compile again to go on.",
             level=setting.level,
         )
-    record = record_of(study, setting, winner, verdict, stopped)
+    record = record_of(study, setting, winner, verdict, stopped, expected)
     study.ledger.add_event("report", record)
     report = Report(
         verdict=verdict,
@@ -221,6 +222,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
         record=record,
         known=study.known,
         failures=study.failures,
+        expected=expected,
         ranked=ranked_gain(study, winner),
     )
     built = cast("M", study.build(winner))

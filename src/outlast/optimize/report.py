@@ -29,9 +29,11 @@ class Report:
     """What a compile found and what it cost.
 
     `rollouts` and `points` cover the whole search, whenever it ran; `spending` and `seconds` are of this run and
-    `known` is how many replies earlier runs had left in the ledger. `ranked` is the winner's gain over the start on
-    the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed gain: the
-    best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a candidate.
+    `known` is how many replies earlier runs had left in the ledger. `expected` is the most calls that search and proof
+    could take, told before the search from the rollouts of the start program. `ranked` is the winner's gain over the
+    start on the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed
+    gain: the best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a
+    candidate.
     """
 
     verdict: Verdict
@@ -45,6 +47,7 @@ class Report:
     record: Mapping[str, Any]
     known: int = 0
     failures: int = 0
+    expected: int | None = None
     ranked: float | None = None
 
     @property
@@ -117,7 +120,9 @@ class Compiled(Generic[M]):
         return f"<Compiled {self.report}>"
 
 
-def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdict, stopped: str) -> dict[str, Any]:
+def record_of(
+    study: Study, setting: Setting, winner: Candidate, verdict: Verdict, stopped: str, expected: int | None
+) -> dict[str, Any]:
     """How the program came about, for the artefact: nothing secret, everything hashed.
 
     It depends on the ledger and not on the run, so that compiling again writes the same file.
@@ -143,6 +148,8 @@ def record_of(study: Study, setting: Setting, winner: Candidate, verdict: Verdic
             "seed": setting.seed,
             "tried": len(study.candidates) - 1,
             "rollouts": study.rollouts,
+            "expected_calls": expected,
+            "calls": study.calls,
             "budget": study.purse.budget.to_json(),
             "stopped": stopped,
         },

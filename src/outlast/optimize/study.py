@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -25,51 +24,14 @@ from outlast.optimize.memory import Memory
 from outlast.optimize.race import Tally, race, shrunken_gain
 from outlast.optimize.reserve import Reserve
 from outlast.optimize.rollout import HOPELESS, Rolled, Roller, steps_from_json
+from outlast.optimize.standing import Point, Progress
 from outlast.runtime import running
+
+__all__ = ["Point", "Progress", "Study"]
 
 _TELL_EVERY = 0.1  # seconds
 _IN_A_ROW = 20  # failures without a success between them
 _AT_LEAST = 10  # failures before their share counts
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where a search stood: calls and rollouts so far, the leader, its mean on `n` selection examples.
-
-    Calls are those that the results cost from scratch, so that a resumed search draws the same curve.
-    """
-
-    calls: int
-    rollouts: int
-    leader: str
-    score: float
-    n: int
-
-    def to_json(self) -> dict[str, Any]:
-        """By name."""
-        return {"calls": self.calls, "rollouts": self.rollouts, "leader": self.leader, "score": self.score, "n": self.n}
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a listener is told.
-
-    `phase` is "start" (the program as it is, on the confirmation examples), "search" or "confirm"; `expected` the most
-    rollouts that the whole takes; `expected_calls` the same in calls, once a rollout has been seen; `score` and
-    `start_score` are means while ranking; `known` is how many replies earlier runs left.
-    """
-
-    phase: str
-    rollouts: int
-    expected: int
-    expected_calls: int | None
-    candidates: int
-    alive: int
-    leader: str
-    score: float | None
-    start_score: float | None
-    meter: Purse
-    known: int
 
 
 class Study:
@@ -160,6 +122,11 @@ class Study:
     def failures(self) -> int:
         """Rollouts that failed for no fault of their candidate, in this run."""
         return len(self._failures)
+
+    def expected_calls(self) -> int | None:
+        """The most calls that search and proof take, from what rollouts took so far; None before the first."""
+        each = self.reserve.calls_each()
+        return round(each * self.expected) if each else None
 
     def rng(self, name: str) -> Random:
         """A random generator that depends only on the study's seed and the name."""
@@ -307,13 +274,12 @@ class Study:
         leader = self._marked
         best = self.tally(leader) if leader is not None else Tally()
         start = self.tally(self.start)
-        each = self.reserve.calls_each()
         self.listener(
             Progress(
                 self.phase,
                 self.rollouts,
                 self.expected,
-                round(each * self.expected) if each else None,
+                self.expected_calls(),
                 len(self.candidates) - 1,
                 self.alive,
                 leader.id if leader is not None else "",
