@@ -137,7 +137,7 @@ def sentence(compiled: Compiled[Any]) -> str:
 
 def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     """All that says where a compiled program came from, as name and text; without what is not known."""
-    report, record = compiled.report, compiled.report.record
+    report, record, optimism = compiled.report, compiled.report.record, compiled.report.optimism
     cost: Mapping[str, Any] = record["cost"]
     budget: Mapping[str, Any] = record["search"].get("budget") or {}
     models: Mapping[str, Any] = record["models"]
@@ -153,7 +153,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("stopped early", report.stopped),
         ("search", search_words(record["search"])),
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
-        ("optimism", f"{100 * report.optimism:+.1f} points while ranking" if report.optimism is not None else ""),
+        ("optimism", "" if optimism is None else f"while ranking, the gain looked {100 * optimism:+.1f} points higher"),
         ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
         ("model asked", asked),
         ("model answered", answered if answered != asked else ""),
