@@ -144,6 +144,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     asked, answered = models_words(models.get("asked")), models_words(models.get("answered"))
     tokens = cost["input_tokens"] + cost["output_tokens"]
     paid = f"${cost['dollars']:.4f}" if cost["dollars"] or not cost["unpriced"] else "price unknown"
+    foreseen = record["search"].get("expected_calls")
     data = "; ".join(f"{name} {part['n']} ({part['hash']})" for name, part in record["data"].items())
     found = [
         ("cost over all runs", f"{cost['calls']:,} calls, {tokens:,} tokens, {paid}"),
@@ -151,6 +152,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("known before it", f"{report.known:,} replies of earlier runs" if report.known else ""),
         ("budget", ", ".join(f"{value:g} {name}" for name, value in budget.items()) or "no limit"),
         ("stopped early", report.stopped),
+        ("calls foreseen", f"at most {foreseen:,} for the search and the proof" if foreseen else ""),
         ("search", search_words(record["search"])),
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
         ("optimism", "" if optimism is None else f"while ranking, the gain looked {100 * optimism:+.1f} points higher"),

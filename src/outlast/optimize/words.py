@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "budget", "stopped")
+# What a record says of a search besides the optimizer's own options.
+_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "expected_calls", "calls", "budget", "stopped")
 
 
 def source_words(source: str) -> str:
