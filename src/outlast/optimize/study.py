@@ -13,6 +13,7 @@ from typing import Any
 
 from outlast.data.example import Example, id_of
 from outlast.errors import ArtifactError, BudgetExceeded, OutlastError, SearchStopped, UsageError, brief
+from outlast.evals.identity import program_hash
 from outlast.messages import canonical
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of, update
@@ -160,15 +161,12 @@ class Study:
 
         It is for `evaluate` and `steps` only: it is never the winner. Makes no LM call.
         """
-        own = predictors_of(program)
-        shared = [path for path in predictors_of(self.program) if path in own]
-        if not isinstance(program, Module) or not shared:
+        own = predictors_of(program) if isinstance(program, Module) else {}
+        if not any(path in own for path in predictors_of(self.program)):
             raise UsageError(
                 f"a teacher is a program with modules at the paths of the student's "
                 f"({', '.join(map(repr, predictors_of(self.program)))}); got {brief(program)}"
             )
-        from outlast.evals.identity import program_hash
-
         models = {path: part.lm.identity for path, part in own.items() if part.lm is not None}
         data = {"program": type(program).__name__, "hash": program_hash(program), "models": models}
         return self._admit(program, {}, data, self.start, origin)
