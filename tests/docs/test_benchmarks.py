@@ -33,7 +33,7 @@ def test_all_scripts_run_and_the_bars_are_listed_at_the_end(tmp_path: Path) -> N
 def test_a_missed_bar_or_a_script_that_fails_fails_the_run(tmp_path: Path, bad: str) -> None:
     code, out = bench(tmp_path, bad=bad, good=GOOD)
     assert code == 1
-    assert out.endswith("1 met, 1 not met\n")
+    assert "\n1 met, 1 not met\n" in out
     assert "FAIL  bad" in out.split("\nbars\n")[1]
 
 
