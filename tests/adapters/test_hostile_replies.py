@@ -124,7 +124,7 @@ def test_defect_21_a_hostile_reply_is_handled_quickly(adapter: Adapter, name: st
 
 @pytest.mark.parametrize("name", ["x", '"', "[", "<<end>>", "9", "\ud800", "{'why':", "a fence never closed"])
 def test_a_hostile_bare_answer_is_handled_quickly(name: str) -> None:
-    for kind in ("str", "int", "list[int]", "bool", "Optional[str]", "dict[str, int]", "Literal['a', 'b']"):
+    for kind in ("str", "int", "list[int]", "Optional[str]"):
         call = Chat().compile(Task(signature(f"q -> a: {kind}"), "x"), Capabilities()).prepare({"q": "x"})
         outcome(call, HOSTILE[name])
 

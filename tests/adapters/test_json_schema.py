@@ -121,6 +121,12 @@ def test_a_type_without_a_schema_falls_back_to_plain_json() -> None:
 
 
 def test_an_input_that_json_cannot_hold_is_refused() -> None:
-    call = JSON().compile(Task(signature("n: int -> a"), "x"), Capabilities())
-    with pytest.raises(InputError, match="cannot be written as JSON"):
-        call.prepare({"n": 10**5_000})
+    circle: list[Any] = []
+    circle.append(circle)
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    for kind, value in (("int", 10**5_000), ("list[Any]", circle), ("Any", deep)):
+        call = JSON().compile(Task(signature(f"n: {kind} -> a"), "x"), Capabilities())
+        with pytest.raises(InputError, match="cannot be written as JSON"):
+            call.prepare({"n": value})

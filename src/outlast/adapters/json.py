@@ -68,7 +68,10 @@ class JSONPlan(Plan):
         return Prepared((*self.static, user(_encoded(data))), read, self.output)
 
     def _data(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: codec.dump(values[name]) for name, codec in fields if name in values}
+        try:
+            return {name: codec.dump(values[name]) for name, codec in fields if name in values}
+        except (ValueError, RecursionError) as error:  # a value that holds itself, or is nested too deeply
+            raise InputError(f"the inputs cannot be written as JSON: {error}") from error
 
     def _constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
         if capabilities.json_schema:
@@ -98,7 +101,7 @@ class JSONPlan(Plan):
 def _encoded(data: Mapping[str, Any]) -> str:
     try:
         return json.dumps(data, ensure_ascii=False)
-    except (ValueError, RecursionError) as error:  # an integer of more digits than Python writes, a cycle
+    except (ValueError, RecursionError) as error:  # an integer of more digits than Python writes
         raise InputError(f"the inputs cannot be written as JSON: {error}") from error
 
 
