@@ -89,7 +89,10 @@ demos = st.lists(
         optional={
             "message": text,
             "urgency": st.integers(1, 5),
-            "tags": st.dictionaries(text, st.lists(text, max_size=2), max_size=2),
+            # pydantic writes lone surrogates in keys as question marks
+            "tags": st.dictionaries(
+                text.filter(lambda key: "\ud800" not in key), st.lists(text, max_size=2), max_size=2
+            ),
             "reasoning": text,
         },
     ),

@@ -461,6 +461,8 @@ def test_a_ledger_of_another_search_is_refused_and_says_what_differs(tmp_path: P
     def other_metric(example: Any, out: Any) -> bool:
         return out.team == example.team
 
+    other_metric.__name__ = right.__name__
+
     for options, says in (
         ({"data": other.data()}, "data"),
         ({"metric": other_metric}, "metric"),
@@ -607,7 +609,13 @@ async def test_acompile_runs_in_a_loop_and_a_cancelled_one_gives_what_is_done(tm
     path = tmp_path / "one.study.db"
     lm = WORLD.lm(latency=0.01)
     options: Any = {"lm": lm, "study": path, "progress": False, "optimizer": ol.RandomSearch(candidates=5)}
-    task = asyncio.create_task(ol.acompile(Triage(), WORLD.data(), right, **options))
+
+    async def job() -> Any:
+        result = await ol.acompile(Triage(), WORLD.data(), right, **options)
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+        return result
+
+    task = asyncio.create_task(job())
     await until(lambda: lm.calls >= 150)
     task.cancel()
     found = await task

@@ -305,6 +305,23 @@ def test_a_metric_that_always_raises_ends_the_search_with_its_cause():
     assert lm.calls < 40
 
 
+def test_failures_here_and_there_do_not_end_a_search():
+    world = World(examples=240)
+    data = list(world.data())
+    seen: list[int] = []
+
+    def shaky(example: Any, out: Any) -> bool:
+        seen.append(1)
+        if len(seen) % 8 == 0:
+            raise ValueError("now and then")
+        return True
+
+    study = make(train=data[:10], select=data[10:], metric=shaky)
+    outcomes = within(study, world.lm(), lambda: study.evaluate(study.start, data))
+    assert study.failures == 30
+    assert sum(outcome.value is None for outcome in outcomes) == 30
+
+
 @pytest.mark.parametrize("value", [None, float("nan")])
 def test_a_metric_without_a_score_makes_no_zero(value: Any):
     study = make(metric=lambda example, out: value)

@@ -47,7 +47,7 @@ async def race(study: Study, entries: Sequence[Candidate], *, behind: float = 2.
     `behind` standard errors of the paired difference behind the leader are dropped, the start program never, as all
     are measured against it. Those that reach the end come first, ordered by their mean; of equals the earlier one
     wins. Simulated with 13 to 17 candidates whose accuracies have a standard deviation of 5 to 10 points, on 60 to 300
-    examples: `behind=2` ends with the winner of the full pass in 93-99 of 100 races and takes 47-73 % of its rollouts.
+    examples: `behind=2` ends with the winner of the full pass in 94-99 of 100 races and takes 46-73 % of its rollouts.
     Source: racing, Maron & Moore 1994; paired as in Moore & Lee 1994.
 
     Cost: at most one rollout for each candidate and selection example. Raises what `Study.evaluate` raises.
