@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, Literal
 
+import pydantic
 import pytest
 
 import outlast as ol
@@ -210,3 +212,50 @@ def test_messages_are_what_render_shows() -> None:
     predict(message="x")
     assert predict.render(message="x") == lm.requests[0].messages
     assert all(isinstance(message, Message) for message in predict.render(message="x"))
+
+
+class Span(pydantic.BaseModel):
+    start: int
+    stop: int
+
+    @pydantic.model_validator(mode="after")
+    def ordered(self) -> Span:
+        if self.stop < self.start:
+            raise ValueError("stop lies before start")
+        return self
+
+
+def locate(text: str) -> Span:
+    """Find it."""
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("strategy", [ol.Predict, ol.ChainOfThought])
+def test_values_that_do_not_go_together_are_asked_for_again(strategy: Any) -> None:
+    lead = "<<reasoning>>\nhm\n" if strategy is ol.ChainOfThought else ""
+    lm = ScriptedLM(
+        [f"{lead}<<start>>\n5\n<<stop>>\n3\n<<end>>", f"{lead}<<start>>\n3\n<<stop>>\n5\n<<end>>"], keep=True
+    )
+    assert strategy(locate, lm=lm)("x") == Span(start=3, stop=5)
+    assert "stop lies before start" in lm.requests[1].messages[-1].text
+
+
+@dataclasses.dataclass
+class Broken:
+    size: int
+
+    def __post_init__(self) -> None:
+        raise TypeError("a bug of the user's")
+
+
+def build(text: str) -> Broken:
+    """Build it."""
+    raise NotImplementedError
+
+
+def test_a_bug_in_the_users_type_is_not_blamed_on_the_model() -> None:
+    lm = ScriptedLM(["<<size>>\n5\n<<end>>"] * 3)
+    with pytest.raises(TypeError, match="a bug of the user's") as caught:
+        ol.Predict(build, lm=lm)("x")
+    assert not isinstance(caught.value, ol.OutlastError)
+    assert lm.calls == 1
