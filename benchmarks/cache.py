@@ -109,9 +109,8 @@ def main() -> int:
         print(json.dumps(figures))
         return 0
     for who, rates in figures.items():
-        print(
-            f"{who:5} hits from memory: {rates['memory']:9,.0f}/s   from disk: {rates['disk']:9,.0f}/s  (per CPU second)"
-        )
+        memory, disk = rates["memory"], rates["disk"]
+        print(f"{who:5} hits from memory: {memory:9,.0f}/s   from disk: {disk:9,.0f}/s  (per CPU second)")
     if "peer" not in figures:
         print("(no --peer: the bars need it)")
         return 0
