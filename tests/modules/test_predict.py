@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,6 +160,28 @@ def test_no_field_name_is_reserved(call: Call) -> None:
         assert list(out) == [*names_in, *names_out]
         assert ol.parameters(program)["lm"] is lm
         assert ol.parameters(program)["fields.lm"] == "about lm"
+
+
+def test_help_shows_the_inputs() -> None:
+    """`inspect.signature` is what notebooks and editors show."""
+
+    @ol.predict
+    def triage(message: str, note: str = "none") -> Team:
+        """Route a message."""
+
+    class Program(ol.Module):
+        def __init__(self, size: int = 3) -> None:
+            self.size = size
+
+        def forward(self, question: str, limit: int = 3) -> str:
+            return question
+
+    shown = [str(inspect.signature(thing)) for thing in (ol.Predict(Triage), triage, Program(), Program)]
+    assert shown[0].startswith("(*, message: str, note: str = 'none', visits: ")
+    assert shown[1:3] == ["(message: str, note: str = 'none')", "(question: 'str', limit: 'int' = 3) -> 'str'"]
+    assert shown[3] == "(size: 'int' = 3)"
+    assert {"signature", "instruction", "demos", "lm"} < set(inspect.signature(ol.ChainOfThought).parameters)
+    assert str(inspect.signature(ol.Module)) == "()"
 
 
 # Outputs

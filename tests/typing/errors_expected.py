@@ -61,4 +61,8 @@ async def mistakes() -> None:
     ol.update(Program(), {}).decied  # error
     ol.configure(model="openai/x")  # error
     ol.Predict(3)  # error
+    ol.Predict(Triage, temprature=0.5)  # error
+    ol.Predict("question -> answer", temperature="hot")  # error
+    ol.ChainOfThought(Triage, lm=3)  # error
+    ol.predict(lmm="openai/gpt-5-mini")  # error
     ol.nothing_of_this_name  # error

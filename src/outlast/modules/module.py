@@ -44,6 +44,18 @@ if TYPE_CHECKING:
 _recent: deque[weakref.ref[Trace]] = deque(maxlen=100)
 
 
+class Shown:
+    """What `inspect.signature`, and so a notebook's help, shows: the inputs of a program, the options of a class."""
+
+    def __get__(self, module: Module | None, cls: type[Module]) -> inspect.Signature:
+        if module is not None:
+            return module._shown()
+        if cls.__init__ is object.__init__:
+            return inspect.Signature()
+        made = inspect.signature(cls.__init__)
+        return made.replace(parameters=list(made.parameters.values())[1:], return_annotation=made.empty)
+
+
 class Module(Value):
     """A program: parts (other modules), settings, and a `forward` in plain Python.
 
@@ -61,10 +73,12 @@ class Module(Value):
     called as `program(...)` and `await program.acall(...)`. A `def forward` awaited from async code runs in a
     thread, an `async def forward` in a blocking call on an event loop of its own.
 
-    An `async def forward` that waits only through parts, `outlast.gather`, `outlast.io` and `outlast.sleep` needs
-    no event loop: with `blocking_safe = True` in the class, blocking calls drive it in place.
+    Steps that can run at the same time belong in an `async def forward`, with `outlast.gather`. One that waits only
+    through parts, `outlast.gather`, `outlast.io` and `outlast.sleep` needs no event loop: with `blocking_safe = True`
+    in the class, blocking calls drive it in place.
     """
 
+    __signature__ = Shown()
     blocking_safe: ClassVar[bool] = False
     _reserved = frozenset(("acall", "blocking_safe", "forward", "render"))
 
@@ -177,6 +191,9 @@ class Module(Value):
         # A plain function around an async one, such as a decorator makes.
         coroutine = cast("Coroutine[Any, Any, Any]", result)
         return run_blocking(lambda: coroutine, visiting=True) if blocking() else await coroutine
+
+    def _shown(self) -> inspect.Signature:
+        return inspect.signature(cast("Callable[..., Any]", self.forward))
 
     def _paths(self) -> Mapping[int, str]:
         hidden = hidden_of(self)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack, cast, overload
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_l
 from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
+from outlast.signatures.field import Field
 from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
@@ -36,6 +38,26 @@ else:
 
 TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
+
+
+Types = Mapping[str, Any] | Iterable[type]
+
+
+class Options(TypedDict, total=False):
+    """What `Predict` takes besides the signature."""
+
+    instruction: str | None
+    demos: Iterable[Demo | Mapping[str, Any]]
+    fields: Mapping[str, str] | None
+    lm: LM | str | None
+    adapter: Adapter | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    reasoning: str | None
+    extra: Mapping[str, Any] | None
 
 
 class Predict(Module, Generic[P, R]):
@@ -57,37 +79,33 @@ class Predict(Module, Generic[P, R]):
     adapter: Adapter | None
     settings: Settings
 
+    @overload
+    def __init__(self, signature: str, *, types: Types = (), **options: Unpack[Options]) -> None: ...
+    @overload
+    def __init__(self, signature: Callable[P, R], **options: Unpack[Options]) -> None: ...
+
+    def __init__(
+        self,
+        signature: Any,
+        *,
+        types: Types = (),
+        instruction: str | None = None,
+        demos: Iterable[Demo | Mapping[str, Any]] = (),
+        fields: Mapping[str, str] | None = None,
+        lm: LM | str | None = None,
+        adapter: Adapter | None = None,
+        **settings: Any,
+    ) -> None:
+        refuse_unknown(settings, (*TUNED[:-1], *SETTING_NAMES), type(self).__name__)
+        self.signature = read_signature(signature, types=types)
+        self.instruction = self.read("instruction", self.signature.description if instruction is None else instruction)
+        self.demos = self.read("demos", demos)
+        self.fields = self.read("fields", {} if fields is None else fields)
+        self.lm = self.read("lm", lm)
+        self.adapter = self.read("adapter", adapter)
+        self.settings = settings_from(settings)
+
     if TYPE_CHECKING:
-
-        @overload
-        def __init__(
-            self,
-            signature: str,
-            *,
-            types: Any = (),
-            instruction: str | None = None,
-            demos: Sequence[Demo | Mapping[str, Any]] = (),
-            fields: Mapping[str, str] | None = None,
-            lm: LM | str | None = None,
-            adapter: Adapter | None = None,
-            **settings: Any,
-        ) -> None: ...
-
-        @overload
-        def __init__(
-            self,
-            signature: Callable[P, R],
-            *,
-            instruction: str | None = None,
-            demos: Sequence[Demo | Mapping[str, Any]] = (),
-            fields: Mapping[str, str] | None = None,
-            lm: LM | str | None = None,
-            adapter: Adapter | None = None,
-            **settings: Any,
-        ) -> None: ...
-
-        def __init__(self, signature: Any, **options: Any) -> None: ...
-
         # A class or function signature says what the call takes and gives.
         def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -98,15 +116,6 @@ class Predict(Module, Generic[P, R]):
         async def forward(self, *args: P.args, **inputs: P.kwargs) -> R: ...
 
     else:
-
-        def __init__(self, signature, *, types=(), **options):
-            refuse_unknown(options, (*TUNED[:-1], *SETTING_NAMES), type(self).__name__)
-            self.signature = read_signature(signature, types=types)
-            given = {name: options.pop(name) for name in TUNED if options.get(name) is not None}
-            given = {"instruction": self.signature.description, "demos": (), "fields": {}, **given}
-            given["settings"] = settings_from({name: options[name] for name in SETTING_NAMES if name in options})
-            for name in TUNED:
-                setattr(self, name, self.read(name, given.get(name)))
 
         async def forward(self, /, **inputs):
             """Ask the model and read its answer."""
@@ -165,6 +174,17 @@ class Predict(Module, Generic[P, R]):
             listed = ", ".join(f"{name}=..." for name in names)
             raise InputError(f"{subject} takes its inputs by name: {listed or 'it has none'}")
         return by_name(subject, names, args, inputs)
+
+    def _shown(self) -> inspect.Signature:
+        kind = inspect.Parameter
+        how = kind.POSITIONAL_OR_KEYWORD if self.signature.__positional__ else kind.KEYWORD_ONLY
+        fields: Iterable[Field] = self.signature.inputs.values()
+        parameters = [
+            kind(f.name, how, annotation=f.type, default=kind.empty if f.required else f.default) for f in fields
+        ]
+        if how is kind.POSITIONAL_OR_KEYWORD:
+            parameters.sort(key=lambda p: p.default is not kind.empty)
+        return inspect.Signature(parameters)
 
     def checked(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs with defaults, each as its field's type; raises `InputError`."""
@@ -272,7 +292,7 @@ def predict(function: Callable[P, R], /) -> Predict[P, R]: ...
 
 
 @overload
-def predict(**options: Any) -> Callable[[Callable[P, R]], Predict[P, R]]: ...
+def predict(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Predict[P, R]]: ...
 
 
 def predict(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
