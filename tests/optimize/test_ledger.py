@@ -107,13 +107,24 @@ def test_events_belong_to_their_run(tmp_path: Path):
         ledger.add_event("note", {"n": number})
         ledger.close()
     db = sqlite3.connect(path)
-    assert db.execute("SELECT run, data FROM event ORDER BY id").fetchall() == [
+    assert db.execute("SELECT run, data FROM event WHERE kind = 'note' ORDER BY id").fetchall() == [
         (n + 1, f'{{"n":{n}}}') for n in range(3)
     ]
     db.close()
     ledger = Ledger(path, IDENTITY)
     assert ledger.events("note") == [{"n": 0}, {"n": 1}, {"n": 2}]
     ledger.close()
+
+
+def test_two_that_are_open_at_once_have_different_numbers(tmp_path: Path):
+    path = tmp_path / "one.db"
+    both = [Ledger(path, IDENTITY) for _ in range(2)]
+    for ledger in both:
+        ledger.add_event("note", {})
+        ledger.close()
+    db = sqlite3.connect(path)
+    assert sorted(row[0] for row in db.execute("SELECT run FROM event WHERE kind = 'note'")) == [1, 2]
+    db.close()
 
 
 def test_it_can_be_read_while_it_is_written(tmp_path: Path):
@@ -177,9 +188,8 @@ def test_after_a_failure_nothing_more_is_written(tmp_path: Path):
 
 def test_only_tables_that_exist_are_counted():
     ledger = Ledger(None, {})
-    assert {table: ledger.count(table) for table in TABLES if table != "meta"} == dict.fromkeys(
-        set(TABLES) - {"meta"}, 0
-    )
+    counts = {table: ledger.count(table) for table in TABLES}
+    assert counts == {**dict.fromkeys(TABLES, 0), "meta": 1, "event": 1}  # the version, and that it was opened
     with pytest.raises(StudyError, match="no table"):
         ledger.count("reply; DROP TABLE reply")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = "1"
+_PATIENCE = 30.0  # seconds to wait for another process that writes
 TABLES = ("meta", "example", "candidate", "rollout", "reply", "text", "event")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -100,12 +101,12 @@ class Ledger:
                 ":memory:" if self.path is None else self.path,
                 check_same_thread=False,
                 isolation_level=None,
-                timeout=30,
+                timeout=_PATIENCE,
             )
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._switch_to_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA wal_autocheckpoint=8000")  # pages; each checkpoint waits for the disk
             self._db.execute("BEGIN IMMEDIATE")
@@ -115,15 +116,34 @@ class Ledger:
                 self._claim(identity)
                 for table in tables:
                     self._db.execute(table)
+                self._run = self._number()
             finally:
                 self._db.execute("COMMIT")
-            self._run = self._read("SELECT coalesce(max(run), 0) + 1 FROM event")[0][0]
         except sqlite3.Error as error:
             self._db.close()
             raise self._unusable(error) from error
         except BaseException:
             self._db.close()
             raise
+
+    def _number(self) -> int:
+        """The number of this run, which no other process gets."""
+        run = self._db.execute("SELECT coalesce(max(run), 0) + 1 FROM event").fetchone()[0]
+        row = (run, time.time(), "open", _text({"pid": os.getpid()}))
+        self._db.execute("INSERT INTO event (run, at, kind, data) VALUES (?, ?, ?, ?)", row)
+        return run
+
+    def _switch_to_wal(self) -> None:
+        """SQLite does not wait for another process that does the same at the same moment; we do."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except self._errors as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     def _unusable(self, error: Exception) -> StudyError:
         return StudyError(
