@@ -94,8 +94,9 @@ def render(data: Mapping[str, Any]) -> str:
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a compiled file; raises `ArtifactError` when it is none."""
     name = repr(str(path))
+    text = _text(Path(path))
     try:
-        data = json.loads(_text(Path(path)), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{name} is not valid JSON: {error}") from error
     if _deeper_than(data, MAX_DEPTH):
@@ -120,6 +121,8 @@ def _text(path: Path) -> str:
             raise ArtifactError(f"{str(path)!r} is not a regular file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1) if about.st_size <= MAX_BYTES else b""
+    except ArtifactError:
+        raise
     except OSError as error:
         raise ArtifactError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a path with a null byte

@@ -230,3 +230,22 @@ def test_no_more_rows_are_read_ahead_than_are_in_flight() -> None:
     answer_all(Same(), rows(), 4, write)
     assert [n for n, _ in seen] == list(range(50))
     assert max(ahead - n for n, ahead in seen) <= 5
+
+
+def test_what_a_program_prints_never_mixes_with_results(tmp_path, capsys):
+    (tmp_path / "noisy.py").write_text(
+        "import outlast as ol\n"
+        "print('noise at import')\n"
+        "class Noisy(ol.Module):\n"
+        "    ask = ol.Predict('q -> a')\n"
+        "    def forward(self, q):\n"
+        "        print('noise in forward')\n"
+        "        return self.ask(q=q)\n"
+    )
+    from outlast.cli import main
+
+    assert main(["run", f"{tmp_path}/noisy.py:Noisy", "--lm", "outlast/baseline", "--input", "q=hello"]) == 0
+    shown = capsys.readouterr()
+    assert [list(json.loads(line)) for line in shown.out.splitlines()] == [["a"]]
+    assert "noise at import" in shown.err
+    assert "noise in forward" in shown.err

@@ -518,3 +518,31 @@ def test_building_a_program_touches_nothing_global() -> None:
     for cls in (ol.Module, ol.Predict, Blocks):
         assert cls.__getattribute__ is object.__getattribute__
         assert not hasattr(cls, "__getattr__")
+
+
+@pytest.mark.parametrize("kind", ["namespace", "partial", "method", "object"])
+def test_parts_hidden_in_ordinary_objects_are_refused_not_lost(kind: str) -> None:
+    import functools
+    import types
+
+    part = ol.Predict("q -> a")
+
+    class Plain:
+        def __init__(self) -> None:
+            self.part = part
+
+    holder: Any = {
+        "namespace": types.SimpleNamespace(part=part),
+        "partial": functools.partial(part),
+        "method": part.acall,
+        "object": Plain(),
+    }[kind]
+
+    class Program(ol.Module):
+        def __init__(self) -> None:
+            self.holder = holder
+
+        def forward(self, q: str) -> Any: ...
+
+    with pytest.raises(ol.OutlastError, match="neither found nor tuned"):
+        Program()

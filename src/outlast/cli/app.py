@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from outlast.cli.output import results_apart
 from outlast.errors import ConfigError, InputError, LMError, OutlastError, UsageError, did_you_mean
 
 OK, NO, USAGE, DATA, MODEL, CRASH, INTERRUPTED, CLOSED = 0, 1, 2, 3, 4, 70, 130, 141
@@ -120,7 +121,9 @@ def _dispatch(words: list[str]) -> int:
         command = import_module(f"outlast.cli.{rest[0]}")
         parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
         command.configure(parser)
-        return command.run(parser.parse_intermixed_args(words))
+        args = parser.parse_intermixed_args(words)
+        with results_apart():
+            return command.run(args)
     return _top(words, rest[0] if rest and not rest[0].startswith("-") else "")
 
 

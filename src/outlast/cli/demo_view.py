@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outlast.cli.output import stdout
 from outlast.cli.wording import one_line, percent
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class View:
         self.live = live
         self.ledger: Path | None = None
         self._said_before = False
-        self.out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        self.out = Console(file=stdout(), highlight=False, markup=False, emoji=False)
         self.out.width = min(WIDEST, self.out.width)
 
     def introduce(self, model: str, parts: Mapping[str, int], optimizer: RandomSearch) -> None:

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_results: TextIO | None = None
+
+
+def stdout() -> TextIO:
+    """Where results go."""
+    return _results or sys.stdout
+
+
+@contextmanager
+def results_apart() -> Generator[None]:
+    """Keep stdout for results: what a user's program prints goes to stderr, so that pipes carry results alone.
+
+    Characters that the terminal's encoding lacks are written as escapes.
+    """
+    global _results
+    _results = sys.stdout
+    real: Any = sys.stdout
+    if isinstance(real, TextIOWrapper):
+        cast("TextIOWrapper[Any]", real).reconfigure(errors="backslashreplace")
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results = None
 
 
 def say(*lines: str) -> None:
@@ -20,7 +48,7 @@ def json_line(data: Any) -> str:
     """One line of JSON. Lone surrogates, which a model may write, are kept as escapes."""
     text = json.dumps(data, ensure_ascii=False, default=str)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(stdout().encoding or "utf-8")
     except UnicodeEncodeError:
         return json.dumps(data, default=str)
     return text
@@ -28,19 +56,19 @@ def json_line(data: Any) -> str:
 
 def emit(data: Any) -> None:
     """A result as one line of JSON on stdout, at once."""
-    print(json_line(data), flush=True)
+    print(json_line(data), file=stdout(), flush=True)
 
 
 def emit_pretty(data: Any) -> None:
     """A result as indented JSON on stdout."""
     try:
-        print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+        print(json.dumps(data, ensure_ascii=False, indent=2, default=str), file=stdout())
     except UnicodeEncodeError:
-        print(json.dumps(data, indent=2, default=str))
+        print(json.dumps(data, indent=2, default=str), file=stdout())
 
 
 def console() -> Console:
     """For results that people read: stdout, colour on a terminal, plain text elsewhere."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    return Console(file=stdout(), highlight=False, soft_wrap=False, emoji=False, markup=False)

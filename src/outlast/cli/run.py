@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.cli import options
 from outlast.cli.app import MODEL, NO, OK
-from outlast.cli.output import emit, say
+from outlast.cli.output import emit, say, stdout
 from outlast.errors import DataError, InputError, LMError, UsageError, brief, did_you_mean
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: 
             emit({"messages": [message.to_json() for message in messages]})
             continue
         for message in messages:
-            print(f"[{message.role}]\n{message.text}\n")
+            print(f"[{message.role}]\n{message.text}\n", file=stdout())
     return OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from abc import ABCMeta
 from collections import deque
@@ -225,7 +226,14 @@ def _inside(value: Any) -> Iterable[Any]:
         return cast("Iterable[Any]", value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    return ()
+    if isinstance(value, functools.partial):
+        call = cast("functools.partial[Any]", value)
+        return (call.func, *call.args, *call.keywords.values())
+    if isinstance(value, types.MethodType):
+        return (value.__self__,)
+    own = getattr(value, "__dict__", None)  # an ordinary object, such as a SimpleNamespace
+    plain = isinstance(own, dict) and not isinstance(value, type | Value | types.ModuleType | types.FunctionType)
+    return list(cast("dict[str, Any]", own).values()) if plain else ()
 
 
 def _holds_parts(value: Any) -> bool:
