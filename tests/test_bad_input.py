@@ -390,3 +390,34 @@ def test_errors_have_one_root_and_the_builtin_kind() -> None:
 
 def test_there_are_at_least_sixty_cases() -> None:
     assert len(CALLS) + len(REPLIES) + len(ARTIFACTS) >= 60
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE customers (name TEXT)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match="customers"):
+        ol.compile(program(), rows(), right, study=path, progress=False)
+    with sqlite3.connect(path) as db:
+        assert [row[0] for row in db.execute("SELECT name FROM sqlite_master")] == ["customers"]
+    db.close()
+    assert path.read_bytes() == before
+
+
+def test_a_label_that_fits_no_output_is_found_before_anything_is_spent() -> None:
+    lm = answering(GOOD)
+    data = [*rows(), *(ol.Example({"message": f"wrong {i}"}, {"team": "marketing"}) for i in range(60))]
+    with pytest.raises(DataError, match="team"):
+        ol.compile(ol.Predict(Triage, lm=lm), data, right, study=False, progress=False)
+    assert lm.calls == 0
+
+
+def test_the_same_inputs_in_two_parts_are_refused_whatever_their_labels() -> None:
+    def part(note: str, start: int) -> list[ol.Example]:
+        return [ol.Example({"message": f"m{start + i}"}, {"team": "billing", "note": note}) for i in range(20)]
+
+    data = {"train": part("a", 0), "select": part("b", 20), "confirm": part("c", 0)}
+    with pytest.raises(DataError, match="overlap"):
+        ol.compile(program(), data, right, study=False, progress=False)

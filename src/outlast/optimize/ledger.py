@@ -106,6 +106,7 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
         try:
+            self._refuse_foreign()
             self._switch_to_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA wal_autocheckpoint=8000")  # pages; each checkpoint waits for the disk
@@ -150,6 +151,15 @@ class Ledger:
             f"cannot use {str(self.path)!r} as the ledger of a search: {error}. Give another path (study=...), move "
             f"the file away, or keep the search in memory (study=False)."
         )
+
+    def _refuse_foreign(self) -> None:
+        """Leave somebody else's database alone."""
+        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not {"meta", "rollout", "reply"} <= tables and tables != {"meta"}:
+            raise StudyError(
+                f"{str(self.path)!r} is a database of something else (it has the tables "
+                f"{', '.join(sorted(tables)[:5])}), not a ledger; give another path"
+            )
 
     def _claim(self, identity: Mapping[str, str]) -> None:
         found = dict(self._db.execute("SELECT key, value FROM meta").fetchall())

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ValidationError
+
+from outlast.adapters.layout import explain
 from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
-from outlast.data.example import Example, id_of, inputs_of
+from outlast.data.example import Example, id_of, input_hash, inputs_of
 from outlast.errors import DataError, InputError, UsageError, brief, did_you_mean
 from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.evals.runner import check_first
@@ -21,8 +24,10 @@ from outlast.modules.module import Module, forward_of
 from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
 from outlast.modules.settings import chosen_lm
+from outlast.optimize.demos import labeled_demos
 from outlast.optimize.protocol import Optimizer
 from outlast.runtime import Run, default
+from outlast.signatures.codec import codecs
 
 SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
 SMALLEST = 10  # examples in a part; with fewer nothing can be told
@@ -69,6 +74,25 @@ class Setting:
                 except InputError as error:
                     raise InputError(f"example {number} of {name!r} ({id_of(example)}): {error}") from error
             check_first(self.program, self.metric, part[0])
+        _check_labels(self.program, self.parts["train"])
+
+
+def _check_labels(program: Module, examples: Sequence[Example]) -> None:
+    """Labels named like outputs become demonstrations, so they must be values of those outputs."""
+    predictors = predictors_of(program)
+    for path, demos in labeled_demos(program, examples).items():
+        asked = predictors[path].asked()
+        table = codecs(asked)
+        for demo in demos:
+            for name, value in demo.values.items():
+                try:
+                    table[name].check(value)
+                except ValidationError as error:
+                    raise DataError(
+                        f"{demo.source} has a {name!r} that is no value of that field of {asked.__name__}, so it "
+                        f"cannot be shown as a demonstration: {explain(error)}. Mend it, leave it out, or give "
+                        f"a label that is something else another name."
+                    ) from error
 
 
 def _check_inputs(program: Module, inputs: Mapping[str, Any]) -> None:
@@ -100,17 +124,21 @@ def split_data(data: Any, seed: int) -> dict[str, Dataset]:
         parts = dict(_dataset(data).split(seed=seed, by=_place, **SHARES).items())
     seen: dict[str, str] = {}
     for name, part in parts.items():
-        for key in map(id_of, part):
+        for example in part:
+            key = input_hash(example)
             if key in seen:
                 where = f"in {seen[key]!r} and in {name!r}" if seen[key] != name else f"twice in {name!r}"
-                raise DataError(f"example {key} is {where}; parts hold each example once and do not overlap")
+                raise DataError(
+                    f"the inputs of example {id_of(example)} are {where}; parts hold each input once and do not "
+                    f"overlap, or the proof would be on what the search has seen"
+                )
             seen[key] = name
     for name, part in parts.items():
         if len(part) < SMALLEST:
             raise DataError(
                 f"compile needs at least {SMALLEST} examples in each part; {name!r} has {len(part)}. "
                 f"Without parts of your own the data is split {', '.join(f'{n} {s:.0%}' for n, s in SHARES.items())}: "
-                f"give about {round(SMALLEST * 4)} examples or more; 200 and more tell small gains from chance."
+                f"give 60 examples or more; 200 and more tell small gains from chance."
             )
     return parts
 

@@ -10,9 +10,18 @@ if TYPE_CHECKING:
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
     from outlast.testing.server import FakeServer as FakeServer
     from outlast.testing.server import Fault as Fault
+    from outlast.testing.world import SimulatedLM as SimulatedLM
+    from outlast.testing.world import World as World
 
-_HOMES = {"check_optimizer": "contracts", "ScriptedLM": "scripted", "FakeServer": "server", "Fault": "server"}
-__all__ = ["FakeServer", "Fault", "ScriptedLM", "check_optimizer"]
+_HOMES = {
+    "FakeServer": "server",
+    "Fault": "server",
+    "ScriptedLM": "scripted",
+    "SimulatedLM": "world",
+    "World": "world",
+    "check_optimizer": "contracts",
+}
+__all__ = ["FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_optimizer"]
 
 
 def __getattr__(name: str) -> Any:
