@@ -75,11 +75,15 @@ async def per_acall(call: Callable[[], Awaitable[Any]], n: int = 300) -> float:
 
 
 async def rate(call: Callable[[], Awaitable[Any]]) -> float:
-    """Calls per second with all of them in flight at once."""
+    """Calls per second with all of them in flight at once: the better of two times."""
     await call()
-    begin = time.perf_counter()
-    await asyncio.gather(*(call() for _ in range(IN_FLIGHT)))
-    return IN_FLIGHT / (time.perf_counter() - begin)
+    best = float("inf")
+    for _ in range(2):
+        gc.collect()
+        begin = time.perf_counter()
+        await asyncio.gather(*(call() for _ in range(IN_FLIGHT)))
+        best = min(best, time.perf_counter() - begin)
+    return IN_FLIGHT / best
 
 
 def as_text(value: Any) -> str:
