@@ -662,3 +662,21 @@ def test_a_verdict_without_bounds_has_a_json_form():
         "inconclusive", "?", Estimate(0.5, endless, 1, "unknown"), None, Paired(0, endless, 1, "x", 1, 0, 0, 1)
     )
     assert json.loads(json.dumps(verdict.to_json(), allow_nan=False))["start"]["interval"] == [None, None]
+
+
+def test_a_program_that_asks_from_plain_threads_is_refused_after_five_examples():
+    from concurrent.futures import ThreadPoolExecutor
+
+    class Threads(ol.Module):
+        ask = ol.Predict("q -> a")
+
+        def forward(self, q: str) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(lambda: self.ask(q=q)).result()
+
+    configured = ScriptedLM(lambda _: "<<a>>\nx\n<<end>>")
+    data = [ol.Example({"q": f"q{i}"}, {"a": "x"}) for i in range(100)]
+    ol.configure(lm=configured)
+    with pytest.raises(TypeError, match=r"ol\.gather"):
+        ol.compile(Threads(), data, lambda e, o: o.a == e.a, lm=ScriptedLM(lambda _: "y"), study=False, progress=False)
+    assert configured.calls <= 6

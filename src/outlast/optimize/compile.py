@@ -16,6 +16,7 @@ from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError,
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
+from outlast.modules.paths import predictors_of
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
 from outlast.optimize.budget import Budget, Purse
 from outlast.optimize.candidate import Candidate, Outcome
@@ -243,6 +244,7 @@ async def _first_proof(study: Study, setting: Setting) -> list[Outcome]:
                 limit, each = study.purse.limits[name], getattr(study.purse.spent, name) / study.rollouts
                 if limit is not None and 2 * len(confirm) * each > limit:
                     raise _unpayable(budget, len(confirm), f"a rollout takes {each:g} {name}")
+        _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:5]))
         outcomes = await study.evaluate(study.start, confirm)
     except BudgetExceeded as error:
         raise _unpayable(budget, len(confirm), str(error)) from error
@@ -260,6 +262,16 @@ async def _first_proof(study: Study, setting: Setting) -> list[Outcome]:
             f"{broken[0].error}. Mend the program first."
         )
     return outcomes
+
+
+def _refuse_unseen(program: Module, outcomes: Sequence[Outcome]) -> None:
+    """Stop when nothing that the program asks is seen: then no budget, model or demonstration reaches it."""
+    if predictors_of(program) and all(outcome.calls == 0 and outcome.state != "error" for outcome in outcomes):
+        raise UsageError(
+            f"{type(program).__name__} ran on {len(outcomes)} examples, and none of its modules was seen to ask a "
+            f"model. Plain threads (ThreadPoolExecutor, threading.Thread) do not know the run that started them: use "
+            f"ol.gather(...), or give them contextvars.copy_context().run."
+        )
 
 
 _NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
