@@ -46,6 +46,15 @@ def test_every_package_is_explained() -> None:
     assert [name for name in packages() if not re.search(rf"\b{re.escape(name)}\b", page)] == []
 
 
+def test_the_core_table_has_the_packages_that_are_installed_and_no_other() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    table = page.split("## Core")[1].split("\n###")[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.findall(r"^\| `([\w-]+)` ", table, flags=re.MULTILINE) == [
+        re.split(r"[<>=! ]", line)[0] for line in project["dependencies"]
+    ]
+
+
 def test_import_outlast_loads_no_package_at_all() -> None:
     assert loaded("import outlast") & {*HEAVY, "pydantic", "asyncio"} == set()
 
