@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import linecache
+import os
+import subprocess
+import sys
 import textwrap
+
+import pytest
 
 from outlast.evals import exact_match, metric, metric_hash, numeric, program_hash
 from outlast.modules import Module, Predict, update
+from outlast.runtime import running
+from outlast.testing import ScriptedLM
 
 
 def load(tmp_path, name, source):
@@ -119,3 +128,114 @@ def test_programs_are_told_apart_by_their_parameters():
     changed = update(program, {"step.instruction": "Answer in French."})
     assert program_hash(changed) != program_hash(program)
     assert program_hash(Predict("a -> b")) != program_hash(Predict("a -> c"))
+
+
+METRICS = {
+    "list": "ALLOWED = [{x!r}]\ndef m(e, o): return o.a in ALLOWED\n",
+    "set": "ALLOWED = {{{x!r}, 'b'}}\ndef m(e, o): return o.a in ALLOWED\n",
+    "dict": "W = {{'k': [{x!r}]}}\ndef m(e, o): return W[o.a]\n",
+    "regex": "import re\nP = re.compile({x!r})\ndef m(e, o): return P.match(o.a)\n",
+    "dataclass": "import dataclasses as d\n@d.dataclass\nclass C:\n  w: str\nV = C({x!r})\ndef m(e, o): return V.w\n",
+    "pydantic": "import pydantic\nclass C(pydantic.BaseModel):\n  w: str\nV = C(w={x!r})\ndef m(e, o): return V.w\n",
+    "enum": "import enum\nclass C(enum.Enum):\n  A = {x!r}\ndef m(e, o): return o.a == C.A.value\n",
+    "other method": "class C:\n  def __call__(self, e, o): return self.s()\n  def s(self): return {x!r}\nm = C()\n",
+    "bound": "class C:\n  def m(self, e, o): return self.s()\n  def s(self): return {x!r}\nm = C().m\n",
+    "static": "class C:\n  @staticmethod\n  def s(o): return {x!r}\ndef m(e, o): return C.s(o)\n",
+    "inherited": "class B:\n  K = {x!r}\nclass C(B):\n  def __call__(self, e, o): return self.K\nm = C()\n",
+    "property": "class C:\n  @property\n  def k(self): return {x!r}\n"
+    "  def __call__(self, e, o): return self.k\nm = C()\n",
+    "wrapper": "import functools\ndef d(f):\n  @functools.wraps(f)\n  def w(e, o): return {x!r}, f(e, o)\n  return w\n"
+    "@d\ndef m(e, o): return True\n",
+    "wrapped": "import functools\ndef d(f):\n  @functools.wraps(f)\n  def w(e, o): return f(e, o)\n  return w\n"
+    "@d\ndef m(e, o): return {x!r}\n",
+    "wrapper of a made one": "import functools, outlast as ol\ndef d(f):\n  @functools.wraps(f)\n"
+    "  def w(e, o): return {x!r}, f(e, o)\n  return w\nm = d(ol.exact_match('a'))\n",
+    "cached": "import functools\n@functools.lru_cache\ndef h(a): return {x!r}\ndef m(e, o): return h(o.a)\n",
+    "far": "def m(e, o): return h(o)\ndef h(o): return g(o)\ndef g(o): return h(o) and K\nK = [{x!r}]\n",
+    "judge": "import outlast as ol\nJ = ol.Predict('a -> b', instruction={x!r})\ndef m(e, o): return J(a=o.a).b\n",
+    "predict": "import outlast as ol\n@ol.predict\ndef j(a: str) -> str:\n  {x!r}\ndef m(e, o): return j(o.a)\n",
+    "class of a program": "import outlast as ol\nclass P(ol.Module):\n  a = ol.Predict('q -> a')\n  K = {x!r}\n"
+    "  def forward(self, q): return self.K\nm = P()\n",
+    "helper of a program": "import outlast as ol\nclass H:\n  def go(self): return {x!r}\nclass P(ol.Module):\n"
+    "  a = ol.Predict('q -> a')\n  def forward(self, q): return H().go()\nm = P()\n",
+    "predictor beside a program": "import outlast as ol\nh = ol.Predict('q -> a', instruction={x!r})\n"
+    "class P(ol.Module):\n  def forward(self, q): return h(q=q)\nm = P()\n",
+}
+
+
+@pytest.mark.parametrize("source", METRICS.values(), ids=METRICS)
+def test_what_code_names_counts(tmp_path, source):
+    hashes = [
+        program_hash(load(tmp_path, name, source.format(x=x))) for name, x in (("a", "u"), ("b", "u"), ("c", "v"))
+    ]
+    assert hashes[0] == hashes[1]
+    assert hashes[0] != hashes[2]
+
+
+def test_a_module_of_the_users_own_counts_as_far_as_it_is_named(tmp_path, monkeypatch):
+    def hashed(number, body):
+        (tmp_path / "beside_it.py").write_text(body)
+        sys.modules.pop("beside_it", None)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        return metric_hash(load(tmp_path, f"m{number}", "import beside_it\ndef m(e, o): return beside_it.h(o)\n"))
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    first = hashed(1, "def h(o): return 1\ndef other(): return 1\n")
+    assert first == hashed(2, "def h(o): return 1\ndef other(): return 22\n")
+    assert first != hashed(3, "def h(o): return 333\n")
+    sys.modules.pop("beside_it")
+
+
+def test_state_and_objects_without_content_leave_the_hash_stable(tmp_path):
+    source = """
+    import threading
+    SEEN, CACHE, N, LOCK, THING = [], {}, 0, threading.Lock(), object()
+    class Judge:
+        def __init__(self): self.calls = 0; self.told = {}
+        def __call__(self, e, o):
+            self.calls += 1
+            self.told[o] = e
+            return True
+    judge = Judge()
+    def m(e, o):
+        global N
+        N += 1
+        SEEN.append(o)
+        CACHE[o] = e
+        return LOCK, THING, judge(e, o)
+    """
+    metric = load(tmp_path, "a", source)
+    before = metric_hash(metric)
+    metric(1, 2)
+    assert metric_hash(metric) == before == metric_hash(load(tmp_path, "b", source))
+
+
+def test_the_hash_is_the_same_in_every_process(tmp_path):
+    (tmp_path / "it.py").write_text(
+        "import outlast as ol\nS = {'a', 'b', 'c', 'd'}\nF = frozenset(S)\nO = object()\n"
+        "class P(ol.Module):\n  a = ol.Predict('q -> a')\n  K = {'x', 'y', 'z'}\n"
+        "  def forward(self, q): return q in {'u', 'v', 'w'}, S, F, O, self.K\n"
+        "space = {}\nexec(\"def m(e, o): return o in {'u', 'v', 'w'}\", space)\n"
+        "from outlast.evals import metric_hash, program_hash\n"
+        "print(program_hash(P()), metric_hash(space['m']))\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, str(tmp_path / "it.py")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+
+
+def test_running_a_program_does_not_change_its_hash():
+    program = Answer()
+    before = program_hash(program)
+    with running(lm=ScriptedLM(lambda messages: "x")):
+        program(question="?")
+    assert program_hash(program) == before
