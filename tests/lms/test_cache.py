@@ -748,3 +748,34 @@ def test_files_and_threads_are_let_go(path):
 def test_logging_is_the_only_way_it_complains():
     assert cache_file.logger is logging.getLogger("outlast.cache")
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_keys_tell_requests_apart_and_equal_ones_together(tmp_path: Path):
+    from outlast.messages import Message, Request, Settings, TextPart
+    from outlast.testing import ScriptedLM
+
+    cached = Cached(ScriptedLM(lambda _: "x"), tmp_path / "keys.db")
+
+    def key(*messages: Message, **rest: object) -> bytes | None:
+        return cached._key(Request(messages, **rest))
+
+    user, assistant = Message("user", "a"), Message("assistant", "b")
+    different = [
+        key(user),
+        key(assistant),
+        key(user, assistant),
+        key(assistant, user),
+        key(Message("user", "a\nassistant 1\nb")),
+        key(Message("user", "a= {}")),
+        key(Message("user", (TextPart("a"),))),
+        key(user, sample=1),
+        key(user, settings=Settings(temperature=1.0)),
+        key(user, output="json"),
+        key(Message("user", "")),
+        key(),
+        key(Message("user", "\ud800")),
+        key(Message("user", "?")),
+    ]
+    assert len(set(different)) == len(different)
+    assert key(user) == key(Message("user", "a"), settings=Settings())
+    cached.close()

@@ -18,10 +18,10 @@ from outlast.errors import ConfigError, LMError, brief
 from outlast.lms.cache_file import CacheFile, logger, open_file
 from outlast.lms.protocol import LM, Wrapper, ask
 from outlast.lms.waiting import Waiter, forks, holds_up_loop
-from outlast.messages import Request, Response, canonical
+from outlast.messages import NO_SETTINGS, Request, Response, canonical
 from outlast.types import TRUSTED
 
-_FORMAT = "outlast-cache-1"
+_FORMAT = "outlast-cache-2"
 _MEMORY_BYTES = 256 << 20
 
 
@@ -163,16 +163,31 @@ class Cached(Wrapper):
         if identity is not self._identity:
             self._prefix = blake2b(f"{_FORMAT}\n{identity}\n".encode(errors="surrogatepass"), digest_size=20)
             self._identity = identity
-        data = request.to_json()
-        if request.label is not TRUSTED:
+        digest = self._prefix.copy()
+        plain = True
+        for message in request.messages:
+            content = message.content
+            if type(content) is not str:
+                plain = False
+                break
+            text = content.encode("utf-8", "surrogatepass")
+            digest.update(b"%s %d\n" % (message.role.encode(), len(text)))
+            digest.update(text)
+        usual = request.settings is NO_SETTINGS and request.output is None and request.label is TRUSTED
+        data = {} if plain and usual and not request.sample else request.to_json()
+        if plain:
+            data.pop("messages", None)
+        if request.label != TRUSTED:
             data["label"] = request.label.to_json()
+        if plain and not data:
+            return digest.digest()
         try:
             # Not sorted: the order of a schema's properties is the order in which the model writes them.
-            text = _ENCODE(data)
+            rest = _ENCODE(data)
         except (TypeError, ValueError, RecursionError):
             return None
-        digest = self._prefix.copy()
-        digest.update(text.encode("ascii"))
+        digest.update(b"= ")  # no role starts like this, so what follows cannot be taken for a message
+        digest.update(rest.encode("ascii"))
         return digest.digest()
 
     def _find_place(self) -> _Place:
