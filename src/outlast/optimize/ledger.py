@@ -188,6 +188,11 @@ class Ledger:
         with self._lock:
             self._db.close()
 
+    def __del__(self) -> None:
+        db: sqlite3.Connection | None = self.__dict__.get("_db")
+        if db is not None:
+            db.close()
+
     def _write(self, work: Callable[[sqlite3.Connection], T], *, many: bool = False) -> T:
         """Do one piece of writing as a whole."""
         if self.failure is not None:
