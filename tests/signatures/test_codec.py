@@ -71,7 +71,7 @@ TEXT = st.one_of(
     st.tuples(NASTY, st.text(max_size=5), NASTY).map("".join),
 )
 KEYS = st.text()  # pydantic replaces lone surrogates in the keys of dicts, and only there
-NUMBERS = st.floats(allow_nan=False)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 PEOPLE = st.recursive(
     st.builds(Person, name=TEXT, title=TEXT),
     lambda inner: st.builds(Person, name=TEXT, friends=st.lists(inner, max_size=2)),

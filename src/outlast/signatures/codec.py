@@ -14,7 +14,9 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from outlast.errors import InputError, SignatureError, brief
 from outlast.signatures.choices import choices_of, is_union, raw
 from outlast.signatures.field import REQUIRED, Field
-from outlast.signatures.jsontext import DuplicateKey, Number, mend, scan, tolerant
+from outlast.signatures.fitting import fitting, ordering
+from outlast.signatures.jsontext import DuplicateKey, Number, mend, scan, strict, tolerant
+from outlast.signatures.walking import Misfit
 from outlast.signatures.wording import describe_type, json_schema
 
 PLACEHOLDER = "..."  # what prompts show where a value goes; bare, it is never a value
@@ -30,6 +32,7 @@ _NUMERIC = frozenset[Any]((int, float))
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})++(\.\d++)?")
 _NUMBER = re.compile(r'"?[-+]?[\d.]++([eE][-+]?\d++)?"?')
 _FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
+_NULLS = ("", "none", "null", "n/a")
 _NOTHING: Any = object()
 
 
@@ -54,11 +57,14 @@ class Codec:
         parts = frozenset(get_args(base)) if is_union(base) else frozenset((base,))
         self._base = base
         self.takes_none = type(None) in parts
+        self._closed_none = self.choices is not None and None in self.choices.labels.values()
         self.takes_text = bool(parts & {str, Any, object})
         self._temporal = parts - {type(None)} <= _TEMPORAL
         self._numeric = parts - {type(None)} <= _NUMERIC
         self._schema: dict[str, Any] | None = None
         self._schema_known = False
+        self._fit = None if self.plain_str else fitting(self.adapter.core_schema)
+        self._order = None if self.plain_str else ordering(self.adapter.core_schema)
         self._check_field()
 
     def _check_field(self) -> None:
@@ -97,7 +103,9 @@ class Codec:
         if type(value) is bool:
             return "true" if value else "false"
         try:
-            return self.adapter.dump_json(value, warnings="error").decode()
+            if self._order is None:
+                return self.adapter.dump_json(value, warnings="error").decode()
+            return to_json(self.dump(value), inf_nan_mode="constants").decode()
         except (PydanticSerializationError, ValueError, TypeError):
             pass
         try:
@@ -110,7 +118,8 @@ class Codec:
         if self.plain_str and type(value) is str:
             return value
         try:
-            return self.adapter.dump_python(value, mode="json", warnings="error")
+            data = self.adapter.dump_python(value, mode="json", warnings="error")
+            return data if self._order is None else self._order(data)
         except (PydanticSerializationError, ValueError, TypeError):
             return to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
 
@@ -143,7 +152,7 @@ class Codec:
             self._refuse_neighbour(data)
         try:
             return self._validate_data(data)
-        except ValidationError as error:
+        except (ValidationError, Misfit) as error:
             found = self._second_reading(data)
             if found is _NOTHING:
                 raise error
@@ -154,7 +163,12 @@ class Codec:
         if (self._numeric and isinstance(data, bool)) or (self._temporal and isinstance(data, (int, float))):
             raise ValueError(f"must be {self.describe()}; got {json.dumps(data)}")
 
+    def _from_json(self, text: str) -> Any:
+        return self._validate_json(text) if self._fit is None else self._validate_data(strict(text))
+
     def _validate_data(self, data: Any) -> Any:
+        if self._fit is not None:
+            data = self._fit(data)
         try:
             encoded = to_json(data, inf_nan_mode="constants")
         except PydanticSerializationError:  # a lone surrogate, which UTF-8 cannot hold
@@ -172,6 +186,8 @@ class Codec:
     def _read_choice(self, label: str) -> Any:
         assert self.choices is not None
         found = self.choices.find(label)
+        if found is None and self._closed_none and label.strip(" \t\n`*_.\"'").casefold() in _NULLS:
+            found = (None,)
         if found is None:
             raise ValueError(f"must be {self.describe()}; got {brief(label)}")
         return self.validate(found[0]) if self.constraints else found[0]
@@ -180,8 +196,10 @@ class Codec:
         if (self._numeric and text in ("true", "false")) or (self._temporal and _NUMBER.fullmatch(text)):
             raise ValueError(f"must be {self.describe()}; got {brief(text)}")
         try:
-            return self._validate_json(text)
-        except (ValidationError, UnicodeEncodeError) as error:
+            return self._from_json(text)
+        except DuplicateKey:
+            raise
+        except ValueError as error:  # of pydantic, of the JSON, of a lone surrogate
             return self._read_sloppy(text, error)
 
     def _read_sloppy(self, text: str, first: ValueError) -> Any:
@@ -192,8 +210,8 @@ class Codec:
         for candidate in dict.fromkeys((unfenced, bare, *self._nulls(bare))):
             if candidate != text:
                 try:
-                    return self._validate_json(candidate)
-                except (ValidationError, UnicodeEncodeError) as error:
+                    return self._from_json(candidate)
+                except ValueError as error:
                     best = _better(best, error)
         if "[" in unfenced or "{" in unfenced:
             try:
@@ -204,8 +222,8 @@ class Codec:
                 best = _better(best, error)
         for candidate in dict.fromkeys((_unquoted(text), text, unfenced, bare)):
             try:
-                return self.validate(candidate)
-            except ValidationError:
+                return self.validate(candidate if self._fit is None else self._fit(candidate))
+            except (ValidationError, Misfit):
                 continue
         raise best if text else ValueError("is empty")
 

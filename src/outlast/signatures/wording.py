@@ -21,6 +21,12 @@ _WORDS: dict[Any, str] = {
     timedelta: "duration, ISO 8601",
     type(None): "null",
 }
+_KINDS: dict[str, str] = {
+    **{kind.__name__: words for kind, words in _WORDS.items() if kind is not type(None)},
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+}
 _SIMPLE = {
     "string": "text",
     "integer": "integer",
@@ -30,6 +36,11 @@ _SIMPLE = {
 }
 _NAMED = ("properties", "$defs", "patternProperties", "dependentSchemas")  # their keys are names, not keywords
 _DATA = ("default", "const", "enum", "examples")  # their content is data, not schema
+
+
+def words_of_kind(kind: str) -> str:
+    """The words for a kind of pydantic's core schema, such as "date"."""
+    return _KINDS[kind]
 
 
 def describe_type(
