@@ -78,7 +78,7 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (str, TEXT),
     (str, TEXT),
     (int, st.integers()),
-    (float, st.floats(allow_nan=False)),
+    (float, st.floats(allow_nan=False, allow_infinity=False)),
     (bool, st.booleans()),
     (Literal["<<end>>", "b b", "c"], st.sampled_from(["<<end>>", "b b", "c"])),
     (date, st.dates()),

@@ -137,3 +137,39 @@ def test_every_reader_takes_time_linear_in_hostile_text(unit: str) -> None:
             except ValueError:
                 continue
         assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "['it's', 'O'Brien']",
+        "['O'Brien', 'Smith']",
+        "[1, 2, ..., 10]",
+        '["a","b",...]',
+        '["a","b",…]',
+        "[1, 2, …]",
+        '["a" "b"]',
+        "[1 2 3]",
+        "[1, 2,, 3]",
+        '["a, "b"]',
+        '{"a": "x" "b": 2}',
+        '{"a": "he said "hi", then left"}',
+        '{"a": "x, "b": "y"}',
+        '{"a": 1, "b": }',
+        '["a\\qb" c]',
+    ],
+)
+def test_what_mending_would_invent_is_refused(text: str) -> None:
+    assert mend(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": "he said "hi"", "b": 3}', {"a": 'he said "hi"', "b": 3}),
+        ("{'a': 'it's fine', 'y': [True, null, 1.5],}", {"a": "it's fine", "y": [True, None, 1.5]}),
+        ("[don't, do]", ["don't", "do"]),
+    ],
+)
+def test_mending_that_only_adds_quotes_is_kept(text: str, value: object) -> None:
+    assert mend(text) == value

@@ -129,15 +129,15 @@ def _scanned(text: str, most: int) -> Scan:
 def _mended(text: str, wanted: Wanted) -> dict[str, Any]:
     """Broken JSON mended up to the last brace of the text."""
     text = text[: text.rfind("}") + 1]
+    for key in wanted.keys:
+        if _count(text, key) > 1:
+            raise DuplicateKey(f"the key {key!r} is given more than once")
     data = mend(text)
     if not isinstance(data, dict):
         raise Unfit("the JSON object is broken or not closed")
     found = wanted.spelled(cast("dict[str, Any]", data))
     if not found.keys() <= wanted.keys or not wanted.fits(found):  # what mending made up is no answer
         raise Unfit("the JSON object is broken")
-    for key in wanted.keys:
-        if _count(text, key) > 1:
-            raise DuplicateKey(f"the key {key!r} is given more than once")
     return found
 
 

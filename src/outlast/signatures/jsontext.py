@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
+from outlast.signatures.verbatim import is_verbatim
+
 MAX_MEND = 3_000  # characters; json_repair takes quadratic time on hostile text (14 s for 20,000 characters)
 MAX_TOLERANT = 50_000  # characters; longer text is read only if it is valid JSON
 MOST_VALUES = 1_000  # in one text; a reply with more is no answer
@@ -126,7 +128,10 @@ def scan(text: str, *, arrays: bool = False, most: int = MOST_VALUES) -> Scan:
 
 
 def mend(text: str) -> Any:
-    """Broken JSON mended by the json-repair library, or None when it is too long, cut off or beyond mending."""
+    """Broken JSON mended by the json-repair library, or None when it is too long, cut off or beyond mending.
+
+    What mending drops, splits, joins or makes up is None too.
+    """
     if len(text) > MAX_MEND or not text or text[0] not in "{[" or text[-1] not in "}]" or not _nests(text):
         return None
     import json_repair
@@ -135,7 +140,9 @@ def mend(text: str) -> Any:
         value = cast("Any", json_repair.loads(text, skip_json_loads=True))
     except (ValueError, RecursionError):
         return None
-    return cast("Any", value) if isinstance(value, (dict, list)) and value else None
+    if not isinstance(value, (dict, list)) or not value:
+        return None
+    return cast("Any", value) if is_verbatim(text, value) else None
 
 
 def _value_at(text: str, start: int) -> tuple[Any, int]:
