@@ -70,6 +70,22 @@ def test_parquet(outlast, desk) -> None:
     assert outlast(*words).json["score"] == 1.0
 
 
+def test_a_gate_does_not_pass_on_what_was_not_answered(outlast, desk) -> None:
+    (desk / "half.py").write_text(
+        "import outlast as ol\n\n\nclass Half(ol.Module):\n    def forward(self, n):\n"
+        "        if n % 2:\n            raise ValueError('odd')\n        return n\n\n\n"
+        "def right(example, out):\n    return out == example.want\n"
+    )
+    (desk / "n.jsonl").write_text("".join(f'{{"n": {n}, "want": {n}}}\n' for n in range(20)))
+    words = ("eval", "half.py:Half", "n.jsonl", "--metric", "half.py:right", *LM)
+    failed = outlast(*words, "--min-score", "0.9")
+    assert failed.code == 1
+    assert "with its 10 errors counted as 0 is 0.5, below --min-score 0.9" in failed.err
+    passed = outlast(*words, "--min-score", "0.4")
+    assert passed.code == 0
+    assert "the gate passed: the score with its 10 errors counted as 0 is 0.5" in passed.err
+
+
 def test_a_limit_is_a_sample_drawn_by_the_seed(outlast) -> None:
     first = outlast(*EVAL, "--json", "--limit", "20").json
     assert first["n"] == 20

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,18 @@ def evaluation(scores, about=ABOUT, ids=None, **more):
         name = f"id{index}" if ids is None else ids[index]
         rows.append(Row(index, name, {"q": index}, {}, None, value, state))
     return Evaluation.of(about, rows, **more)
+
+
+def test_what_was_not_answered_counts_as_a_failure_and_other_errors_are_left_out():
+    before = evaluation([1] * 8 + [0, None])
+    after = evaluation([1] * 4 + [None] * 5 + [1])
+    after = Evaluation.of(ABOUT, [replace(row, answered=row.score is not None) for row in after.rows])
+    result = compare(before, after)
+    assert (result.n, result.a_mean, result.b_mean) == (9, 8 / 9, 4 / 9)
+    assert (result.a_errors, result.a_unanswered, result.b_errors, result.b_unanswered) == (1, 0, 5, 5)
+    assert "0 before and 5 after that gave no usable answer count as 0" in repr(result)
+    assert compare(before, after, errors="exclude").n == 4
+    assert compare(before, after, errors="fail").n == 10
 
 
 def test_a_clear_gain_is_better_and_its_reverse_worse():

@@ -9,13 +9,25 @@ import weakref
 
 import pytest
 
+from outlast.adapters import JSON, Chat
 from outlast.data import Dataset, Example
-from outlast.errors import BudgetExceeded, ConfigError, DataError, EvaluationStopped, LMAuthError, UsageError
-from outlast.evals import Evaluation, Score, aevaluate, evaluate, exact_match, metric, unscored
+from outlast.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DataError,
+    EvaluationStopped,
+    InputError,
+    LMAuthError,
+    LMServerError,
+    UsageError,
+)
+from outlast.evals import Evaluation, RowRunner, Score, aevaluate, evaluate, exact_match, metric, unscored
 from outlast.lms.protocol import LM
 from outlast.messages import Response, Usage
 from outlast.modules import Module, Predict
 from outlast.runtime import Meter, current, running
+from outlast.runtime import run as run_module
+from outlast.testing import ScriptedLM
 
 
 def examples(n, wrong_every=4):
@@ -332,7 +344,7 @@ def test_errors_are_never_zeros():
     assert "in unlucky" in row.error.where
     (group,) = result.errors
     assert (group.count, group.index) == (2, 1)
-    assert repr(result).endswith("on 20: 13 pass, 5 fail, 2 error")
+    assert repr(result).endswith(" of 18 scored on 20: 13 pass, 5 fail, 2 errors")
 
 
 def test_errors_count_as_zeros_when_told_so():
@@ -347,7 +359,7 @@ def test_a_dead_program_ends_with_errors_and_no_score():
         raise ConnectionError("nobody there")
 
     result = run(dead)
-    assert repr(result) == "no score on 20: 20 error"
+    assert repr(result) == "no score on 20: 20 errors"
     assert result.errors[0].count == 20
 
 
@@ -510,12 +522,106 @@ def test_inputs_that_a_function_does_not_take_are_found_before_any_call():
         run(other)
 
 
-def test_inputs_that_a_module_does_not_take_are_errors():
+class Routes(Module):
+    step = Predict("message -> team")
+
+    def forward(self, mesage):
+        return self.step(message=mesage)
+
+
+@pytest.mark.parametrize("program", [Predict("mesage -> team"), Routes()])
+def test_inputs_that_a_module_does_not_take_are_refused_before_any_call(program):
     lm = Counting()
-    result = run(Predict("mesage -> team"), lm=lm)
-    assert result.states["error"] == 20
+    with pytest.raises(InputError, match=r"first example .* has no input 'message'. Did you mean 'mesage'\?"):
+        run(program, lm=lm)
     assert lm.calls == 0
-    assert result.errors[0].type == "InputError"
+
+
+def test_a_value_that_an_input_cannot_have_is_an_error_of_its_row():
+    data = [Example({"n": n}, {"team": "yes"}) for n in ("many", 2)]
+    result = run(Predict("n: int -> team"), data, lm=Counting(), score=lambda e, o: o.team == "yes")
+    assert result.states == {"pass": 1, "fail": 0, "error": 1, "unscored": 0}
+    assert result.rows[0].answered  # no model said anything wrong
+
+
+def picky():
+    """An LM that answers questions about m1... in a form that cannot be read."""
+    return ScriptedLM(lambda said: "no number" if said[-1].text.count("m1") else "<<n>>\n1\n<<end>>")
+
+
+def test_what_the_program_did_not_answer_is_said_and_survives_the_file(tmp_path):
+    program = Predict("message -> n: int")
+    result = run(program, lm=picky(), score=lambda e, o: o.n == 1, adapter=Chat(reasks=0), save=tmp_path / "r.jsonl")
+    assert result.states == {"pass": 9, "fail": 0, "error": 11, "unscored": 0}
+    assert repr(result).startswith("100.0% (95% CI ")
+    assert repr(result).endswith(" of 9 scored on 20: 9 pass, 11 errors (11 gave no usable answer)")
+    assert [row.answered for row in result.rows[:3]] == [True, False, True]
+    again = Evaluation.from_jsonl(tmp_path / "r.jsonl")
+    assert again.unanswered == 11
+    assert repr(again) == repr(result)
+
+
+def test_an_error_that_the_model_did_not_cause_was_not_a_failure_to_answer():
+    down = run(Predict("message -> team"), lm=Counting(LMServerError("down")))
+    assert (down.states["error"], down.unanswered) == (20, 0)
+    judged = run(Predict("message -> team"), lm=Counting(), score=lambda e, o: 1 / 0)
+    assert (judged.states["error"], judged.unanswered) == (20, 0)
+
+
+class Crashes(Module):
+    step = Predict("message -> team")
+
+    def forward(self, message):
+        return {"no": 1}[self.step(message=message).team]
+
+
+def test_a_program_that_breaks_on_what_the_model_said_did_not_answer():
+    result = run(Crashes(), lm=Counting())
+    assert (result.states["error"], result.unanswered) == (20, 20)
+
+
+class Threads(Module):
+    step = Predict("message -> team", lm=None)
+
+    def forward(self, message):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(self.step(message=message)))
+        thread.start()
+        thread.join()
+        return {"team": found[0].team}
+
+
+def test_calls_that_were_not_seen_are_said(tmp_path, monkeypatch):
+    configured, given = Counting(), Counting()
+    monkeypatch.setitem(run_module._defaults, "lm", configured)
+    with pytest.warns(RuntimeWarning, match="no call of the program's modules was seen: plain threads do not inherit"):
+        result = run(Threads(), lm=given, save=tmp_path / "rows.jsonl")
+    assert (configured.calls, given.calls) == (20, 0)
+    assert "no call of the program's modules was seen" in repr(result)
+    assert repr(Evaluation.from_jsonl(tmp_path / "rows.jsonl")) == repr(result)
+
+
+def test_an_exception_that_closes_generators_is_an_error_of_its_row():
+    def closes(example, out):
+        raise GeneratorExit("stop")
+
+    assert run(score=closes).states["error"] == 20
+    assert run(Predict("message -> team"), lm=Counting(GeneratorExit("stop"))).states["error"] == 20
+
+
+def test_closing_a_row_from_outside_is_not_caught():
+    async def endless(message):
+        await asyncio.sleep(1000)
+
+    async def main():
+        row = RowRunner(endless, correct)(0, examples(1)[0])
+        row.send(None)
+        return row
+
+    row = asyncio.run(main())
+    row.close()
+    with pytest.raises(RuntimeError, match="reuse"):
+        row.send(None)
 
 
 @pytest.mark.parametrize("name", ["num_threads", "threads", "concurency", "metrics"])
@@ -709,15 +815,41 @@ def test_resume_refuses_a_file_of_another_evaluation(tmp_path):
     path = tmp_path / "rows.jsonl"
     run(save=path)
     with pytest.raises(
-        DataError, match=r"belongs to another evaluation: its program differs \('says_yes' then, 'unlucky' now"
+        DataError, match=r"belongs to another evaluation: its program \('says_yes' then, 'unlucky' now\) differs"
     ):
         run(unlucky, save=path, resume=True)
-    with pytest.raises(DataError, match="its metric differs"):
+    with pytest.raises(DataError, match="its metric .* differs"):
         run(score=lambda e, p: True, save=path, resume=True)
-    with pytest.raises(DataError, match="its data differs"):
+    with pytest.raises(DataError, match="its data .* differs"):
         run(data=examples(21), save=path, resume=True)
-    with pytest.raises(DataError, match="its sample differs"):
+    with pytest.raises(DataError, match="its sample .* differs"):
         run(save=path, resume=True, sample=1)
+
+
+class Tuned(Counting):
+    @property
+    def identity(self):
+        return "counting at another address"
+
+
+def test_resume_refuses_rows_of_other_models_adapters_and_thresholds(tmp_path):
+    path, program = tmp_path / "rows.jsonl", Predict("message -> team")
+
+    def go(lm, program=program, **options):
+        return run(program, lm=lm, score=lambda e, o: o.team == e.team, save=path, **options)
+
+    go(Counting())
+    again = Counting()
+    go(again, resume=True)
+    assert again.calls == 0
+    with pytest.raises(DataError, match="settings of the lm .*; its adapter .*JSON.* now.*; its threshold .* differ"):
+        go(Tuned(), resume=True, adapter=JSON(), threshold=0.5)
+    with pytest.raises(DataError, match="its models of the modules"):
+        go(Counting(), Predict("message -> team", lm=Tuned()), resume=True)
+    path.unlink()
+    go(Counting(), Predict("message -> team", lm=Counting()))
+    with pytest.raises(DataError, match="its models of the modules .*another address"):
+        go(Counting(), Predict("message -> team", lm=Tuned()), resume=True)
 
 
 def test_a_full_disk_does_not_lose_the_result():

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-errors", type=options.errors_limit, metavar="N", help="stop after N errors (or a share such as 0.05)"
     )
     parser.add_argument(
-        "--min-score", type=float, metavar="X", help="exit with 1 when the mean is below X or nothing was scored"
+        "--min-score", type=float, metavar="X", help="exit with 1 when the mean, each error counted as 0, is below X"
     )
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the intervals (0.95)")
     options.add_artifact(parser)
@@ -99,6 +99,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "level": score.interval.level,
         "method": score.method,
         "states": dict(result.states),
+        "unanswered": result.unanswered,
         "errors": [{"count": group.count, "error": str(group)} for group in result.errors],
         "models": list(result.models),
         "spending": result.spending.to_json(),
@@ -123,7 +124,20 @@ def _code(result: Evaluation, args: argparse.Namespace) -> int:
         say("outlast: nothing was scored")
         unasked = [group for group in result.errors if isinstance(group.exception, LMError)]
         return MODEL if unasked and len(unasked) == len(result.errors) else NO
-    if args.min_score is not None and not result.score.value >= args.min_score:
-        say(f"outlast: the gate failed: the score {result.score.value:.4g} is below --min-score {args.min_score:g}")
+    return OK if args.min_score is None else _gate(result, args.min_score)
+
+
+def _gate(result: Evaluation, least: float) -> int:
+    """A gate lets nothing through that was not answered: each error counts as 0."""
+    errors = result.states["error"]
+    value = math.fsum(result.tally.scores) / (len(result.tally.scores) + errors)
+    counted = f" with its {errors} error{'s' * (errors != 1)} counted as 0" if errors else ""
+    if result.stopped:
+        say(f"outlast: the gate failed: the evaluation stopped early ({result.stopped})")
         return NO
+    if not value >= least:
+        say(f"outlast: the gate failed: the score{counted} is {value:.4g}, below --min-score {least:g}")
+        return NO
+    if errors:
+        say(f"outlast: the gate passed: the score{counted} is {value:.4g}")
     return OK

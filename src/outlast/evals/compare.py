@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Verdict = Literal["better", "no worse", "inconclusive", "worse"]
-Errors = Literal["exclude", "fail"]
+Errors = Literal["answers", "exclude", "fail"]
 _KEY = tuple[str, int]  # example id, and the how-many-th example with this id
 
 
@@ -43,7 +43,8 @@ class Comparison:
     """What evaluation `b` (after) changed against `a` (before), on the examples that both scored.
 
     `paired.difference` is the mean of b minus a, with its interval and the p-value of the paired test.
-    `a_errors`, `b_errors` and `unscored` count examples left out (with errors="fail" errors are in, as 0);
+    `a_errors` and `b_errors` count all errors, of which `a_unanswered` and `b_unanswered` gave no usable answer; which
+    of them count as 0 and which are left out says `errors` (see `compare`). `unscored` counts examples left out;
     `unmatched` holds ids that only one of the two ran.
     """
 
@@ -56,6 +57,8 @@ class Comparison:
     unmatched: tuple[str, ...]
     a_errors: int
     b_errors: int
+    a_unanswered: int
+    b_unanswered: int
     unscored: int
     level: float
     margin: float
@@ -104,6 +107,9 @@ class Comparison:
         }
         notes = ", ".join(f"{count} {name}" for name, count in left.items() if count)
         counted = "counted as 0" if self.errors == "fail" else "left out"
+        if self.errors == "answers" and (self.a_unanswered or self.b_unanswered):
+            missing = f"{self.a_unanswered} before and {self.b_unanswered} after"
+            counted = f"left out, but {missing} that gave no usable answer count as 0"
         return f"{line} ({notes}; errors {counted})" if notes else line
 
     def print_table(self, *, limit: int = 10, file: Any = None) -> None:
@@ -128,13 +134,15 @@ class Comparison:
 
 
 def compare(
-    a: Evaluation, b: Evaluation, *, level: float = 0.95, margin: float = 0.0, errors: Errors = "exclude", seed: int = 0
+    a: Evaluation, b: Evaluation, *, level: float = 0.95, margin: float = 0.0, errors: Errors = "answers", seed: int = 0
 ) -> Comparison:
     """Compare `b` with `a`, example by example, aligned by example id.
 
     `level` is that of the interval and the test. `margin` is how much lower b may be and still count as "no
-    worse". `errors`: "exclude" leaves out examples that either ended in an error, "fail" counts an error as
-    0; examples unscored in either are always left out. `seed` is that of resampling, where the test uses it.
+    worse". `errors`: "answers" counts a row that was not answered (`Row.answered`: the program failed on what the model
+    said) as 0, as `compile` does, and leaves out examples with any other error in either; "exclude" leaves out all
+    that either ended in an error, "fail" counts every error as 0. Examples unscored in either are always left out.
+    `seed` is that of resampling, where the test uses it.
 
     Raises `DataError` when the metrics or the data differ, or when no example is scored in both. Cost: no LM
     call.
@@ -144,11 +152,13 @@ def compare(
     shared = [key for key in rows_a if key in rows_b]
     unmatched = tuple(key[0] for key in (*rows_a, *rows_b) if not (key in rows_a and key in rows_b))
     pairs: list[Flip] = []
-    a_errors = b_errors = unscored = 0
+    a_errors = b_errors = a_unanswered = b_unanswered = unscored = 0
     for key in shared:
         row_a, row_b = rows_a[key], rows_b[key]
         a_errors += row_a.state == "error"
         b_errors += row_b.state == "error"
+        a_unanswered += not row_a.answered
+        b_unanswered += not row_b.answered
         if "unscored" in (row_a.state, row_b.state):
             unscored += 1
             continue
@@ -171,6 +181,8 @@ def compare(
         unmatched,
         a_errors,
         b_errors,
+        a_unanswered,
+        b_unanswered,
         unscored,
         level,
         margin,
@@ -186,8 +198,11 @@ def _check(a: Any, b: Any, level: float, margin: float, errors: str) -> None:
         raise UsageError(f"level is a share between 0 and 1 such as 0.95; got {level!r}")
     if not isinstance(margin, int | float) or not 0 <= margin < math.inf:
         raise UsageError(f"margin is a number of at least 0; got {margin!r}")
-    if errors not in ("exclude", "fail"):
-        raise UsageError(f"errors is 'exclude' or 'fail' (an error counts as 0); got {errors!r}")
+    if errors not in ("answers", "exclude", "fail"):
+        raise UsageError(
+            f"errors is 'answers' (what was not answered counts as 0), 'exclude' or 'fail' (each error counts as 0); "
+            f"got {errors!r}"
+        )
     if a.about.metric_hash != b.about.metric_hash:
         raise DataError(
             f"the evaluations have different metrics: {a.metric!r} ({a.about.metric_hash[:8]}) and {b.metric!r} "
@@ -214,5 +229,5 @@ def _by_id(evaluation: Evaluation) -> dict[_KEY, Row]:
 
 def _score(row: Row, errors: Errors) -> float | None:
     if row.state == "error":
-        return 0.0 if errors == "fail" else None
+        return 0.0 if errors == "fail" or (errors == "answers" and not row.answered) else None
     return row.score

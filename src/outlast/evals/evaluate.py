@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from outlast.data.example import Example
 from outlast.errors import DataError, EvaluationStopped, UsageError, brief
 from outlast.evals.engine import Engine, Outcome
-from outlast.evals.evaluation import Evaluation
+from outlast.evals.evaluation import UNSEEN, Evaluation
 from outlast.evals.feed import Feed
-from outlast.evals.identity import metric_hash, name_of, program_hash
+from outlast.evals.identity import metric_hash, name_of, own_models, program_hash
 from outlast.evals.progress import Guarded, Snapshot, display_for
 from outlast.evals.rowfile import About, End, RowWriter, about_line, end_line, read_evaluation
 from outlast.evals.runner import RowRunner, check_first
+from outlast.modules.module import Module
+from outlast.modules.paths import predictors_of
+from outlast.modules.settings import chosen_adapter
 from outlast.runtime import current, default, run_blocking
 
 if TYPE_CHECKING:
@@ -56,11 +60,14 @@ def evaluate(
     the metric is kept in its row and is never a 0 in the mean unless `errors="fail"`. More than `max_errors`
     errors (a number, or below 1 a share of all examples) raise `EvaluationStopped`, which carries the result
     so far; so does an error that no further example can escape: no model, a refused key, an empty account.
-    Ctrl-C, a cancelled task and a used-up budget return what is done, and `stopped` says why it ended.
+    An error
+    that lies in what the model said has `answered` False in its row. Ctrl-C, a cancelled
+    task and a used-up budget return what is done, and `stopped` says why it ended.
 
     `keep` says what stays in memory: "rows" (default where `data` has a length), "traces" (rows with all
     exchanges) or "nothing" (default for a stream: totals only). `save` appends each row to a JSONL file as it
-    finishes; `resume=True` continues such a file of the same program, metric and data, running again only
+    finishes; `resume=True` continues such a file of the same program, metric, data, models, adapter, sample and
+    threshold, running again only
     what is missing or ended in an error. When the file can no longer be written, rows that are kept are not
     lost: the run goes on, a `RuntimeWarning` is issued and `save_error` set.
 
@@ -150,6 +157,7 @@ def _about(
     program: Any, metric: Any, runner: RowRunner, feed: Feed, threshold: float, level: float, errors: Errors
 ) -> About:
     lm = runner.run.lm or current().lm or default("lm")
+    predictors = predictors_of(program) if isinstance(program, Module) else ()
     return About(
         program=name_of(program),
         program_hash=program_hash(program),
@@ -162,6 +170,10 @@ def _about(
         threshold=threshold,
         level=level,
         errors=errors,
+        lm_identity="" if lm is None else lm.identity,
+        adapter=repr(chosen_adapter(None, runner.run)),
+        own_models=own_models(program),
+        predictors=len(predictors),
     )
 
 
@@ -185,15 +197,36 @@ def _open_file(
     return writer, prior
 
 
+_DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
+    "program": "program_hash",
+    "metric": "metric_hash",
+    "lm": "lm",
+    "settings of the lm": "lm_identity",
+    "models of the modules": "own_models",
+    "adapter": "adapter",
+    "sample": "sample",
+    "data": "data_hash",
+    "threshold": "threshold",
+}
+
+
 def _refuse_other(then: About, now: About, path: Path) -> None:
-    for name in ("program", "metric", "lm", "sample", "data", "threshold"):
-        field = {"program": "program_hash", "metric": "metric_hash", "data": "data_hash"}.get(name, name)
+    found: list[str] = []
+    for name, field in _DECIDING.items():
         old, new = getattr(then, field), getattr(now, field)
-        if old != new and not (field == "data_hash" and "" in (old, new)):
-            raise DataError(
-                f"resume: {str(path)!r} belongs to another evaluation: its {name} differs "
-                f"({brief(getattr(then, name, old))} then, {brief(getattr(now, name, new))} now). Use another path."
-            )
+        if old == new or (field == "data_hash" and "" in (old, new)) or (field == "lm_identity" and then.lm != now.lm):
+            continue
+        if field in ("program_hash", "metric_hash"):
+            shown, shows = getattr(then, name), getattr(now, name)
+            same = " by this name, but its code or what that names was another" if shown == shows else ""
+            found.append(f"{name} ({brief(shown)} then, {brief(shows)} now{same})")
+        else:
+            found.append(f"{name} ({brief(old)} then, {brief(new)} now)")
+    if found:
+        raise DataError(
+            f"resume: {str(path)!r} belongs to another evaluation: its {'; its '.join(found)} differ"
+            f"{'s' * (len(found) == 1)}. Use another path."
+        )
 
 
 def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: RowWriter | None) -> Evaluation:
@@ -206,7 +239,7 @@ def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: 
         if writer.error is not None:
             save_error = f"{writer.error.strerror or writer.error}"
             engine.warn_unsaved(writer)
-    return Evaluation(
+    result = Evaluation(
         complete,
         tuple(sorted(engine.rows, key=lambda row: row.index)),
         engine.tally,
@@ -216,6 +249,9 @@ def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: 
         str(writer.path) if writer is not None else "",
         save_error,
     )
+    if result.unseen:
+        warnings.warn(f"evaluate: {UNSEEN}", RuntimeWarning, stacklevel=2)
+    return result
 
 
 def _check_options(

@@ -23,6 +23,11 @@ from outlast.messages import Spending
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+UNSEEN = (
+    "no call of the program's modules was seen: plain threads do not inherit the run, so its lm, adapter and budget "
+    "did not reach them; use ol.gather or contextvars.copy_context().run"
+)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
@@ -81,6 +86,18 @@ class Evaluation:
     def states(self) -> dict[State, int]:
         """How many rows ended in each state."""
         return dict(self.tally.states)
+
+    @property
+    def unanswered(self) -> int:
+        """How many of the errors are the program's failure on what the model said; see `Row.answered`."""
+        return self.tally.unanswered
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the program has modules that ask models, and rows came out without a call of any of them."""
+        ran = self.n > self.tally.states["error"]
+        spent = self.spending
+        return bool(self.about.predictors and ran and not (spent.calls or spent.cached or self.models))
 
     @property
     def errors(self) -> tuple[ErrorGroup, ...]:
@@ -200,7 +217,11 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """One line: the score with its interval, the states, and why it stopped if it did."""
-        line = f"{wording.estimate_text(self.score, self.is_share)} on {self.n}: {wording.states_text(self.states)}"
+        states = wording.states_text(self.states, self.unanswered)
+        scored = f" of {self.score.n} scored" if 0 < self.score.n < self.n and self.states["error"] else ""
+        line = f"{wording.estimate_text(self.score, self.is_share)}{scored} on {self.n}: {states}"
+        if self.unseen:
+            line = f"{line} [{UNSEEN}]"
         if not self.stopped:
             return line
         return f"{line} [{self.stopped} after {self.n} of {self.about.total or 'unknown'}]"
@@ -216,7 +237,7 @@ class Evaluation:
     def __rich__(self) -> RenderableType:
         from rich.text import Text
 
-        colour = "yellow" if self.stopped or self.tally.states["error"] else "green"
+        colour = "yellow" if self.stopped or self.unseen or self.tally.states["error"] else "green"
         score, _, rest = self.headline.partition(" on ")
         return Text.assemble((score, f"bold {colour}"), " on ", rest)
 

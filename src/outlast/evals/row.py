@@ -69,7 +69,9 @@ class Row:
     "unscored" (the metric could not judge; `feedback` holds the reason). `outputs` is the JSON form of what
     the program returned, None after an error of the program. `seconds` and `spending` are the program's,
     `metric_spending` that of a metric which asks models; `models` are those that answered the program.
-    `trace` holds the exchanges when they were asked for.
+    `trace` holds the exchanges when they were asked for. `answered` is False for an error of the program that lies in
+    what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
+    after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
     """
 
     index: int
@@ -87,6 +89,7 @@ class Row:
     metric_spending: Spending = field(default_factory=Spending)
     models: tuple[str, ...] = ()
     trace: Trace | None = None
+    answered: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -99,6 +102,8 @@ class Row:
             "targets": json_form(self.targets, lenient=True),
             "outputs": self.outputs,
         }
+        if not self.answered:
+            data["answered"] = False
         if self.feedback:
             data["feedback"] = self.feedback
         if self.parts:

@@ -28,7 +28,9 @@ class About:
     """What was evaluated on what: all that decides whether two evaluations can be compared or continued.
 
     `errors` is the policy: "apart" leaves errors out of the mean, "fail" counts them as 0. `total` is the
-    number of examples, None for a stream that was not read to its end; `data_hash` is "" then.
+    number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base URL,
+    settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many modules of
+    the program ask models.
     """
 
     program: str
@@ -42,6 +44,10 @@ class About:
     threshold: float = 1.0
     level: float = 0.95
     errors: Literal["apart", "fail"] = "apart"
+    lm_identity: str = ""
+    adapter: str = ""
+    own_models: str = ""
+    predictors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,8 @@ def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
 def _about(data: dict[str, Any], where: str) -> About:
     if data.get("version") != 1:
         raise DataError(f"{where}: version {data.get('version')!r} of the format is not known here; update outlast")
-    return About(**{f.name: data[f.name] for f in fields(About)})
+    needed = ("program", "program_hash", "metric", "metric_hash")
+    return About(**{f.name: data[f.name] for f in fields(About) if f.name in data or f.name in needed})
 
 
 def _end(data: dict[str, Any]) -> End:

@@ -12,14 +12,28 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from outlast.data.example import Example, id_of, inputs_of, targets_of
 from outlast.data.jsonform import json_form
-from outlast.errors import BudgetExceeded, UsageError, brief, did_you_mean
+from outlast.errors import (
+    AnswerError,
+    BudgetExceeded,
+    ConfigError,
+    InputError,
+    LMContextError,
+    LMError,
+    StudyError,
+    UsageError,
+    brief,
+    did_you_mean,
+)
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import Row, RowError, State
 from outlast.evals.score import Score, Unscored, as_score, check_metric
 from outlast.messages import Spending
+from outlast.modules.module import Module, forward_of
+from outlast.modules.predict import Predict
 from outlast.runtime import Run, Trace, current, enter, in_thread, leave, running_loop
 from outlast.signatures.record import Record, outputs_of
+from outlast.signatures.signature import bind_defaults
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
@@ -75,6 +89,7 @@ class RowRunner:
         started = perf_counter()
         subject: Literal["program", "metric"] = "program"
         seconds: float | None = None
+        task = _task()
         try:
             token = enter(_within(run, trace, blocking=False))
             try:
@@ -83,8 +98,8 @@ class RowRunner:
                 leave(token)
             seconds, subject = perf_counter() - started, "metric"
             outcome = as_score(await self._judge(run, example, prediction, judging), self.metric_name)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if self._must_raise(run, error):
+        except (Exception, SystemExit, asyncio.CancelledError, GeneratorExit) as error:
+            if self._must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
                 raise
             outcome = RowError.of(error, subject)
         if seconds is None:
@@ -144,6 +159,7 @@ class RowRunner:
             judging.spending if judging else _NOTHING_SPENT,
             models_of(trace) if trace else (),
             trace if self.traces else None,
+            error is None or is_answered(error, trace),
         )
 
     async def _judge(self, run: Run, example: Example, prediction: Any, trace: Trace) -> Any:
@@ -166,6 +182,27 @@ class RowRunner:
             return await result
         finally:
             leave(token)
+
+
+def is_answered(error: RowError, trace: Trace) -> bool:
+    """False when the program failed on what the model said, which is the fault of the program and its prompts."""
+    raised = error.exception
+    if error.subject != "program":
+        return True
+    if isinstance(raised, AnswerError | LMContextError):
+        return False
+    if isinstance(raised, (LMError, OSError, BudgetExceeded, ConfigError, StudyError, asyncio.CancelledError)):
+        return True
+    unasked = any(span.error is raised and span.response is None for span in trace)
+    return unasked or all(span.response is None for span in trace)
+
+
+def _task() -> asyncio.Task[Any] | None:
+    """The task that runs this; none when a coroutine is closed from outside, which is no error of a row."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def models_of(trace: Trace) -> tuple[str, ...]:
@@ -221,8 +258,6 @@ def output_form(prediction: Any) -> Any:
 def check_first(program: Any, metric: Any, example: Example) -> None:
     """Refuse what one example shows to be impossible, before any call: wrong inputs of a function, missing
     targets.
-
-    A `Module` checks its inputs itself at each call.
     """
     targets = targets_of(example)
     for name in getattr(metric, TARGETS, ()):
@@ -231,6 +266,15 @@ def check_first(program: Any, metric: Any, example: Example) -> None:
                 f"metric {name_of(metric)} reads the target {name!r}, which the examples do not have."
                 f"{did_you_mean(name, targets)} Targets: {', '.join(targets) or 'none'}."
             )
+    if isinstance(program, Module):
+        try:
+            if isinstance(program, Predict):
+                bind_defaults(program.signature, inputs_of(example))
+            else:
+                forward_of(program).check(type(program).__name__, inputs_of(example))
+        except InputError as error:
+            raise InputError(f"the first example ({id_of(example)}): {error}") from None
+        return
     if hasattr(program, "acall"):
         return
     try:

@@ -75,7 +75,7 @@ def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> Table:
             wording.number(estimate.value, part.is_share),
             interval,
             str(part.n),
-            wording.states_text(part.states),
+            wording.states_text(part.states, part.unanswered),
         )
     return table
 

@@ -45,6 +45,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.states: dict[State, int] = dict.fromkeys(STATES, 0)
+        self.unanswered = 0
         self.scores = array("d")
         self.durations = array("d")
         self.spending = Spending()
@@ -68,6 +69,7 @@ class Tally:
     def add(self, row: Row) -> Row:
         """Count a row; gives it back, with the place of its error as text when it has one."""
         self.states[row.state] += 1
+        self.unanswered += not row.answered
         self.durations.append(row.seconds)
         if row.score is not None:
             self.scores.append(row.score)

@@ -48,9 +48,13 @@ def estimate_text(estimate: Estimate, share: bool) -> str:
     return f"{number(estimate.value, share)} ({level(interval.level)} CI {span(interval, share)}, {method})"
 
 
-def states_text(states: Mapping[State, int]) -> str:
-    """ "145 pass, 53 fail, 2 error"; what did not occur is left out."""
-    return ", ".join(f"{count} {state}" for state, count in states.items() if count) or "nothing done"
+def states_text(states: Mapping[State, int], unanswered: int = 0) -> str:
+    """ "145 pass, 53 fail, 2 errors (1 gave no usable answer)"; what did not occur is left out."""
+    texts = {state: f"{count} {state}" for state, count in states.items() if count}
+    if errors := states.get("error", 0):
+        why = f" ({unanswered} gave no usable answer)" if unanswered else ""
+        texts["error"] = f"{errors} error{'s' * (errors != 1)}{why}"
+    return ", ".join(texts.values()) or "nothing done"
 
 
 def difference(value: float, share: bool) -> str:
