@@ -140,7 +140,7 @@ CHAT: list[tuple[str, str, dict[str, Any] | str]] = [
     ("answer", 'Use {"answer": 42} here.', {"answer": 'Use {"answer": 42} here.'}),
     ("answer", "<<answer>>Paris", {"answer": "Paris"}),
     ("answer", "The answer is: <<answer>> Paris", {"answer": "Paris"}),
-    ("answer", "<<answer>>\n\n<<end>>", {"answer": ""}),
+    ("answer", "<<answer>>\n\n<<end>>", "is empty"),
     ("label", "Yes.", {"label": "yes"}),
     ("label", "**No**", {"label": "no"}),
     ("label", "I think yes", "must be one of"),

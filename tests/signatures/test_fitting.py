@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import re
 import subprocess
 import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, Optional
+from uuid import UUID
 
 import pydantic
 import pytest
@@ -166,3 +168,54 @@ def test_sets_are_written_in_one_order_whatever_the_hash_seed() -> None:
     }
     assert len(said) == 1
     assert said.pop().startswith('["a","b","c","dd","e"] [')
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        (date, "2024-02-30", "must be date as YYYY-MM-DD; got '2024-02-30'"),
+        (date | None, "soon", "must be date as YYYY-MM-DD or null; got 'soon'"),
+        (bool, "maybe", "must be true or false; got 'maybe'"),
+        (float, "50%", "must be number; got '50%'"),
+        (int | None, "three", "must be integer or null; got 'three'"),
+        (UUID, "x-1", "must be UUID; got 'x-1'"),
+        (Decimal, "a lot", "must be number; got 'a lot'"),
+        (list[str], "[oops", "is not valid JSON; got '[oops'"),
+    ],
+)
+def test_refusals_are_in_plain_words(kind: Any, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        codec(kind).read(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (list[str], "- a\n- b [c]", ["a", "b [c]"]),
+        (list[str], "* a\n\n* b", ["a", "b"]),
+        (list[str], "1. a\n2. b", ["a", "b"]),
+        (list[int], "1) 5\n2) 7", [5, 7]),
+        (list[Decimal], "- 1.10", [Decimal("1.10")]),
+        (list[Literal["a b", "c"]], "- A_B\n- c", ["a b", "c"]),
+    ],
+)
+def test_lists_of_lines_are_read(kind: Any, text: str, value: Any) -> None:
+    assert codec(kind).read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (list[str], "Here:\n- a\n- b"),
+        (list[str], "- a\n  - b"),
+        (list[str], "- a\nmore"),
+        (list[str], "2. a\n1. b"),
+        (list[str], "- a\n* b"),
+        (list[int], "-1\n-2"),
+        (list[list[str]], "- a"),
+        (list[int], "- a"),
+    ],
+)
+def test_lines_that_are_no_plain_list_are_refused(kind: Any, text: str) -> None:
+    with pytest.raises(ValueError):
+        codec(kind).read(text)

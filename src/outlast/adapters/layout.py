@@ -58,6 +58,9 @@ def read_fields(
         if name not in found:
             wrong.append(f"{name}: the {what} is missing")
             continue
+        if form == "text" and codec.takes_text and not codec.takes_none and field.required and not found[name].strip():
+            wrong.append(f'{name}: is empty; write it, or "" when empty text is what you mean')
+            continue
         try:
             values[name] = codec.read(found[name]) if form == "text" else codec.read_data(found[name])
         except (ValueError, RecursionError) as error:

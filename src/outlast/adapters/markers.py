@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from outlast.signatures.codec import trimmed
+
 _MARKER = re.compile(r"<<[ \t]*+(/?)[ \t]*+([^\W\d]\w*+)[ \t]*+(?:#[ \t]*+(\w*+)[ \t]*+)?>>")
 _BEFORE = re.compile(r"[ \t<>*_#`+-]*+(?:\d{1,2}[.)])?[ \t*_`]*+")  # decoration that may open a marker's line
 _AFTER = re.compile(r"[ \t]*+[>:*_`]++(?=\s|$)")  # ... and that may follow a marker
+_OWN_LINE = re.compile(r"[ \t]*+\r?\n")
 _REACH = 40  # characters that decoration before a marker may take
 _MANY = 1_000
 _CLAUSE_ENDS = ".:;!?…)]}\"'`*>→-"
@@ -97,11 +100,21 @@ class Markers:
         for at, mark in enumerate(chosen):
             last = at + 1 == len(chosen)
             limit = (len(text) if stop is None else stop) if last else chosen[at + 1].begin
-            value = text[mark.stop : self._cut(mark, marks, limit)].strip()
+            value = text[mark.stop : self._cut(mark, marks, limit)]
+            if last and stop is None:
+                value = self._without_cut_end(value, nonce)
+            indented = _OWN_LINE.match(value) is not None and not text[mark.begin].isspace()
+            value = trimmed(value) if indented else value.strip()
             if last and value.endswith("```") and _opens_fence(text[: chosen[0].begin]):
                 value = _without_fence_end(value)
             found[mark.name] = value
         return Reading(found, stop is not None, marked)
+
+    def _without_cut_end(self, value: str, nonce: str) -> str:
+        """A last section without an end marker that was cut off within itself."""
+        lead, newline, line = value.rstrip().rpartition("\n")
+        cut = line.strip(" \t*`").replace(" ", "")
+        return lead if newline and len(cut) >= 2 and self.spell(self.end, nonce).startswith(cut) else value
 
     def _exact(self, text: str) -> Reading | None:
         """The reading of a reply that is just what was asked for, which most are: every marker once, alone on its
@@ -115,7 +128,7 @@ class Markers:
             at = text.find("\n<<", begin) + 1
             if not at or not text.startswith(opening, begin - len(opening)):
                 return None
-            found[name] = text[begin : at - 1].strip()
+            found[name] = trimmed(text[begin : at - 1])
         return Reading(found, ended=True, marked=True) if text[at:] == self.spell(self.end) else None
 
     def _marks(self, text: str, nonce: str, request: str) -> tuple[list[_Mark], bool]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -31,6 +32,7 @@ _TEMPORAL = frozenset[Any]((date, datetime, time, timedelta))
 _NUMERIC = frozenset[Any]((int, float))
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})++(\.\d++)?")
 _NUMBER = re.compile(r'"?[-+]?[\d.]++([eE][-+]?\d++)?"?')
+_ITEM = re.compile(r"([-*•]|\d{1,3}[.)])[ \t]++(\S.*)")
 _FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
 _NULLS = ("", "none", "null", "n/a")
 _NOTHING: Any = object()
@@ -61,6 +63,7 @@ class Codec:
         self.takes_text = bool(parts & {str, Any, object})
         self._temporal = parts - {type(None)} <= _TEMPORAL
         self._numeric = parts - {type(None)} <= _NUMERIC
+        self._lists = get_origin(base) is list and _is_simple(get_args(base)[0])
         self._schema: dict[str, Any] | None = None
         self._schema_known = False
         self._fit = None if self.plain_str else fitting(self.adapter.core_schema)
@@ -132,7 +135,8 @@ class Codec:
         if stripped == PLACEHOLDER:
             raise ValueError(f"holds only the placeholder {PLACEHOLDER!r}")
         if self.style == "text":
-            return self.check(_unquoted(stripped))
+            unquoted = _unquoted(stripped)
+            return self.check(trimmed(text) if unquoted is stripped else unquoted)
         if self.choices:
             return self._read_choice(_unquoted(stripped))
         return self._read_json(stripped)
@@ -213,6 +217,9 @@ class Codec:
                     return self._from_json(candidate)
                 except ValueError as error:
                     best = _better(best, error)
+        items = self._listed(unfenced)
+        if items is not None:
+            return self._validate_data(items)
         if "[" in unfenced or "{" in unfenced:
             try:
                 data = self._structure(unfenced)
@@ -225,7 +232,25 @@ class Codec:
                 return self.validate(candidate if self._fit is None else self._fit(candidate))
             except (ValidationError, Misfit):
                 continue
-        raise best if text else ValueError("is empty")
+        if not text:
+            raise ValueError("is empty")
+        raise ValueError(self._wrong(text)) if _is_syntax(best) else best
+
+    def _wrong(self, text: str) -> str:
+        words = self.describe()
+        if "schema" in words or text[:1] in ("[", "{"):
+            return f"is not valid JSON; got {brief(text)}"
+        return f"must be {words}; got {brief(text)}"
+
+    def _listed(self, text: str) -> list[str] | None:
+        """The items of a bullet list or of lines that are numbered from 1, when every line is one."""
+        if not self._lists or not text or text[0] not in "-*•1":
+            return None
+        found = [_ITEM.fullmatch(line) for line in text.splitlines() if line.strip()]
+        signs = [match and match[1].rstrip(".)") for match in found]
+        if len(set(signs)) > 1 and signs != [str(number + 1) for number in range(len(signs))]:
+            return None
+        return [_unquoted(match[2].strip()) for match in found if match] if None not in signs else None
 
     def _nulls(self, text: str) -> tuple[str, ...]:
         words = ("none", "null") if self.takes_text else ("none", "null", "n/a")
@@ -281,6 +306,12 @@ def _strip(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     return annotation, ()
 
 
+def _is_simple(annotation: Any) -> bool:
+    """True for text, numbers and closed types."""
+    base, _ = _strip(annotation)
+    return base in (str, int, float, Decimal) or choices_of(base) is not None
+
+
 def _adapter(field: Field) -> TypeAdapter[Any]:
     try:
         try:
@@ -300,6 +331,19 @@ def _is_plain(text: str) -> bool:
     if not text or text == PLACEHOLDER or (text[0] == '"' and text[-1] == '"'):
         return False
     return not (text[0].isspace() or text[-1].isspace())
+
+
+def trimmed(text: str) -> str:
+    """A text without the space around it, but for the indentation of its first line, as code has it.
+
+    One space is no indentation.
+    """
+    stripped = text.strip()
+    if not text[:1].isspace():
+        return stripped
+    start = len(text) - len(text.lstrip())
+    indent = text[text.rfind("\n", 0, start) + 1 : start]
+    return indent + stripped if indent.startswith(("  ", "\t")) and not indent.strip(" \t") else stripped
 
 
 def _unquoted(text: str) -> str:
@@ -333,4 +377,4 @@ def _better(first: ValueError, second: ValueError) -> ValueError:
 def _is_syntax(error: ValueError) -> bool:
     if isinstance(error, ValidationError):
         return error.error_count() == 1 and error.errors(include_url=False)[0]["type"] == "json_invalid"
-    return not isinstance(error, DuplicateKey)
+    return not isinstance(error, (DuplicateKey, Misfit))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any, cast, get_args
+from uuid import UUID
 
 import annotated_types as at
 from pydantic import TypeAdapter
+
+from outlast.signatures.choices import is_union
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -19,10 +23,12 @@ _WORDS: dict[Any, str] = {
     datetime: "date and time, ISO 8601",
     time: "time, ISO 8601",
     timedelta: "duration, ISO 8601",
+    Decimal: "number",
+    UUID: "UUID",
     type(None): "null",
 }
 _KINDS: dict[str, str] = {
-    **{kind.__name__: words for kind, words in _WORDS.items() if kind is not type(None)},
+    **{kind.__name__: words for kind, words in _WORDS.items() if kind in (date, datetime, time, timedelta)},
     "int": "a whole number",
     "float": "a number",
     "decimal": "a number",
@@ -54,6 +60,9 @@ def describe_type(
         return "one of: " + ", ".join(labels)
     if base in _WORDS:
         return _WORDS[base] + _limits(constraints, schema or {} if base is str else {})
+    parts = get_args(base) if is_union(base) else ()
+    if parts and all(part in _WORDS for part in parts):
+        return " or ".join(_WORDS[part] for part in parts)
     if schema is None:
         return getattr(base, "__name__", "value")
     return _schema_words(schema)
