@@ -168,3 +168,12 @@ def test_lenient_json_form_never_raises():
 def test_repr_shows_both_parts():
     assert repr(Example({"m": "x"}, {"t": 1})) == "Example({'m': 'x'}, {'t': 1})"
     assert repr(Example({"m": "x"})) == "Example({'m': 'x'})"
+
+
+def test_an_example_does_not_change_with_the_callers_values():
+    words, labels = ["a"], {"x": [1]}
+    example = Example({"words": words}, {"labels": labels})
+    words.append("b")
+    labels["x"].append(2)
+    assert (example.words, example.labels) == (["a"], {"x": [1]})
+    assert example == Example({"words": ["a"]}, {"labels": {"x": [1]}})

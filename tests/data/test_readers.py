@@ -244,3 +244,14 @@ def test_importing_data_loads_no_heavy_library():
     code = f"import sys, outlast.data; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_a_key_that_stands_twice_is_refused_with_file_and_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": 1, "a": 1}\n{"q": 2, "a": 1, "a": 2}\n')
+    with pytest.raises(DataError, match=r"rows.jsonl, line 2: the key 'a' stands twice"):
+        Dataset.from_jsonl(path, inputs=["q"])
+    path = tmp_path / "rows.json"
+    path.write_text('[{"q": {"x": 1, "x": 1}}]')
+    with pytest.raises(DataError, match=r"rows.json: the key 'x' stands twice"):
+        load_examples(path, inputs=["q"])

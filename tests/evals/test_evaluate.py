@@ -892,3 +892,21 @@ def test_hostile_outputs_are_saved_and_read_back(tmp_path):
     assert again.rows[0].outputs == result.rows[0].outputs
     assert again.rows[0].outputs["surrogate"] == "\ud800"
     assert isinstance(again.rows[1].outputs, str)
+
+
+def test_neither_program_nor_metric_can_change_the_data():
+    def consumes(lines, seen):
+        seen.add("x")
+        return {"team": lines.pop(), "all": lines}
+
+    def spoils(example, out):
+        example.lines.clear()
+        example.wanted["k"].append(1)
+        out["all"].append("spoilt")
+        return True
+
+    data = [Example({"lines": ["a", "b"], "seen": {1}}, {"wanted": {"k": []}})]
+    for _ in range(2):
+        result = run(consumes, data, spoils)
+        assert result.rows[0].outputs == {"team": "b", "all": ["a"]}
+    assert (data[0].lines, data[0].seen, data[0].wanted) == (["a", "b"], {1}, {"k": []})

@@ -36,7 +36,7 @@ def test_slices_by_input_target_output_and_function():
     assert {key: part.n for key, part in by_output.items()} == {True: 20, False: 16, None: 4}
     assert by_output[None].states["error"] == 4
     assert set(evaluation.slices(lambda row: row.index // 20)) == {0, 1}
-    with pytest.raises(DataError, match=r"no field 'teem'. Did you mean 'team'\? Fields: message, team, team, sure"):
+    with pytest.raises(DataError, match=r"no field 'teem'. Did you mean 'team'\? Fields: message, team, sure"):
         evaluation.slices("teem")
 
 

@@ -191,3 +191,14 @@ def test_made_metrics_say_what_they_were_made_for():
     assert exact_match("team").__name__ == "exact_match('team')"
     assert numeric("n", tol=0.5).__name__ == "numeric('n', tol=0.5)"
     assert token_f1("a", "b").__name__ == "token_f1('a', 'b')"
+
+
+def test_exact_match_folds_width_but_not_what_means_something_else():
+    def same(target, value):
+        return exact_match("a")(Example({"q": 1}, {"a": target}), {"a": value}).value
+
+    assert same("10\u00b2", "102") == 0
+    assert same("\u2460", "1") == 0
+    assert same("\uff21\uff22\u3000\uff11", "ab 1") == 1
+    assert same("\uff76\uff9e", "\u30ac") == 1  # half-width katakana with its mark
+    assert same("e\u0301t\u00e9", "\u00c9TE\u0301") == 1

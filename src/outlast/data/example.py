@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,9 @@ from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError, FrozenError, brief, did_you_mean
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_FIXED = frozenset(
+    {str, int, float, bool, type(None), bytes, complex, frozenset, date, datetime, time, timedelta, Decimal}
+)  # types whose values cannot change
 
 
 class _Reading:
@@ -36,7 +42,8 @@ class Example:
 
     Two examples are equal when their content is: `id` is 32 hexadecimal digits of blake2b over the JSON form
     of both parts. Raises `DataError` when a name is not a string or is both an input and a target; the values
-    need a JSON form by the time the id is read.
+    need a JSON form by the time the id is read. Lists and other values that can change are copied, so that changing
+    the caller's does not change the example.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_ol_id", "_ol_inputs", "_ol_targets")
@@ -46,6 +53,7 @@ class Example:
     _ol_targets: Mapping[str, Any]
 
     def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any] = _NOTHING) -> None:
+        inputs, targets = unshared(inputs), unshared(targets)
         fields = {**inputs, **targets}
         if len(fields) != len(inputs) + len(targets):
             both = sorted(set(inputs) & set(targets))
@@ -122,6 +130,30 @@ class Example:
 
         targets = targets_of(self)
         return f"Example({shown(inputs_of(self))}{', ' + shown(targets) if targets else ''})"
+
+
+def unshared(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values with copies of those that can change; the mapping itself when none can. What cannot be copied is
+    shared."""
+    if all(type(value) in _FIXED for value in values.values()):
+        return values
+    return {name: value if type(value) in _FIXED else _copied(value) for name, value in values.items()}
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        return value
+
+
+def unshared_example(example: Example) -> Example:
+    """An equal example whose values can be changed without changing this one; itself when none can change."""
+    if all(type(value) in _FIXED for value in vars(example).values()):
+        return example
+    twin = Example(inputs_of(example), targets_of(example))
+    _SET_ID(twin, id_of(example))
+    return twin
 
 
 _SET_INPUTS = Example.__dict__["_ol_inputs"].__set__

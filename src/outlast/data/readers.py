@@ -144,9 +144,21 @@ def _text(line: str | bytes, where: str) -> str:
         raise DataError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8") from error
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; which of two values of one key is meant cannot be known."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise DataError(f"the key {twice!r} stands twice in one object; keep one of them")
+    return made
+
+
 def _object(text: str, where: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_unique)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON ({error}); the line is {brief(text.strip())}") from error
     if not isinstance(value, dict):
@@ -301,7 +313,9 @@ def _read_array(source: Source, *, inputs: Names | None, targets: Names | None) 
     with opened(source) as (file, name):
         text = _text(file.read(), name).removeprefix("\ufeff")
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=_unique)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: not JSON ({error})") from error
     if not isinstance(rows, list):

@@ -254,7 +254,7 @@ def _field_reader(name: str) -> Callable[[Row], Any]:
                 return part[name]
         if row.outputs is None:
             return None  # an error: there is no output to be sliced by
-        names = [*row.inputs, *row.targets, *_outputs(row)]
+        names = list(dict.fromkeys([*row.inputs, *row.targets, *_outputs(row)]))
         raise DataError(
             f"row {row.index} has no field {name!r}.{did_you_mean(name, names)} Fields: {', '.join(names)}."
         )

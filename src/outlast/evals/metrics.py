@@ -26,8 +26,9 @@ def exact_match(*fields: str, strict: bool = False) -> Metric:
     """1 when every named field (all targets when none is named) equals its target, else 0; a part for each
     field.
 
-    Text is compared in Unicode NFKC without regard to case, outer and repeated white space; a number or a
-    truth value equals the text that spells it; lists and objects compare inside by the same rules.
+    Text is compared in Unicode NFC without regard to case, to full or half width, and to outer and repeated white
+    space; "10²" is not "102". A number or a truth value equals the text that
+    spells it; lists and objects compare inside by the same rules.
     `strict=True` compares the JSON forms exactly.
     """
     same = _same_form if strict else _alike
@@ -138,7 +139,7 @@ def _named(metric: Metric, fields: Sequence[str], targets: Sequence[str], **opti
     chosen = [f"{name}={value!r}" for name, value in options.items() if value]
     shown = ", ".join([*map(repr, dict.fromkeys(fields)), *chosen])
     metric.__name__ = metric.__qualname__ = f"{metric.__name__}({shown})"
-    setattr(metric, IDENTITY, f"outlast.{metric.__name__} v1")
+    setattr(metric, IDENTITY, f"outlast.{metric.__name__} v2")
     setattr(metric, TARGETS, tuple(targets))
     return metric
 
@@ -182,8 +183,12 @@ def _accepted(target: Any) -> list[Any]:
     return accepted
 
 
+_WIDE = re.compile("[\u3000\uff01-\uffee]+")  # full-width and half-width forms: the same characters, other widths
+
+
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    narrow = _WIDE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
+    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", narrow).casefold()).split())
 
 
 def _same_form(a: Any, b: Any) -> bool:

@@ -10,7 +10,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from outlast.data.example import Example, id_of, inputs_of, targets_of
+from outlast.data.example import Example, id_of, inputs_of, targets_of, unshared, unshared_example
 from outlast.data.jsonform import json_form
 from outlast.errors import (
     AnswerError,
@@ -50,7 +50,8 @@ class RowRunner:
 
     `program` is a `Module` or any callable taking the inputs as keywords; `async` ones run on the loop, plain
     functions in threads. A plain metric is called in place; once it has taken more than 10 ms three times, it
-    runs in threads too, so that a judge in it does not make the evaluation serial.
+    runs in threads too, so that a judge in it does not make the evaluation serial. Program and metric get copies of
+    lists and other values that they could change, so that no run changes the data.
 
     Cost: the LM calls of the program and of the metric. Raises `UsageError` for a program or metric that
     cannot be called.
@@ -86,6 +87,7 @@ class RowRunner:
         trace, judging = Trace(), Trace()
         outcome: Score | Unscored | RowError
         prediction: Any = None
+        outputs: Any = None
         started = perf_counter()
         subject: Literal["program", "metric"] = "program"
         seconds: float | None = None
@@ -93,18 +95,19 @@ class RowRunner:
         try:
             token = enter(_within(run, trace, blocking=False))
             try:
-                prediction = await self._call(inputs_of(example))
+                prediction = await self._call(unshared(inputs_of(example)))
             finally:
                 leave(token)
             seconds, subject = perf_counter() - started, "metric"
-            outcome = as_score(await self._judge(run, example, prediction, judging), self.metric_name)
+            outputs = output_form(prediction)  # before the metric, which may change it
+            outcome = as_score(await self._judge(run, unshared_example(example), prediction, judging), self.metric_name)
         except (Exception, SystemExit, asyncio.CancelledError, GeneratorExit) as error:
             if self._must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
                 raise
             outcome = RowError.of(error, subject)
         if seconds is None:
             seconds = perf_counter() - started
-        return self._row(index, example, prediction, outcome, seconds, trace, judging)
+        return self._row(index, example, outputs, outcome, seconds, trace, judging)
 
     def close(self) -> None:
         """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
@@ -126,7 +129,7 @@ class RowRunner:
         self,
         index: int,
         example: Example,
-        prediction: Any,
+        outputs: Any,
         outcome: Score | Unscored | RowError,
         seconds: float,
         trace: Trace,
@@ -148,7 +151,7 @@ class RowRunner:
             id_of(example),
             dict(inputs_of(example)),
             dict(targets_of(example)),
-            output_form(prediction),
+            outputs,
             score,
             state,
             feedback,
