@@ -219,3 +219,8 @@ def test_lists_of_lines_are_read(kind: Any, text: str, value: Any) -> None:
 def test_lines_that_are_no_plain_list_are_refused(kind: Any, text: str) -> None:
     with pytest.raises(ValueError):
         codec(kind).read(text)
+
+
+def test_infinities_that_a_program_holds_can_be_stored_and_read_again() -> None:
+    made = codec(float)
+    assert made.read_data(made.dump(math.inf)) == math.inf

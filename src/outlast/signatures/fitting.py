@@ -89,7 +89,7 @@ def _any_float(data: Any) -> Any:
 
 
 def _float(data: Any) -> Any:
-    if isinstance(data, float) or (isinstance(data, str) and len(data) < _MOST_DIGITS):
+    if isinstance(data, Number) or (isinstance(data, str) and len(data) < _MOST_DIGITS):
         try:
             finite = math.isfinite(float(data))
         except ValueError:

@@ -34,19 +34,6 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'"}
-_WORDS = {
-    "true": True,
-    "false": False,
-    "null": None,
-    "True": True,
-    "False": False,
-    "None": None,
-    "NaN": float("nan"),
-    "Infinity": float("inf"),
-    "-Infinity": float("-inf"),
-}
-_MAX_BROKEN = 100
-_CLOSERS = {"}": "{", "]": "["}
 
 
 class Number(float):
@@ -58,6 +45,21 @@ class Number(float):
         number = super().__new__(cls, text)
         number.text = text
         return number
+
+
+_WORDS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+    "NaN": Number("NaN"),
+    "Infinity": Number("Infinity"),
+    "-Infinity": Number("-Infinity"),
+}
+_MAX_BROKEN = 100
+_CLOSERS = {"}": "{", "]": "["}
 
 
 class DuplicateKey(ValueError):
@@ -180,7 +182,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Number, strict=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Number, parse_constant=Number, strict=False)
 
 
 class _Broken(ValueError):
