@@ -212,6 +212,15 @@ def test_state_and_objects_without_content_leave_the_hash_stable(tmp_path):
     assert metric_hash(metric) == before == metric_hash(load(tmp_path, "b", source))
 
 
+def test_an_iterator_that_a_metric_uses_is_not_used_up(tmp_path):
+    source = "COUNT = iter(range(10**12))\nLINES = (n for n in range(3))\ndef m(e, o): return next(COUNT), LINES\n"
+    metric = load(tmp_path, "a", source)
+    before = metric_hash(metric)
+    assert metric(1, 2)[0] == 0
+    assert metric_hash(metric) == before
+    assert list(metric(1, 2)[1]) == [0, 1, 2]
+
+
 def test_the_hash_is_the_same_in_every_process(tmp_path):
     (tmp_path / "it.py").write_text(
         "import outlast as ol\nS = {'a', 'b', 'c', 'd'}\nF = frozenset(S)\nO = object()\n"
