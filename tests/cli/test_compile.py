@@ -104,6 +104,26 @@ def test_what_cannot_be_compiled(outlast, words: tuple[str, ...], code: int, tol
     assert told in result.err
 
 
+def test_a_file_of_something_else_is_replaced_only_by_force(compiled, outlast, desk) -> None:
+    words = (*COMPILE, "--optimizer", "labeled", "--max-demos", "2")
+    before = (desk / "data.jsonl").read_bytes()
+    refused = outlast(*words, "--out", "data.jsonl")
+    assert (refused.code, "--force" in refused.err) == (2, True)
+    assert (desk / "data.jsonl").read_bytes() == before
+    other = json.loads((desk / "a.outlast.json").read_text())
+    other["program"]["modules"] = {"draft": other["program"]["modules"][""]}
+    (desk / "other.outlast.json").write_text(json.dumps(other))
+    before = (desk / "other.outlast.json").read_bytes()
+    refused = outlast(*words, "--out", "other.outlast.json")
+    assert refused.code == 2
+    assert "another program" in refused.err
+    assert "'draft'" in refused.err
+    assert (desk / "other.outlast.json").read_bytes() == before
+    assert outlast(*words, "--out", "other.outlast.json", "--force").code == 0
+    assert list(json.loads((desk / "other.outlast.json").read_text())["program"]["modules"]) == [""]
+    assert outlast(*words, "--out", "a.outlast.json").code == 0, "a file of the same program is replaced"
+
+
 def test_diff_says_what_changed_in_prompt_and_score(compiled, outlast, desk) -> None:
     assert outlast("diff", "a.outlast.json", "a.outlast.json").out.startswith("the prompts are the same")
     assert outlast("diff", "a.outlast.json", "a.outlast.json", "--exit-code").code == 0

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import INTERRUPTED, NO, OK
 from outlast.cli.output import console, emit_pretty, say
-from outlast.errors import UsageError
+from outlast.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
+    from outlast.modules.module import Module
     from outlast.optimize.compile import Compiled
     from outlast.optimize.protocol import Optimizer
 
@@ -23,7 +24,8 @@ examples:
 
 DATA is split by content into train (demonstrations), select (ranking) and confirm (proof). Interrupted or killed, run
 the same command again: it goes on where it was and pays nothing twice. Without --out nothing is written; when the
-winner is not proven better, --out holds the program as it was and says so."""
+winner is not proven better, --out holds the program as it was and says so. An --out that is there is only replaced
+when it is a compiled file of the same program; --force replaces any."""
 
 _OPTIONS = {
     "random": ("candidates", "max_demos"),
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
     )
     parser.add_argument("--out", "-o", metavar="X.outlast.json", help="save the compiled program here")
+    parser.add_argument("--force", action="store_true", help="replace --out whatever it holds")
     parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
     parser.add_argument("--require-better", action="store_true", help="exit with 1 unless proven better")
     search = parser.add_argument_group("search")
@@ -72,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         options.need_model(program)
     optimizer = optimizer_of(args)
     check_writable(args.out, args.html)
+    if args.out and not args.force:
+        check_replaceable(args.out, program)
     data = options.data_of(args, program)
     compiled = compile(
         program,
@@ -128,6 +133,27 @@ def check_writable(*paths: str | None) -> None:
             raise UsageError(f"{path!r} is a folder; name a file")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"cannot write {path!r}: {str(folder)!r} is not a folder")
+
+
+def check_replaceable(path: str, program: Module) -> None:
+    """Raise `UsageError` before anything is paid when `path` holds what is no compiled file of this program."""
+    from outlast import artifact
+
+    if not Path(path).exists():
+        return
+    try:
+        differs = artifact.mismatches(artifact.read(path), program)
+    except ArtifactError as error:
+        raise UsageError(
+            f"--out would replace {path!r}, which cannot be read as a compiled file ({error}); "
+            f"name another file, or give --force to replace it"
+        ) from error
+    if differs:
+        listed = "\n".join(f"  - {line}" for line in differs)
+        raise UsageError(
+            f"--out would replace {path!r}, which was compiled for another program:\n{listed}\n"
+            f"Name another file, or give --force to replace it"
+        )
 
 
 def _report(compiled: Compiled[Any], args: argparse.Namespace) -> None:
