@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 
 import outlast as ol
+from outlast.cli.demo_view import View, own_command
 from outlast.samples.triage import Triage
 
 FAST = ("--candidates", "1", "--max-demos", "8")
@@ -34,6 +38,10 @@ def test_the_quickstart_in_a_process_of_its_own(shell, outlast, desk) -> None:
     assert words.index("  before") < words.index("searching ...") < words.index("  after")
     assert "better, proven" in words
     assert "more examples" in words
+    assert "The prompts it found: the instructions as written, " in words
+    last = "\n".join(words.splitlines()[-2:])
+    assert re.search(r"\d% -> [\d.]+% \(\+[\d.]+\), proven on \d+ held-out messages", last)
+    assert last.endswith("open quickstart/report.html")
     assert "--lm openai/gpt-5-mini" in words
     assert "\x1b" not in words, "no colours without a terminal"
     assert max(len(line.rstrip()) for line in words.splitlines()) <= 80
@@ -63,6 +71,29 @@ def test_the_lines_that_load_the_program_run(outlast, desk) -> None:
         from outlast.runtime import set_defaults
 
         set_defaults(lm=None)
+
+
+def test_the_next_command_is_one_that_works(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my venv" / "bin"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert own_command() == "'my venv/bin/python' -m outlast.cli"
+    (folder / "outlast").write_text("#!/bin/sh\n")
+    (folder / "outlast").chmod(0o755)
+    assert own_command() == "'my venv/bin/outlast'"
+    monkeypatch.setenv("PATH", str(folder))
+    assert own_command() == "outlast"
+
+
+def test_progress_counts_the_start_once() -> None:
+    from outlast.optimize.study import Progress
+
+    view = View(quiet=False, live=True)
+    state = Mock(spec=Progress, phase="search", alive=8, candidates=17, score=None, rollouts=1, expected=2)
+    state.meter.spent.calls = 1
+    assert "8 of 17 still in the race" in str(view._status(state, 1.0).renderables[1])
 
 
 def test_json(outlast, desk) -> None:

@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
         emit_pretty({**compiled.report.record, **saved, "improved": compiled.improved})
     else:
         view.result(compiled)
-        view.prompt(compiled.program if compiled.improved else compiled.winner)
+        view.prompt(compiled.program if compiled.improved else compiled.winner, Triage())
         view.next_steps(program, page, compiled.ledger, lm.name, args.base_url)
+        view.last(compiled, page)
     return OK
 
 

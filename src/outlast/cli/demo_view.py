@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli.output import stdout
-from outlast.cli.wording import one_line, percent
+from outlast.cli.wording import counted, one_line, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from outlast.optimize.study import Progress
 
 WIDEST = 88
-SHOWN_DEMOS = 3
+SHOWN_DEMOS = 1
 _PHASES = {"start": "measuring", "search": "searching", "confirm": "proving"}
 
 
@@ -120,9 +123,7 @@ class View:
         words = "the program as it is, on the held-out messages"
         if state.phase == "search":
             words = (
-                f"{state.alive} of {state.candidates + 1} still in the race"
-                if state.alive > 1
-                else "collecting examples"
+                f"{state.alive} of {state.candidates} still in the race" if state.alive > 1 else "collecting examples"
             )
             if state.score is not None:
                 words += f"; the leader has {state.score:.1%} so far, which flatters it"
@@ -162,15 +163,16 @@ class View:
         self._rows([("verdict", told), ("cost", _cost(compiled))])
         self._print()
 
-    def prompt(self, program: Any) -> None:
-        """The prompt of each module: its instruction and the first of its examples."""
+    def prompt(self, program: Any, start: Any) -> None:
+        """The prompt of each module: what came to that of `start`, its instruction, the first of its examples."""
         from rich.panel import Panel
         from rich.text import Text
 
         from outlast.modules.paths import predictors_of
 
-        self._print(Text("The prompts it found", style="bold"))
-        for path, part in predictors_of(program).items():
+        parts = predictors_of(program)
+        self._print(Text.assemble(("The prompts it found", "bold"), f": {_found(parts, predictors_of(start))}"))
+        for path, part in parts.items():
             body = Text(part.instruction)
             width = self.out.width - 6
             for demo in part.demos[:SHOWN_DEMOS]:
@@ -180,7 +182,7 @@ class View:
                     body.append(f"\n{name:<9}", style="dim")
                     body.append(one_line(value, width - 9), style="green" if is_output else "")
             if len(part.demos) > SHOWN_DEMOS:
-                body.append(f"\n\n… {len(part.demos) - SHOWN_DEMOS} more examples", style="dim")
+                body.append(f"\n\n… {counted(len(part.demos) - SHOWN_DEMOS, 'more example')}", style="dim")
             if not part.demos:
                 body.append("\n\nno examples", style="dim")
             title = Text.assemble((path, "bold"), f" {part.signature.__name__}")
@@ -214,13 +216,35 @@ class View:
             self._print(Text(f"  {line}", style="cyan"), soft_wrap=True)
         self._print()
         self._print(Text("Next", style="bold"))
-        steps = [(f"outlast explain {program}", "where each example came from")]
+        own = own_command()
+        steps = [(f"{own} explain {shlex.quote(str(program))}", "where each example came from")]
         if model == "outlast/baseline":
-            steps.append(("outlast demo --lm openai/gpt-5-mini", "the same with a real model"))
+            steps.append((f"{own} demo --lm openai/gpt-5-mini", "the same with a real model"))
         room = max(len(command) for command, _ in steps)
         for command, words in steps:
-            self._print(Text.assemble((f"  {command:<{room}}", "cyan"), (f"  {words}", "dim")), soft_wrap=True)
+            fits = room + 4 + len(words) <= self.out.width
+            told = Text(f"  {command:<{room}}" if fits else f"  {command}", style="cyan")
+            self._print(told.append(f"  {words}", style="dim") if fits else told, soft_wrap=True)
         self._print()
+
+    def last(self, compiled: Compiled[Any], page: Path) -> None:
+        """The result once more, where it stands above the next prompt of the shell, and where to read on."""
+        from rich.text import Text
+
+        verdict = compiled.report.verdict
+        opened = f"open {page}"
+        if verdict.start is None or verdict.winner is None or verdict.paired is None:
+            self._print(opened, soft_wrap=True)
+            return
+        word = "proven" if verdict.better else "not proven"
+        told = f"{percent(verdict.start.value)} -> {percent(verdict.winner.value)} "
+        told += f"({100 * verdict.paired.difference:+.1f}), {word} on {verdict.start.n} held-out messages"
+        style = "bold green" if verdict.better else "bold"
+        if len(told) + 2 + len(opened) <= self.out.width:
+            self._print(Text.assemble((told, style), f"; {opened}"))
+        else:
+            self._print(Text(told, style=style))
+            self._print(opened, soft_wrap=True)
 
     def _score(self, name: str, estimate: Any, style: str) -> None:
         interval = estimate.interval
@@ -250,6 +274,30 @@ class View:
             self.out.print(item, soft_wrap=soft_wrap)
 
 
+def own_command() -> str:
+    """How this command is called from here: its name when it is on the PATH, else a path that works."""
+    if shutil.which("outlast"):
+        return "outlast"
+    script = Path(sys.executable).with_name("outlast")
+    known = script if script.is_file() else Path(sys.executable)
+    here = Path.cwd()
+    word = shlex.quote(str(known.relative_to(here) if known.is_relative_to(here) else known))
+    return word if known == script else f"{word} -m outlast.cli"
+
+
+def _found(parts: Mapping[str, Any], start: Mapping[str, Any]) -> str:
+    """What came to the prompts, in words."""
+    changed = [path for path, part in parts.items() if part.instruction != start[path].instruction]
+    told = f"new instructions for {', '.join(changed)}" if changed else "the instructions as written"
+    added = {path: len(part.demos) - len(start[path].demos) for path, part in parts.items()}
+    if not any(added.values()):
+        return f"{told}, no examples added"
+    if len(set(added.values())) == 1:
+        return f"{told}, {counted(next(iter(added.values())), 'example')} added to each"
+    each = ", ".join(f"{counted(count, 'example')} added to {path}" for path, count in added.items())
+    return f"{told}, {each}"
+
+
 def _cost(compiled: Compiled[Any]) -> str:
     report = compiled.report
     spent = report.spending
@@ -257,4 +305,4 @@ def _cost(compiled: Compiled[Any]) -> str:
         return f"nothing: all {report.known:,} replies were in the ledger of an earlier run"
     money = f"${spent.dollars:.2f}" if spent.dollars or not spent.unpriced else "price unknown"
     again = f"; {report.known:,} replies were known" if report.known else ""
-    return f"{spent.calls:,} calls, {spent.tokens:,} tokens, {money}, {report.seconds:.1f} s{again}"
+    return f"{counted(spent.calls, 'call')}, {spent.tokens:,} tokens, {money}, {report.seconds:.1f} s{again}"

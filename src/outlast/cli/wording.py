@@ -103,6 +103,11 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.1f}%" if 0 <= value <= 1 else f"{value:.4g}"
 
 
+def counted(number: int, word: str) -> str:
+    """A number and its word: "1 call", "2,000 calls"."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def estimate(result: Any, name: str) -> str:
     """ "54.6% (47.8..61.3)" from the record of a compile, "unknown" when it is not there."""
     score = pick(result, name, "score", kind=float)
@@ -142,8 +147,8 @@ def spending(cost: Any) -> str:
     unpriced = pick(cost, "unpriced", kind=int) or 0
     money = f"${dollars:.4f}" if dollars or not unpriced else "price unknown"
     if dollars and unpriced:
-        money += f" and {unpriced:,} calls of unknown price"
-    return f"{calls:,} calls, {tokens:,} tokens, {money}"
+        money += f" and {counted(unpriced, 'call')} of unknown price"
+    return f"{counted(calls, 'call')}, {counted(tokens, 'token')}, {money}"
 
 
 def names(value: Any) -> str:
