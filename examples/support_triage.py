@@ -1,5 +1,6 @@
 """The program of the README: two typed steps, compiled and saved. Run it: python examples/support_triage.py"""
 
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
@@ -23,12 +24,18 @@ class Rate(ol.Signature):
     urgency: int = ol.output(ge=1, le=5, desc="5: money is leaving the account now; 1: a question")
 
 
+@dataclass(frozen=True)
+class Ticket:
+    team: Team
+    urgency: int
+
+
 class Triage(ol.Module):
     route, rate = ol.Predict(Route), ol.Predict(Rate)
 
-    def forward(self, message):
+    def forward(self, message: str) -> Ticket:
         team = self.route(message=message).team
-        return ol.Prediction(team=team, urgency=self.rate(message=message, team=team).urgency)
+        return Ticket(team, self.rate(message=message, team=team).urgency)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import datetime
 import io
 import json
 import sys
+import zipfile
 
 import pytest
 
@@ -34,6 +35,18 @@ def test_jsonl_from_path_file_and_standard_input(jsonl, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read())))
     assert Dataset.from_jsonl("-", inputs=["message"]) == expected()
     assert load_examples(jsonl, inputs=["message"]) == expected()
+
+
+def test_a_package_resource_need_not_be_a_file_on_disk(tmp_path):
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        archive.writestr("rows.jsonl", '{"message": "a", "team": "b"}\n')
+        archive.writestr("rows.csv", "message,team\na,b\n")
+    inside = zipfile.Path(tmp_path / "package.zip")
+    data = Dataset.from_jsonl(inside / "rows.jsonl", inputs=["message"])
+    assert data[0].team == "b"
+    assert load_examples(inside / "rows.csv", inputs=["message"]) == data
+    with pytest.raises(DataError, match="cannot read"):
+        Dataset.from_jsonl(inside / "none.jsonl", inputs=["message"])
 
 
 def test_a_byte_order_mark_and_blank_lines_are_accepted(jsonl):

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,17 +14,19 @@ from outlast.errors import DataError
 
 
 @contextmanager
-def opened(source: str | Path | IO[Any]) -> Generator[tuple[IO[Any], str]]:
-    """A readable file, and its name for messages. Paths are opened as bytes, open files are used as they are.
+def opened(source: str | Path | Traversable | IO[Any]) -> Generator[tuple[IO[Any], str]]:
+    """A readable file, and its name for messages. Paths and package resources are opened as bytes, open
+    files are used as they are.
 
     "-" is standard input. Raises `DataError` when a path cannot be read.
     """
     if source == "-":
         yield cast("IO[Any]", getattr(sys.stdin, "buffer", sys.stdin)), "standard input"
         return
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Traversable):
+        path = Path(source) if isinstance(source, str) else source
         try:
-            file = open(source, "rb")  # noqa: SIM115 - closed below; opening must not be mixed with reading
+            file = path.open("rb")  # closed below; opening must not be mixed with reading
         except OSError as error:
             raise DataError(f"cannot read {str(source)!r}: {error.strerror or error}") from error
         with file:

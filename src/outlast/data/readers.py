@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from outlast.data.dataset import Dataset, Duplicates
 
 Names = str | Iterable[str]
-Source = str | Path | IO[Any]
+Source = str | Path | Traversable | IO[Any]
 _OWN_KEYS = frozenset({"id", "inputs", "targets"})
 
 
@@ -294,7 +295,8 @@ def load_examples(
     """
     from outlast.data.dataset import Dataset
 
-    suffix = Path(source).suffix.lower() if isinstance(source, str | Path) and source != "-" else ".jsonl"
+    named_file = source.name if isinstance(source, Traversable) else source
+    suffix = Path(named_file).suffix.lower() if isinstance(named_file, str) and source != "-" else ".jsonl"
     named: dict[str, Any] = {"inputs": inputs, "targets": targets}
     if suffix in (".jsonl", ".ndjson"):
         examples = read_jsonl(source, **named)
