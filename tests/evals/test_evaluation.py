@@ -4,12 +4,13 @@ import io
 import json
 import math
 import pickle
+from typing import Any
 
 import pytest
 
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
-from outlast.evals import Evaluation, evaluate, wording
+from outlast.evals import Evaluation, Score, evaluate, wording
 
 
 async def program(message):
@@ -210,3 +211,19 @@ def test_rows_as_json_have_what_one_needs():
     assert result().rows[0].to_json().keys() == {
         "index", "id", "state", "score", "inputs", "targets", "outputs", "seconds",
     }  # fmt: skip
+
+
+def test_parts_of_the_scores_are_averaged_and_shown(capsys: pytest.CaptureFixture[str]):
+    def metric(example: Any, out: Any) -> Score:
+        number = int(example.q)
+        return Score(0.5, parts={"team": float(number % 2), **({"urgency": 0.25} if number < 10 else {})})
+
+    data = [Example({"q": str(i)}, {"a": "x"}) for i in range(40)]
+    result = evaluate(lambda q: q, data, metric, progress=False)
+    assert (result.parts["team"].value, result.parts["team"].n) == (0.5, 40)
+    assert (result.parts["urgency"].value, result.parts["urgency"].n) == (0.25, 10)
+    assert result.parts["team"].interval.low < 0.5 < result.parts["team"].interval.high
+    result.print_table()
+    shown = capsys.readouterr().out
+    assert "parts of the score" in shown
+    assert "urgency" in shown

@@ -161,6 +161,17 @@ class Evaluation:
             for key, rows in groups.items()
         }
 
+    @property
+    def parts(self) -> dict[str, Estimate]:
+        """The mean of each named part of the scores, with its interval, over the rows that have it."""
+        if not self.kept:
+            return {}
+        values: dict[str, list[float]] = {}
+        for row in self.rows:
+            for name, value in row.parts.items():
+                values.setdefault(name, []).append(value)
+        return {name: estimate_mean(some, level=self.about.level) for name, some in values.items()}
+
     def _rows(self, what: str) -> tuple[Row, ...]:
         if not self.kept:
             where = f"; read them with Evaluation.from_jsonl({self.saved!r})" if self.saved else ""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def summary(evaluation: Evaluation, by: str | Callable[[Row], Any] | None = None) -> RenderableType:
     """The totals; the slices when asked for; the errors when there are any."""
     parts: list[RenderableType] = [evaluation, _facts(evaluation)]
+    if evaluation.parts:
+        parts.append(_parts(evaluation))
     if by is not None:
         parts.append(_slices(evaluation, by))
     if evaluation.errors:
@@ -60,6 +62,17 @@ def _facts(evaluation: Evaluation) -> Table:
     for name, value in facts.items():
         if value:
             table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def _parts(evaluation: Evaluation) -> Table:
+    table = _table("parts of the score")
+    for column in ("", "mean", "interval", "rows"):
+        table.add_column(column)
+    for name, estimate in evaluation.parts.items():
+        share = estimate.interval.low >= 0 and estimate.interval.high <= 1
+        interval = wording.span(estimate.interval, share) if estimate.interval.known else ""
+        table.add_row(Text(name), wording.number(estimate.value, share), interval, str(estimate.n))
     return table
 
 
