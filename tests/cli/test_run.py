@@ -127,13 +127,22 @@ def test_an_exception_of_the_program_is_a_row(outlast, desk) -> None:
     assert result.lines == [{"error": {"type": "RuntimeError", "message": "a bug of mine"}}, {"team": "cards"}]
 
 
-def test_columns_are_chosen_and_others_are_refused(outlast) -> None:
-    refused = outlast("run", "app.py:route", "data.jsonl", *LM, "--limit", "2")
-    assert refused.code == 1
-    assert "--inputs" in refused.err
-    chosen = outlast("run", "app.py:route", "data.jsonl", *LM, "--limit", "2", "--inputs", "message")
-    assert chosen.code == 0
-    assert len(chosen.lines) == 2
+def test_columns_that_are_no_inputs_are_left_out_and_named_once(outlast, desk) -> None:
+    inferred = outlast("run", "app.py:route", "data.jsonl", *LM, "--limit", "3")
+    assert inferred.code == 0
+    assert inferred.err.splitlines() == ["outlast: columns that are no inputs are left out: 'team'"]
+    chosen = outlast("run", "app.py:route", "data.jsonl", *LM, "--limit", "3", "--inputs", "message")
+    assert (chosen.code, chosen.err) == (0, "")
+    assert chosen.lines == inferred.lines
+
+
+def test_a_row_that_lacks_an_input_is_refused_whatever_else_it_has(outlast, desk) -> None:
+    (desk / "rows.jsonl").write_text('{"mesage": "lending", "team": "cards"}\n{"message": "lending"}\n')
+    result = outlast("run", "app.py:route", "rows.jsonl", *LM)
+    assert result.code == 1
+    assert "mesage" in result.lines[0]["error"]["message"]
+    assert "team" in result.lines[1]
+    assert "left out: " not in result.err
 
 
 def test_a_missing_column_is_named(outlast) -> None:

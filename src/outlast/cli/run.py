@@ -27,8 +27,9 @@ examples:
   cat messages.jsonl | outlast run app.py:triage - | jq .team
   outlast run app.py:triage --input message=hello --show      (the prompt; asks no model)
 
---input name=text gives text, --input name:=json any JSON value. Rows of a file are objects of inputs; other columns
-are refused unless --inputs says which ones to take."""
+--input name=text gives text, --input name:=json any JSON value. Rows of a file are objects of inputs. Columns
+that are no inputs of the program are left out, and stderr says which; --inputs says it itself. A row that lacks an
+input is an error in its place."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.input) == (args.data is not None):
         raise UsageError("run takes either --input k=v ... or a file of rows (- for standard input)")
     program = options.program_of(args)
-    with _rows(args) as rows, options.model_in_use(args):
+    with _rows(args, program) as rows, options.model_in_use(args):
         if args.show:
             return _show(program, rows, args)
         options.need_model(program)
@@ -100,21 +101,43 @@ def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: 
 
 
 @contextmanager
-def _rows(args: argparse.Namespace) -> Generator[Iterator[Mapping[str, Any] | DataError]]:
+def _rows(args: argparse.Namespace, program: Module) -> Generator[Iterator[Mapping[str, Any] | DataError]]:
     """The rows of the command line, read one at a time; a line that cannot be read is an error in its place."""
+
+    from outlast.cli.targets import input_names
 
     if args.input:
         yield iter([_inputs(args.input)])
         return
+    inputs = input_names(program)
     if args.data == "-":
-        yield _parsed(_stdin_lines(), "standard input", args)
+        yield _fitted(_parsed(_stdin_lines(), "standard input", args), inputs, args)
         return
     try:
         file = open(args.data, "rb")  # noqa: SIM115 - what is done with it raises errors of its own
     except OSError as error:
         raise DataError(f"cannot read {args.data!r}: {error.strerror}") from error
     with file:
-        yield _parsed(file, args.data, args)
+        yield _fitted(_parsed(file, args.data, args), inputs, args)
+
+
+def _fitted(
+    rows: Iterator[Mapping[str, Any] | DataError], inputs: list[str] | None, args: argparse.Namespace
+) -> Iterator[Mapping[str, Any] | DataError]:
+    """The rows without the columns that are no inputs; one that lacks an input stays whole, for the program to refuse.
+
+    A misspelled optional input would be lost otherwise.
+    """
+    told: set[str] = set()
+    for row in rows:
+        if inputs is None or args.inputs is not None or isinstance(row, DataError) or not set(inputs) <= set(row):
+            yield row
+            continue
+        extra = [name for name in row if name not in inputs]
+        if not told.issuperset(extra):
+            told.update(extra)
+            say(f"outlast: columns that are no inputs are left out: {', '.join(map(repr, extra))}")
+        yield {name: row[name] for name in inputs}
 
 
 def _stdin_lines() -> Iterator[bytes]:
