@@ -191,8 +191,7 @@ class Shaper:
     # Data
 
     def _data(self, value: Any) -> Any:
-        kind: Any = type(value)
-        if hasattr(kind, "__next__"):
+        if isinstance(value, Iterator):
             return _kind(value)  # to look at what an iterator or a file gives would use it up
         if id(value) in self._inside or len(self._inside) >= _DEEPEST:
             return ["deeper", *_kind(value)]
