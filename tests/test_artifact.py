@@ -243,7 +243,7 @@ def program_with(route: Any = None, rate: Any = None, **others: Any) -> Any:
         (program_with(route=ol.Predict(Route.with_description("Other."))), "description of 'route' changed"),
         (program_with(rate=False, rating=ol.ChainOfThought(Rate)), "the file has a module 'rate'"),
         (program_with(extra=ol.Predict("a -> b")), "the program has a module 'extra'"),
-        (ol.Predict(Route), "the program has a module the program"),
+        (ol.Predict(Route), "the program is one module; the file has the modules "),
     ],
 )
 def test_a_file_for_another_program_is_refused_and_says_what_changed(tmp_path: Path, program: Any, says: str):

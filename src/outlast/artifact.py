@@ -123,6 +123,10 @@ def _text(path: Path) -> str:
             raw = file.read(MAX_BYTES + 1) if about.st_size <= MAX_BYTES else b""
     except ArtifactError:
         raise
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"there is no compiled file {str(path)!r}; outlast compile --out or Compiled.save writes one"
+        ) from error
     except OSError as error:
         raise ArtifactError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a path with a null byte
@@ -169,6 +173,10 @@ def mismatches(data: Mapping[str, Any], program: Module) -> list[str]:
         return ["the file does not say which modules it is for"]
     modules = cast("dict[str, Any]", saved)
     current = _shape(program)
+    if set(current) == {""} and "" not in modules:
+        return [f"the program is one module; the file has the modules {', '.join(map(repr, sorted(modules)))}"]
+    if set(modules) == {""} and "" not in current:
+        return [f"the file is for one module; the program has the modules {', '.join(map(repr, sorted(current)))}"]
     for path in sorted(set(modules) | set(current)):
         where = repr(path) if path else "the program"
         if path not in current:
@@ -193,16 +201,42 @@ def _module_changes(where: str, old: Any, new: dict[str, Any]) -> list[str]:
     now: dict[str, str] = new["signature"]["fields"]
     for name in sorted(set(fields) | set(now)):
         if name not in now:
-            found.append(f"field {name!r} of {where} is gone (was {brief(fields[name])})")
+            found.append(f"field {name!r} of {where} is gone (was {_field_words(fields[name])})")
         elif name not in fields:
             found.append(f"field {name!r} of {where} is new")
         elif fields[name] != now[name]:
-            found.append(f"field {name!r} of {where} changed: {brief(fields[name], 300)} -> {brief(now[name], 300)}")
+            found.append(f"field {name!r} of {where} changed: {_field_change(fields[name], now[name])}")
     if description != new["signature"]["description"]:
         found.append(
             f"the description of {where} changed: {brief(description)} -> {brief(new['signature']['description'])}"
         )
     return found
+
+
+def _field_words(text: Any) -> str:
+    """A field as the file writes it, for people: cut, and without the mark of a description that is not there."""
+    return brief(text, 300) if not isinstance(text, str) else brief(text.removesuffix(" | "), 300)
+
+
+def _field_change(old: Any, new: str) -> str:
+    """What differs of a field: its role, its type or its description, before -> after."""
+    if not isinstance(old, str):
+        return f"{_field_words(old)} -> {_field_words(new)}"
+    (was, _, said), (now, _, says) = old.partition(" | "), new.partition(" | ")
+    (role, _, kind), (role_now, _, kind_now) = was.partition(": "), now.partition(": ")
+    parts: list[str] = []
+    for name, before, after in (
+        ("", role, role_now),
+        ("type ", kind, kind_now),
+        ("description ", repr(said), repr(says)),
+    ):
+        if before != after:
+            parts.append(f"{name}{_cut(before)} -> {_cut(after)}")
+    return "; ".join(parts)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def _sorted(value: Any) -> Any:

@@ -268,3 +268,28 @@ def test_control_characters_are_shown_not_sent() -> None:
     assert clean("a\x1b[2J\x07\u202eb\r\nc\n\td") == "a\\x1b[2J\\x07\\u202eb\nc\n\td"
     assert one_line("a\n\n b" * 50, 10) == "a ba ba b…"
     assert demos_of("nonsense") == []
+
+
+def test_diff_says_when_a_file_has_no_scores(compiled, outlast, desk) -> None:
+    data = json.loads((desk / "a.outlast.json").read_text())
+    data["record"] = {}
+    (desk / "c.outlast.json").write_text(json.dumps(data))
+    words = outlast("diff", "a.outlast.json", "c.outlast.json").out
+    assert words.count("no scores: it was not the outcome of a compile") == 1
+    assert "unknown with" not in words
+
+
+def test_a_missing_compiled_file_and_one_of_other_modules_are_told_in_words(compiled, outlast, desk) -> None:
+    missing = outlast("run", "app.py:route", *LM, "--from", "none.outlast.json", "--input", "message=x")
+    assert "there is no compiled file 'none.outlast.json'; outlast compile" in missing.err
+    data = json.loads((desk / "a.outlast.json").read_text())
+    modules = data["program"]["modules"]
+    fields = modules[""]["signature"]["fields"]
+    fields["message"] = "input message: {'type': 'integer'} | "
+    (desk / "c.outlast.json").write_text(json.dumps(data))
+    changed = outlast("run", "app.py:route", *LM, "--from", "c.outlast.json", "--input", "message=x")
+    assert "field 'message' of the program changed: type {'type': 'integer'} -> {'type': 'string'}\n" in changed.err
+    data["program"]["modules"] = {"route": modules[""], "rate": modules[""]}
+    (desk / "c.outlast.json").write_text(json.dumps(data))
+    other = outlast("run", "app.py:route", *LM, "--from", "c.outlast.json", "--input", "message=x")
+    assert "the program is one module; the file has the modules 'rate', 'route'" in other.err

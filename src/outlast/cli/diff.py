@@ -156,6 +156,10 @@ def _print_scores(a: Any, b: Any, args: argparse.Namespace) -> None:
     out.print(Text("score", style="bold"), Text("(held out, as proven when each was compiled)", style="dim"))
     for name, data in ((args.a, a), (args.b, b)):
         result = table(data, "record", "result")
+        if not result:
+            out.print(Text(f"  {name}"), soft_wrap=True)
+            out.print(Text("    no scores: it was not the outcome of a compile"), soft_wrap=True)
+            continue
         kept = "winner" if pick(data, "record", "kept", kind=str) == "winner" else "start"
         model = names(reach(data, "record", "models", "asked"))
         out.print(Text(f"  {name}"), soft_wrap=True)

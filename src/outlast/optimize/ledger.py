@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -173,7 +174,7 @@ class Ledger:
                 f"Give another path."
             )
         changed = [
-            f"{key} (was {found.get(key)!r}, is {value!r})"
+            f"{key} (was {_short(found.get(key))}, is {_short(value)})"
             for key, value in identity.items()
             if found.get(key) != value
         ]
@@ -401,3 +402,8 @@ def _text(data: Any) -> str:
 
 def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _short(value: object) -> str:
+    """A value for people, hashes in eight digits."""
+    return re.sub(r"[0-9a-f]{16,}", lambda match: match.group()[:8], repr(value))

@@ -42,7 +42,7 @@ def line(state: Progress, budget: Budget) -> str:
     if state.expected_calls:
         parts[0] += f" (about {state.expected_calls:,} calls)"
     if state.candidates:
-        parts.append(f"{state.candidates} candidates")
+        parts.append(f"{state.candidates} candidate{'s' if state.candidates != 1 else ''}")
     if state.phase == "search" and state.alive > 1:
         parts.append(f"{state.alive} alive")
     if state.score is not None and state.start_score is not None:
