@@ -27,7 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin", type=float, default=0.0, metavar="X", help="a loss up to X still counts as no worse"
     )
-    parser.add_argument("--errors", choices=("exclude", "fail"), default="exclude", help="errors: left out, or 0")
+    parser.add_argument(
+        "--errors",
+        choices=("answers", "exclude", "fail"),
+        default="answers",
+        help="what counts as 0: answers that never came (the other errors are left out), no error, or every error",
+    )
     parser.add_argument("--flips", type=int, default=10, metavar="N", help="how many changed examples to show (10)")
     gate = parser.add_mutually_exclusive_group()
     gate.add_argument("--require-better", action="store_true", help="exit with 1 unless B is better")
