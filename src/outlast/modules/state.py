@@ -22,7 +22,7 @@ from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import TUNED, Predict
 from outlast.modules.values import FrozenDict, declared, walk
-from outlast.signatures.codec import codecs
+from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.contract import field_key
 from outlast.types import TRUSTED, Label
 
@@ -182,6 +182,31 @@ def _finite(data: Any) -> Any:
     return data
 
 
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _read(codec: Codec, data: Any) -> Any:
+    """The value that was dumped; names of numbers that JSON lacks are numbers where no text can stand."""
+    try:
+        return codec.read_data(data)
+    except ValueError:
+        numbers = _infinite(data)
+        if numbers == data:
+            raise
+        return codec.read_data(numbers)
+
+
+def _infinite(data: Any) -> Any:
+    """Undo `_finite`."""
+    if isinstance(data, str):
+        return _NOT_FINITE.get(data, data)
+    if isinstance(data, list):
+        return [_infinite(item) for item in cast("list[Any]", data)]
+    if isinstance(data, dict):
+        return {key: _infinite(item) for key, item in cast("dict[str, Any]", data).items()}
+    return data
+
+
 def _has_form(adapter: Adapter | None) -> bool:
     if adapter is None:
         return True
@@ -265,7 +290,7 @@ def _restore_demo(owner: Predict[..., Any], item: Any, path: str) -> Demo:
     values: dict[str, Any] = {}
     for name, one in raw.items():
         try:
-            values[name] = table[name].read_data(one)
+            values[name] = _read(table[name], one)
         except (ValueError, TypeError) as error:
             raise ArtifactError(f"{path!r} has a demo whose {name!r} is not valid: {error}") from error
     source = data.get("source", "")
