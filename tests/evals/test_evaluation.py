@@ -227,3 +227,18 @@ def test_parts_of_the_scores_are_averaged_and_shown(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "parts of the score" in shown
     assert "urgency" in shown
+
+
+async def test_the_first_error_of_a_group_is_the_first_in_the_data():
+    import asyncio
+
+    from outlast.evals import aevaluate
+
+    async def program(q: str) -> str:
+        await asyncio.sleep(0.02 if q == "0" else 0)
+        raise ValueError(f"row {q} is bad")
+
+    data = [Example({"q": str(i)}, {"a": "x"}) for i in range(8)]
+    result = await aevaluate(program, data, lambda example, out: True, progress=False)
+    (group,) = result.errors
+    assert (group.count, group.index, group.message) == (8, 0, "row 0 is bad")

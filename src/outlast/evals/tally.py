@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"0x[0-9a-f]+|\d+")
 
 @dataclass(slots=True)
 class ErrorGroup:
-    """Errors that say the same, numbers aside: how many, and the first of them.
+    """Errors that say the same, numbers aside: how many, and the first of them in the data.
 
     When there are over 100 groups the rest is counted together under the type "(other)".
     """
@@ -99,4 +99,6 @@ class Tally:
             self.groups[key] = ErrorGroup(error.subject, error_type, message, 1, row.index, error.exception)
         else:
             group.count += 1
+            if row.index < group.index:  # rows end in any order; the first of a group is the first in the data
+                group.index, group.message, group.exception = row.index, message, error.exception
         return row if error is row.error else replace(row, error=error)
