@@ -24,7 +24,8 @@
         ├── LMAuthError (PermissionError)  401, 403
         ├── LMQuotaError                   the account has no money left; never retried
         ├── LMRequestError (ValueError)    the server refused the request
-        │   └── LMContextError             the prompt is longer than the model's window
+        │   ├── LMContextError             the prompt is longer than the model's window
+        │   └── LMUnsupported              the model cannot do what was asked, and going on without is not allowed
         └── LMResponseError (ValueError)   the server answered something that is no response
 
 Messages say: subject, rule, what came, what to do. Exceptions carry the objects they speak of.
@@ -209,6 +210,10 @@ class LMRequestError(LMError, ValueError):
 
 class LMContextError(LMRequestError):
     """The prompt does not fit the model's context window."""
+
+
+class LMUnsupported(LMRequestError):
+    """The model cannot do what was asked, and leaving it out would change the question or is not allowed."""
 
 
 class LMResponseError(LMError, ValueError):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from outlast.errors import ConfigError, brief
-from outlast.lms.protocol import LM, Wrapper, ask
+from outlast.lms.guard import Guard
+from outlast.lms.protocol import LM
 from outlast.lms.waiting import Waiter, forks, holds_up_loop
-from outlast.messages import Request, Response
+from outlast.messages import DecisionRequest, DecisionResponse, Request, Response
 
 
-class Limited(Wrapper):
+class Limited(Guard):
     """At most `concurrency` calls of `inner` in flight, counted over all threads and event loops of this process.
 
     Others wait their turn, first come first served. A blocking call made from inside a running event loop (a
@@ -37,24 +40,27 @@ class Limited(Wrapper):
         """How many calls are under way now."""
         return self.concurrency - self._free
 
-    async def complete(self, request: Request) -> Response:
-        """Answer one request, when it is its turn."""
+    async def before(self, request: Request | DecisionRequest) -> Any:
+        """Wait for a turn."""
         if self._forks != forks():
             self._reset()
-        lock = self._lock
-        with lock:
+        with self._lock:
             taken = self._free > 0
             if taken:
                 self._free -= 1
         if not taken:
             await self._wait_for_slot()
-        try:
-            return await ask(self.inner, request)
-        finally:
-            with lock:
-                self._free += 1
-                if self._queue:
-                    self._serve()
+        return self._lock
+
+    def after(self, token: Any, response: Response | DecisionResponse | None, error: BaseException | None) -> None:
+        """Give the slot on; the token is the lock of the process that took it."""
+        with token:
+            self._free += 1
+            if self._queue:
+                self._serve()
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"concurrency": self.concurrency, "in_flight": self.in_flight}
 
     async def _wait_for_slot(self) -> None:
         if holds_up_loop():

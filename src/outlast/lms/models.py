@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,11 +15,12 @@ from outlast.lms.cache import Cached
 from outlast.lms.limit import Limited
 from outlast.lms.openai_chat import RESERVED, serialize
 from outlast.lms.openai_model import OpenAIChat, key_from
-from outlast.lms.protocol import LM, SETTING_NAMES, Capabilities, Wrapper, settings_from
+from outlast.lms.options import SETTING_NAMES, settings_from
+from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
-from outlast.messages import Request, Response, Settings
+from outlast.messages import Request, Response, Settings, StreamEvent
 
 BUILT_IN = ("outlast/baseline",)
 
@@ -51,6 +53,11 @@ class ModelOptions:
     seed: int | None = None
     reasoning: str | None = None
     extra: Mapping[str, Any] | None = None
+    show_reasoning: bool | None = None
+    logprobs: int | None = None
+    tier: str | None = None
+    prediction: str | None = None
+    parallel_tools: bool | None = None
 
     def __post_init__(self) -> None:
         if self.api_key is not None and not isinstance(self.api_key, str):
@@ -118,6 +125,15 @@ class OpenedModel(Wrapper):
     async def complete(self, request: Request) -> Response:
         """Answer one request through the stack."""
         return await self.inner.complete(request)
+
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """Answer one request through the stack, in pieces."""
+        async with aclosing(self.inner.stream(request)) as events:
+            async for event in events:
+                yield event
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"model": self.model}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OpenedModel) and other.identity == self.identity

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import inspect
-import math
 import time
 from abc import ABCMeta, abstractmethod
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
-from outlast.errors import UsageError, brief, refuse_unknown
-from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings, user
+from outlast.errors import LMUnsupported, UsageError, brief
+from outlast.lms.events import Events
+from outlast.lms.options import as_request
+from outlast.messages import (
+    DecisionRequest,
+    DecisionResponse,
+    Finished,
+    Message,
+    Request,
+    Response,
+    StreamEvent,
+    events_of,
+)
 from outlast.runtime import Meter, Span, current, drive, io, running, running_loop
 
 
@@ -20,13 +31,38 @@ from outlast.runtime import Meter, Span, current, drive, io, running, running_lo
 class Capabilities:
     """What a model can do beyond text: data that adapters and strategies ask, never guesses by name.
 
-    `json_schema`: output constrained by a JSON schema; `json_object`: valid JSON without a schema;
-    `reasoning`: native reasoning before the answer.
+    `json_schema`: output constrained by a JSON schema; `json_object`: valid JSON without a schema; `reasoning`: native
+    reasoning before the answer; `tools`: native tool calls; `prefill`: goes on from the start of a reply; `logprobs`:
+    log-probabilities of tokens; `images`, `audio`, `files`: such parts in messages; `citations`: names sources;
+    `decisions`: answers typed questions with probabilities of its own; `streaming`: replies in pieces. `without` names
+    the `Settings` that the model is known to refuse ("temperature", "seed").
     """
 
     json_schema: bool = False
     json_object: bool = False
     reasoning: bool = False
+    tools: bool = False
+    prefill: bool = False
+    logprobs: bool = False
+    images: bool = False
+    audio: bool = False
+    files: bool = False
+    citations: bool = False
+    decisions: bool = False
+    streaming: bool = False
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """One layer of the stack that an LM is: its kind and what it says of itself. Never a secret."""
+
+    kind: str
+    facts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.facts.items())
+        return f"{self.kind}({told})"
 
 
 class LMType(ABCMeta):
@@ -88,6 +124,11 @@ class LM(metaclass=LMType):
             seed: int | None = None,
             reasoning: str | None = None,
             extra: dict[str, Any] | None = None,
+            show_reasoning: bool | None = None,
+            logprobs: int | None = None,
+            tier: str | None = None,
+            prediction: str | None = None,
+            parallel_tools: bool | None = None,
         ) -> None: ...
 
     async def complete(self, request: Request) -> Response:
@@ -96,6 +137,27 @@ class LM(metaclass=LMType):
 
     if not TYPE_CHECKING:  # a type checker would refuse `LM("provider/model")` of an abstract class
         complete = abstractmethod(complete)
+
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """Answer one request in pieces; the last is `Finished`, with the whole response. Raises an `LMError`.
+
+        A model that cannot stream answers whole, in one piece. Closing the generator gives the call up.
+        """
+        for event in events_of(await self.complete(request)):
+            yield event
+
+    async def decide(self, request: DecisionRequest) -> DecisionResponse:
+        """Answer typed questions with probabilities. Raises `LMUnsupported` when the model has no such thing;
+        `outlast.lms.decide.decided` then falls back."""
+        raise LMUnsupported(f"{self.name} answers no typed questions of its own (capability 'decisions')")
+
+    def facts(self) -> Mapping[str, Any]:
+        """What this layer says of itself in `info`: options and live figures. Never a secret."""
+        return {"name": self.name}
+
+    def info(self) -> tuple[LayerInfo, ...]:
+        """The stack that this LM is, from the outside in."""
+        return (LayerInfo(type(self).__name__, self.facts()),)
 
     @property
     def identity(self) -> str:
@@ -110,7 +172,8 @@ class LM(metaclass=LMType):
             raise UsageError(f"{cls.__name__}.complete is a plain function; write `async def complete`")
 
     def __call__(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
-        """Ask and wait. `options` are the fields of `Settings`, `sample` and `output`. Cost: one call."""
+        """Ask and wait. `options` are the fields of `Settings`, `sample`, `output`, `tools` and `tool_choice`.
+        Cost: one call."""
         request = as_request(prompt, options)
         loop = running_loop()
         if loop is not None and not current().blocking:
@@ -121,6 +184,14 @@ class LM(metaclass=LMType):
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
         return await _recorded(self, as_request(prompt, options))
+
+    def events(self, prompt: str | Sequence[Message], /, **options: Any) -> Events:
+        """Ask and get the reply in pieces: `for event in lm.events(...)`, or `async for` in async code.
+
+        Takes what `__call__` takes. The call begins with the first piece. Cost: one call.
+        """
+        request = as_request(prompt, options)
+        return Events(lambda: _recorded_stream(self, request))
 
     def __repr__(self) -> str:
         return f"LM({self.name!r})"
@@ -145,6 +216,16 @@ class Wrapper(LM):
     @property
     def identity(self) -> str:
         return self.inner.identity
+
+    async def decide(self, request: DecisionRequest) -> DecisionResponse:
+        """Answer typed questions as the inner model does, past this layer."""
+        return await ask_decision(self.inner, request)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def info(self) -> tuple[LayerInfo, ...]:
+        return (LayerInfo(type(self).__name__, self.facts()), *self.inner.info())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
@@ -179,6 +260,52 @@ async def ask(lm: LM, request: Request) -> Response:
     return response
 
 
+async def ask_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
+    """Like `ask`, in pieces. Close it when it is not read to the end: that gives the call up."""
+    events = lm.stream(request)
+    finished = False
+    async with aclosing(events):
+        while True:
+            step = anext(events, None)
+            event = await (step if lm.blocking_safe else io(_awaited(step)))
+            if event is None:
+                break
+            finished = isinstance(event, Finished)
+            yield event
+    if not finished:
+        raise UsageError(f"{lm!r} must end its stream with Finished(response)")
+
+
+async def ask_decision(lm: LM, request: DecisionRequest) -> DecisionResponse:
+    """Like `ask`, for typed questions."""
+    answer = lm.decide(request)
+    return await (answer if lm.blocking_safe else io(answer))
+
+
+async def send_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
+    """Like `send`, in pieces."""
+    run = current()
+    if run.memo is not None:
+        lm = run.memo(lm)
+    meter = run.meter
+    if meter is not None:
+        meter.reserve()
+    response: Response | None = None
+    try:
+        async with aclosing(ask_stream(lm, request)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    response = event.response
+                yield event
+    finally:
+        if meter is not None:
+            meter.settle(response)
+
+
+async def _awaited(step: Any) -> Any:
+    return await step
+
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -197,81 +324,30 @@ async def _recorded(lm: LM, request: Request) -> Response:
         failure = error
         raise
     finally:
-        seconds = time.perf_counter() - clock
-        trace.append(
-            Span(
-                None,
-                "LM",
-                lm.name,
-                _NOTHING,
-                request,
-                response,
-                None if response is None else _NOTHING,
-                failure,
-                0,
-                started,
-                seconds,
-                request.label,
-            )
-        )
+        trace.append(_span(lm, request, response, failure, started, time.perf_counter() - clock))
 
 
-SETTING_NAMES = ("temperature", "top_p", "max_tokens", "stop", "seed", "reasoning", "extra")
+async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
+    trace = current().trace
+    started, clock = time.time(), time.perf_counter()
+    response: Response | None = None
+    failure: Exception | None = None
+    try:
+        async with aclosing(send_stream(lm, request)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    response = event.response
+                yield event
+    except Exception as error:
+        failure = error
+        raise
+    finally:
+        if trace is not None:
+            trace.append(_span(lm, request, response, failure, started, time.perf_counter() - clock))
 
 
-def as_request(prompt: str | Sequence[Message], options: Mapping[str, Any]) -> Request:
-    """A request from what a person types. `sample` is that of the surrounding `context` unless given."""
-    refuse_unknown(options, (*SETTING_NAMES, "sample", "output"), "LM call")
-    messages = (user(prompt),) if isinstance(prompt, str) else tuple(prompt)
-    for message in messages:
-        if not isinstance(message, Message):
-            raise UsageError(f"an LM takes text or messages; got {brief(message)} in the list")
-    output: OutputSchema | Literal["json"] | None = options.get("output")
-    if output is not None and output != "json" and not isinstance(output, OutputSchema):
-        raise UsageError(f"output is None, 'json' or an OutputSchema(...); got {brief(output)}")
-    sample = options.get("sample", current().sample)
-    if not _is_whole(sample, 0):
-        raise UsageError(f"sample is a whole number from 0; got {brief(sample)}")
-    return Request(messages, settings_from({n: options[n] for n in SETTING_NAMES if n in options}), output, sample)
-
-
-def settings_from(options: Mapping[str, Any]) -> Settings:
-    """Checked `Settings` from keywords; `stop` may be a list or one text. Raises `UsageError`."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if not given:
-        return NO_SETTINGS
-    if isinstance(given.get("stop"), str):
-        given["stop"] = (given["stop"],)
-    elif isinstance(given.get("stop"), list):
-        given["stop"] = tuple(given["stop"])
-    return check_settings(Settings(**given))
-
-
-def check_settings(settings: Settings) -> Settings:
-    """The settings, or `UsageError` for the first value that no model can follow."""
-    _check("temperature", settings.temperature, "a number from 0 to 2", _within(settings.temperature, 2))
-    _check("top_p", settings.top_p, "a number from 0 to 1", _within(settings.top_p, 1))
-    _check("max_tokens", settings.max_tokens, "a whole number from 1", _is_whole(settings.max_tokens, 1))
-    _check("seed", settings.seed, "a whole number", _is_whole(settings.seed, -math.inf))
-    words = settings.reasoning
-    _check("reasoning", words, "an effort word such as 'low'", isinstance(words, str) and bool(words))
-    stop: Any = settings.stop
-    texts = cast("tuple[Any, ...]", stop if isinstance(stop, tuple) else (None,))
-    _check("stop", stop, "a list of texts", all(isinstance(text, str) and text for text in texts))
-    extra: Any = settings.extra
-    names = cast("Mapping[Any, Any]", extra if isinstance(extra, Mapping) else {0: 0})
-    _check("extra", extra, "a mapping by name", all(isinstance(name, str) for name in names))
-    return settings
-
-
-def _check(name: str, value: Any, rule: str, fine: bool) -> None:
-    if value is not None and not fine:
-        raise UsageError(f"{name} is {rule}; got {brief(value)}")
-
-
-def _is_whole(value: Any, least: float) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _within(value: Any, most: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+def _span(
+    lm: LM, request: Request, response: Response | None, failure: Exception | None, started: float, seconds: float
+) -> Span:
+    outputs = None if response is None else _NOTHING
+    return Span(None, "LM", lm.name, _NOTHING, request, response, outputs, failure, 0, started, seconds, request.label)

@@ -13,7 +13,8 @@ from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.layout import explain
 from outlast.adapters.protocol import Adapter, Demo, Plan, Task
 from outlast.errors import InputError, SignatureError, UsageError, brief, did_you_mean, refuse_unknown
-from outlast.lms.protocol import LM, SETTING_NAMES, Capabilities, check_settings, settings_from
+from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
+from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Message, Settings
 from outlast.modules.module import Module, by_name
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
@@ -58,6 +59,11 @@ class Options(TypedDict, total=False):
     seed: int | None
     reasoning: str | None
     extra: Mapping[str, Any] | None
+    show_reasoning: bool | None
+    logprobs: int | None
+    tier: str | None
+    prediction: str | None
+    parallel_tools: bool | None
 
 
 class Predict(Module, Generic[P, R]):
@@ -66,7 +72,7 @@ class Predict(Module, Generic[P, R]):
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
     description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question;
     these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. Other keywords
-    are sampling settings (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, `extra`).
+    are those of `Settings` (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, ...).
     Cost of a call: one LM call, and at most the adapter's re-asks when replies cannot be read.
     """
 

@@ -16,7 +16,7 @@ from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
 from outlast.adapters.protocol import Adapter, Demo
 from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
-from outlast.lms.protocol import settings_from
+from outlast.lms.options import settings_from
 from outlast.messages import Settings
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of

@@ -1,0 +1,84 @@
+"""What goes to a model and what comes back: frozen values that every LM, adapter and store speaks."""
+
+from outlast.messages.canonical import canonical
+from outlast.messages.decision import (
+    Decision,
+    DecisionRequest,
+    DecisionResponse,
+    Evidence,
+    Question,
+)
+from outlast.messages.parts import (
+    Message,
+    Part,
+    Role,
+    TextPart,
+    Thought,
+    ToolCall,
+    ToolResult,
+    assistant,
+    message_from_json,
+    part_from_json,
+    system,
+    tool_result,
+    user,
+)
+from outlast.messages.request import NO_SETTINGS, OutputSchema, Request, Settings
+from outlast.messages.response import (
+    NO_USAGE,
+    CacheState,
+    Citation,
+    FinishReason,
+    Response,
+    TokenLogprob,
+    Usage,
+)
+from outlast.messages.spending import Spending
+from outlast.messages.stream import (
+    Finished,
+    StreamEvent,
+    TextDelta,
+    ThoughtDelta,
+    ToolDelta,
+    events_of,
+)
+
+__all__ = [
+    "NO_SETTINGS",
+    "NO_USAGE",
+    "CacheState",
+    "Citation",
+    "Decision",
+    "DecisionRequest",
+    "DecisionResponse",
+    "Evidence",
+    "FinishReason",
+    "Finished",
+    "Message",
+    "OutputSchema",
+    "Part",
+    "Question",
+    "Request",
+    "Response",
+    "Role",
+    "Settings",
+    "Spending",
+    "StreamEvent",
+    "TextDelta",
+    "TextPart",
+    "Thought",
+    "ThoughtDelta",
+    "TokenLogprob",
+    "ToolCall",
+    "ToolDelta",
+    "ToolResult",
+    "Usage",
+    "assistant",
+    "canonical",
+    "events_of",
+    "message_from_json",
+    "part_from_json",
+    "system",
+    "tool_result",
+    "user",
+]

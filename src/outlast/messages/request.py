@@ -1,0 +1,101 @@
+"""What goes to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from outlast.messages.parts import Message
+from outlast.types import TRUSTED, Label, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to sample. None means: not sent, the provider's default.
+
+    `temperature` 0..2; `top_p` 0..1; `max_tokens` bounds the output, reasoning included; `reasoning` is an effort
+    word that the model knows ("none", "low", "medium", "high"), `show_reasoning` asks for its text or for none of
+    it; `logprobs` asks for the log-probability of each token and of that many alternatives (0..20); `tier` is a
+    service tier such as "flex"; `prediction` is a text that much of the reply will repeat; `parallel_tools` allows
+    several tool calls in one reply or forbids them; `extra` is sent to the provider as it is.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    reasoning: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    show_reasoning: bool | None = None
+    logprobs: int | None = None
+    tier: str | None = None
+    prediction: str | None = None
+    parallel_tools: bool | None = None
+
+    def over(self, base: Settings) -> Settings:
+        """These settings where they are set, those of `base` elsewhere."""
+        if self is NO_SETTINGS or self == NO_SETTINGS:
+            return base
+        if base is NO_SETTINGS:
+            return self
+        chosen = {
+            f.name: value if (value := getattr(self, f.name)) is not None else getattr(base, f.name)
+            for f in fields(self)
+            if f.name != "extra"
+        }
+        return Settings(**chosen, extra={**base.extra, **self.extra})
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what is set."""
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in data.items() if value is not None and value != {}}
+
+
+NO_SETTINGS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The JSON schema that the reply must follow, for models that can constrain their output."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    `sample` tells otherwise equal requests apart, so that a cache answers each draw with its own reply. `tools` are
+    what the model may call; `tool_choice` is "auto", "required", "none" or the name of the one that it must call.
+    A last message of the role "assistant" is a prefill: the reply goes on from it and does not repeat it.
+    """
+
+    messages: tuple[Message, ...]
+    settings: Settings = NO_SETTINGS
+    output: OutputSchema | Literal["json"] | None = None
+    sample: int = 0
+    label: Label = TRUSTED
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready form of all that decides the answer."""
+        data: dict[str, Any] = {"messages": [message.to_json() for message in self.messages]}
+        if self.settings is not NO_SETTINGS and (settings := self.settings.to_json()):
+            data["settings"] = settings
+        if self.output is not None:
+            data["output"] = (
+                self.output
+                if isinstance(self.output, str)
+                else {"name": self.output.name, "schema": self.output.schema}
+            )
+        if self.sample:
+            data["sample"] = self.sample
+        if self.tools:
+            data["tools"] = [tool.to_json() for tool in self.tools]
+            if self.tool_choice != "auto":
+                data["tool_choice"] = self.tool_choice
+        return data
