@@ -218,7 +218,9 @@ def test_an_adapter_is_built_once_for_a_codec(monkeypatch: pytest.MonkeyPatch) -
         (Level, "one of: 1, 2"),
         (str | None, "text or null"),
         (list[str], "JSON: array of string"),
-        (Point, 'JSON matching the schema {"properties": {"x": {"type": "integer"}'),
+        (Point, "JSON of type {x: integer, label?: string | null}"),
+        (list[str] | None, "JSON of type string[] | null"),
+        (Any, "any JSON value"),
     ],
 )
 def test_types_are_told_in_words(kind: Any, words: str) -> None:

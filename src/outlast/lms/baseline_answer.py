@@ -37,9 +37,9 @@ from outlast.lms.baseline_schema import (
     minimal,
     part,
     resolve,
-    stated_range,
 )
 from outlast.lms.baseline_text import best_sentence
+from outlast.lms.baseline_types import stated_range
 
 _ALIKE = 0.5  # demonstrations at least so similar are taken to ask the same
 _DEPTH = 8  # levels of a nested value that are filled from evidence

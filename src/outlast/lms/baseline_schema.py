@@ -8,20 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from outlast.lms.baseline_types import bounds_of, plain_number, read_type
+
 Schema = Mapping[str, Any]
 
 _MANY = 12  # an integer range of more values than this is a number, not a choice
 _DEPTH = 12  # levels of a nested value that are filled
 
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_BOUNDS = (
-    (re.compile(rf"\b(?:at least|minimum|>=|no less than) ({_NUMBER})"), "minimum"),
-    (re.compile(rf"\b(?:at most|maximum|<=|no more than|up to) ({_NUMBER})"), "maximum"),
-    (re.compile(rf"(?<!no )\b(?:more than|above|greater than|over) ({_NUMBER})"), "exclusiveMinimum"),
-    (re.compile(rf"(?<!no )\b(?:less than|below|under) ({_NUMBER})"), "exclusiveMaximum"),
-    (re.compile(rf"\bmultiple of ({_NUMBER})"), "multipleOf"),
-)
-_RANGE = re.compile(rf"({_NUMBER})\s*(?:to|and|-|\u2013|\.\.)\s*({_NUMBER})")
 _LENGTHS = {"minimum": "minLength", "maximum": "maxLength"}
 _SIMPLE: dict[str, Schema] = {
     "text": {"type": "string"},
@@ -55,7 +48,7 @@ def schema_of(words: str) -> dict[str, Any]:
         names = re.findall("|".join(_SIMPLE), lowered)
         return {"anyOf": [dict(_SIMPLE[name]) for name in names]}
     kind = next((schema for name, schema in _SIMPLE.items() if lowered.startswith(name)), {"type": "string"})
-    bounds = _bounds(lowered.split("matching the pattern")[0])
+    bounds = bounds_of(lowered.split("matching the pattern")[0])
     if kind["type"] in ("integer", "number"):
         return {**kind, **bounds}
     if kind == {"type": "string"}:
@@ -63,25 +56,10 @@ def schema_of(words: str) -> dict[str, Any]:
     return dict(kind)
 
 
-def stated_range(text: str) -> tuple[float, float] | None:
-    """The first range that a sentence states ("from 1 to 5", "1-5"), or None."""
-    match = _RANGE.search(text)
-    if match is None or float(match[1]) >= float(match[2]):
-        return None
-    return float(match[1]), float(match[2])
-
-
-def _bounds(words: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for pattern, key in _BOUNDS:
-        if match := pattern.search(words):
-            found[key] = _plain(float(match[1]))
-    if not found and (both := stated_range(words)):
-        found["minimum"], found["maximum"] = _plain(both[0]), _plain(both[1])
-    return found
-
-
 def _json_schema(words: str) -> dict[str, Any]:
+    compact = re.match(r"(?i)json of type (.+)", words, re.DOTALL)
+    if compact:
+        return read_type(compact[1])
     start = words.find("{")
     if start >= 0:
         try:
@@ -217,11 +195,7 @@ def fit_number(value: float, schema: Schema) -> float:
         value = round(math.ceil(low / step) * step, 10) if step else low
     if high is not None and value > high:
         value = round(math.floor(high / step) * step, 10) if step else high
-    return int(value) if whole else _plain(value)
-
-
-def _plain(value: float) -> float:
-    return int(value) if abs(value) < 1e15 and value == int(value) else value
+    return int(value) if whole else plain_number(value)
 
 
 def fit_text(text: str, schema: Schema) -> str:

@@ -238,7 +238,7 @@ class Codec:
 
     def _wrong(self, text: str) -> str:
         words = self.describe()
-        if "schema" in words or text[:1] in ("[", "{"):
+        if "JSON" in words or text[:1] in ("[", "{"):
             return f"is not valid JSON; got {brief(text)}"
         return f"must be {words}; got {brief(text)}"
 

@@ -13,6 +13,7 @@ import annotated_types as at
 from pydantic import TypeAdapter
 
 from outlast.signatures.choices import is_union
+from outlast.signatures.compact import compact_type
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -52,7 +53,7 @@ def words_of_kind(kind: str) -> str:
 def describe_type(
     base: Any, constraints: Iterable[Any], labels: Iterable[str] | None, schema: Mapping[str, Any] | None
 ) -> str:
-    """A type in words, in one line: "integer, 1 to 5", 'one of: "a", "b"', or its JSON schema.
+    """A type in words, in one line: "integer, 1 to 5", 'one of: "a", "b"', "JSON of type {x: integer}".
 
     `labels` are the JSON texts of the values of a closed type.
     """
@@ -102,7 +103,10 @@ def _schema_words(schema: Mapping[str, Any]) -> str:
         items: dict[str, Any] = schema["items"]
         if set(items) == {"type"}:
             return f"JSON: array of {items['type']}"
-    return "JSON matching the schema " + json.dumps(schema, ensure_ascii=False)
+    compact = compact_type(schema)
+    if compact is None:
+        return "JSON matching the schema " + json.dumps(schema, ensure_ascii=False)
+    return "any JSON value" if compact == "any" else f"JSON of type {compact}"
 
 
 def _limits(constraints: Iterable[Any], text_schema: Mapping[str, Any]) -> str:
