@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.adapters.protocol import Adapter, Plan, Prepared
-from outlast.errors import AnswerError, ParseError
+from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
+from outlast.errors import AnswerError, LMUnsupported, ParseError
 from outlast.lms.protocol import LM, send
-from outlast.messages import Request, Response, Settings, assistant, user
+from outlast.messages import NO_SETTINGS, Request, Response, Settings
 from outlast.runtime import Run, Span
-
-_NOTHING_SAID = "(empty reply)"  # providers refuse an empty turn
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Validated output values and the reply that they came from."""
+    """Validated output values and the reply that they came from: that of the model that was asked first."""
 
     values: dict[str, Any]
     response: Response
@@ -40,26 +38,19 @@ class Question:
 async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
     """Ask until a reply can be read, within the adapter's limits; raises `AnswerError` when none can.
 
-    Cost: at most 1 + reasks LM calls for the adapter and as many for each fallback. `plans(adapter)` gives the
-    compiled plan of an adapter.
+    Cost: at most 1 + reasks LM calls for the adapter and as many for each fallback, and those of the questions that
+    replies lead to. `plans(adapter)` gives the compiled plan of an adapter; one that the model cannot follow is passed
+    over for its fallback, and is an error without.
     """
     tried: dict[str, int] = {}
     current: Adapter | None = adapter
-    last: ParseError | None = None
-    while current is not None and not (last is not None and last.final):
-        prepared = plans(current).prepare(question.inputs)
-        request = prepared.request(question.settings, question.run.sample, question.run.label)
-        name = type(current).__name__
-        for left in range(current.reasks, -1, -1):
-            response, values, last = await _try(question, prepared, request, sum(tried.values()))
-            tried[name] = tried.get(name, 0) + 1
-            if last is None:
-                return Answer(values, response)
-            if last.final:
-                break
-            if left:
-                said = assistant(response.text if response.text.strip() else _NOTHING_SAID)
-                request = replace(request, messages=(*request.messages, said, user(last.for_model)))
+    last: AnswerError | None = None
+    while current is not None and not _is_final(last):
+        plan = _plan(plans, current)
+        if plan is not None:
+            answer, last = await _with(question, plan, current, tried)
+            if answer is not None:
+                return answer
         current = current.fallback
     assert last is not None
     tries = sum(tried.values())
@@ -71,9 +62,72 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     ) from last
 
 
+def _is_final(error: AnswerError | None) -> bool:
+    return isinstance(error, ParseError) and error.final
+
+
+def _plan(plans: Callable[[Adapter], Plan], adapter: Adapter) -> Plan | None:
+    """The plan of an adapter, None when the model cannot follow it and a fallback can take its place."""
+    try:
+        return plans(adapter)
+    except LMUnsupported:
+        if adapter.fallback is None:
+            raise
+        return None
+
+
+async def _with(
+    question: Question, plan: Plan, adapter: Adapter, tried: dict[str, int]
+) -> tuple[Answer | None, AnswerError | None]:
+    """Ask with one adapter, again with the error within its limit; gives the answer or the last error."""
+    prepared = plan.prepare(question.inputs)
+    request = prepared.request(question.settings, question.run.sample, question.run.label)
+    name = type(adapter).__name__
+    last: AnswerError | None = None
+    for left in range(adapter.reasks, -1, -1):
+        response, found, last = await _try(question, prepared, request, sum(tried.values()))
+        tried[name] = tried.get(name, 0) + 1
+        if isinstance(found, FollowUp):
+            return await _followed(question, found, request, response, tried)
+        if last is None:
+            return Answer(found, response), None
+        if last.final:
+            break
+        if left:
+            request = replace(request, messages=(*request.messages, *prepared.again(response, last)))
+    return None, last
+
+
+async def _followed(
+    question: Question, step: FollowUp, request: Request, response: Response, tried: dict[str, int]
+) -> tuple[Answer | None, AnswerError | None]:
+    """Ask the question that a reply led to; its answer, or its error, goes on the span of that reply too."""
+    asker = step.asker or type(step.adapter).__name__
+    asked = Question(None, asker, step.signature, step.inputs, NO_SETTINGS, step.lm, question.run)
+    try:
+        answer = await ask_model(asked, step.plans, step.adapter)
+    except AnswerError as error:
+        tried[asker] = tried.get(asker, 0) + error.attempts
+        _complete(question, request, values=None, error=error)
+        return None, error
+    except Exception as error:
+        _complete(question, request, values=None, error=error)
+        raise
+    _complete(question, request, values=answer.values)
+    return Answer(answer.values, response), None
+
+
+def _complete(question: Question, request: Request, **outcome: Any) -> None:
+    trace = question.run.trace
+    for at in range(len(trace or ()) - 1, -1, -1):
+        if trace is not None and trace[at].request is request:
+            trace[at] = replace(trace[at], **outcome)
+            return
+
+
 async def _try(
     question: Question, prepared: Prepared, request: Request, attempt: int
-) -> tuple[Response, dict[str, Any], ParseError | None]:
+) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
     """Send one request and read the reply; a reply that cannot be read is given back with its error."""
     started = time.time()
     clock = time.perf_counter()
@@ -82,8 +136,9 @@ async def _try(
     failure: Exception | None = None
     try:
         response = await send(question.lm, request)
-        values = prepared.read(response)
-        return response, values, None
+        found = prepared.read(response)
+        values = {} if isinstance(found, FollowUp) else found
+        return response, found, None
     except ParseError as error:
         if response is None:
             raise

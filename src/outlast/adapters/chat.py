@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.adapters.extract import Unfit, Wanted, find_object, whole_object, without_thinking
-from outlast.adapters.layout import failed, heading, read_fields, refuse_unfinished
+from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, has_marker, nonce_for
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
 from outlast.errors import ParseError
@@ -106,7 +106,7 @@ class ChatPlan(Plan):
         for given, wanted in self.demos:
             messages.append(user(self._section(given, nonce)))
             messages.append(assistant(self._section(wanted, nonce)))
-        return tuple(messages)
+        return cacheable(messages)
 
     def _request(self, nonce: str) -> str:
         spell = self.markers.spell

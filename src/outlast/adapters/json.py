@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, without_thinking
-from outlast.adapters.layout import failed, heading, read_fields, refuse_unfinished
+from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
 from outlast.errors import InputError, ParseError
 from outlast.lms.protocol import Capabilities
@@ -56,7 +56,7 @@ class JSONPlan(Plan):
         for demo in task.demos:
             messages.append(user(_encoded(self._data(self.inputs, demo.values))))
             messages.append(assistant(_encoded(self._data(self.outputs, demo.values))))
-        self.static = tuple(messages)
+        self.static = cacheable(messages)
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from outlast.adapters.protocol import Task
 from outlast.errors import ParseError, brief
-from outlast.messages import Response
+from outlast.messages import Message, Response
 from outlast.signatures.codec import Codec, codecs
 
 _MANY_ERRORS = 100  # pydantic takes a microsecond for each error that it lists
@@ -24,6 +25,11 @@ def heading(task: Task) -> str:
     if any(is_partial(task, demo.values) for demo in task.demos):
         blocks.append("Some of the examples leave fields out. Your reply needs every output.")
     return "\n\n".join(block for block in blocks if block)
+
+
+def cacheable(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """What all calls of a task begin with; its end is marked for providers with explicit prompt caches."""
+    return (*messages[:-1], replace(messages[-1], cache=True))
 
 
 def is_partial(task: Task, values: Mapping[str, Any]) -> bool:

@@ -7,10 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from outlast.errors import UsageError, brief
-from outlast.lms.protocol import Capabilities
-from outlast.messages import NO_SETTINGS, Message, OutputSchema, Request, Response, Settings
-from outlast.types import TRUSTED, Label
+from outlast.errors import ParseError, UsageError, brief
+from outlast.lms.protocol import LM, Capabilities
+from outlast.messages import (
+    NO_SETTINGS,
+    Message,
+    OutputSchema,
+    Request,
+    Response,
+    Settings,
+    TextPart,
+    assistant,
+    tool_result,
+    user,
+)
+from outlast.types import TRUSTED, Label, Tool
+
+_NOTHING_SAID = "(empty reply)"  # providers refuse an empty turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +58,53 @@ class Task:
         return self.signature.fields[name].desc if found is None else found
 
 
+def say_again(response: Response, error: ParseError) -> tuple[Message, ...]:
+    """The turns that tell a model what was wrong with its reply: the reply, then the error in `error.for_model`.
+
+    A reply that called tools gets the error as the result of its calls, as providers demand it.
+    """
+    if response.tool_calls:
+        return (response.message, *(tool_result(call, error.for_model, error=True) for call in response.tool_calls))
+    if response.text.strip():
+        return response.message, user(error.for_model)
+    said = Message("assistant", (*response.thoughts, TextPart(_NOTHING_SAID)))
+    return said if response.thoughts else assistant(_NOTHING_SAID), user(error.for_model)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A second question that a reply leads to; its answer is the answer.
+
+    `adapter` asks `lm` for the outputs of `signature` with these `inputs`, with the model's own default settings and
+    within the limits of the adapter; `plans` gives the compiled plan of an adapter. The trace names `asker`.
+    """
+
+    signature: Any
+    inputs: Mapping[str, Any]
+    lm: LM
+    adapter: Adapter
+    plans: Callable[[Adapter], Plan]
+    asker: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One call, ready to send: the messages, and how to read the reply.
 
-    `read` gives the output values by name in signature order, or raises `ParseError`.
+    `read` gives the output values by name in signature order, or the question to ask next, or raises `ParseError`.
+    `again` gives the turns that answer a reply which raised one; `tools` are what the model may call for its answer.
     """
 
     messages: tuple[Message, ...]
-    read: Callable[[Response], dict[str, Any]]
+    read: Callable[[Response], dict[str, Any] | FollowUp]
     output: OutputSchema | Literal["json"] | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    again: Callable[[Response, ParseError], tuple[Message, ...]] = say_again
 
     def request(self, settings: Settings, sample: int, label: Label) -> Request:
         """The request for a model."""
-        return Request(self.messages, settings, self.output, sample, label)
+        return Request(self.messages, settings, self.output, sample, label, self.tools, self.tool_choice)
 
 
 class Plan(ABC):
@@ -82,7 +128,10 @@ class Adapter(ABC):
 
     @abstractmethod
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
-        """The plan for a task on a model with these capabilities. Raises `SignatureError` when it cannot."""
+        """The plan for a task on a model with these capabilities.
+
+        Raises `SignatureError` when no model could, `LMUnsupported` when this one cannot; then `fallback` is used.
+        """
 
 
 def check_limits(adapter: Adapter) -> None:
