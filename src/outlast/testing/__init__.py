@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlast.testing.contracts import check_optimizer as check_optimizer
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
+    from outlast.testing.server import Answer as Answer
     from outlast.testing.server import FakeServer as FakeServer
     from outlast.testing.server import Fault as Fault
     from outlast.testing.world import SimulatedLM as SimulatedLM
     from outlast.testing.world import World as World
 
 _HOMES = {
+    "Answer": "server",
     "FakeServer": "server",
     "Fault": "server",
     "ScriptedLM": "scripted",
@@ -21,7 +23,7 @@ _HOMES = {
     "World": "world",
     "check_optimizer": "contracts",
 }
-__all__ = ["FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_optimizer"]
+__all__ = ["Answer", "FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_optimizer"]
 
 
 def __getattr__(name: str) -> Any:
