@@ -19,16 +19,25 @@ from outlast.errors import (
     LMTimeout,
     UsageError,
 )
-from outlast.lms.openai_chat import Encoded, decode, encode, mend, serialize
+from outlast.lms import openai_chat
+from outlast.lms.dialect import Encoded, Told, Wire
+from outlast.lms.openai_chat_reply import CHAT, decode
 from outlast.lms.openai_errors import error_from, refused_parameter, refuses_schema, retry_after
 from outlast.lms.protocol import Capabilities
 from outlast.lms.providers import PROVIDERS, Quirks
+from outlast.lms.reply import mend, object_in, serialize
+from outlast.lms.transport import Endpoint
+from outlast.lms.wire import WireLM
 from outlast.messages import Message, OutputSchema, Request, Settings, TextPart, assistant, system, user
 from outlast.types import Label
 
 SCHEMA = OutputSchema(
     "Triage card!", {"type": "object", "properties": {"team": {"type": "string"}}, "required": ["team"]}
 )
+
+
+def encode(request: Request, model: str, quirks: Quirks = Quirks(), **options) -> Encoded:
+    return openai_chat.encode(request, Wire(model, quirks, **options))
 
 
 def ask(settings: Settings = Settings(), output=None, **options) -> Encoded:
@@ -45,8 +54,10 @@ def completion(message: dict | None = None, **changes) -> bytes:
     return json.dumps({"id": "c1", "model": "m-2026", "choices": [choice], **changes}).encode()
 
 
-def read(body: bytes, **options):
-    return decode(200, options.pop("headers", {}), body, **options)
+def read(body: bytes, price=None, **options):
+    told = Told(**options)
+    response = decode(object_in(body, told), told)
+    return WireLM("m", Endpoint("http://h/v1"), CHAT, price=price)._priced(response)
 
 
 # What is sent
@@ -67,7 +78,7 @@ def test_messages_go_out_in_order_with_their_roles_and_parts():
 
 def test_unset_settings_are_not_sent_and_set_ones_are_even_when_zero():
     assert ask().body.keys() == {"model", "messages"}
-    body, notes = ask(Settings(temperature=0.0, top_p=0.0, max_tokens=5, stop=("\n",), seed=0, reasoning="low"))
+    body, notes = ask(Settings(temperature=0.0, top_p=0.0, max_tokens=5, stop=("\n",), seed=0, reasoning="low"))[:2]
     del body["model"], body["messages"]
     assert body == {
         "temperature": 0.0,
@@ -97,10 +108,10 @@ def test_each_provider_gets_the_names_it_knows(provider, expected):
 
 def test_reasoning_none_switches_thinking_off():
     assert ask(Settings(reasoning="none"), quirks=Quirks(reasoning="thinking")).body["thinking"] == {"type": "disabled"}
-    body, notes = ask(Settings(reasoning="none"), quirks=Quirks(reasoning="template"))
+    body, notes = ask(Settings(reasoning="none"), quirks=Quirks(reasoning="template"))[:2]
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert notes == ()
-    body, notes = ask(Settings(reasoning="low"), quirks=Quirks(reasoning="template"))
+    body, notes = ask(Settings(reasoning="low"), quirks=Quirks(reasoning="template"))[:2]
     assert body["chat_template_kwargs"] == {"enable_thinking": True, "reasoning_effort": "low"}
     assert "chat template" in notes[0]
 
@@ -118,14 +129,14 @@ def test_a_request_without_messages_is_refused():
 
 
 def test_refused_settings_are_left_out_and_told():
-    body, notes = ask(Settings(temperature=0.3, seed=4), refused={"temperature"})
+    body, notes = ask(Settings(temperature=0.3, seed=4), refused={"temperature"})[:2]
     assert "temperature" not in body
     assert body["seed"] == 4
     assert notes == ("temperature=0.3 not sent: 'm' refuses 'temperature'",)
 
 
 def test_a_schema_goes_out_strict_with_a_name_that_is_allowed():
-    body, notes = ask(output=SCHEMA)
+    body, notes = ask(output=SCHEMA)[:2]
     assert body["response_format"] == {
         "type": "json_schema",
         "json_schema": {
@@ -149,7 +160,7 @@ def test_servers_without_the_strict_subset_get_the_schema_as_it_is():
 
 def test_a_schema_that_cannot_be_strict_goes_out_loose_and_says_so():
     open_object = OutputSchema("o", {"type": "object", "additionalProperties": {"type": "integer"}})
-    body, notes = ask(output=open_object)
+    body, notes = ask(output=open_object)[:2]
     assert body["response_format"]["json_schema"]["strict"] is False
     assert body["response_format"]["json_schema"]["schema"] == open_object.schema
     assert notes == ("the JSON schema 'o' sent without strict: an object has open properties",)
@@ -169,7 +180,7 @@ def test_a_schema_that_cannot_be_strict_goes_out_loose_and_says_so():
     ],
 )
 def test_output_falls_back_to_what_the_model_takes_and_tells(capabilities, refused, output, form, told):
-    body, notes = ask(output=output, capabilities=capabilities, refused=refused)
+    body, notes = ask(output=output, capabilities=capabilities, refused=refused)[:2]
     assert body.get("response_format", {}).get("type") == form
     assert len(notes) == told
 
@@ -311,7 +322,7 @@ def test_broken_text_is_mended_and_told():
 )
 def test_what_is_no_completion_is_a_clear_error(body, words):
     with pytest.raises(LMResponseError, match=words) as caught:
-        decode(200, {"content-type": "text/html"}, body, subject="openai/m")
+        read(body, headers={"content-type": "text/html"}, subject="openai/m")
     assert str(caught.value).startswith("openai/m: ")
     assert not caught.value.retryable
 

@@ -6,20 +6,21 @@ import math
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.lms.cache import Cached
+from outlast.lms.dialects import decisions_named, dialect_named
 from outlast.lms.limit import Limited
-from outlast.lms.openai_chat import RESERVED, serialize
-from outlast.lms.openai_model import OpenAIChat, key_from
 from outlast.lms.options import SETTING_NAMES, settings_from
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
+from outlast.lms.reply import serialize
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
+from outlast.lms.wire import Policy, WireLM, key_from
 from outlast.messages import Request, Response, Settings, StreamEvent
 
 BUILT_IN = ("outlast/baseline",)
@@ -31,7 +32,11 @@ class ModelOptions:
 
     `base_url` is another server to ask, without user name or query. `api_key` is the key; without it the key comes
     from the provider's environment variable, at each call, and goes only to the provider's own hosts or to a base URL
-    that comes from the environment too. `capabilities` replaces what is assumed of the model. `cache` is
+    that comes from the environment too. `capabilities` replaces what is assumed of the model. `dialect`
+    is the wire format where the server speaks another one than its provider ("openai-chat", "openai-responses",
+    "anthropic-messages"), `decisions` that of typed questions ("openai", "systemone"). `adapt` says what happens to
+    settings that the model does not take: "note" leaves them out and says so in `Response.adaptations`, "refuse"
+    raises `LMUnsupported`. `cache` is
     True for the default file, a path for another, False for none. `retries`: tries after the first. `timeout`:
     seconds for one whole exchange. `concurrency`: calls in flight at once. `price`: US dollars per million tokens,
     (input, output). `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
@@ -40,6 +45,9 @@ class ModelOptions:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     capabilities: Capabilities | None = None
+    dialect: str | None = None
+    decisions: str | None = None
+    adapt: str = "note"
     cache: bool | str | os.PathLike[str] = True
     retries: int = 4
     timeout: float = 120.0
@@ -66,6 +74,12 @@ class ModelOptions:
             raise ConfigError(f"capabilities is a Capabilities(...); got {brief(self.capabilities)}")
         if not isinstance(self.cache, (bool, str, os.PathLike)) or self.cache == "":
             raise ConfigError(f"cache is True, False or the path of a file; got {brief(self.cache)}")
+        if self.adapt not in ("note", "refuse"):
+            raise ConfigError(f"adapt is 'note' or 'refuse'; got {brief(self.adapt)}")
+        if self.dialect is not None:
+            dialect_named(self.dialect)
+        if self.decisions is not None:
+            decisions_named(self.decisions)
         _whole("retries", self.retries, 0)
         _number("timeout", self.timeout, above=0)
         _whole("concurrency", self.concurrency, 1)
@@ -86,8 +100,9 @@ class ModelOptions:
     def _check_extra(self) -> None:
         if self.extra is None:
             return
+        reserved = dialect_named(self.dialect or "openai-chat").reserved
         for name in self.extra:
-            if name in RESERVED:
+            if name in reserved:
                 raise UsageError(f"extra may not hold {name!r}: outlast sets it. Draw several replies with sample=")
         serialize(self.extra)
 
@@ -174,15 +189,24 @@ def open_model(model: str, **options: Any) -> LM:
     chosen = ModelOptions(**options)
     prefix, name, provider = _provider(model, chosen.base_url)
     base_url, provider, key = _server(model, prefix, provider, chosen)
-    leaf = OpenAIChat(
+    dialect = dialect_named(chosen.dialect or provider.dialect)
+    auth = dialect.auth if chosen.dialect is not None or provider.auth is None else provider.auth
+    endpoint = Endpoint(base_url, chosen.timeout, chosen.max_response_bytes, auth, dialect.headers)
+    capabilities = chosen.capabilities or provider.capabilities(name)
+    if chosen.decisions is not None:
+        capabilities = replace(capabilities, decisions=True)
+    leaf = WireLM(
         name,
-        Endpoint(base_url, chosen.timeout, chosen.max_response_bytes),
+        endpoint,
+        dialect,
         name=model,
         key=key,
         settings=chosen.settings,
         quirks=provider.quirks,
-        capabilities=chosen.capabilities or provider.capabilities(name),
+        capabilities=capabilities,
         price=None if chosen.price is None else (float(chosen.price[0]), float(chosen.price[1])),
+        adapt=cast("Policy", chosen.adapt),
+        decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
     )
     stack: LM = Retrying(Limited(leaf, chosen.concurrency), chosen.retries)
     if chosen.cache is not False:
@@ -231,7 +255,6 @@ def _server(
     model: str, prefix: str, provider: Provider, options: ModelOptions
 ) -> tuple[str, Provider, Callable[[], Secret | None]]:
     """The address to ask, the row that describes it, and where its key comes from."""
-    home = _host(provider.base_url)
     from_env = os.environ.get(provider.url_env, "").strip() if provider.url_env else ""
     if options.base_url is not None:
         base_url = checked_url(options.base_url)
@@ -239,16 +262,31 @@ def _server(
         base_url = checked_url(from_env, f"the environment variable {provider.url_env}")
     else:
         base_url = provider.base_url
+    if prefix == "azure":
+        base_url = _azure(model, base_url)
     host = _host(base_url)
-    at_home = bool(home) and (host == home or host.endswith("." + home))
-    if prefix == "openai" and not at_home:
-        provider = UNKNOWN  # "openai" with another address says what is spoken there, not who speaks it
+    at_home = any(
+        host == home or host.endswith("." + home) for home in (_host(provider.base_url), *provider.hosts) if home
+    )
+    if provider.own_models and not at_home:
+        # "openai" with another address says what is spoken there, not who speaks it
+        provider = replace(UNKNOWN, dialect=provider.dialect)
     explicit = None if options.api_key is None else Secret(options.api_key).checked("api_key")
     variable = PROVIDERS[prefix].key_env if prefix else None
     if explicit is not None or variable is None or not (at_home or options.base_url is None):
         return base_url, provider, lambda: explicit
     needed = at_home and not provider.key_optional
     return base_url, provider, lambda: key_from(variable, repr(model), needed=needed)
+
+
+def _azure(model: str, base_url: str) -> str:
+    """The address of an Azure resource with the path of its OpenAI-compatible interface."""
+    if not base_url:
+        raise ConfigError(
+            f"{model!r} needs the address of your resource: set AZURE_OPENAI_ENDPOINT, or pass base_url="
+            "'https://<resource>.openai.azure.com'"
+        )
+    return base_url if urlsplit(base_url).path.strip("/") else f"{base_url}/openai/v1"
 
 
 def _host(url: str) -> str:

@@ -1,112 +1,209 @@
-"""The OpenAI chat dialect, spoken by most servers there are: pure functions, and the LM that uses them."""
+"""The OpenAI chat dialect, spoken by most servers there are: a request as JSON. Pure functions."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from outlast.errors import LMResponseError, LMServerError, UsageError
-from outlast.lms.openai_errors import error_from
-from outlast.lms.protocol import Capabilities
-from outlast.lms.providers import COMMON, Quirks
-from outlast.lms.strict_schema import StrictSchema, strict_schema
-from outlast.messages import FinishReason, Message, OutputSchema, Request, Response, Settings, Usage
-from outlast.types import TRUSTED, Label
+from outlast.errors import LMUnsupported, UsageError
+from outlast.lms.dialect import Encoded, Notes, Wire
+from outlast.lms.strict_schema import strict_schema
+from outlast.messages import (
+    Message,
+    OutputSchema,
+    Part,
+    Request,
+    Settings,
+    TextPart,
+    Thought,
+    ToolCall,
+    ToolResult,
+)
+from outlast.types import Audio, File, Image, Tool
 
-RESERVED = ("messages", "model", "n", "stream")
-
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-    "recitation": "content_filter",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-_BROKEN_OFF = ("error", "insufficient_system_resource", "abort")
-
-ANYTHING = Capabilities(json_schema=True, json_object=True, reasoning=True)
+NAME = "openai-chat"
+RESERVED = ("messages", "model", "n", "stream", "tools")
+_AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_Body = dict[str, Any]
 
 
-class Encoded(NamedTuple):
-    """A request as it goes on the wire, and what of it could not be sent as asked."""
-
-    body: dict[str, Any]
-    adaptations: tuple[str, ...]
-
-
-def encode(
-    request: Request,
-    model: str,
-    quirks: Quirks = COMMON,
-    *,
-    capabilities: Capabilities = ANYTHING,
-    refused: Collection[str] = (),
-    strict: Callable[[OutputSchema], StrictSchema] | None = None,
-) -> Encoded:
+def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
     """The JSON body for a request.
 
-    `refused` are wire names that the server was seen to refuse, "json_schema" and "json_object" among them; what
-    they would have carried is left out and noted. `strict` makes a schema strict, for callers that remember them.
-    Raises `UsageError` for a request that means nothing: no messages, an extra setting that outlast itself sets.
+    Raises `UsageError` for a request that means nothing: no messages, an extra setting that outlast itself sets; and
+    `LMUnsupported` for what cannot be left out without changing the question: media, tools, a prefill.
     """
     if not request.messages:
         raise UsageError("a request needs at least one message; got none")
-    notes: list[str] = []
-    body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
-    for name, value, shown in _settings(request.settings, quirks, notes):
-        if name in refused:
-            notes.append(f"{shown} not sent: {model!r} refuses {name!r}")
+    notes = Notes()
+    body: _Body = {"model": wire.model, "messages": list(_messages(request.messages, wire, notes))}
+    for name, value, shown in _settings(request.settings, wire, notes):
+        if name in wire.refused:
+            notes.drop(f"{shown} not sent: {wire.model!r} refuses {name!r}")
         else:
             body[name] = value
+    lessons: dict[str, str] = {}
+    strict = False
     if request.output is not None:
-        form = _response_format(request.output, quirks, capabilities, refused, strict or _strict, notes)
+        form = _response_format(request.output, wire, notes)
         if form is not None:
             body["response_format"] = form
+            lessons["response_format"] = form["type"]
+            strict = bool(form.get("json_schema", {}).get("strict"))
+    if request.tools:
+        body.update(_tools(request, wire, notes))
+    _finish_prefill(request, wire, body)
+    if stream:
+        body["stream"] = True
+        if wire.quirks.stream_usage and "stream_options" not in wire.refused:
+            body["stream_options"] = {"include_usage": True}
     extra = request.settings.extra
-    if extra:
-        for name in extra:
-            if name in RESERVED:
-                raise UsageError(f"extra may not hold {name!r}: outlast sets it. Draw several replies with sample=")
-        body.update(extra)
-    return Encoded(body, tuple(notes))
+    for name in extra:
+        if name in RESERVED:
+            raise UsageError(f"extra may not hold {name!r}: outlast sets it. Draw several replies with sample=")
+    body.update(extra)
+    return Encoded(body, tuple(notes.texts), tuple(notes.dropped), strict, lessons)
 
 
-def _message(message: Message) -> dict[str, Any]:
-    if isinstance(message.content, str):
-        return {"role": message.role, "content": message.content}
-    return message.to_json()
+def _messages(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
+    for message in messages:
+        marked = message.cache and wire.quirks.cache_control
+        role = wire.quirks.system_role if message.role == "system" else message.role
+        if isinstance(message.content, str):
+            if marked:
+                yield {"role": role, "content": [_cached({"type": "text", "text": message.content})]}
+            else:
+                yield {"role": role, "content": message.content}
+            continue
+        yield from _turn(role, message.content, wire, notes, marked)
 
 
-def _settings(settings: Settings, quirks: Quirks, notes: list[str]) -> Iterable[tuple[str, Any, str]]:
+def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: bool) -> Iterable[_Body]:
+    """The messages that one turn of several parts becomes: each tool result is one of its own."""
+    content = [_content(part, wire) for part in parts if isinstance(part, (TextPart, Image, Audio, File))]
+    turn: _Body = {"role": role}
+    calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
+    results = [part for part in parts if isinstance(part, ToolResult)]
+    if marked and content:
+        content[-1] = _cached(content[-1])
+    if calls:
+        turn["tool_calls"] = calls
+    thoughts = [part for part in parts if isinstance(part, Thought)]
+    if thoughts:
+        turn.update(_thoughts(thoughts, wire, notes))
+    for result in results:
+        text = f"ERROR: {result.text}" if result.error else result.text
+        yield {"role": "tool", "tool_call_id": result.id, "content": text}
+    if content or calls or not results:
+        plain = role == "assistant" or wire.quirks.plain_text
+        only_text = all(part["type"] == "text" and "cache_control" not in part for part in content)
+        if plain and only_text:
+            turn["content"] = "".join(part["text"] for part in content) if content else None
+        else:
+            turn["content"] = content
+        yield turn
+
+
+def _content(part: TextPart | Image | Audio | File, wire: Wire) -> _Body:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    refuse_media(part, wire)
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": part.address}}
+    if isinstance(part, Audio):
+        form = _AUDIO.get(part.mime)
+        if part.data is None or form is None:
+            raise LMUnsupported(f"{wire.model!r} takes audio as the bytes of a wav or mp3 file; got {part!r}")
+        return {"type": "input_audio", "input_audio": {"data": part.base64, "format": form}}
+    if part.data is None:
+        raise LMUnsupported(f"{wire.model!r} takes files as bytes, not by address; got {part!r}")
+    return {"type": "file", "file": {"filename": part.name or "file", "file_data": part.address}}
+
+
+def refuse_media(part: Image | Audio | File, wire: Wire) -> None:
+    """Raise `LMUnsupported` for a medium that the model is known not to take: without it the question is another."""
+    kinds = {"image": "images", "audio": "audio", "file": "files"}
+    if kinds[part.kind] in wire.capabilities.without or kinds[part.kind] in wire.refused:
+        raise LMUnsupported(f"{wire.model!r} takes no {kinds[part.kind]}; the request holds {part!r}")
+
+
+def _cached(part: _Body) -> _Body:
+    return {**part, "cache_control": {"type": "ephemeral"}}
+
+
+def _call(call: ToolCall) -> _Body:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _thoughts(thoughts: list[Thought], wire: Wire, notes: Notes) -> _Body:
+    """Reasoning of an earlier turn, for the servers that want it back."""
+    field = wire.quirks.thought_field
+    own = [thought for thought in thoughts if thought.origin == NAME]
+    if field is None or len(own) < len(thoughts):
+        notes.say("reasoning of an earlier turn not sent: the server does not take it back, or another one wrote it")
+    if field is None or not own:
+        return {}
+    if field == "reasoning_details":
+        import json
+
+        details = [detail for thought in own if thought.state for detail in json.loads(thought.state)]
+        return {field: details} if details else {"reasoning": "".join(thought.text for thought in own)}
+    return {field: "".join(thought.text for thought in own)}
+
+
+def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[str, Any, str]]:
     """Wire name, value and how to speak of it, for each setting that is set."""
-    if settings.temperature is not None:
-        yield "temperature", settings.temperature, f"temperature={settings.temperature:g}"
-    if settings.top_p is not None:
-        yield "top_p", settings.top_p, f"top_p={settings.top_p:g}"
-    if settings.max_tokens is not None:
-        yield quirks.max_tokens, settings.max_tokens, f"max_tokens={settings.max_tokens}"
-    if settings.stop is not None:
-        yield "stop", list(settings.stop), f"stop={list(settings.stop)!r}"
-    if settings.seed is not None:
-        yield quirks.seed, settings.seed, f"seed={settings.seed}"
-    effort = settings.reasoning
+    quirks, without = wire.quirks, wire.capabilities.without
+    plain: tuple[tuple[str, str, Any], ...] = (
+        ("temperature", "temperature", settings.temperature),
+        ("top_p", "top_p", settings.top_p),
+        ("max_tokens", quirks.max_tokens, settings.max_tokens),
+        ("stop", "stop", None if settings.stop is None else list(settings.stop)),
+        ("seed", quirks.seed, settings.seed),
+        ("tier", "service_tier", settings.tier),
+        ("parallel_tools", "parallel_tool_calls", settings.parallel_tools),
+    )
+    for name, wire_name, value in plain:
+        if value is None:
+            continue
+        shown = f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
+        if name in without:
+            notes.drop(f"{shown} not sent: {wire.model!r} is known not to take it")
+        else:
+            yield wire_name, value, shown
+    if settings.logprobs is not None:
+        shown = f"logprobs={settings.logprobs}"
+        if "logprobs" in without:
+            notes.drop(f"{shown} not sent: {wire.model!r} is known to give none")
+        else:
+            yield "logprobs", True, shown
+            if settings.logprobs and "logprobs" not in wire.refused:
+                yield "top_logprobs", settings.logprobs, shown
+    if settings.prediction is not None:
+        yield "prediction", {"type": "content", "content": settings.prediction}, "prediction"
+    yield from _reasoning(settings, wire, notes)
+
+
+def _reasoning(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[str, Any, str]]:
+    effort, show, style = settings.reasoning, settings.show_reasoning, wire.quirks.reasoning
+    shown = f"reasoning={effort!r}"
+    if style == "object":
+        said: dict[str, Any] = {} if effort is None else {"effort": effort}
+        if show is not None:
+            said["exclude"] = not show
+        if said:
+            yield "reasoning", said, shown
+        return
+    if show is not None:
+        notes.say(
+            f"show_reasoning={show} not sent: the dialect has no word for it; the reply shows what the server shows"
+        )
     if effort is None:
         return
-    shown = f"reasoning={effort!r}"
-    if quirks.reasoning == "effort":
+    if style == "effort":
         yield "reasoning_effort", effort, shown
-    elif quirks.reasoning == "thinking":
+    elif style == "thinking":
         yield "thinking", {"type": "disabled" if effort == "none" else "enabled"}, shown
         if effort != "none":
             yield "reasoning_effort", effort, shown
@@ -114,235 +211,94 @@ def _settings(settings: Settings, quirks: Quirks, notes: list[str]) -> Iterable[
         variables: dict[str, Any] = {"enable_thinking": effort != "none"}
         if effort != "none":
             variables["reasoning_effort"] = effort
-            notes.append(f"{shown} sent as variables of the chat template, which may ignore them")
+            notes.say(f"{shown} sent as variables of the chat template, which may ignore them")
         yield "chat_template_kwargs", variables, shown
 
 
-def _strict(output: OutputSchema) -> StrictSchema:
-    return strict_schema(output.schema)
-
-
-def _response_format(
-    output: OutputSchema | str,
-    quirks: Quirks,
-    capabilities: Capabilities,
-    refused: Collection[str],
-    strict: Callable[[OutputSchema], StrictSchema],
-    notes: list[str],
-) -> dict[str, Any] | None:
+def _response_format(output: OutputSchema | str, wire: Wire, notes: Notes) -> _Body | None:
     """The nearest thing to `output` that the model can be held to."""
     asked = "output='json'" if isinstance(output, str) else f"the JSON schema {output.name!r}"
+    capabilities, refused = wire.capabilities, wire.refused
     if isinstance(output, OutputSchema):
         if capabilities.json_schema and "json_schema" not in refused and "response_format" not in refused:
-            return _json_schema(output, quirks, strict, notes)
+            return _json_schema(output, wire, notes)
         why = "refuses" if capabilities.json_schema else "is not known to take"
-        notes.append(f"{asked} not sent: the model {why} schemas")
+        notes.drop(f"{asked} not sent: the model {why} schemas")
     if capabilities.json_object and "json_object" not in refused and "response_format" not in refused:
         return {"type": "json_object"}
     if isinstance(output, str):
-        notes.append(
+        notes.drop(
             f"{asked} not sent: the model {'refuses' if capabilities.json_object else 'is not known to take'} it"
         )
     return None
 
 
-def _json_schema(
-    output: OutputSchema, quirks: Quirks, strict: Callable[[OutputSchema], StrictSchema], notes: list[str]
-) -> dict[str, Any]:
-    form: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_-]", "_", output.name)[:64] or "output"}
-    if not quirks.strict:
+def _json_schema(output: OutputSchema, wire: Wire, notes: Notes) -> _Body:
+    form: _Body = {"name": schema_name(output)}
+    if not wire.quirks.strict:
         return {"type": "json_schema", "json_schema": {**form, "schema": output.schema}}
-    made = strict(output)
-    if not made.strict:
-        notes.append(f"the JSON schema {output.name!r} sent without strict: {made.why}")
-    elif made.left_out:
-        notes.append(f"the JSON schema {output.name!r} sent without {', '.join(made.left_out)}")
-    form["schema"], form["strict"] = made.schema, made.strict
+    form["schema"], form["strict"] = strict_form(output, wire, notes)
     return {"type": "json_schema", "json_schema": form}
 
 
-def serialize(body: Mapping[str, Any]) -> tuple[bytes, bool]:
-    """The bytes of a body, and whether lone surrogates in it were replaced by U+FFFD.
-
-    Raises `UsageError` when it holds something that JSON cannot.
-    """
-    try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the request cannot be written as JSON: {error}") from None
-    try:
-        return text.encode(), False
-    except UnicodeEncodeError:
-        return mend(text).encode(), True
+def schema_name(output: OutputSchema) -> str:
+    """The name of a schema in the letters that providers take."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", output.name)[:64] or "output"
 
 
-def _as_dict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, Any]", value))
-    raise TypeError(f"{type(value).__name__} is not JSON-ready")
+def strict_form(output: OutputSchema, wire: Wire, notes: Notes) -> tuple[Mapping[str, Any], bool]:
+    """The schema to send and whether it is strict, with a note where it says less than the whole one."""
+    made = wire.strict(output)
+    if not made.strict:
+        notes.say(f"the JSON schema {output.name!r} sent without strict: {made.why}")
+    elif made.left_out:
+        notes.say(f"the JSON schema {output.name!r} sent without {', '.join(made.left_out)}")
+    return made.schema, made.strict
 
 
-def mend(text: str) -> str:
-    """The text with pairs of surrogates joined and lone ones replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+def _tools(request: Request, wire: Wire, notes: Notes) -> _Body:
+    """The tools, and what is said about calling them."""
+    refuse_tools(wire)
+    body: _Body = {"tools": [{"type": "function", "function": function(tool, wire, notes)} for tool in request.tools]}
+    choice = request.tool_choice
+    if choice == "auto":
+        return body
+    if choice != "none" and (not wire.quirks.forced_tools or "tool_choice" in wire.refused):
+        notes.drop(f"tool_choice={choice!r} not sent: {wire.model!r} takes no forced tool calls")
+        return body
+    named = {"type": "function", "function": {"name": choice}}
+    body["tool_choice"] = choice if choice in ("required", "none") else named
+    return body
 
 
-def decode(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    model: str = "",
-    subject: str = "the server",
-    quirks: Quirks = COMMON,
-    price: tuple[float, float] | None = None,
-    seconds: float = 0.0,
-    adaptations: Sequence[str] = (),
-    label: Label = TRUSTED,
-    redact: Callable[[str], str] = str,
-) -> Response:
-    """The response in a reply with a status of 2xx. Header names are in lower case.
-
-    `price` is dollars per million tokens, (input, output); cached input is counted at the full price. `redact` takes
-    secrets out of what errors show. Raises `LMResponseError` when the reply is not a chat completion and what
-    `error_from` makes of an error inside it.
-    """
-    data = _object(status, headers, body, subject, redact)
-    choice, message = _choice(data, status, headers, body, subject, redact)
-    raw_finish = choice.get("finish_reason")
-    finish = _FINISH.get(str(raw_finish).lower(), "other") if raw_finish is not None else "other"
-    if raw_finish in _BROKEN_OFF:
-        raise LMServerError(f"{subject}: the server broke off with finish_reason {raw_finish!r}", status=status)
-    text, reasoning = _content(message)
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
-        text, finish = text or refusal, "content_filter"
-    notes = list(adaptations)
-    mended, mended_reasoning = mend(text), None if reasoning is None else mend(reasoning)
-    if mended != text or mended_reasoning != reasoning:
-        notes.append("lone surrogates in the reply replaced by U+FFFD")
-    served = data.get("model")
-    identifier = headers.get("x-request-id") or headers.get("request-id") or data.get("id")
-    return Response(
-        text=mended,
-        model=served if isinstance(served, str) and served else model,
-        reasoning=mended_reasoning,
-        usage=_usage(data.get("usage"), quirks, price),
-        finish=finish,
-        seconds=seconds,
-        request_id=identifier if isinstance(identifier, str) else None,
-        adaptations=tuple(notes),
-        label=label,
-    )
+def refuse_tools(wire: Wire) -> None:
+    """Raise `LMUnsupported` for a model that is known to take no tools."""
+    if "tools" in wire.capabilities.without or "tools" in wire.refused:
+        raise LMUnsupported(f"{wire.model!r} takes no tools. Use an adapter that writes tool calls as text")
 
 
-def _object(
-    status: int, headers: Mapping[str, str], body: bytes, subject: str, redact: Callable[[str], str]
-) -> dict[str, Any]:
-    kind = headers.get("content-type", "no content type")[:80]
-    if not body.strip():
-        raise LMResponseError(f"{subject}: HTTP {status} with an empty body", status=status)
-    data = _parsed(body)
-    if data is None:  # raised here and not where parsing failed: that error holds the body, which may hold the key
-        raise LMResponseError(
-            f"{subject}: the reply is not JSON but {kind!r} and begins with {_start(body, redact)!r}. "
-            "Does base_url name an OpenAI-compatible server?",
-            status=status,
+def function(tool: Tool, wire: Wire, notes: Notes) -> _Body:
+    """A tool as JSON; strict where it asks for it and the server knows it."""
+    told: _Body = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    if not tool.strict or not wire.quirks.strict:
+        return told
+    made = strict_schema(tool.parameters)
+    if not made.strict:
+        notes.say(f"the tool {tool.name!r} sent without strict: {made.why}")
+        return told
+    return {**told, "parameters": made.schema, "strict": True}
+
+
+def _finish_prefill(request: Request, wire: Wire, body: _Body) -> None:
+    """Have the server go on from a last message of the assistant, in its own way."""
+    if request.messages[-1].role != "assistant":
+        return
+    style = wire.quirks.prefill
+    if style is None or "prefill" in wire.capabilities.without:
+        raise LMUnsupported(
+            f"{wire.model!r} cannot go on from the start of a reply (a last message of the role 'assistant')"
         )
-    if not isinstance(data, dict):
-        raise LMResponseError(f"{subject}: the reply is a JSON {type(data).__name__}, not an object", status=status)
-    return cast("dict[str, Any]", data)
-
-
-def _parsed(body: bytes) -> Any:
-    """The JSON in a body, None when there is none. Bytes that are not UTF-8 become U+FFFD."""
-    for text in (lambda: body, lambda: body.decode("utf-8", "replace")):
-        try:
-            return json.loads(text())
-        except (ValueError, RecursionError):
-            continue
-    return None
-
-
-def _choice(
-    data: dict[str, Any],
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    subject: str,
-    redact: Callable[[str], str],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first choice and its message. Some servers say 200 and put an error there."""
-    choices = data.get("choices")
-    choice: Any = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
-    for place in (data, choice):
-        error = cast("dict[str, Any]", place).get("error") if isinstance(place, dict) else None
-        if error:
-            code = cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
-            told = code if isinstance(code, int) and 400 <= code < 600 else 502
-            raise error_from(told, headers, json.dumps({"error": error}).encode(), subject=subject, redact=redact)
-    message = cast("dict[str, Any]", choice).get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        raise LMResponseError(
-            f"{subject}: the reply holds no message; it begins with {_start(body, redact)!r}", status=status
-        )
-    return cast("dict[str, Any]", choice), cast("dict[str, Any]", message)
-
-
-def _start(body: bytes, redact: Callable[[str], str]) -> str:
-    return redact(body[:4096].decode("utf-8", "replace"))[:120]
-
-
-def _content(message: dict[str, Any]) -> tuple[str, str | None]:
-    """The text of a message and its native reasoning, from either of their shapes."""
-    content = message.get("content")
-    reasoning: Any = message.get("reasoning_content") or message.get("reasoning")
-    text = content if isinstance(content, str) else ""
-    if isinstance(content, list):
-        parts = [cast("dict[str, Any]", part) for part in cast("list[Any]", content) if isinstance(part, dict)]
-        text = "".join(str(part.get("text") or "") for part in parts if part.get("type") in ("text", "output_text"))
-        thoughts = [_thought(part.get("thinking")) for part in parts if part.get("type") == "thinking"]
-        reasoning = reasoning or "".join(thoughts) or None
-    return text, reasoning if isinstance(reasoning, str) and reasoning else None
-
-
-def _thought(thinking: Any) -> str:
-    if isinstance(thinking, str):
-        return thinking
-    chunks = cast("list[Any]", thinking) if isinstance(thinking, list) else []
-    return "".join(str(cast("dict[str, Any]", chunk).get("text") or "") for chunk in chunks if isinstance(chunk, dict))
-
-
-def _usage(data: Any, quirks: Quirks, price: tuple[float, float] | None) -> Usage:
-    told = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-    incoming, outgoing = _count(told, "prompt_tokens"), _count(told, "completion_tokens")
-    cached = _count(told.get("prompt_tokens_details"), "cached_tokens")
-    if cached is None:
-        cached = _count(told, "prompt_cache_hit_tokens")
-    reasoning = _count(told.get("completion_tokens_details"), "reasoning_tokens")
-    total = _count(told, "total_tokens")
-    if incoming is not None and outgoing is not None and total is not None:
-        hidden = total - incoming - outgoing
-        # Some servers count reasoning only in the total; it is output, and billed as such.
-        if hidden > 0 and (quirks.hides_reasoning or hidden == reasoning):
-            outgoing += hidden
-    cost, source = None, None
-    if price is not None and incoming is not None and outgoing is not None:
-        cost, source = (incoming * price[0] + outgoing * price[1]) / 1e6, "user"
-    elif quirks.reports_cost:
-        charged = told.get("cost")
-        if isinstance(charged, (int, float)) and not isinstance(charged, bool) and math.isfinite(charged):
-            cost, source = float(charged), "provider"
-    return Usage(incoming, outgoing, cached, reasoning, cost, source)
-
-
-def _count(data: Any, name: str) -> int | None:
-    """A count that was told, or None: 0 only when the server said 0."""
-    value = cast("dict[str, Any]", data).get(name) if isinstance(data, dict) else None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if style == "prefix":
+        body["messages"][-1]["prefix"] = True
+    elif style == "continue":
+        body["continue_final_message"], body["add_generation_prompt"] = True, False

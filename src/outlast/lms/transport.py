@@ -73,13 +73,16 @@ class Reply(NamedTuple):
 class Endpoint:
     """A server and how long and how much to take from it.
 
-    `timeout` is for one whole exchange, in seconds, within which a connection must be made in 30; `max_bytes`
-    bounds the body of a reply after decompression.
+    `timeout` is for one whole exchange, in seconds, within which a connection must be made in 30; in a stream it is
+    for each piece. `max_bytes` bounds the body of a reply after decompression. `auth` is how the key is sent:
+    "bearer", or the name of the header that holds it. `headers` go with every request; they hold no secret.
     """
 
     base_url: str
     timeout: float = 120.0
     max_bytes: int = 16 << 20
+    auth: str = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def checked_url(url: str, subject: str = "base_url") -> str:
@@ -102,8 +105,9 @@ def checked_url(url: str, subject: str = "base_url") -> str:
         )
     if parts.scheme not in ("http", "https") or not host or any(c.isspace() or ord(c) < 32 for c in url.strip()):
         raise ConfigError(f"{subject} is a URL such as 'http://localhost:8000/v1'; got {brief(url)}")
-    if parts.path.rstrip("/").endswith("/chat/completions"):
-        raise ConfigError(f"{subject} ends where '/chat/completions' begins; got {brief(url)}")
+    for path in ("/chat/completions", "/responses", "/messages"):
+        if parts.path.rstrip("/").endswith(path):
+            raise ConfigError(f"{subject} ends where {path!r} begins; got {brief(url)}")
     return url.strip().rstrip("/")
 
 
@@ -124,7 +128,7 @@ async def post(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None
 async def _exchange(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Reply | LMError:
     import aiohttp
 
-    opened = await _open_session(endpoint.base_url, key)
+    opened = await _open_session(endpoint, key)
     limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
     try:
         async with opened.session.post(
@@ -139,6 +143,101 @@ async def _exchange(endpoint: Endpoint, path: str, payload: bytes, key: Secret |
         return _failure(error, endpoint)
     finally:
         opened.users -= 1
+
+
+class Stream:
+    """A reply that is read as it comes. Must be opened, read and closed on one event loop, `abandon` apart."""
+
+    def __init__(self, response: aiohttp.ClientResponse, opened: _Open, endpoint: Endpoint) -> None:
+        self._response = response
+        self._opened: _Open | None = opened
+        self._endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._size = 0
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+
+    async def read(self) -> bytes:
+        """The bytes that came since the last read, waiting for some; empty at the end.
+
+        Raises `LMConnectionError`, `LMTimeout`, or `LMResponseError` when more came than is allowed.
+        """
+        outcome = await self._next()
+        if isinstance(outcome, LMError):
+            raise outcome
+        return outcome
+
+    async def _next(self) -> bytes | LMError:
+        import aiohttp
+
+        try:
+            chunk = await self._response.content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return _failure(error, self._endpoint)
+        self._size += len(chunk)
+        if self._size <= self._endpoint.max_bytes:
+            return chunk
+        return LMResponseError(
+            f"{self._endpoint.base_url}: the reply is larger than max_response_bytes={self._endpoint.max_bytes}",
+            status=self.status,
+        )
+
+    async def rest(self) -> Reply:
+        """The whole body, as `post` gives it: for a reply that is no stream."""
+        body = await _read(self._response, self._endpoint.max_bytes)
+        if isinstance(body, LMError):
+            raise body
+        return Reply(self.status, self.headers, body)
+
+    def abandon(self) -> None:
+        """Close the connection unless the reply was read to its end. From any thread; may be called again."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        try:
+            if asyncio._get_running_loop() is self._loop:
+                self._release(opened)
+            else:
+                self._loop.call_soon_threadsafe(self._release, opened)
+        except RuntimeError:  # the loop is closed, and its connections with it
+            return
+
+    def _release(self, opened: _Open) -> None:
+        opened.users -= 1
+        if not self._response.content.at_eof():
+            self._response.close()
+        else:
+            self._response.release()
+
+
+async def open_stream(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Stream:
+    """Send one POST and give its reply as soon as the status is there. Raises what `post` raises."""
+    outcome = await _begin(endpoint, path, payload, key)
+    if isinstance(outcome, LMError):
+        raise outcome
+    return outcome
+
+
+async def _begin(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Stream | LMError:
+    import aiohttp
+
+    opened = await _open_session(endpoint, key)
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=endpoint.timeout)
+    try:
+        response = await opened.session.post(
+            endpoint.base_url + path,
+            data=payload,
+            allow_redirects=False,
+            timeout=limits,
+            headers={"Accept": "text/event-stream"},
+        )
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        opened.users -= 1
+        return _failure(error, endpoint)
+    except BaseException:
+        opened.users -= 1
+        raise
+    return Stream(response, opened, endpoint)
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | LMError:
@@ -199,20 +298,21 @@ class _Open:
     users: int = 1
 
 
-_sessions: dict[asyncio.AbstractEventLoop, dict[tuple[str, Secret | None], _Open]] = {}
+_Place = tuple[str, str, tuple[tuple[str, str], ...], Secret | None]
+_sessions: dict[asyncio.AbstractEventLoop, dict[_Place, _Open]] = {}
 _lock = threading.Lock()
 
 
-async def _open_session(base_url: str, key: Secret | None) -> _Open:
+async def _open_session(endpoint: Endpoint, key: Secret | None) -> _Open:
     """The session of the running loop for a server and key, with its user counted."""
     loop = asyncio.get_running_loop()
-    place = (base_url, key)
+    place = (endpoint.base_url, endpoint.auth, endpoint.headers, key)
     found = _sessions.get(loop, {}).get(place)
     if found is not None and not found.session.closed:
         found.users += 1
         return found
     _forget_closed_loops()
-    session = _new_session(base_url, key)
+    session = _new_session(endpoint, key)
     opened = _Open(session, _close_with_loop(loop, place, session))
     await anext(opened.closing)  # registers it with the loop
     with _lock:
@@ -224,19 +324,22 @@ async def _open_session(base_url: str, key: Secret | None) -> _Open:
     return opened
 
 
-def _new_session(base_url: str, key: Secret | None) -> aiohttp.ClientSession:
+def _new_session(endpoint: Endpoint, key: Secret | None) -> aiohttp.ClientSession:
     import aiohttp
 
     from outlast import __version__
 
-    proxy = _proxy(base_url)
+    proxy = _proxy(endpoint.base_url)
     headers = {
+        **dict(endpoint.headers),
         "Accept": "application/json",
         "Content-Type": "application/json",
         "User-Agent": f"outlast/{__version__}",
     }
-    if key is not None:
+    if key is not None and endpoint.auth == "bearer":
         headers["Authorization"] = f"Bearer {key.reveal()}"
+    elif key is not None:
+        headers[endpoint.auth] = key.reveal()
     return aiohttp.ClientSession(
         # No limit of its own: `Limited` caps, and a second cap below it would only hide the wait.
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
@@ -264,7 +367,7 @@ def _proxy(base_url: str) -> str | None:
 
 
 async def _close_with_loop(
-    loop: asyncio.AbstractEventLoop, place: tuple[str, Secret | None], session: aiohttp.ClientSession
+    loop: asyncio.AbstractEventLoop, place: _Place, session: aiohttp.ClientSession
 ) -> AsyncGenerator[None, None]:
     """Waits at its yield until the loop shuts down, then closes the session."""
     try:

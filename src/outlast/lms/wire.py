@@ -1,0 +1,318 @@
+"""The LM behind a server: encodes in its dialect, sends, learns what the server refuses, decodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Literal
+
+from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError, LMUnsupported
+from outlast.lms.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Told, Wire
+from outlast.lms.openai_errors import error_from, refused_parameter, refuses_schema
+from outlast.lms.protocol import LM, Capabilities
+from outlast.lms.providers import COMMON, Quirks
+from outlast.lms.reply import object_in, raise_error_in, serialize
+from outlast.lms.sse import EventBytes
+from outlast.lms.strict_schema import StrictSchema, strict_schema
+from outlast.lms.transport import Endpoint, Reply, Secret, Stream, open_stream, post
+from outlast.messages import (
+    NO_SETTINGS,
+    DecisionRequest,
+    DecisionResponse,
+    Finished,
+    OutputSchema,
+    Request,
+    Response,
+    Settings,
+    StreamEvent,
+    canonical,
+)
+from outlast.runtime import io
+
+Policy = Literal["note", "refuse"]
+_MOST_LESSONS = 8  # more than there are parameters to refuse
+_MOST_SCHEMAS = 128
+_NEVER_DROPPED = frozenset(("model", "messages", "input", "stream", "tools"))
+
+
+def no_key() -> Secret | None:
+    """The key of a server that wants none."""
+    return None
+
+
+class WireLM(LM):
+    """A model behind a server, asked once per request: no cache, no retry, no limit.
+
+    `model` is the server's name for it, `key` gives the key at each call and may raise `ConfigError`. What the server
+    refuses with a 400 that names the parameter is left out, remembered by this object and told in
+    `Response.adaptations`; such a lesson costs one more exchange, once. With `adapt="refuse"` a request of which
+    something would be left out raises `LMUnsupported` instead. `price` is dollars per million tokens, (input,
+    output).
+    """
+
+    blocking_safe = True
+
+    def __init__(
+        self,
+        model: str,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        *,
+        name: str | None = None,
+        key: Callable[[], Secret | None] = no_key,
+        settings: Settings = NO_SETTINGS,
+        quirks: Quirks = COMMON,
+        capabilities: Capabilities = ANYTHING,
+        price: tuple[float, float] | None = None,
+        adapt: Policy = "note",
+        decisions: DecisionDialect | None = None,
+    ) -> None:
+        self.model = model
+        self.endpoint = endpoint
+        self.dialect = dialect
+        self.name = name or model
+        self.capabilities = capabilities
+        self.settings = settings
+        self.price = price
+        self.adapt: Policy = adapt
+        self._decisions = decisions
+        self._key = key
+        self._wire = Wire(model, quirks, capabilities, frozenset[str](), self._strict)
+        self._schemas: dict[int, tuple[OutputSchema, StrictSchema]] = {}
+        self._identity = self._identify(quirks)
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    def _identify(self, quirks: Quirks) -> str:
+        """Name, server, settings and all else that shapes the request. Extra settings by their hash: they may hold
+        what is nobody's business."""
+        facts: dict[str, Any] = {
+            "dialect": self.dialect.name,
+            "server": self.endpoint.base_url,
+            "model": self.model,
+            "json_schema": self.capabilities.json_schema,
+            "json_object": self.capabilities.json_object,
+            "settings": replace(self.settings, extra={}).to_json(),
+            "reasoning_style": quirks.reasoning,
+            "strict": quirks.strict,
+        }
+        if self.settings.extra:
+            digest = blake2b(canonical(dict(self.settings.extra)), digest_size=8)
+            facts["extra"] = digest.hexdigest()
+        return json.dumps(facts, sort_keys=True)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "model": self.model,
+            "dialect": self.dialect.name,
+            "server": self.endpoint.base_url,
+            "learned": sorted(self._wire.refused),
+        }
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request. Raises an `LMError`, or `ConfigError` when there is no key, before any network."""
+        key = self._key()
+        request = self._with_settings(request)
+        for lesson in range(1, _MOST_LESSONS + 1):
+            encoded, payload, notes = self._encoded(request, stream=False)
+            started = time.perf_counter()
+            try:
+                reply = await io(post(self.endpoint, self.dialect.path, payload, key))
+            except LMError as error:
+                error.request = request
+                raise
+            if 200 <= reply.status < 300:
+                told = self._told(request, key, reply, notes, time.perf_counter() - started)
+                return self._decoded(reply, told, request)
+            if lesson == _MOST_LESSONS or not self._learn(reply, request, encoded):
+                raise self._error(reply, request, key)
+        raise AssertionError("unreachable: the last round returns or raises")
+
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """Answer one request in pieces, as the server sends them. Raises what `complete` raises.
+
+        Closing the generator closes the connection.
+        """
+        key = self._key()
+        request = self._with_settings(request)
+        for lesson in range(1, _MOST_LESSONS + 1):
+            encoded, payload, notes = self._encoded(request, stream=True)
+            started = time.perf_counter()
+            try:
+                stream = await io(open_stream(self.endpoint, self.dialect.path, payload, key))
+            except LMError as error:
+                error.request = request
+                raise
+            try:
+                if 200 <= stream.status < 300:
+                    async for event in self._read(stream, request, key, notes, started):
+                        yield event
+                    return
+                reply = await io(stream.rest())
+            except LMError as error:
+                error.request = request
+                raise
+            finally:
+                stream.abandon()
+            if lesson == _MOST_LESSONS or not self._learn(reply, request, encoded):
+                raise self._error(reply, request, key)
+
+    async def _read(
+        self, stream: Stream, request: Request, key: Secret | None, notes: tuple[str, ...], started: float
+    ) -> AsyncGenerator[StreamEvent]:
+        """The events of a stream that has begun well."""
+        if "text/event-stream" not in stream.headers.get("content-type", ""):
+            reply = await io(stream.rest())  # a server that does not stream answers whole
+            notes = (*notes, "answered in one piece: the server did not stream")
+            told = self._told(request, key, reply, notes, time.perf_counter() - started)
+            response = self._decoded(reply, told, request)
+            from outlast.messages import events_of
+
+            for event in events_of(response):
+                yield event
+            return
+        lines, reader = EventBytes(), self.dialect.reader()
+        first: float | None = None
+        ended = False
+        while not ended:
+            chunk = await io(stream.read())
+            ended = not chunk
+            for told_event in lines.finish() if ended else lines.feed(chunk):
+                for event in reader.feed(told_event):
+                    if first is None:
+                        first = time.perf_counter() - started
+                    yield event
+        data = reader.whole()
+        if data is None:
+            raise LMConnectionError(f"{self.endpoint.base_url}: the stream ended before the reply did")
+        reply = Reply(stream.status, stream.headers, b"")
+        told = self._told(request, key, reply, notes, time.perf_counter() - started)
+        raise_error_in(data, told)
+        response = self._priced(self.dialect.decode(data, told))
+        yield Finished(replace(response, first_token_seconds=first))
+
+    async def decide(self, request: DecisionRequest) -> DecisionResponse:
+        """Answer typed questions with the model's own probabilities. Raises `LMUnsupported` when it has none."""
+        dialect = self._decisions
+        if dialect is None:
+            return await super().decide(request)
+        key = self._key()
+        payload, _ = serialize(dialect.encode(request, self.model))
+        started = time.perf_counter()
+        reply = await io(post(self.endpoint, dialect.path, payload, key))
+        redact = str if key is None else key.redact
+        if not 200 <= reply.status < 300:
+            raise error_from(*reply, subject=self.name, redact=redact)
+        told = Told(
+            self.model, self.name, self._wire.quirks, time.perf_counter() - started, (), request.label, redact,
+            reply.status, reply.headers,
+        )  # fmt: skip
+        return dialect.decode(object_in(reply.body, told), request, told)
+
+    def _with_settings(self, request: Request) -> Request:
+        if self.settings is NO_SETTINGS:
+            return request
+        return replace(request, settings=request.settings.over(self.settings))
+
+    def _encoded(self, request: Request, *, stream: bool) -> tuple[Encoded, bytes, tuple[str, ...]]:
+        try:
+            encoded = self.dialect.encode(request, self._wire, stream)
+        except LMUnsupported as error:
+            error.request = request
+            raise
+        if encoded.dropped and self.adapt == "refuse":
+            raise LMUnsupported(f"{self.name}, with adapt='refuse': {'; '.join(encoded.dropped)}", request=request)
+        payload, mended = serialize(encoded.body)
+        notes = encoded.adaptations
+        return encoded, payload, (*notes, "lone surrogates in the request replaced by U+FFFD") if mended else notes
+
+    def _told(self, request: Request, key: Secret | None, reply: Reply, notes: tuple[str, ...], seconds: float) -> Told:
+        return Told(
+            self.model,
+            self.name,
+            self._wire.quirks,
+            seconds,
+            notes,
+            request.label,
+            str if key is None else key.redact,
+            reply.status,
+            reply.headers,
+        )
+
+    def _decoded(self, reply: Reply, told: Told, request: Request) -> Response:
+        try:
+            return self._priced(self.dialect.decode(object_in(reply.body, told), told))
+        except LMError as error:
+            error.request = request
+            raise
+
+    def _priced(self, response: Response) -> Response:
+        usage = response.usage
+        if self.price is None or usage.input_tokens is None or usage.output_tokens is None:
+            return response
+        cost = (usage.input_tokens * self.price[0] + usage.output_tokens * self.price[1]) / 1e6
+        return replace(response, usage=replace(usage, cost=cost, cost_source="user"))
+
+    def _error(self, reply: Reply, request: Request, key: Secret | None) -> LMError:
+        error = error_from(*reply, subject=self.name, redact=str if key is None else key.redact)
+        if isinstance(error, LMAuthError) and key is None:
+            error.args = (f"{error.args[0]}. No key was sent: pass api_key=, as base_url= names another server",)
+        error.request = request
+        return error
+
+    def _learn(self, reply: Reply, request: Request, encoded: Encoded) -> bool:
+        """Remember what the reply says the server refuses, of what we sent on our own. False when it says nothing."""
+        own = encoded.body.keys() - request.settings.extra.keys() - _NEVER_DROPPED
+        if encoded.strict and isinstance(request.output, OutputSchema) and refuses_schema(reply.status, reply.body):
+            loose = StrictSchema(request.output.schema, False, "the server refuses its strict form")
+            self._remember(request.output, loose)
+            return True
+        name = refused_parameter(reply.status, reply.body, own)
+        if name is None:
+            return False
+        wire = self._wire
+        other = self.dialect.other_names.get(name)
+        if other is not None and other not in wire.refused:
+            wire = replace(wire, quirks=replace(wire.quirks, max_tokens=other))
+        lesson = encoded.lessons.get(name, name)
+        self._wire = replace(wire, refused=frozenset(wire.refused) | {lesson})
+        return True
+
+    def _strict(self, output: OutputSchema) -> StrictSchema:
+        """The strict form of a schema, made once per schema object: adapters reuse theirs."""
+        found = self._schemas.get(id(output))
+        if found is not None and found[0] is output:
+            return found[1]
+        made = strict_schema(output.schema)
+        self._remember(output, made)
+        return made
+
+    def _remember(self, output: OutputSchema, made: StrictSchema) -> None:
+        if len(self._schemas) >= _MOST_SCHEMAS:
+            self._schemas = {}
+        self._schemas[id(output)] = (output, made)
+
+    def __repr__(self) -> str:
+        return f"WireLM({self.model!r} at {self.endpoint.base_url!r})"
+
+
+def key_from(variable: str, subject: str, *, needed: bool) -> Secret | None:
+    """The key in an environment variable, None when there is none.
+
+    Raises `ConfigError` when it is needed and missing, or holds what no header can.
+    """
+    found = Secret(os.environ.get(variable, ""))
+    if found != Secret(""):
+        return found.checked(f"the environment variable {variable}")
+    if needed:
+        raise ConfigError(
+            f"{subject} needs a key and there is none: set the environment variable {variable}, or pass api_key=. "
+            "To try things without a model, use 'outlast/baseline'"
+        )
+    return None
