@@ -50,10 +50,10 @@ class FakeServer:
     streamed when a stream was asked for); or a `Fault`. It may be a coroutine function, and runs on the server's loop.
     A text, `Answer` or `Fault` answers every request; a list answers them in the order in which they arrive and then
     fails with 500. None repeats the last message. An exception in the handler is answered with 500. `latency` is in
-    seconds, `pace` the seconds after each event of a stream. `key`, when given, is demanded from clients, by
-    /v1/messages as `x-api-key`; that path always demands `anthropic-version`. A batch ends `batch_delay` seconds after
-    it was made; with None it waits for `finish_batches()`. A server that is entered again has the same address and
-    still has its batches.
+    seconds, `pace` the seconds after each event of a stream. `key`, when given, is demanded from clients as a bearer
+    token, or by /v1/messages as `x-api-key`; that path always demands `anthropic-version`. A batch ends `batch_delay`
+    seconds after it was made; with None it waits for `finish_batches()`. A server that is entered again has the same
+    address and still has its batches.
 
     `url` is the base URL to give to a client. `requests` are those seen, in order of arrival, at least the last 9,000;
     `count` all of them, `in_flight` those under way and `max_in_flight` the most there ever were. `disconnects` counts
@@ -218,10 +218,11 @@ class FakeServer:
         """Why a request has no right to be answered."""
         if self.key is None:
             return None
+        if request.headers.get("Authorization") == f"Bearer {self.key}":
+            return None
         if request.path.startswith("/v1/messages"):
             return None if request.headers.get("x-api-key") == self.key else "invalid x-api-key"
-        admitted = request.headers.get("Authorization") == f"Bearer {self.key}"
-        return None if admitted else "Incorrect API key provided"
+        return "Incorrect API key provided"
 
     async def _asked(self, body: dict[str, Any]) -> Given:
         try:

@@ -81,12 +81,13 @@ class Sender:
         if isinstance(answer, Answer):
             headers |= answer.headers
         if self.body.get("stream") and self.dialect.events is not None and "whole" not in fault.forms:
-            response = await self._stream(reply, headers, fault)
-        else:
-            response = await self._in_one_piece(reply, headers, fault)
+            return await self._stream(reply, headers, fault)
+        return await self._in_one_piece(reply, headers, fault)
+
+    def _note(self, reply: Mapping[str, Any], fault: Fault) -> None:
+        """Count a reply, before its last bytes go out: then whoever has read it finds it counted."""
         if fault.kind in ("form", "slow", "stall"):
             self.sent(self.dialect.tokens(reply))
-        return response
 
     async def _in_one_piece(
         self, reply: Mapping[str, Any], headers: Mapping[str, str], fault: Fault
@@ -99,27 +100,32 @@ class Sender:
         elif fault.kind == "malformed":
             body = body[: len(body) // 2]
         if fault.kind not in ("cut", "slow", "stall"):
+            self._note(reply, fault)
             return web.Response(body=body, content_type="application/json", headers=headers)
         response = web.StreamResponse(headers={"Content-Type": "application/json", **headers})
         response.content_length = len(body)
         await response.prepare(self.request)
-        await self._trickle(response, body, fault)
+        if await self._trickle(response, body[:-1], fault):
+            self._note(reply, fault)
+            await response.write(body[-1:])
         return response
 
-    async def _trickle(self, response: web.StreamResponse, body: bytes, fault: Fault) -> None:
+    async def _trickle(self, response: web.StreamResponse, body: bytes, fault: Fault) -> bool:
+        """Send a body slowly; False when the connection was broken on the way."""
         half = len(body) // 2
         if fault.kind == "slow":
             step = max(1, len(body) // 20)
             for start in range(0, len(body), step):
                 await response.write(body[start : start + step])
                 await asyncio.sleep(fault.amount / 20)
-            return
+            return True
         await response.write(body[:half])
         if fault.kind == "cut":
             self._hang_up()
-            return
+            return False
         await asyncio.sleep(fault.amount)
         await response.write(body[half:])
+        return True
 
     async def _stream(self, reply: Mapping[str, Any], headers: Mapping[str, str], fault: Fault) -> web.StreamResponse:
         assert self.dialect.events is not None
@@ -131,6 +137,8 @@ class Sender:
         for place, event in enumerate(events):
             if place == min(fault.after, len(events) - 1) and await self._break(response, fault):
                 return response
+            if place == len(events) - 1:
+                self._note(reply, fault)
             await self._write(response, encoded(event, fault.forms), fault)
             if pause:
                 await asyncio.sleep(pause)
