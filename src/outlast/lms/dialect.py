@@ -10,7 +10,7 @@ from outlast.lms.protocol import Capabilities
 from outlast.lms.providers import COMMON, Quirks
 from outlast.lms.sse import ServerEvent
 from outlast.lms.strict_schema import StrictSchema, strict_schema
-from outlast.messages import DecisionRequest, DecisionResponse, OutputSchema, Request, Response, StreamEvent
+from outlast.messages import OutputSchema, Request, Response, StreamEvent
 from outlast.types import TRUSTED, Label
 
 ANYTHING = Capabilities(
@@ -120,9 +120,10 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class DecisionDialect:
-    """A wire format of typed questions: `encode(request, model)` and `decode(data, request, told)`."""
+    """A wire format of typed questions: `encode(request, model)` writes a body for `path` below the base URL,
+    `decode(data, request, told)` reads the reply to it."""
 
     name: str
     path: str
-    encode: Callable[[DecisionRequest, str], dict[str, Any]]
-    decode: Callable[[dict[str, Any], DecisionRequest, Told], DecisionResponse]
+    encode: Callable[[Request, str], dict[str, Any]]
+    decode: Callable[[dict[str, Any], Request, Told], Response]

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from outlast.lms.protocol import Wrapper, ask, ask_decision, ask_stream
-from outlast.messages import DecisionRequest, DecisionResponse, Finished, Request, Response, StreamEvent
+from outlast.lms.protocol import Wrapper, ask, ask_stream
+from outlast.messages import Finished, Request, Response, StreamEvent
 
 
 class Guard(Wrapper):
@@ -18,11 +18,11 @@ class Guard(Wrapper):
     `CancelledError` when it was given up. It must not raise.
     """
 
-    async def before(self, request: Request | DecisionRequest) -> Any:
+    async def before(self, request: Request) -> Any:
         """Let a call in: wait, count, or raise."""
         return None
 
-    def after(self, token: Any, response: Response | DecisionResponse | None, error: BaseException | None) -> None:
+    def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """A call that was let in has ended."""
 
     async def complete(self, request: Request) -> Response:
@@ -50,14 +50,3 @@ class Guard(Wrapper):
             self.after(token, response, None if response is not None else error)  # all was said
             raise
         self.after(token, response, None)
-
-    async def decide(self, request: DecisionRequest) -> DecisionResponse:
-        """Answer typed questions once it is let in."""
-        token = await self.before(request)
-        try:
-            response = await ask_decision(self.inner, request)
-        except BaseException as error:
-            self.after(token, None, error)
-            raise
-        self.after(token, response, None)
-        return response

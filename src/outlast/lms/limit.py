@@ -11,7 +11,7 @@ from outlast.errors import ConfigError, brief
 from outlast.lms.guard import Guard
 from outlast.lms.protocol import LM
 from outlast.lms.waiting import Waiter, forks, holds_up_loop
-from outlast.messages import DecisionRequest, DecisionResponse, Request, Response
+from outlast.messages import Request, Response
 
 
 class Limited(Guard):
@@ -40,7 +40,7 @@ class Limited(Guard):
         """How many calls are under way now."""
         return self.concurrency - self._free
 
-    async def before(self, request: Request | DecisionRequest) -> Any:
+    async def before(self, request: Request) -> Any:
         """Wait for a turn."""
         if self._forks != forks():
             self._reset()
@@ -52,7 +52,7 @@ class Limited(Guard):
             await self._wait_for_slot()
         return self._lock
 
-    def after(self, token: Any, response: Response | DecisionResponse | None, error: BaseException | None) -> None:
+    def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Give the slot on; the token is the lock of the process that took it."""
         with token:
             self._free += 1

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from outlast.errors import LMUnsupported, UsageError, brief
+from outlast.errors import UsageError, brief
 from outlast.lms.events import Events
 from outlast.lms.options import as_request
 from outlast.messages import (
-    DecisionRequest,
-    DecisionResponse,
     Finished,
     Message,
     Request,
@@ -149,11 +147,6 @@ class LM(metaclass=LMType):
         for event in events_of(await self.complete(request)):
             yield event
 
-    async def decide(self, request: DecisionRequest) -> DecisionResponse:
-        """Answer typed questions with probabilities. Raises `LMUnsupported` when the model has no such thing;
-        `outlast.lms.decide.decided` then falls back."""
-        raise LMUnsupported(f"{self.name} answers no typed questions of its own (capability 'decisions')")
-
     def facts(self) -> Mapping[str, Any]:
         """What this layer says of itself in `info`: options and live figures. Never a secret."""
         return {"name": self.name}
@@ -220,10 +213,6 @@ class Wrapper(LM):
     def identity(self) -> str:
         return self.inner.identity
 
-    async def decide(self, request: DecisionRequest) -> DecisionResponse:
-        """Answer typed questions as the inner model does, past this layer."""
-        return await ask_decision(self.inner, request)
-
     def facts(self) -> Mapping[str, Any]:
         return {}
 
@@ -277,12 +266,6 @@ async def ask_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
             yield event
     if not finished:
         raise UsageError(f"{lm!r} must end its stream with Finished(response)")
-
-
-async def ask_decision(lm: LM, request: DecisionRequest) -> DecisionResponse:
-    """Like `ask`, for typed questions."""
-    answer = lm.decide(request)
-    return await (answer if lm.blocking_safe else io(answer))
 
 
 async def send_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:

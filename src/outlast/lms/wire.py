@@ -21,8 +21,6 @@ from outlast.lms.strict_schema import StrictSchema, strict_schema
 from outlast.lms.transport import Endpoint, Reply, Secret, Stream, open_stream, post
 from outlast.messages import (
     NO_SETTINGS,
-    DecisionRequest,
-    DecisionResponse,
     Finished,
     OutputSchema,
     Request,
@@ -30,6 +28,7 @@ from outlast.messages import (
     Settings,
     StreamEvent,
     canonical,
+    events_of,
 )
 from outlast.runtime import io
 
@@ -117,6 +116,8 @@ class WireLM(LM):
 
     async def complete(self, request: Request) -> Response:
         """Answer one request. Raises an `LMError`, or `ConfigError` when there is no key, before any network."""
+        if request.questions:
+            return await self._decide(request)
         key = self._key()
         request = self._with_settings(request)
         for lesson in range(1, _MOST_LESSONS + 1):
@@ -139,6 +140,10 @@ class WireLM(LM):
 
         Closing the generator closes the connection.
         """
+        if request.questions:
+            for event in events_of(await self._decide(request)):
+                yield event
+            return
         key = self._key()
         request = self._with_settings(request)
         for lesson in range(1, _MOST_LESSONS + 1):
@@ -172,8 +177,6 @@ class WireLM(LM):
             notes = (*notes, "answered in one piece: the server did not stream")
             told = self._told(request, key, reply, notes, time.perf_counter() - started)
             response = self._decoded(reply, told, request)
-            from outlast.messages import events_of
-
             for event in events_of(response):
                 yield event
             return
@@ -197,23 +200,24 @@ class WireLM(LM):
         response = self._priced(self.dialect.decode(data, told))
         yield Finished(replace(response, first_token_seconds=first))
 
-    async def decide(self, request: DecisionRequest) -> DecisionResponse:
-        """Answer typed questions with the model's own probabilities. Raises `LMUnsupported` when it has none."""
+    async def _decide(self, request: Request) -> Response:
+        """Answer typed questions with the model's own probabilities."""
         dialect = self._decisions
         if dialect is None:
-            return await super().decide(request)
+            raise LMUnsupported(f"{self.name} answers no typed questions (capability 'decisions')", request=request)
         key = self._key()
-        payload, _ = serialize(dialect.encode(request, self.model))
+        payload, mended = serialize(dialect.encode(request, self.model))
+        notes = ("lone surrogates in the request replaced by U+FFFD",) if mended else ()
         started = time.perf_counter()
-        reply = await io(post(self.endpoint, dialect.path, payload, key))
-        redact = str if key is None else key.redact
-        if not 200 <= reply.status < 300:
-            raise error_from(*reply, subject=self.name, redact=redact)
-        told = Told(
-            self.model, self.name, self._wire.quirks, time.perf_counter() - started, (), request.label, redact,
-            reply.status, reply.headers,
-        )  # fmt: skip
-        return dialect.decode(object_in(reply.body, told), request, told)
+        try:
+            reply = await io(post(self.endpoint, dialect.path, payload, key))
+            if not 200 <= reply.status < 300:
+                raise self._error(reply, request, key)
+            told = self._told(request, key, reply, notes, time.perf_counter() - started)
+            return self._priced(dialect.decode(object_in(reply.body, told), request, told))
+        except LMError as error:
+            error.request = request
+            raise
 
     def _with_settings(self, request: Request) -> Request:
         if self.settings is NO_SETTINGS:

@@ -1,13 +1,7 @@
 """What goes to a model and what comes back: frozen values that every LM, adapter and store speaks."""
 
 from outlast.messages.canonical import canonical
-from outlast.messages.decision import (
-    Decision,
-    DecisionRequest,
-    DecisionResponse,
-    Evidence,
-    Question,
-)
+from outlast.messages.decision import Decision, Evidence, Question
 from outlast.messages.parts import (
     Message,
     Part,
@@ -49,8 +43,6 @@ __all__ = [
     "CacheState",
     "Citation",
     "Decision",
-    "DecisionRequest",
-    "DecisionResponse",
     "Evidence",
     "FinishReason",
     "Finished",

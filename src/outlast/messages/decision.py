@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from outlast.errors import UsageError, brief
-from outlast.messages.parts import Message
-from outlast.messages.response import NO_USAGE, CacheState, Usage
-from outlast.types import TRUSTED, Label
 
 Kind = Literal["yes_no", "choice", "score"]
 Evidence = Literal["native", "logprobs", "samples", "verbal"]
@@ -67,34 +64,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionRequest:
-    """Questions about one state of affairs, which the messages tell. 1..400 questions by name."""
-
-    messages: tuple[Message, ...]
-    questions: Mapping[str, Question]
-    sample: int = 0
-    label: Label = TRUSTED
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.questions) <= MOST_QUESTIONS:
-            raise UsageError(f"a decision answers 1 to {MOST_QUESTIONS} questions; got {len(self.questions)}")
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready form of all that decides the answers."""
-        return {
-            "messages": [message.to_json() for message in self.messages],
-            "questions": {name: question.to_json() for name, question in self.questions.items()},
-            **({"sample": self.sample} if self.sample else {}),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one question: `value` is the likeliest, `probabilities` are by answer text and sum to 1.
 
     `evidence` says where they come from: the model's own calibrated ones ("native"), the log-probabilities of its
-    first token, how often each of several samples said so, or what the model says of itself ("verbal"). A score's
-    `mean` is its expected value.
+    first token ("logprobs"), how often each of several samples said so ("samples"), or what the model says of itself
+    ("verbal").
     """
 
     value: bool | str | int
@@ -119,57 +94,7 @@ class Decision:
         """A JSON-ready form."""
         return {"value": self.value, "probabilities": dict(self.probabilities), "evidence": self.evidence}
 
-
-@dataclass(frozen=True, slots=True)
-class DecisionResponse:
-    """The answers to a `DecisionRequest` by name, and what they cost. `refused` are questions that were not answered,
-    with the reason."""
-
-    decisions: Mapping[str, Decision]
-    model: str = ""
-    usage: Usage = NO_USAGE
-    seconds: float = 0.0
-    cache: CacheState = "miss"
-    attempts: int = 1
-    request_id: str | None = None
-    adaptations: tuple[str, ...] = ()
-    label: Label = TRUSTED
-    refused: tuple[tuple[str, str], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready form; `from_json` reads it back."""
-        data: dict[str, Any] = {
-            "decisions": {name: decision.to_json() for name, decision in self.decisions.items()},
-            "model": self.model,
-            "usage": self.usage.to_json(),
-            "seconds": round(self.seconds, 6),
-        }
-        if self.request_id is not None:
-            data["request_id"] = self.request_id
-        if self.adaptations:
-            data["adaptations"] = list(self.adaptations)
-        if self.label is not TRUSTED:
-            data["label"] = self.label.to_json()
-        if self.refused:
-            data["refused"] = [list(pair) for pair in self.refused]
-        return data
-
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, cache: CacheState = "miss") -> DecisionResponse:
-        """The response that `to_json` wrote."""
-        label = data.get("label")
-        return cls(
-            {name: Decision(d["value"], d["probabilities"], d["evidence"]) for name, d in data["decisions"].items()},
-            model=data["model"],
-            usage=Usage(**data["usage"]),
-            seconds=data["seconds"],
-            cache=cache,
-            request_id=data.get("request_id"),
-            adaptations=tuple(data.get("adaptations", ())),
-            label=TRUSTED if label is None else Label.from_json(label),
-            refused=tuple((name, why) for name, why in data.get("refused", ())),
-        )
-
-    def as_cached(self, state: CacheState) -> DecisionResponse:
-        """The same answers, marked as not asked for anew."""
-        return replace(self, cache=state, attempts=0)
+    def from_json(cls, data: Mapping[str, Any]) -> Decision:
+        """The decision that `to_json` wrote."""
+        return cls(data["value"], data["probabilities"], data["evidence"])

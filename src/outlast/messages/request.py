@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from outlast.errors import UsageError
+from outlast.messages.decision import MOST_QUESTIONS, Question
 from outlast.messages.parts import Message
 from outlast.types import TRUSTED, Label, Tool
 
@@ -71,6 +73,9 @@ class Request:
     `sample` tells otherwise equal requests apart, so that a cache answers each draw with its own reply. `tools` are
     what the model may call; `tool_choice` is "auto", "required", "none" or the name of the one that it must call.
     A last message of the role "assistant" is a prefill: the reply goes on from it and does not repeat it.
+    `questions` are typed questions about what the messages tell, 1..400 by name: a model with the capability
+    `decisions` answers them with probabilities (`Response.decisions`) and writes no text of its own; one without
+    refuses them, and `outlast.lms.decide.decide` asks it in another way.
     """
 
     messages: tuple[Message, ...]
@@ -80,6 +85,11 @@ class Request:
     label: Label = TRUSTED
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    questions: tuple[tuple[str, Question], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.questions) > MOST_QUESTIONS:
+            raise UsageError(f"a request holds up to {MOST_QUESTIONS} typed questions; got {len(self.questions)}")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form of all that decides the answer."""
@@ -98,4 +108,6 @@ class Request:
             data["tools"] = [tool.to_json() for tool in self.tools]
             if self.tool_choice != "auto":
                 data["tool_choice"] = self.tool_choice
+        if self.questions:
+            data["questions"] = {name: question.to_json() for name, question in self.questions}
         return data

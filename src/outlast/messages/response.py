@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from outlast.messages.decision import Decision
 from outlast.messages.parts import Message, Part, TextPart, Thought, ToolCall, assistant
 from outlast.types import TRUSTED, Label
 
@@ -68,8 +69,10 @@ class Response:
     `reasoning` is the provider's native reasoning text, None when it gave none; `thoughts` are the same in the form
     that the next turn has to give back. `finish` is normalised, `provider_finish` in the provider's word.
     `adaptations` lists every requested thing that could not be sent as asked. `model` is the model that answered,
-    `tier` the service tier that it answered in. `seconds` is the last exchange alone, `queued_seconds` what waiting
-    for limits and tries before it took, `first_token_seconds` the time to the first delta of a stream.
+    `tier` the service tier that it answered in. `decisions` answer typed questions by name, and `text` is then their
+    values as a JSON object; `undecided` are the questions that were refused, with the reason. `seconds` is the last
+    exchange alone, `queued_seconds` what waiting for limits and tries before it took, `first_token_seconds` the time
+    to the first delta of a stream.
     """
 
     text: str
@@ -91,6 +94,8 @@ class Response:
     first_token_seconds: float | None = None
     queued_seconds: float = 0.0
     provider_finish: str | None = None
+    decisions: tuple[tuple[str, Decision], ...] = ()
+    undecided: tuple[tuple[str, str], ...] = ()
 
     @property
     def message(self) -> Message:
@@ -123,6 +128,10 @@ class Response:
             data["citations"] = [[c.cited, c.source, c.start, c.stop] for c in self.citations]
         if self.logprobs is not None:
             data["logprobs"] = [[t.token, t.logprob, [list(pair) for pair in t.top]] for t in self.logprobs]
+        if self.decisions:
+            data["decisions"] = {name: decision.to_json() for name, decision in self.decisions}
+        if self.undecided:
+            data["undecided"] = dict(self.undecided)
         return data
 
     @classmethod
@@ -150,6 +159,8 @@ class Response:
             first_token_seconds=data.get("first_token_seconds"),
             queued_seconds=data.get("queued_seconds", 0.0),
             provider_finish=data.get("provider_finish"),
+            decisions=tuple((name, Decision.from_json(told)) for name, told in data.get("decisions", {}).items()),
+            undecided=tuple(data.get("undecided", {}).items()),
         )
 
     def as_cached(self, state: CacheState) -> Response:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from outlast.messages.decision import DecisionResponse
 from outlast.messages.response import Response
 
 
@@ -32,7 +31,7 @@ class Spending:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
-    def add(self, response: Response | DecisionResponse) -> None:
+    def add(self, response: Response) -> None:
         """Count one response."""
         if response.cache != "miss":
             self.cached += 1
