@@ -1,0 +1,149 @@
+"""A server that others wrote, llama.cpp's, running a random model made on the spot: our client against it.
+
+What it says means nothing; that every form arrives as it should is the point. That constrained decoding holds here is
+no promise: llama.cpp falls back to free text when it can't compile a grammar, and ignores schemas on /v1/responses
+(seen below), so what comes out is always validated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import openai
+import pydantic
+import pytest
+
+import outlast as ol
+from outlast.errors import LMContextError
+from outlast.lms.protocol import LM
+from outlast.messages import Finished, Response, TextDelta
+
+pytestmark = pytest.mark.server
+HERE = Path(__file__).parent
+GO_ON = {"ignore_eos": True}  # then a reply is as long as max_tokens says
+
+
+class Order(pydantic.BaseModel):
+    item: Annotated[str, pydantic.Field(max_length=8)]
+    count: Annotated[int, pydantic.Field(ge=1, le=9)]
+
+
+class Card(ol.Signature):
+    """Route a message."""
+
+    message: str = ol.input()
+    team: Literal["cards", "loans"] = ol.output()
+    urgent: bool = ol.output()
+    urgency: int = ol.output(ge=1, le=5)
+    order: Order = ol.output()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of the server, for the length of the module."""
+    folder = tmp_path_factory.mktemp("llama")
+    with open(folder / "log.txt", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, str(HERE / "serve_llama.py"), str(folder / "tiny.gguf")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with server, server.stdin, server.stdout:
+        address = server.stdout.readline().strip()
+        assert address, (folder / "log.txt").read_text()[-2000:]
+        yield f"{address}/v1"
+
+
+def opened(url: str, **options: Any) -> LM:
+    return LM("llama_cpp/tiny", base_url=url, **{"cache": False, "retries": 0, **options})
+
+
+def streamed(lm: LM, prompt: str, **options: Any) -> tuple[list[str], Response]:
+    """The deltas of a stream, and the response at its end."""
+    *events, last = lm.events(prompt, **options)
+    assert isinstance(last, Finished)
+    return [event.text for event in events if isinstance(event, TextDelta)], last.response
+
+
+def test_a_reply_tells_its_tokens_and_how_it_ended(url):
+    reply = opened(url, max_tokens=20, extra=GO_ON)("hello there")
+    assert reply.text
+    assert (reply.usage.output_tokens, reply.finish) == (20, "length")
+    assert reply.usage.input_tokens > 5
+    assert reply.request_id
+    assert reply.adaptations == ()
+
+
+def test_prompts_that_begin_alike_are_cached_and_say_so(url):
+    lm = opened(url, max_tokens=1, temperature=0.0)
+    _, second = (lm("a long beginning that stays the same, and then " + end) for end in ("this", "that"))
+    assert 10 < second.usage.cached_tokens < second.usage.input_tokens
+
+
+def test_the_same_seed_or_no_temperature_give_the_same_text(url):
+    lm = opened(url, max_tokens=30, extra=GO_ON)
+    assert lm("hello", seed=7).text == lm("hello", seed=7).text
+    assert lm("hello", seed=7).text != lm("hello", seed=8).text
+    assert lm("hello", temperature=0.0).text == lm("hello", temperature=0.0).text
+
+
+def test_stop_ends_a_reply_before_the_word(url):
+    lm = opened(url, max_tokens=60, temperature=0.0, extra=GO_ON)
+    whole = lm("hello").text
+    stop = whole[len(whole) // 2 : len(whole) // 2 + 2]
+    reply = lm("hello", stop=[stop])
+    assert reply.text == whole[: whole.index(stop)]
+    assert reply.finish == "stop"
+
+
+def test_logprobs_are_those_of_the_tokens(url):
+    reply = opened(url, max_tokens=8, temperature=0.0, logprobs=5, extra=GO_ON)("hello")
+    assert "".join(token.token for token in reply.logprobs) == reply.text
+    assert len(reply.logprobs) == 8
+    for token in reply.logprobs:
+        assert len(token.top) == 5
+        assert token.logprob == max(logprob for _, logprob in token.top) < 0, "without temperature the likeliest wins"
+
+
+def test_typed_outputs_by_constrained_decoding_are_valid_at_once(url):
+    program = ol.Predict(Card, lm=opened(url, max_tokens=600), adapter=ol.JSON())
+    outs = [program(message=f"my card is gone {number}") for number in range(20)]
+    assert [len(out.trace) for out in outs] == [1] * 20, "no re-ask was needed"
+    for out in outs:
+        assert json.loads(out.trace[0].response.text)
+        assert 1 <= out.urgency <= 5
+        assert len(out.order.item) <= 8
+    assert len({out.team for out in outs}) == 2
+
+
+def test_a_prompt_that_is_too_long_is_a_context_error(url):
+    with pytest.raises(LMContextError, match="exceeds the available context size"):
+        opened(url, max_tokens=5)("word " * 9000)
+
+
+async def test_64_calls_in_flight_all_come_back(url):
+    lm = opened(url, max_tokens=20, concurrency=64, extra=GO_ON)
+    replies = await asyncio.gather(*(lm.acall(f"number {number}") for number in range(300)))
+    assert all(reply.usage.output_tokens == 20 for reply in replies)
+
+
+def test_the_official_client_as_a_control(url):
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as sdk:
+        asked: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "seed": 3}
+        asked |= {"max_tokens": 40, "extra_body": GO_ON}
+        reply = sdk.chat.completions.create(**asked)
+        chunks = list(sdk.chat.completions.create(**asked, stream=True))
+    ours = opened(url, max_tokens=40, seed=3, extra=GO_ON)("hello")
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert ours.text == reply.choices[0].message.content == text
+    assert ours.usage.output_tokens == reply.usage.completion_tokens
