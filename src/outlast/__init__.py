@@ -32,8 +32,18 @@ if TYPE_CHECKING:
     from outlast.evals.score import Score as Score
     from outlast.evals.score import metric as metric
     from outlast.evals.score import unscored as unscored
+    from outlast.lms.adaptive import AdaptiveLimited as AdaptiveLimited
+    from outlast.lms.balance import Balanced as Balanced
+    from outlast.lms.breaker import CircuitBreaker as CircuitBreaker
+    from outlast.lms.deadline import Timeout as Timeout
+    from outlast.lms.fallback import Fallback as Fallback
+    from outlast.lms.hedge import Hedged as Hedged
+    from outlast.lms.limit import Limited as Limited
     from outlast.lms.protocol import LM as LM
     from outlast.lms.protocol import Capabilities as Capabilities
+    from outlast.lms.rate import RateLimited as RateLimited
+    from outlast.lms.retry import Retrying as Retrying
+    from outlast.lms.route import Routed as Routed
     from outlast.messages import Message as Message
     from outlast.messages import Request as Request
     from outlast.messages import Response as Response
@@ -86,6 +96,16 @@ _HOMES = {
     "evals.evaluate": "aevaluate evaluate",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.score": "Score metric unscored",
+    "lms.adaptive": "AdaptiveLimited",
+    "lms.balance": "Balanced",
+    "lms.breaker": "CircuitBreaker",
+    "lms.deadline": "Timeout",
+    "lms.fallback": "Fallback",
+    "lms.hedge": "Hedged",
+    "lms.limit": "Limited",
+    "lms.rate": "RateLimited",
+    "lms.retry": "Retrying",
+    "lms.route": "Routed",
     "lms.protocol": "LM Capabilities",
     "messages": "Message Request Response Settings Usage",
     "modules.chain_of_thought": "ChainOfThought",

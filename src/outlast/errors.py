@@ -21,6 +21,7 @@
         ├── LMTimeout (TimeoutError)       no answer in time; retryable
         ├── LMRateLimited                  429; retryable
         ├── LMServerError                  5xx; retryable
+        ├── LMCircuitOpen                  the server failed too often lately and is left alone for a while
         ├── LMAuthError (PermissionError)  401, 403
         ├── LMQuotaError                   the account has no money left; never retried
         ├── LMRequestError (ValueError)    the server refused the request
@@ -194,6 +195,11 @@ class LMServerError(LMError):
     """The server failed (HTTP 5xx)."""
 
     retryable = True
+
+
+class LMCircuitOpen(LMError):
+    """The server failed too often lately, so it was not asked. `retry_after` says when it will be; until then asking
+    again is no use, so it is not retryable."""
 
 
 class LMAuthError(LMError, PermissionError):

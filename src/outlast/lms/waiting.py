@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from concurrent.futures import Future
 
 from outlast.runtime import blocking, running_loop
@@ -25,6 +26,25 @@ def _count_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
+
+
+class ForkSafeLock:
+    """A reentrant lock that is free again in a forked child, whichever thread of the parent held it."""
+
+    __slots__ = ("_forks", "_lock")
+
+    def __init__(self) -> None:
+        self._forks = forks()
+        # Reentrant: the garbage collector may close an abandoned call, which comes back here, while we hold it.
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        if self._forks != _forks:
+            self._lock, self._forks = threading.RLock(), _forks
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def holds_up_loop() -> bool:

@@ -1,0 +1,96 @@
+"""When the next call may go: what was let through lately, and what fits into a sliding window. Pure; time is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+SLOTS = 100  # a window is counted in so many slots
+REQUESTS, TOKENS = 0, 1  # the two kinds of limits, where pairs are indexed
+
+
+class Limits(NamedTuple):
+    """What may pass within any `window` seconds; None for no limit. `burst` is the share of it that may go at once."""
+
+    requests: float | None
+    tokens: float | None
+    window: float = 60.0
+    burst: float = 0.05
+
+
+class Lease(NamedTuple):
+    """The right to make one call at the time `at` or soon after it, counted in `slot`."""
+
+    at: float
+    slot: int
+    tokens: float
+
+
+@dataclass(slots=True)
+class Account:
+    """What was let through lately, by slot: (requests, tokens).
+
+    `paced` says by when what was let through would have been earned at an even pace; nobody goes before `held`. Times
+    are seconds of a clock that never goes back. The size is bounded by the slots of two windows.
+    """
+
+    slots: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
+    paced: tuple[float, float] = (0.0, 0.0)
+    held: float = 0.0
+
+    def reserve(self, limits: Limits, tokens: float, now: float) -> Lease:
+        """The earliest lease for a call of about `tokens` tokens, after all leases given before it.
+
+        The sum over any 101 slots in a row, so over any window whichever way it lies, stays within the limits. An even
+        pace with a bounded burst (a leaky bucket, ITU-T I.371) keeps calls from crowding at the start of a window.
+        """
+        step = limits.window / SLOTS
+        self.forget(int(now / step))
+        amounts = (1.0, tokens)
+        at = max(now, self.held)
+        for kind in (REQUESTS, TOKENS):
+            if limits[kind] is not None:
+                at = max(at, self.paced[kind] - limits.burst * limits.window)
+        slot = max(int(at / step), max(self.slots, default=0))
+        for kind in (REQUESTS, TOKENS):
+            limit = limits[kind]
+            if limit is not None:
+                slot = self._first_fit(kind, limit, amounts[kind], slot)
+        if slot > int(at / step):
+            at = slot * step
+        self.paced = (max(self.paced[REQUESTS], at), max(self.paced[TOKENS], at))
+        self.settle(limits, slot, 1.0, tokens)
+        return Lease(at, slot, tokens)
+
+    def settle(self, limits: Limits, slot: int, requests: float, tokens: float) -> None:
+        """Count more in a slot, or take back what was not used after all."""
+        earned = [
+            paced + (amount * limits.window / limit if limit else 0.0)
+            for paced, amount, limit in zip(self.paced, (requests, tokens), limits[:2], strict=True)
+        ]
+        self.paced = (earned[REQUESTS], earned[TOKENS])
+        if before := self.slots.get(slot):
+            requests, tokens = before[0] + requests, before[1] + tokens
+        self.slots[slot] = (max(0.0, requests), max(0.0, tokens))
+
+    def _first_fit(self, kind: int, limit: float, amount: float, slot: int) -> int:
+        """The first slot from `slot` on in which `amount` fits; an amount above the limit waits for an empty window.
+        No lease is later than `slot`, so going on only frees."""
+        used = [(number, counts[kind]) for number, counts in sorted(self.slots.items()) if number >= slot - SLOTS]
+        total = sum(count for _, count in used)
+        for number, count in used:
+            if total + amount <= limit or total <= 0:
+                break
+            total -= count
+            slot = max(slot, number + SLOTS + 1)
+        return slot
+
+    def used(self, kind: int) -> float:
+        """What the window holds now, leases of the near future included. Call `forget` first."""
+        return sum(counts[kind] for counts in self.slots.values())
+
+    def forget(self, slot: int) -> None:
+        """Drop what no window holds any more, and everything after the clock began anew (a restarted machine)."""
+        if self.slots and max(self.slots) > slot + 2 * SLOTS:
+            self.slots, self.paced, self.held = {}, (0.0, 0.0), 0.0
+        self.slots = {number: counts for number, counts in self.slots.items() if number >= slot - SLOTS}

@@ -1,0 +1,191 @@
+"""So many requests and tokens a minute and no more, in this process or in all processes of this machine together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from outlast.errors import ConfigError, LMError, LMRateLimited, brief
+from outlast.lms.guard import Guard
+from outlast.lms.pace import REQUESTS, SLOTS, TOKENS, Lease, Limits
+from outlast.lms.protocol import LM
+from outlast.lms.rate_estimate import Estimate
+from outlast.lms.rate_headers import RateState, RateStates
+from outlast.lms.rate_store import InFile, InProcess, Store
+from outlast.lms.remade import Remade
+from outlast.lms.slots import Slots
+from outlast.lms.trying import checked_number, layers
+from outlast.messages import Request, Response
+from outlast.runtime import sleep
+
+_AHEAD = 0.25  # seconds that leases are given in advance: long enough for threads and tasks to be there in time
+
+
+class _Pass(NamedTuple):
+    lease: Lease
+    characters: float
+
+
+class RateLimited(Remade, Guard):
+    """At most so many requests and tokens of `inner` within any minute, whichever way the minute lies.
+
+    Calls go in the order in which they came, at an even pace; after a quiet time the share `burst` of a minute's
+    amount may go at once. The tokens of a call are estimated before it, from the length of its prompt and from what
+    replies were like so far (`max_tokens` at first), and set right after it. A limit that is None is taken from the
+    provider's headers, where it has them; when they say that others use up the same limit, or a 429 says how long to
+    wait, that holds too.
+
+    `shared` is the path of a file on a local disk through which all processes of this machine keep the limits
+    together: those whose wrapped models have the same server, key and model, or the same `account` when it is given.
+    A process that is killed gives back what it had reserved within a minute.
+
+    Put it innermost, under `Limited` and `Retrying`, so that each try counts and nothing waits between here and the
+    server; a cache belongs outside, as its hits need no limit. Costs no calls; some 100 us more with `shared`.
+    """
+
+    window = 60.0  # seconds; a subclass may have limits per second or per hour
+
+    def __init__(
+        self,
+        inner: LM,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        *,
+        shared: str | os.PathLike[str] | None = None,
+        account: str | None = None,
+        burst: float = 0.05,
+    ) -> None:
+        super().__init__(inner)
+        for name, value in (("requests_per_minute", requests_per_minute), ("tokens_per_minute", tokens_per_minute)):
+            if value is not None:
+                checked_number(name, value, least=1)
+        checked_number("burst", burst)
+        if burst > 1:
+            raise ConfigError(f"burst is a share of a minute's amount, from 0 to 1; got {brief(burst)}")
+        if account is not None and (not isinstance(account, str) or not account):
+            raise ConfigError(f"account is text that names what the limit belongs to; got {brief(account)}")
+        self._asked = Limits(requests_per_minute, tokens_per_minute, self.window, burst)
+        self._limits = self._asked
+        self._store = self._opened(shared, account)
+        self._turns = Slots(1)
+        self._estimate = Estimate()
+        self._held_until = 0.0
+        self._waited = 0.0
+
+    def _opened(self, shared: Any, account: str | None) -> Store:
+        if shared is None:
+            return InProcess()
+        if not isinstance(shared, str | os.PathLike) or not os.fspath(shared):
+            raise ConfigError(f"shared is the path of a file, or None; got {brief(shared)}")
+        leaf = list(layers(self.inner))[-1]
+        named = account or getattr(leaf, "account", None) or leaf.identity
+        key = blake2b(f"{named}\n{self.window:g}".encode(), digest_size=16).hexdigest()
+        return InFile(Path(os.fspath(shared)), key)
+
+    async def before(self, request: Request) -> Any:
+        """Wait until the call may go."""
+        characters, tokens = self._estimate.of(request)
+        began = time.monotonic()
+        turn = await self._turns.take()
+        try:
+            with self._store.account() as account:
+                lease = account.reserve(self._limits, tokens, time.monotonic())
+            await self._until(lease.at - _AHEAD, lease)
+        finally:
+            self._turns.give(turn)
+        await self._until(lease.at, lease)
+        while (held := self._held_until) > time.monotonic():
+            await self._until(held, lease)
+        self._waited += time.monotonic() - began
+        return _Pass(self._in_time(lease), characters)
+
+    async def _until(self, moment: float, lease: Lease) -> None:
+        left = moment - time.monotonic()
+        if left > 0:
+            try:
+                await sleep(left)
+            except BaseException:
+                self._settle(lease, -1.0, -lease.tokens)
+                raise
+
+    def _in_time(self, lease: Lease) -> Lease:
+        """The lease, moved to where it is used when this process was held up."""
+        slot = int(time.monotonic() * SLOTS / self.window)
+        if slot <= lease.slot:
+            return lease
+        with self._store.account() as account:
+            account.settle(self._limits, lease.slot, -1.0, -lease.tokens)
+            account.settle(self._limits, slot, 1.0, lease.tokens)
+        return lease._replace(slot=slot)
+
+    def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
+        """Count what was really used, and learn from what the provider says."""
+        lease = token.lease
+        states: RateStates | None = getattr(response if error is None else error, "rate", None)
+        if response is not None and response.cache != "miss":
+            self._settle(lease, -1.0, -lease.tokens)
+        elif response is not None:
+            used = self._estimate.learn(token.characters, response)
+            if used is not None:
+                self._settle(lease, 0.0, used - lease.tokens)
+        elif isinstance(error, LMError) and error.status is not None:
+            self._settle(lease, 0.0, -lease.tokens)  # refused: nothing was read or written
+        if states is not None:
+            self._told(states)
+        if isinstance(error, LMRateLimited) and error.retry_after:
+            self._hold(error.retry_after)
+
+    def _settle(self, lease: Lease, requests: float, tokens: float) -> None:
+        if requests or (tokens and self._limits.tokens is not None):
+            with self._store.account() as account:
+                account.settle(self._limits, lease.slot, requests, tokens)
+
+    def _told(self, states: RateStates) -> None:
+        """Learn limits that were not given, and what others use of them."""
+        told = [state.limit for state in states]
+        self._limits = self._asked._replace(
+            requests=self._asked.requests or told[REQUESTS] or self._limits.requests,
+            tokens=self._asked.tokens or told[TOKENS] or self._limits.tokens,
+        )
+        foreign = [self._foreign(kind, state) for kind, state in enumerate(states)]
+        if any(foreign):
+            now = time.monotonic()
+            slot = int(now * SLOTS / self.window)
+            with self._store.account() as account:
+                account.forget(slot)
+                extra = [max(0.0, used - account.used(kind)) if used else 0.0 for kind, used in enumerate(foreign)]
+                if any(extra):
+                    account.settle(self._limits, max(slot, *account.slots, slot), extra[REQUESTS], extra[TOKENS])
+        empty = [state for state in states if state.remaining == 0 and state.reset]
+        if empty:
+            self._hold(max((state.reset or 0.0) / max(1.0, state.limit or 1.0) for state in empty))
+
+    def _foreign(self, kind: int, state: RateState) -> float:
+        """How much of a learned limit the provider says is used, by us and by others."""
+        if self._asked[kind] is not None or state.limit is None or state.remaining is None:
+            return 0.0
+        return max(0.0, state.limit - state.remaining)
+
+    def _hold(self, seconds: float) -> None:
+        until = time.monotonic() + min(seconds, self.window)
+        self._held_until = max(self._held_until, until)
+        with self._store.account() as account:
+            account.held = max(account.held, until)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "requests_per_minute": self._limits.requests,
+            "tokens_per_minute": self._limits.tokens,
+            "shared": str(self._store.path) if isinstance(self._store, InFile) else None,
+            "waiting": self._turns.waiting,
+            "waited_seconds": round(self._waited, 3),
+            "tokens_a_call": self._estimate.typical,
+        }
+
+    def __repr__(self) -> str:
+        told = f"{self._asked.requests}, {self._asked.tokens}"
+        return f"RateLimited({self.inner!r}, {told})"
