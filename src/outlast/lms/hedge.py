@@ -68,7 +68,8 @@ class Hedged(Trying, Wrapper):
         apart = blocking() or current().visiting
         result, mark = await io(self._race(attempt, after))
         if apart and isinstance(result, Begun):  # begun on the I/O loop, so it goes on there
-            result = cast("T", Begun(result.first, _on_io_loop(result)))
+            begun = result
+            result = cast("T", Begun(begun.first, _on_io_loop(begun), lambda: _close_there(begun)))
         return result, mark
 
     async def _race(self, attempt: Attempt[T], after: float) -> tuple[T, Mark]:
@@ -155,26 +156,28 @@ async def _give_up(calls: list[asyncio.Future[Any]]) -> None:
         call.cancel()
     for result in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(result, Begun):
-            await result.rest.aclose()
+            await result.close()
 
 
 async def _on_io_loop(begun: Begun) -> AsyncGenerator[StreamEvent]:
     """The rest of a stream that was begun on the I/O loop, read from elsewhere."""
-    try:
-        while (event := await io(_next(begun))) is not None:
-            yield event
-    finally:  # also when this run is given up, whose waits all end at once
-        closing = submit(_closed(begun))
-        if blocking():
-            concurrent.futures.wait([closing], GRACE)
+    while (event := await io(_next(begun))) is not None:
+        yield event
 
 
 async def _next(begun: Begun) -> StreamEvent | None:
     return await anext(begun.rest, None)
 
 
+async def _close_there(begun: Begun) -> None:
+    """Close it on the I/O loop, also when this run is given up, whose waits all end at once."""
+    closing = submit(_closed(begun))
+    if blocking():
+        concurrent.futures.wait([closing], GRACE)
+
+
 async def _closed(begun: Begun) -> None:
     try:
-        await begun.rest.aclose()
+        await begun.close()
     except RuntimeError:  # its last step was cancelled and is closing it now
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -26,10 +25,11 @@ Attempt = Callable[[LM], Coroutine[Any, Any, T]]  # asks a model what this call 
 
 
 class Begun(NamedTuple):
-    """A stream whose first event has come. `rest` must be read to its end or closed."""
+    """A stream whose first event has come. It must be closed with `close`, also when it was read to its end."""
 
     first: StreamEvent
     rest: AsyncGenerator[StreamEvent]
+    close: Callable[[], Coroutine[Any, Any, None]]
 
 
 class Mark(NamedTuple):
@@ -81,17 +81,19 @@ class Trying(Remade):
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         """Answer one request in pieces. What was said once is never said again: an error after it goes out."""
         begun, mark = await self.reach(request, lambda lm: begin(lm, request))
-        async with aclosing(begun.rest):
+        try:
             yield _marked(begun.first, mark)
             async for event in begun.rest:
                 yield _marked(event, mark)
+        finally:
+            await begun.close()
 
 
 async def begin(lm: LM, request: Request) -> Begun:
     """Ask for a stream and wait for its first event."""
     events = ask_stream(lm, request)
     try:
-        return Begun(await anext(events), events)
+        return Begun(await anext(events), events, events.aclose)
     except BaseException:
         await events.aclose()
         raise
