@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 import outlast.lms.cache_file as cache_file
+import outlast.lms.cache_files as cache_files
 from outlast.errors import ConfigError, LMError, LMServerError, UsageError
-from outlast.lms.cache import Cached, default_path
+from outlast.lms.cache import Cached, default_place
 from outlast.lms.protocol import LM
 from outlast.messages import (
     Message,
@@ -218,7 +219,7 @@ def test_memory_is_bounded_by_number_and_keeps_what_was_used_last(path):
 
 
 def test_memory_is_bounded_by_size(path, monkeypatch):
-    monkeypatch.setattr("outlast.lms.cache._MEMORY_BYTES", 10_000)
+    monkeypatch.setattr("outlast.lms.cache_memory.MEMORY_BYTES", 10_000)
     lm = Cached(Counting(text="x" * 3000), path)
     for number in range(10):
         lm(str(number))
@@ -400,7 +401,7 @@ def test_four_processes_write_and_read_one_file(path):
     assert [int(finish(writer)) for writer in writers] == [100] * 4
     readers = [start(ANSWER_MANY, path, 0, 400) for _ in range(2)]
     assert [int(finish(reader)) for reader in readers] == [0] * 2
-    assert cache_file.open_file(path, 1 << 30).entries() == 400
+    assert cache_files.open_file(path, 1 << 30).entries() == 400
 
 
 WRITE_FOR_EVER = """
@@ -464,7 +465,7 @@ def test_what_was_answered_is_visible_to_others_within_50_ms(path):
 @pytest.mark.server
 def test_a_process_that_ends_at_once_has_written_everything(path):
     assert finish(start(ANSWER_MANY, path, 0, 200)) == "200\n"
-    assert cache_file.open_file(path, 1 << 30).entries() == 200
+    assert cache_files.open_file(path, 1 << 30).entries() == 200
 
 
 def fork_and_ask(lm: Cached, connection) -> None:
@@ -633,7 +634,7 @@ def test_a_file_locked_by_another_process_delays_nobody_for_long(path, monkeypat
 def test_a_file_deleted_while_it_is_open_is_made_anew(path):
     lm = Cached(Counting(), path)
     lm("a")
-    cache_file.open_file(path, 1 << 30).flush()
+    cache_files.open_file(path, 1 << 30).flush()
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         name.unlink()
     lm("b")
@@ -643,8 +644,8 @@ def test_a_file_deleted_while_it_is_open_is_made_anew(path):
 
 def test_rows_that_hold_no_response_are_asked_again(path):
     lm = Cached(Counting(), path)
-    key = lm._key(Request((user("hi"),)))
-    file = cache_file.open_file(path, 1 << 30)
+    key = lm._keys.of(lm.inner.identity, Request((user("hi"),)))
+    file = cache_files.open_file(path, 1 << 30)
     for text in (
         b"{}",
         b"[]",
@@ -652,7 +653,7 @@ def test_rows_that_hold_no_response_are_asked_again(path):
         b"null",
         b'{"text": "x", "model": "m", "usage": {"new": 1}, "finish": "stop"}',
     ):
-        file.put(key, text)
+        file.put(key, text, 0)
         lm._memory.clear()
         assert lm("hi").cache == "miss"
 
@@ -676,12 +677,12 @@ def test_the_file_is_private_and_holds_neither_pickles_nor_prompts_nor_identitie
 def test_where_the_file_is(monkeypatch, tmp_path):
     monkeypatch.delenv("OUTLAST_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_path() == tmp_path / "outlast" / "responses.db"
+    assert default_place() == tmp_path / "outlast" / "responses.db"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert default_path() == tmp_path / "home" / ".cache" / "outlast" / "responses.db"
+    assert default_place() == tmp_path / "home" / ".cache" / "outlast" / "responses.db"
     monkeypatch.setenv("OUTLAST_CACHE", str(tmp_path / "named.db"))
-    assert default_path() == tmp_path / "named.db"
+    assert default_place() == tmp_path / "named.db"
     lm = Cached(Counting())
     lm("hi")
     assert lm.stats().path == str(tmp_path / "named.db")
@@ -741,7 +742,7 @@ def test_files_and_threads_are_let_go(path):
     import gc
 
     gc.collect()
-    assert not [file for file in cache_file._files.values() if file.path.parent == path.parent]
+    assert not [file for file in cache_files._files.values() if file.path.parent == path.parent]
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "outlast-cache"]
 
 
@@ -757,7 +758,7 @@ def test_keys_tell_requests_apart_and_equal_ones_together(tmp_path: Path):
     cached = Cached(ScriptedLM(lambda _: "x"), tmp_path / "keys.db")
 
     def key(*messages: Message, **rest: object) -> bytes | None:
-        return cached._key(Request(messages, **rest))
+        return cached._keys.of("m", Request(messages, **rest))
 
     user, assistant = Message("user", "a"), Message("assistant", "b")
     different = [

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 BUSY, LOCKED, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE = 5, 6, 10, 11, 13, 26  # SQLite's primary result codes
 _APPLICATION = 0x6F6C7263  # marks a file as ours, so that nobody else's database is ever written to
-_SCHEMA = 1
+_SCHEMA = 2
+_FEW = 500  # rows that are dropped at once, so that nobody waits long for the lock
+_LOG_BYTES = 4 << 20  # what is left of the write-ahead log when its content has been moved into the file
+_USED = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
 _creating = threading.Lock()
 
 
@@ -92,13 +97,15 @@ def _prepare(connection: sqlite3.Connection, until: float) -> None:
 
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                _mark(connection)
-            finally:
-                connection.execute("COMMIT")
+            if not _is_ours(connection):  # looking takes no lock that a busy writer would hold
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    _mark(connection)
+                finally:
+                    connection.execute("COMMIT")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             return
         except sqlite3.OperationalError as error:
             if result_code(error) not in (BUSY, LOCKED) or time.monotonic() > until:
@@ -106,15 +113,26 @@ def _prepare(connection: sqlite3.Connection, until: float) -> None:
             time.sleep(0.02)  # some locks that come with the change to WAL are not waited for by SQLite itself
 
 
-def _mark(connection: sqlite3.Connection) -> None:
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    return _numbers(connection) == (_APPLICATION, _SCHEMA)
+
+
+def _numbers(connection: sqlite3.Connection) -> tuple[int, int]:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return application, connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _mark(connection: sqlite3.Connection) -> None:
+    application, version = _numbers(connection)
     if application == _APPLICATION and version == _SCHEMA:
         return
-    if application != 0 or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
+    if application == _APPLICATION and version < _SCHEMA:  # keys of an earlier version answer nothing of this one
+        connection.execute("DROP TABLE responses")
+    elif application != 0 or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
         raise ForeignFileError("it is a database of another program or version")
     connection.execute(
-        "CREATE TABLE responses (key BLOB PRIMARY KEY, value TEXT NOT NULL, used INTEGER NOT NULL, proof BLOB NOT NULL)"
+        "CREATE TABLE responses (key BLOB PRIMARY KEY, value TEXT NOT NULL, made INTEGER NOT NULL, "
+        "used INTEGER NOT NULL, proof BLOB NOT NULL)"
     )
     connection.execute("CREATE INDEX responses_used ON responses (used)")
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -122,22 +140,25 @@ def _mark(connection: sqlite3.Connection) -> None:
 
 
 def evict(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Drop the least recently used tenth, again and again, while more than `max_bytes` of the file are in use."""
-    page = connection.execute("PRAGMA page_size").fetchone()[0]
+    """Drop what was used least recently, a few rows at a time, when nearly `max_bytes` of the file are in use.
+
+    Begins 3% below the bound, as other processes are writing too, and ends 7% below it, so that not every batch has
+    to; deleted pages are used again, the file does not shrink.
+    Costs a look into the header of the file when there is nothing to do.
+    """
 
     def used() -> int:
-        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-        return (connection.execute("PRAGMA page_count").fetchone()[0] - free) * page
+        return connection.execute(_USED).fetchone()[0]
 
-    if used() <= max_bytes:
+    if used() <= 0.97 * max_bytes:
         return
-    for _ in range(100):
-        rows = connection.execute("SELECT count(*) FROM responses").fetchone()[0]
+    for _ in range(1000):
+        rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM responses LIMIT ?)", (_FEW * 10,)).fetchone()[0]
         connection.execute(
             "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses ORDER BY used, rowid LIMIT ?)",
             (max(1, rows // 10),),
         )
-        if rows <= 1 or used() <= 0.9 * max_bytes:
+        if rows <= 1 or used() <= 0.93 * max_bytes:
             return
 
 

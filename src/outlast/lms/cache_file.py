@@ -7,17 +7,15 @@ for a disk. Trouble with the file never reaches the caller: it is logged once, a
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import sys
 import threading
 import time
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, NamedTuple
 
 from outlast.lms.cache_db import (
     BUSY,
@@ -44,6 +42,14 @@ _TOUCH_SECONDS = 3600  # reading a row moves its time of use in steps of this
 _RETRY_SECONDS = 30.0  # how long a file that cannot be opened is left alone
 
 
+class _Batch(NamedTuple):
+    """What the writer does at once: rows to store, rows that were used, rows to drop when made at a time or before."""
+
+    rows: dict[bytes, tuple[bytes, int]]
+    touched: set[bytes]
+    stale: dict[bytes, int]
+
+
 class CacheFile:
     """A map from keys to texts in one file, bounded to about `max_bytes` by dropping what was used least recently.
 
@@ -60,11 +66,13 @@ class CacheFile:
     def _begin(self) -> None:
         self._forks = forks()
         self._wake = threading.Condition(threading.RLock())
-        self._pending: dict[bytes, bytes] = {}
+        self._pending: dict[bytes, tuple[bytes, int]] = {}
         self._pending_bytes = 0
         self._touched: set[bytes] = set()
+        self._stale: dict[bytes, int] = {}
         self._thread: threading.Thread | None = None
         self._ending = False
+        self._busy = False
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._reader = Link(self.path, _READ_SECONDS)
@@ -76,8 +84,8 @@ class CacheFile:
     def _after_fork(self) -> None:
         pending = self._pending
         self._begin()
-        for key, value in pending.items():  # the parent writes them too, but perhaps not before this child reads
-            self.put(key, value)
+        for key, (value, made) in pending.items():  # the parent writes them too, perhaps after this child reads
+            self.put(key, value, made)
 
     def hold_still(self) -> None:
         """Close the connections and let nobody open one until `go_on`.
@@ -97,22 +105,47 @@ class CacheFile:
         self._reading.release()
         self._writing.release()
 
-    def get(self, key: bytes) -> bytes | None:
-        """The text stored under a key, as UTF-8; None when there is none or it cannot be read."""
+    tier = "disk"
+    leases = False
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def size(self) -> int:
+        """Bytes of the file, 0 when there is none."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    async def lead(self, key: bytes) -> bool:
+        """Processes that share a file do not wait for one another."""
+        return True
+
+    def led(self, key: bytes) -> None:
+        """Nothing to end."""
+
+    async def get(self, key: bytes) -> tuple[bytes, int] | None:
+        """The text stored under a key, as UTF-8, and when it was made (milliseconds since 1970).
+
+        None when there is none or it cannot be read. Waits for nothing but the disk.
+        """
         if self._forks != forks():
             self._after_fork()
         pending = self._pending.get(key)
         if pending is not None:
             return pending
-        row = self._row("SELECT value, proof, used FROM responses WHERE key = ?", (key,))
-        if row is None or row[1] != _proof(key, row[0]):
+        row = self._row("SELECT value, made, proof, used FROM responses WHERE key = ?", (key,))
+        if row is None or row[2] != proof_of(key, row[0], row[1]):
             return None
-        if time.time() - row[2] > _TOUCH_SECONDS:
+        if time.time() - row[3] > _TOUCH_SECONDS:
             with self._wake:
                 self._touched.add(key)
                 if len(self._touched) >= 100:
                     self._start()
-        return row[0]
+        return row[0], row[1]
 
     def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         """One row, None when there is none or the file cannot be read."""
@@ -136,8 +169,9 @@ class CacheFile:
         row = self._row("SELECT count(*) FROM responses")
         return int(row[0]) if row else 0
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Store a text soon. `get` finds it at once, other processes within some milliseconds."""
+    def put(self, key: bytes, value: bytes, made: int, ttl: float | None = None) -> None:
+        """Store a text soon. `get` finds it at once, other processes within some milliseconds. Who reads it decides
+        how old is too old, so `ttl` is not needed here."""
         if self._forks != forks():
             self._after_fork()
         if len(value) > self.max_bytes // 4:
@@ -146,8 +180,17 @@ class CacheFile:
             if self._pending_bytes + len(value) > _PENDING_BYTES:
                 self._warn("the disk is too slow for the responses that arrive; some are not stored")
                 return
-            self._pending_bytes += len(value) - len(self._pending.get(key, b""))
-            self._pending[key] = value
+            replaced = self._pending.get(key)
+            self._pending_bytes += len(value) - (0 if replaced is None else len(replaced[0]))
+            self._pending[key] = value, made
+            self._start()
+
+    def forget(self, key: bytes, made: int) -> None:
+        """Remove soon what is stored under a key, unless it was replaced by something newer than `made`."""
+        if self._forks != forks():
+            self._after_fork()
+        with self._wake:
+            self._stale[key] = made
             self._start()
 
     def _start(self) -> None:
@@ -160,30 +203,35 @@ class CacheFile:
             self._thread.start()
         except RuntimeError:  # the interpreter is shutting down; nobody else will write it
             self._thread = None
-            self._write_batch(*self._take())
+            self._write_batch(self._take())
 
-    def _take(self) -> tuple[dict[bytes, bytes], set[bytes]]:
+    def _take(self) -> _Batch:
         touched, self._touched = self._touched, set()
-        return dict(self._pending), touched
+        stale, self._stale = self._stale, {}
+        self._busy = True
+        return _Batch(dict(self._pending), touched, stale)
+
+    def _idle(self) -> bool:
+        return not (self._pending or self._touched or self._stale)
 
     def _write_all(self) -> None:
         try:
             while True:
                 with self._wake:
-                    if not self._pending and not self._touched and not self._ending:
+                    if self._idle() and not self._ending:
                         self._wake.wait(_IDLE_SECONDS)
-                    if not self._pending and not self._touched:
+                    if self._idle():
                         return
                     batch = self._take()
-                self._write_batch(*batch)
+                self._write_batch(batch)
         finally:
             with self._wake:
                 self._thread = None
-                if self._pending or self._touched:  # they came after the last look
+                if not self._idle():  # something came after the last look
                     self._start()
                 self._wake.notify_all()
 
-    def _write_batch(self, values: dict[bytes, bytes], touched: set[bytes]) -> None:
+    def _write_batch(self, batch: _Batch) -> None:
         """Commit a batch, or give it up when the file will not take it."""
         import sqlite3
 
@@ -191,18 +239,19 @@ class CacheFile:
             with self._writing:
                 try:
                     if time.monotonic() >= self._retry_at:
-                        self._commit(values, touched)
+                        self._commit(batch)
                 except (sqlite3.Error, OSError, ValueError) as error:
                     self._trouble(error, self._writer)
         finally:
             with self._wake:
-                for key, value in values.items():
-                    if self._pending.get(key) is value:
+                self._busy = False
+                for key, row in batch.rows.items():
+                    if self._pending.get(key) is row:
                         del self._pending[key]
-                        self._pending_bytes -= len(value)
+                        self._pending_bytes -= len(row[0])
                 self._wake.notify_all()
 
-    def _commit(self, values: dict[bytes, bytes], touched: set[bytes]) -> None:
+    def _commit(self, batch: _Batch) -> None:
         """Write a batch in as few statements as can be.
 
         Each statement lets go of the interpreter lock, and beside a busy thread it takes 5 ms to get it back: a
@@ -213,29 +262,30 @@ class CacheFile:
             self._writer.close()
             self._replaced = True
         connection = self._writer.open()
-        rows = list(values.items())
-        for start in range(0, len(rows), _ROWS):
-            chunk = rows[start : start + _ROWS]
+        if batch.stale:
+            connection.executemany("DELETE FROM responses WHERE key = ? AND made <= ?", list(batch.stale.items()))
+        for chunk in _chunks(batch.rows, self.max_bytes // 128):
+            rows = [(key, value, made, now, proof_of(key, value, made)) for key, (value, made) in chunk]
             connection.execute(
-                "INSERT OR REPLACE INTO responses (key, value, used, proof) VALUES "
-                + ", ".join(["(?, CAST(? AS TEXT), ?, ?)"] * len(chunk)),
-                [field for key, value in chunk for field in (key, value, now, _proof(key, value))],
+                "INSERT OR REPLACE INTO responses (key, value, made, used, proof) VALUES "
+                + ", ".join(["(?, CAST(? AS TEXT), ?, ?, ?)"] * len(rows)),
+                [field for row in rows for field in row],
             )
-            self._unchecked_bytes += sum(len(value) for _, value in chunk)
-        if touched:
-            connection.executemany("UPDATE responses SET used = ? WHERE key = ?", [(now, key) for key in touched])
-        if self._unchecked_bytes > self.max_bytes // 32:
-            evict(connection, self.max_bytes)
-            self._unchecked_bytes = 0
+            self._unchecked_bytes += sum(len(row[1]) for row in rows)
+            if self._unchecked_bytes > self.max_bytes // 256:  # many processes may write as much before they look
+                evict(connection, self.max_bytes)
+                self._unchecked_bytes = 0
+        if batch.touched:
+            connection.executemany("UPDATE responses SET used = ? WHERE key = ?", [(now, key) for key in batch.touched])
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was put is in the file or given up; False when it takes longer than `timeout` seconds."""
         if self._forks != forks():
             return True
         with self._wake:
-            if self._pending or self._touched:
+            if not self._idle():
                 self._start()
-            return self._wake.wait_for(lambda: not self._pending and not self._touched, timeout)
+            return self._wake.wait_for(lambda: self._idle() and not self._busy, timeout)
 
     def clear(self) -> None:
         """Remove every response, of every model, from the file."""
@@ -304,63 +354,32 @@ class CacheFile:
             logger.warning("response cache %s: %s", self.path, problem)
 
 
-_files: WeakValueDictionary[Path, CacheFile] = WeakValueDictionary()
-_opening = threading.Lock()
+def _chunks(rows: dict[bytes, tuple[bytes, int]], most: int) -> Iterator[list[tuple[bytes, tuple[bytes, int]]]]:
+    """Rows for one statement each: few enough for SQLite, and small enough to keep the file near its bound."""
+    chunk: list[tuple[bytes, tuple[bytes, int]]] = []
+    size = 0
+    for row in rows.items():
+        chunk.append(row)
+        size += len(row[1][0])
+        if len(chunk) == _ROWS or size > most:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def proof_of(key: bytes, value: bytes, made: int) -> bytes:
+    """Ties a text and its time to its key: SQLite does not notice when bytes inside a page change."""
+    return blake2b(b"%d %b" % (made, value), key=key, digest_size=8).digest()
+
+
 _mending = threading.Lock()
-_still: list[CacheFile] = []
 
 
-def open_file(path: Path, max_bytes: int) -> CacheFile:
-    """The one `CacheFile` of this process for a path. When several bounds are asked for the smallest holds."""
-    with _opening:
-        resolved = Path(os.path.abspath(path.expanduser()))
-        found = _files.get(resolved)
-        if found is None:
-            found = _files[resolved] = CacheFile(resolved, max_bytes)
-        _flush_at_process_end()
-        found.max_bytes = min(found.max_bytes, max_bytes)
-        return found
-
-
-def _proof(key: bytes, value: bytes) -> bytes:
-    """Ties a text to its key: SQLite does not notice when bytes inside a page change."""
-    return blake2b(value, key=key, digest_size=8).digest()
-
-
-def _flush_all() -> None:
-    for file in list(_files.values()):
-        file.flush(timeout=5.0)
-
-
-def _flush_at_process_end() -> None:
-    """Children of `multiprocessing` leave without running `atexit`; they run its own finalizers."""
-    if "multiprocessing.util" in sys.modules and _hooked[0] != os.getpid():
-        from multiprocessing.util import Finalize
-
-        Finalize(None, _flush_all, exitpriority=10)
-        _hooked[0] = os.getpid()
-
-
-_hooked = [0]
-atexit.register(_flush_all)
-
-
-def _before_fork() -> None:
-    for file in list(_files.values()):
-        file.hold_still()
-        _still.append(file)
-
-
-def _after_fork_in_parent() -> None:
-    while _still:
-        _still.pop().go_on()
-
-
-def _after_fork_in_child() -> None:
-    global _opening, _mending
-    _opening, _mending = threading.Lock(), threading.Lock()
-    _still.clear()
+def _renew_lock() -> None:
+    global _mending
+    _mending = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -17,6 +17,7 @@ from outlast.lms.limit import Limited
 from outlast.lms.options import SETTING_NAMES, settings_from
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
+from outlast.lms.redis_cache import RedisCache, public_place
 from outlast.lms.reply import serialize
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
@@ -48,7 +49,7 @@ class ModelOptions:
     dialect: str | None = None
     decisions: str | None = None
     adapt: str = "note"
-    cache: bool | str | os.PathLike[str] = True
+    cache: bool | str | os.PathLike[str] | RedisCache = field(default=True, repr=False)  # may hold a password
     retries: int = 4
     timeout: float = 120.0
     concurrency: int = 256
@@ -72,8 +73,10 @@ class ModelOptions:
             raise ConfigError(f"api_key is text; got a {type(self.api_key).__name__}")
         if self.capabilities is not None and not isinstance(self.capabilities, Capabilities):
             raise ConfigError(f"capabilities is a Capabilities(...); got {brief(self.capabilities)}")
-        if not isinstance(self.cache, (bool, str, os.PathLike)) or self.cache == "":
-            raise ConfigError(f"cache is True, False or the path of a file; got {brief(self.cache)}")
+        if not isinstance(self.cache, (bool, str, os.PathLike, RedisCache)) or self.cache == "":
+            raise ConfigError(
+                f"cache is True, False, the path of a file or 'redis://host:port/0'; got {brief(self.cache)}"
+            )
         if self.adapt not in ("note", "refuse"):
             raise ConfigError(f"adapt is 'note' or 'refuse'; got {brief(self.adapt)}")
         if self.dialect is not None:
@@ -123,6 +126,8 @@ class OpenedModel(Wrapper):
         super().__init__(stack)
         self.model = model
         self.options = {name: value for name, value in options.items() if name != "api_key"}
+        if "cache" in options:
+            self.options["cache"] = public_place(options["cache"])
         self._leaf = leaf
 
     @property
