@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from outlast.lms.rate import RateLimited as RateLimited
     from outlast.lms.retry import Retrying as Retrying
     from outlast.lms.route import Routed as Routed
+    from outlast.messages import History as History
     from outlast.messages import Message as Message
     from outlast.messages import Request as Request
     from outlast.messages import Response as Response
@@ -83,6 +84,12 @@ if TYPE_CHECKING:
     from outlast.signatures.signature import Signature as Signature
     from outlast.signatures.spelling import signature as signature
     from outlast.tracing.history import history as history
+    from outlast.types import Audio as Audio
+    from outlast.types import Code as Code
+    from outlast.types import Document as Document
+    from outlast.types import File as File
+    from outlast.types import Image as Image
+    from outlast.types import Tool as Tool
 
 _HOMES = {
     "adapters.chat": "Chat",
@@ -107,7 +114,7 @@ _HOMES = {
     "lms.retry": "Retrying",
     "lms.route": "Routed",
     "lms.protocol": "LM Capabilities",
-    "messages": "Message Request Response Settings Usage",
+    "messages": "History Message Request Response Settings Usage",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.module": "Module",
     "modules.paths": "modules_of parameters update",
@@ -127,6 +134,7 @@ _HOMES = {
     "signatures.signature": "Signature",
     "signatures.spelling": "signature",
     "tracing.history": "history",
+    "types": "Audio Code Document File Image Tool",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
 _PACKAGES = ("errors", "testing")

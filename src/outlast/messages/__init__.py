@@ -2,6 +2,7 @@
 
 from outlast.messages.canonical import canonical
 from outlast.messages.decision import Decision, Evidence, Question
+from outlast.messages.history import History, Turn
 from outlast.messages.parts import (
     Message,
     Part,
@@ -46,6 +47,7 @@ __all__ = [
     "Evidence",
     "FinishReason",
     "Finished",
+    "History",
     "Message",
     "OutputSchema",
     "Part",
@@ -64,6 +66,7 @@ __all__ = [
     "ToolCall",
     "ToolDelta",
     "ToolResult",
+    "Turn",
     "Usage",
     "assistant",
     "canonical",

@@ -8,19 +8,9 @@ from typing import Any, Literal, cast
 
 from outlast.errors import UsageError, brief
 from outlast.types.media import MEDIA, Audio, File, Image, Media
+from outlast.types.text_part import TextPart
 
 Role = Literal["system", "user", "assistant", "tool"]
-
-
-@dataclass(frozen=True, slots=True)
-class TextPart:
-    """Plain text inside a message of several parts."""
-
-    text: str
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready form."""
-        return {"type": "text", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -17,8 +18,10 @@ from outlast.signatures.choices import choices_of, is_union, raw
 from outlast.signatures.field import REQUIRED, Field
 from outlast.signatures.fitting import fitting, ordering
 from outlast.signatures.jsontext import DuplicateKey, Number, mend, scan, strict, tolerant
+from outlast.signatures.shown import marked, only_shown, reads_any_text, shown_kind, unmarked, words
 from outlast.signatures.walking import Misfit
 from outlast.signatures.wording import describe_type, json_schema
+from outlast.types.shown import ADDRESSES, INLINE, Shelf, is_read, prompt_of
 
 PLACEHOLDER = "..."  # what prompts show where a value goes; bare, it is never a value
 
@@ -41,9 +44,9 @@ _NOTHING: Any = object()
 class Codec:
     """Checks, writes and reads the values of one field.
 
-    `style` says how values look as text: "text" (as they are), "choice" (one of a few words) or "json".
-    `read(write(value)) == value` and `read_data(dump(value)) == value` hold for every valid value of a type whose
-    values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one.
+    `style` says how values look as text: "text" (as they are), "shown" (as their class says), "choice" (one of a few
+    words) or "json". `read(write(value)) == value` and `read_data(dump(value)) == value` hold for every valid value of
+    a type whose values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one.
     """
 
     def __init__(self, field: Field) -> None:
@@ -52,15 +55,21 @@ class Codec:
         base, self.constraints = _strip(field.type)
         self.choices = choices_of(base)
         self.adapter = _adapter(field)
-        self.style: Literal["text", "choice", "json"] = "text" if base is str else "choice" if self.choices else "json"
+        self.shown = shown_kind(base)
+        self.style: Literal["text", "shown", "choice", "json"] = (
+            "text" if base is str else "choice" if self.choices else "shown" if self.shown else "json"
+        )
         self.plain_str = base is str and not self.constraints
         self.validate: Callable[[Any], Any] = self.adapter.validator.validate_python
         self._validate_json: Callable[[str | bytes], Any] = self.adapter.validator.validate_json
+        if field.kind == "input" and self.style in ("shown", "json"):
+            self.validate = partial(self.validate, context=ADDRESSES)
+            self._validate_json = partial(self._validate_json, context=ADDRESSES)
         parts = frozenset(get_args(base)) if is_union(base) else frozenset((base,))
         self._base = base
         self.takes_none = type(None) in parts
         self._closed_none = self.choices is not None and None in self.choices.labels.values()
-        self.takes_text = bool(parts & {str, Any, object})
+        self.takes_text = bool(parts & {str, Any, object}) or reads_any_text(self.shown)
         self._temporal = parts - {type(None)} <= _TEMPORAL
         self._numeric = parts - {type(None)} <= _NUMERIC
         self._lists = get_origin(base) is list and _is_simple(get_args(base)[0])
@@ -81,10 +90,19 @@ class Codec:
                     f"{field.kind} {field.name!r} has the default {brief(field.default)}, which does not fit its "
                     f"type {brief(field.type)}: {error.errors(include_url=False)[0]['msg']}.{hint}"
                 ) from error
-        if field.kind == "output" and self.adapter.core_schema["type"] == "is-instance":
+        schema = self.adapter.core_schema
+        if field.kind == "output" and (schema["type"] == "is-instance" or only_shown(schema) is not None):
             raise SignatureError(
                 f"output {field.name!r} has the type {brief(field.type)}, which cannot be made from text. Use "
-                f"Python's own types, a pydantic model, a dataclass or an enum."
+                f"Python's own types, a pydantic model, a dataclass or an enum, or give the class a classmethod "
+                f"__read__(cls, text)."
+            )
+        forgotten = unmarked(schema)
+        if forgotten is not None:
+            raise SignatureError(
+                f"{field.kind} {field.name!r} holds a {forgotten.__name__} inside a model or a dataclass, where its "
+                f"__prompt__ would not be used: write the type there as Annotated[{forgotten.__name__}, Shown], with "
+                f"Shown from outlast.types"
             )
 
     def check(self, value: Any) -> Any:
@@ -98,33 +116,41 @@ class Codec:
         default = self.field.fresh_default()
         return default if default is REQUIRED else self.check(default)
 
-    def write(self, value: Any) -> str:
-        """The value as text that `read` gives back exactly. Raises `InputError` when text cannot hold it."""
+    def write(self, value: Any, shelf: Shelf = INLINE) -> str:
+        """The value as text that `read` gives back exactly. Raises `InputError` when text cannot hold it.
+
+        Media in it go on the shelf, and a reference stands in the text; without one they are data: URLs.
+        """
         plain = raw(value) if self.style == "choice" else value
+        if self.style == "shown" and value is not None:
+            plain = prompt_of(value, shelf)
         if isinstance(plain, str) and self.style != "json":
             return plain if _is_plain(plain) else json.dumps(plain, ensure_ascii=False)
         if type(value) is bool:
             return "true" if value else "false"
         try:
             if self._order is None:
-                return self.adapter.dump_json(value, warnings="error").decode()
-            return to_json(self.dump(value), inf_nan_mode="constants").decode()
+                return self.adapter.dump_json(value, warnings="error", context=shelf).decode()
+            return to_json(self.dump(value, shelf), inf_nan_mode="constants").decode()
         except (PydanticSerializationError, ValueError, TypeError):
             pass
         try:
-            return json.dumps(self.dump(value))  # ASCII, so that a lone surrogate stays what it is
+            return json.dumps(self.dump(value, shelf))  # ASCII, so that a lone surrogate stays what it is
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self.field.kind} {self.name!r} cannot be written as text: {error}") from error
 
-    def dump(self, value: Any) -> Any:
-        """The value as JSON-ready data. What does not fit the type is shown as well as it can be."""
+    def dump(self, value: Any, shelf: Shelf | None = None) -> Any:
+        """The value as JSON-ready data. What does not fit the type is shown as well as it can be.
+
+        Without a shelf it is the form for files, which holds all of it; with one it is the form for a prompt.
+        """
         if self.plain_str and type(value) is str:
             return value
         try:
-            data = self.adapter.dump_python(value, mode="json", warnings="error")
+            data = self.adapter.dump_python(value, mode="json", warnings="error", context=shelf)
             return data if self._order is None else self._order(data)
         except (PydanticSerializationError, ValueError, TypeError):
-            return to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
+            return to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64", context=shelf)
 
     def read(self, text: str) -> Any:
         """The value that the text says, or `ValueError` (a `pydantic.ValidationError` is one).
@@ -137,9 +163,20 @@ class Codec:
         if self.style == "text":
             unquoted = _unquoted(stripped)
             return self.check(trimmed(text) if unquoted is stripped else unquoted)
+        if self.style == "shown":
+            return self._read_shown(text, stripped)
         if self.choices:
             return self._read_choice(_unquoted(stripped))
         return self._read_json(stripped)
+
+    def _read_shown(self, text: str, stripped: str) -> Any:
+        """A value that its class reads from text, or else one in JSON."""
+        if self.takes_none and stripped.casefold() in _NULLS:
+            return None
+        if not is_read(self.shown):
+            return self._read_json(stripped)
+        unquoted = _unquoted(stripped)
+        return self.check(trimmed(text) if unquoted is stripped else unquoted)
 
     def read_data(self, data: Any) -> Any:
         """The value that JSON data says (already parsed), or `ValueError`."""
@@ -152,6 +189,8 @@ class Codec:
                 return data
             if self._temporal:
                 return self._read_json(data)
+            if is_read(self.shown):
+                return self.check(data)
         else:
             self._refuse_neighbour(data)
         try:
@@ -275,6 +314,9 @@ class Codec:
 
     def describe(self) -> str:
         """The type in words that a model understands, in one line."""
+        told = words(self._base, self.field.kind)
+        if told is not None:
+            return told
         labels = self.choices.spelled() if self.choices else None
         return describe_type(self._base, self.constraints, labels, self.schema())
 
@@ -314,10 +356,11 @@ def _is_simple(annotation: Any) -> bool:
 
 def _adapter(field: Field) -> TypeAdapter[Any]:
     try:
+        kind = marked(field.type)
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(field.type, config=_CONFIG)
+            adapter: TypeAdapter[Any] = TypeAdapter(kind, config=_CONFIG)
         except PydanticUserError:  # models, dataclasses and typed dicts bring their own configuration
-            adapter = TypeAdapter(field.type)
+            adapter = TypeAdapter(kind)
         _ = adapter.validator.validate_python  # raises here when a model in the type is not fully defined
     except Exception as error:
         raise SignatureError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import mimetypes
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Self, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from outlast.errors import InputError, brief
+from outlast.types.shown import FieldType
 
 MOST_BYTES = 50 << 20  # of one medium: more than any provider takes
 
@@ -36,7 +38,7 @@ _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class Media(FieldType):
     """Bytes with a media type, or the address of some. Exactly one of `data` and `url` is set.
 
     `mime` is a media type such as "image/png". `url` is http(s) and is given to the provider as it is. Raises
@@ -116,6 +118,25 @@ class Media:
     def address(self) -> str:
         """The address, or a data: URL of the bytes."""
         return self.url if self.url is not None else f"data:{self.mime};base64,{self.base64}"
+
+    def __prompt__(self) -> tuple[Self]:
+        """Itself: a medium is a part of a message."""
+        return (self,)
+
+    @classmethod
+    def __read__(cls, text: str) -> Self:
+        """The medium in a data: URL or in its JSON form with its bytes; an address is refused. Raises `InputError`."""
+        text = text.strip()
+        if text[:5].lower() == "data:":
+            return cls._from_data_url(text)
+        if text[:1] == "{" and len(text) <= 2 * MOST_BYTES:
+            try:
+                data = json.loads(text)
+            except (ValueError, RecursionError):
+                data = None
+            if isinstance(data, dict):
+                return cast("Self", cls._validated(data, addresses=False))
+        raise InputError(f"must be {cls.__describe__()} as a data: URL; got {brief(text, 60)}")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `media_from_json` reads it back."""

@@ -1,0 +1,375 @@
+"""Values beyond Python's own types: how they are validated, shown and read, and what they never do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outlast.errors import InputError, SignatureError
+from outlast.messages import History, Message, TextPart, ToolCall
+from outlast.signatures.codec import Codec
+from outlast.signatures.field import Field
+from outlast.types import Audio, Code, Document, File, Image, Media, Shown, Tool
+from outlast.types.shown import Shelf
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(4)
+IMAGE = Image.from_bytes(PNG)
+REMOTE = Image.from_url("https://example.org/cat.png")
+WAV = Audio.from_bytes(b"RIFF\x00\x00\x00\x00WAVE")
+PDF = File.from_bytes(b"%PDF-1.7", name="bill.pdf")
+
+
+class Claim(pydantic.BaseModel):
+    photo: Image
+    more: list[Image] = []
+
+
+@dataclass(frozen=True)
+class Note:
+    sound: Audio
+    text: str = ""
+
+
+class Card:
+    """A user's class with a picture in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __prompt__(self) -> tuple[Any, ...]:
+        return (f"{self.name}: ", IMAGE, TextPart("!"))
+
+
+@dataclass(frozen=True)
+class Move:
+    """A user's class that is read back; a dataclass, so that it has an equality."""
+
+    start: str
+    end: str
+
+    def __prompt__(self) -> str:
+        return f"{self.start}-{self.end}"
+
+    @classmethod
+    def __read__(cls, text: str) -> Move:
+        start, dash, end = text.partition("-")
+        if not dash or len(start) != 2 or len(end) != 2:
+            raise ValueError("must be a move such as e2-e4")
+        return cls(start, end)
+
+    @classmethod
+    def __describe__(cls) -> str:
+        return "chess move such as e2-e4"
+
+
+class Step(pydantic.BaseModel):
+    """A user's model with its own look."""
+
+    number: int
+
+    def __prompt__(self) -> str:
+        return f"step {self.number}"
+
+
+def codec(annotation: Any, kind: Any = "input") -> Codec:
+    return Codec(Field("value", kind, annotation))
+
+
+VALUES: list[tuple[Any, Any, str, list[Media]]] = [
+    (Image, IMAGE, "[image 1]", [IMAGE]),
+    (Image, REMOTE, "[image 1]", [REMOTE]),
+    (Audio, WAV, "[audio 1]", [WAV]),
+    (File, PDF, "[file 1]", [PDF]),
+    (Image | None, IMAGE, "[image 1]", [IMAGE]),
+    (Image | None, None, "null", []),
+    (Image | File, PDF, '"[file 1]"', [PDF]),
+    (list[Image], [IMAGE, REMOTE], '["[image 1]","[image 2]"]', [IMAGE, REMOTE]),
+    (dict[str, Image], {"a": IMAGE}, '{"a":"[image 1]"}', [IMAGE]),
+    (tuple[Image, str], (IMAGE, "x"), '["[image 1]","x"]', [IMAGE]),
+    (Claim, Claim(photo=IMAGE, more=[REMOTE]), '{"photo":"[image 1]","more":["[image 2]"]}', [IMAGE, REMOTE]),
+    (list[Note], [Note(WAV, "hm")], '[{"sound":"[audio 1]","text":"hm"}]', [WAV]),
+    (Code, Code("x = 1", "python"), "```python\nx = 1\n```", []),
+    (list[Code], [Code("x")], '["```\\nx\\n```"]', []),
+    (Document, Document("Hi.", "A"), '===== document title="A"\nHi.\n===== end of document', []),
+    (Move, Move("e2", "e4"), "e2-e4", []),
+    (Move | None, Move("e2", "e4"), "e2-e4", []),
+    (list[Move], [Move("e2", "e4")], '["e2-e4"]', []),
+    (Step, Step(number=2), "step 2", []),
+    (list[Step], [Step(number=2)], '["step 2"]', []),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "text", "media"), VALUES)
+def test_a_value_is_shown_as_text_with_references_and_kept_whole_in_files(
+    annotation: Any, value: Any, text: str, media: list[Media]
+) -> None:
+    one = codec(annotation)
+    shelf = Shelf()
+    assert one.check(value) == value
+    assert one.write(value, shelf) == text
+    assert list(shelf.media.values()) == media
+    assert one.read_data(one.dump(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [case[:2] for case in VALUES if REMOTE not in case[3] and case[0] not in (Step, list[Step])],
+)
+def test_what_is_written_without_a_shelf_reads_back(annotation: Any, value: Any) -> None:
+    one = codec(annotation, "output")
+    assert one.read(one.write(value)) == value
+
+
+def test_media_in_places_without_a_type_are_shown_too() -> None:
+    shelf = Shelf()
+    assert codec(Any).write({"deep": [IMAGE]}, shelf) == '{"deep":["[image 1]"]}'
+    assert codec(list).write([IMAGE], Shelf()) == '["[image 1]"]'
+    assert list(shelf.media.values()) == [IMAGE]
+
+
+def test_a_class_of_a_user_may_show_texts_and_media() -> None:
+    shelf = Shelf()
+    assert codec(list[Card]).write([Card("Ann"), Card("Bob")], shelf) == '["Ann: [image 1]!","Bob: [image 2]!"]'
+    assert len(shelf.media) == 2
+
+
+@pytest.mark.parametrize("annotation", [Card, list[Card], Card | None])
+def test_a_class_that_cannot_be_read_is_no_output(annotation: Any) -> None:
+    with pytest.raises(SignatureError, match="__read__"):
+        codec(annotation, "output")
+
+
+@pytest.mark.parametrize("shown", [3, ["a"], (3,), (ToolCall("1", "f", "{}"),), None])
+def test_a_prompt_of_another_kind_is_an_error(shown: Any) -> None:
+    class Odd:
+        def __prompt__(self) -> Any:
+            return shown
+
+    with pytest.raises(InputError, match="Odd.__prompt__"):
+        codec(Odd).write(Odd(), Shelf())
+
+
+def test_a_class_that_reads_something_else_is_an_error() -> None:
+    class Odd(Card):
+        @classmethod
+        def __read__(cls, text: str) -> Any:
+            return text
+
+    with pytest.raises(pydantic.ValidationError, match="Odd.__read__ gives a Odd"):
+        codec(Odd, "output").read("x")
+
+
+def test_a_model_inside_a_model_is_marked_or_refused() -> None:
+    class Plain(pydantic.BaseModel):
+        step: Step
+
+    class Marked(pydantic.BaseModel):
+        step: Annotated[Step, Shown]
+        move: Annotated[Move, Shown]
+
+    with pytest.raises(SignatureError, match=r"Annotated\[Step, Shown\]"):
+        codec(Plain)
+    value = Marked(step=Step(number=1), move=Move("a1", "a2"))
+    assert codec(Marked).write(value, Shelf()) == '{"step":"step 1","move":"a1-a2"}'
+    assert codec(Marked).read_data(codec(Marked).dump(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind", "words"),
+    [
+        (Image, "input", "image"),
+        (Image, "output", "image as a data: URL in base64"),
+        (Image | None, "input", "image, or null"),
+        (list[Image], "input", "JSON array, each item: image"),
+        (Claim, "input", "JSON of type {photo: string /* image */, more?: (string /* image */)[]}"),
+        (Move, "output", "chess move such as e2-e4"),
+        (list[Move], "output", "JSON array, each item: chess move such as e2-e4"),
+        (Step, "output", "JSON of type {number: integer} /* A user's model with its own look. */"),
+    ],
+)
+def test_a_type_is_told_in_words(annotation: Any, kind: Any, words: str) -> None:
+    assert codec(annotation, kind).describe() == words
+
+
+HOSTILE = [
+    "http://example.org/cat.png",
+    "https://example.org/cat.png",
+    "file:///etc/passwd",
+    "/etc/passwd",
+    "cat.png",
+    "data:text/html,<b>",
+    "data:image/png;base64,@@@@",
+    "data:",
+    '{"type": "image", "mime": "image/png", "url": "https://example.org/cat.png"}',
+    '{"type": "image", "mime": "image/png"}',
+    '{"type": "audio", "mime": "image/png", "data": "iVBORw0KGgo="}',
+    '{"type": "image", "mime": "image/png", "data": 3}',
+    "{",
+    "[" * 5000,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("annotation", [Image, list[Image], Image | None, Claim, dict[str, Image], Image | Audio])
+def test_a_reply_never_names_a_file_or_an_address(annotation: Any, text: str) -> None:
+    one = codec(annotation, "output")
+    if not (type(None) in getattr(annotation, "__args__", ()) and not text):
+        with pytest.raises((ValueError, RecursionError)):
+            one.read(text)
+    with pytest.raises((ValueError, RecursionError)):
+        one.read_data([text] if annotation == list[Image] else {"photo": text} if annotation is Claim else text)
+
+
+def test_a_reply_may_hold_an_image_itself() -> None:
+    assert codec(Image, "output").read(f" {IMAGE.address}\n") == IMAGE
+    assert codec(Image, "output").read_data(IMAGE.to_json()) == IMAGE
+    assert codec(Claim, "output").read(f'{{"photo": "{IMAGE.address}"}}') == Claim(photo=IMAGE)
+
+
+def test_only_an_input_in_its_json_form_may_be_an_address() -> None:
+    assert codec(Image).check(REMOTE.to_json()) == REMOTE
+    for value in (REMOTE.url, "/etc/passwd", Path("/etc/passwd"), b"bytes", 3):
+        with pytest.raises(pydantic.ValidationError):
+            codec(Image).check(value)
+    with pytest.raises(pydantic.ValidationError, match="only a person"):
+        codec(Image, "output").check(REMOTE.to_json())
+
+
+watched: list[str] = []
+watching = False
+
+
+def watch(event: str, arguments: Any) -> None:
+    if watching and event.split(".")[0] in (
+        "open",
+        "socket",
+        "subprocess",
+        "urllib",
+        "exec",
+        "compile",
+        "import",
+        "os",
+    ):
+        watched.append(event)
+
+
+sys.addaudithook(watch)
+
+
+@contextmanager
+def nothing_opened() -> Iterator[None]:
+    global watching
+    watched.clear()
+    watching = True
+    try:
+        yield
+    finally:
+        watching = False
+    assert watched == []
+
+
+def quietly(read: Any, data: Any) -> None:
+    with suppress(ValueError, RecursionError):
+        read(data)
+
+
+@pytest.mark.parametrize("kind", [Image, Audio, File, Document, Code, Tool, Move, History])
+def test_validation_opens_no_file_and_no_socket(kind: Any) -> None:
+    """Defect 13: custom types that open what a model names."""
+    one = codec(kind)  # a History is no output
+    many = codec(list[kind]) if kind is not History else one
+    texts = [*HOSTILE, __file__, f"file://{__file__}", f'{{"path": "{__file__}"}}', f'{{"url": "file://{__file__}"}}']
+    data = [
+        {"type": one.shown.__dict__.get("kind", ""), key: __file__} for key in ("data", "url", "path", "text", "name")
+    ]
+    for value in (*texts, *data):  # what is loaded at the first use
+        quietly(one.check, value)
+        quietly(one.read_data, value)
+        quietly(many.read_data, [value])
+    with nothing_opened():
+        for value in (*texts, *data):
+            quietly(one.check, value)
+            quietly(one.read_data, value)
+            quietly(many.read_data, [value])
+            if isinstance(value, str):
+                quietly(one.read, value)
+                quietly(many.read, value)
+
+
+def test_the_watch_can_fail() -> None:
+    with pytest.raises(AssertionError):
+        with nothing_opened():
+            Path(__file__).read_text()
+
+
+texts = st.text(alphabet=st.sampled_from('ab`\n\r\t =\\"#~é 1'), max_size=40)
+
+
+@given(texts, st.sampled_from(["", "python", "c++", "objective-c"]))
+def test_code_reads_back_exactly(text: str, language: str) -> None:
+    one = codec(Code, "output")
+    value = Code(text, language)
+    assert one.read(one.write(value)) == value
+    assert Code.__read__(value.__prompt__()) == value
+    assert Code.from_json(value.to_json()) == value
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        ("```python\nx = 1\n```", Code("x = 1", "python")),
+        ("```\nx = 1\n```\n", Code("x = 1")),
+        ("x = 1\n", Code("x = 1")),
+        ("    x = 1\n    y = 2", Code("    x = 1\n    y = 2")),
+        ("````md\n```\nx\n```\n````", Code("```\nx\n```", "md")),
+        ("```\na\n```\nor\n```\nb\n```", Code("```\na\n```\nor\n```\nb\n```")),
+        ("```python\r\nx = 1\r\n```", Code("x = 1\r", "python")),
+    ],
+)
+def test_code_is_read_out_of_one_fence(reply: str, code: Code) -> None:
+    assert codec(Code, "output").read(reply) == code
+
+
+@given(texts.filter(str.strip), texts, texts)
+def test_a_document_reads_back_exactly(text: str, title: str, source: str) -> None:
+    document = Document(text, title, source)
+    assert Document.__read__(document.__prompt__()) == document
+    assert Document.from_json(document.to_json()) == document
+    first, *lines, last = document.__prompt__().split("\n")
+    assert not any(line.startswith(first.split(" ")[0]) for line in lines)
+    assert last == f"{first.split(' ')[0]} end of document"
+
+
+@pytest.mark.parametrize("options", [{"text": ""}, {"text": " "}, {"text": 3}, {"text": "x", "title": None}])
+def test_a_document_needs_text(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="Document"):
+        Document(**options)
+
+
+def test_words_that_describe_nothing_are_an_error() -> None:
+    class Odd(Card):
+        @classmethod
+        def __describe__(cls) -> str:
+            return " "
+
+    with pytest.raises(TypeError, match="Odd.__describe__"):
+        codec(Odd).describe()
+
+
+def test_a_message_is_no_piece_of_a_prompt() -> None:
+    class Odd:
+        def __prompt__(self) -> Any:
+            return (Message("user", "x"),)
+
+    with pytest.raises(InputError, match="Odd.__prompt__"):
+        codec(Odd).write(Odd(), Shelf())
