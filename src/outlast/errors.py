@@ -154,10 +154,12 @@ class EvaluationStopped(OutlastError, RuntimeError):
 class LMError(OutlastError, RuntimeError):
     """A model could not be asked. `retryable` says whether the same request may succeed later.
 
-    `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None.
+    `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None. `sent` is False
+    when the request never reached the server, so that nobody can have billed it.
     """
 
     retryable = False
+    sent = True
 
     def __init__(
         self,

@@ -184,9 +184,9 @@ def test_direct_calls_are_traced_with_their_errors() -> None:
     assert isinstance(spans[1].error, LMServerError)
 
 
-def test_a_cancelled_direct_call_gives_its_budget_back() -> None:
+def test_a_cancelled_direct_call_gives_what_is_left_of_the_budget_back() -> None:
     lm = ScriptedLM(lambda _: "x", latency=5)
-    meter = Meter(calls=1)
+    meter = Meter(calls=2)
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
@@ -196,7 +196,7 @@ def test_a_cancelled_direct_call_gives_its_budget_back() -> None:
 
     with running(meter=meter):
         asyncio.run(main())
-    assert meter.spent.calls == 1
+    assert (meter.spent.calls, meter.spent.failed, meter.spent.uncertain) == (2, 1, 1)
 
 
 def test_the_run_is_as_before_after_a_call() -> None:

@@ -120,7 +120,7 @@ class RowRunner:
         if isinstance(error, BudgetExceeded):
             meter = run.meter
             while meter is not None:
-                if meter.exceeded():
+                if meter.refused or meter.exceeded():
                     return True
                 meter = meter.outer
         return False

@@ -5,13 +5,17 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABCMeta, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from outlast.errors import UsageError, brief
+from outlast.errors import UsageError
+from outlast.lms.asking import ask as ask
+from outlast.lms.asking import ask_stream as ask_stream
+from outlast.lms.asking import send as send
+from outlast.lms.asking import send_stream as send_stream
 from outlast.lms.events import Events
 from outlast.lms.options import as_request
 from outlast.messages import (
@@ -22,7 +26,7 @@ from outlast.messages import (
     StreamEvent,
     events_of,
 )
-from outlast.runtime import Meter, Span, current, drive, io, running, running_loop
+from outlast.runtime import Bound, Span, current, drive, running, running_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,14 @@ class LM(metaclass=LMType):
     place and save a thread hop.
     `name` identifies the model in traces and reports; `identity` is all that decides its answers besides the
     request (name, base URL, default settings; never a key), and is part of every cache key.
+    `spends` says that a call of this LM may itself cost something, so that budgets count it; False for a layer that
+    only asks other LMs, by `ask`.
     """
 
     name: str = "lm"
     capabilities: Capabilities = Capabilities()
     blocking_safe: bool = False
+    spends: bool = True
 
     if TYPE_CHECKING:
 
@@ -146,6 +153,13 @@ class LM(metaclass=LMType):
         """
         for event in events_of(await self.complete(request)):
             yield event
+
+    def bound(self, request: Request) -> Bound:
+        """The most that a call can take, which a budget sets aside before it: tokens by the length of the text and
+        `max_tokens`; the price is not known unless a subclass knows it."""
+        from outlast.lms.bounds import bound_of
+
+        return bound_of(request, model=self.name)
 
     def facts(self) -> Mapping[str, Any]:
         """What this layer says of itself in `info`: options and live figures. Never a secret."""
@@ -197,6 +211,7 @@ class Wrapper(LM):
     """An LM around an LM. Says the inner model's name, identity and capabilities unless it knows better."""
 
     blocking_safe = True
+    spends = False
 
     def __init__(self, inner: LM) -> None:
         self.inner = inner
@@ -213,6 +228,9 @@ class Wrapper(LM):
     def identity(self) -> str:
         return self.inner.identity
 
+    def bound(self, request: Request) -> Bound:
+        return self.inner.bound(request)
+
     def facts(self) -> Mapping[str, Any]:
         return {}
 
@@ -221,75 +239,6 @@ class Wrapper(LM):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
-
-
-def send(lm: LM, request: Request) -> Coroutine[Any, Any, Response]:
-    """Ask `lm` within the current run: under its budget, remembered by its memo, waiting the way it waits.
-
-    Every question to a model goes through here. Wrappers reach what they wrap by `ask`. To be awaited at once.
-    """
-    run = current()
-    if run.memo is not None:
-        lm = run.memo(lm)
-    return ask(lm, request) if run.meter is None else _metered(lm, request, run.meter)
-
-
-async def _metered(lm: LM, request: Request, meter: Meter) -> Response:
-    meter.reserve()
-    response: Response | None = None
-    try:
-        return (response := await ask(lm, request))
-    finally:
-        meter.settle(response)
-
-
-async def ask(lm: LM, request: Request) -> Response:
-    """Ask `lm` as it is, in place when it can be driven in place and on an event loop when it cannot."""
-    answer = lm.complete(request)
-    response = await (answer if lm.blocking_safe else io(answer))
-    if not isinstance(response, Response):
-        raise UsageError(f"{lm!r} must answer with a Response; got {brief(response)}")
-    return response
-
-
-async def ask_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
-    """Like `ask`, in pieces. Close it when it is not read to the end: that gives the call up."""
-    events = lm.stream(request)
-    finished = False
-    async with aclosing(events):
-        while True:
-            step = anext(events, None)
-            event = await (step if lm.blocking_safe else io(_awaited(step)))
-            if event is None:
-                break
-            finished = isinstance(event, Finished)
-            yield event
-    if not finished:
-        raise UsageError(f"{lm!r} must end its stream with Finished(response)")
-
-
-async def send_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
-    """Like `send`, in pieces."""
-    run = current()
-    if run.memo is not None:
-        lm = run.memo(lm)
-    meter = run.meter
-    if meter is not None:
-        meter.reserve()
-    response: Response | None = None
-    try:
-        async with aclosing(ask_stream(lm, request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    response = event.response
-                yield event
-    finally:
-        if meter is not None:
-            meter.settle(response)
-
-
-async def _awaited(step: Any) -> Any:
-    return await step
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -269,26 +269,32 @@ def _failure(error: Exception, endpoint: Endpoint) -> LMError:
 
     where = endpoint.base_url
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return LMTimeout(f"{where}: no connection within {CONNECT_SECONDS:g} s")
+        return _unsent(LMTimeout(f"{where}: no connection within {CONNECT_SECONDS:g} s"))
     if isinstance(error, asyncio.TimeoutError):
         return LMTimeout(f"{where}: no whole reply within timeout={endpoint.timeout:g} s")
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         failure = LMConnectionError(f"{where}: the server's TLS certificate does not check out: {error}")
         failure.retryable = False  # it will be the same certificate next time
-        return failure
+        return _unsent(failure)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return LMConnectionError(f"{where}: no connection: {error}")
+        return _unsent(LMConnectionError(f"{where}: no connection: {error}"))
     if isinstance(error, aiohttp.ClientPayloadError):
         return LMConnectionError(f"{where}: the reply was cut off or garbled on the way")
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return LMConnectionError(f"{where}: the server closed the connection without a reply")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return LMConnectionError(f"{where}: the proxy refused with HTTP {error.status}")
+        return _unsent(LMConnectionError(f"{where}: the proxy refused with HTTP {error.status}"))
     if isinstance(error, aiohttp.ClientResponseError):
         return LMResponseError(f"{where}: the reply is not HTTP: {' '.join(error.message.split())[:200]}")
     if isinstance(error, OSError):
         return LMConnectionError(f"{where}: the connection broke: {error.strerror or type(error).__name__}")
     return LMConnectionError(f"{where}: the exchange failed with {type(error).__name__}")
+
+
+def _unsent(failure: LMError) -> LMError:
+    """The failure, marked as one of a request that never reached the server."""
+    failure.sent = False
+    return failure
 
 
 @dataclass(slots=True, eq=False)

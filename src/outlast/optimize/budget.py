@@ -6,26 +6,22 @@ import math
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from outlast.errors import BudgetExceeded, UsageError
-from outlast.lms.waiting import holds_up_loop
+from outlast.errors import UsageError
 from outlast.messages import Response, Spending
-from outlast.runtime import Meter, sleep
-
-_POLL = 0.002  # seconds between looks at a purse whose last calls are in flight
-_NEWEST = 0.1  # weight of the newest call in what a call is expected to cost
-FAILED = Response("")  # what a call that brought nothing counts as: one call, tokens and price unknown
+from outlast.runtime import Meter
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Limits on a compile; None is no limit. The first one reached ends the search.
 
-    Every request to a model is a call, also one that fails; `calls` are never exceeded. `tokens` (in and out) and
-    `dollars` are known only after a call and estimated before, so they can be exceeded by at most the calls in flight
-    at that moment; calls of unknown price count as 0 dollars and are reported. These three bound the search over all
-    its runs: what an earlier, interrupted run of the same search paid counts, so a crash never doubles a bill, and a
-    search that ran out goes on with a larger budget. Answers from the response cache cost nothing. `seconds` is wall
-    time of one run.
+    Every request to a model is a call, also one that fails or is tried again; `calls` are never exceeded. The most that
+    a call can take in `tokens` (in and out) and `dollars` is set aside before it, so with `max_tokens` set and the
+    price known these are never exceeded either; where one of the two is missing, what the dearest recent calls took is
+    set aside, and calls in flight that take more can exceed the limit. A model whose price nobody knows is refused
+    under a limit in dollars. These three bound the search over all its runs: what an earlier, interrupted run of the
+    same search paid counts, so a crash never doubles a bill, and a search that ran out goes on with a larger budget.
+    Answers from the response cache cost nothing. `seconds` is wall time of one run.
     """
 
     calls: int | None = None
@@ -58,8 +54,7 @@ class Purse(Meter):
     """The money of one search. Counts each reply once, whoever paid for it and however often it is used.
 
     `spent` is what the search has cost so far from its first run on, and is what the budget bounds; `paid` is the
-    share of this run. `hold` keeps a part back, which a search must leave for the proof of its winner. A call in
-    flight counts with the tokens and dollars that recent calls cost.
+    share of this run. `hold` keeps a part back, which a search must leave for the proof of its winner.
     """
 
     def __init__(self, budget: Budget, outer: Meter | None = None) -> None:
@@ -68,82 +63,37 @@ class Purse(Meter):
         )
         self.budget = budget
         self.paid = Spending()
-        self._held: dict[str, float] = {}
         self._charged: set[str] = set()
-        self._tokens_each = 0.0
-        self._dollars_each = 0.0
 
     def hold(self, **amounts: float) -> None:
         """Keep these amounts back (`calls`, `tokens`, `dollars`, `seconds`); without any, give everything free."""
-        self._held = amounts
-
-    def left(self, name: str, *, flying: int | None = None) -> float:
-        """What may still be spent of one thing, when `flying` calls are under way (None: those that are)."""
-        limit = self.limits[name]
-        if limit is None:
-            return math.inf
-        free = limit - self._held.get(name, 0)
-        count = self._reserved if flying is None else flying
-        if name == "calls":
-            return free - self.spent.calls - count
-        if name == "tokens":
-            return free - self.spent.tokens - count * self._tokens_each
-        if name == "dollars":
-            return free - self.spent.dollars - count * self._dollars_each
-        return free - self.elapsed
+        self.keep_back(amounts)
 
     def free(self, name: str) -> float:
         """What is left of one thing when nothing is held back."""
-        return self.left(name) + (self._held.get(name, 0) if self.limits[name] is not None else 0)
+        return math.inf if self.limits[name] is None else self.left(name) + self._held.get(name, 0)
 
-    def exceeded(self) -> str | None:
-        """The name of a limit that is used up, or None."""
-        return self._short_of(None)
-
-    def _short_of(self, flying: int | None) -> str | None:
-        for name, limit in self.limits.items():
-            if limit is not None and self.left(name, flying=flying) <= 0:
-                return name
-        return None
-
-    async def take(self) -> None:
-        """Reserve one call, or raise `BudgetExceeded`.
-
-        Waits while all that is left is reserved by calls in flight, which may turn out to cost less.
-        """
-        while True:
-            try:
-                self.reserve()
-            except BudgetExceeded:
-                if not self._reserved or self._short_of(0) is not None or holds_up_loop():
-                    raise
-            else:
-                return
-            await sleep(_POLL)
-
-    def pay(self, key: str, response: Response | None) -> None:
-        """Settle a reserved call; `key` names the reply. None: the call was never made."""
-        self.settle(response)
-        if response is None:
-            return
-        with self._lock:
-            self._charged.add(key)
-            self.paid.add(response)
-            if response is not FAILED and response.cache == "miss":
-                cost = worth(response)
-                self._tokens_each += (cost.tokens - self._tokens_each) * _NEWEST
-                self._dollars_each += (cost.dollars - self._dollars_each) * _NEWEST
+    def own(self, key: str) -> None:
+        """The reply of this key was asked for, and counted, by this run."""
+        self._charged.add(key)
 
     def charge(self, key: str, response: Response) -> None:
         """Count a reply that an earlier run paid for, the first time that this run uses it."""
-        with self._lock:
-            if key not in self._charged:
-                self._charged.add(key)
-                self.spent.add(response)
+        if key not in self._charged:
+            self._charged.add(key)
+            self.recall(response)
 
     def knows(self, key: str) -> bool:
         """Whether a reply is counted already."""
         return key in self._charged
+
+    def _count(self, response: Response) -> None:
+        super()._count(response)
+        self.paid.add(response)
+
+    def _lose(self, tokens: int, dollars: float, uncertain: bool) -> None:
+        super()._lose(tokens, dollars, uncertain)
+        self.paid.fail(tokens, dollars, uncertain=uncertain)
 
 
 class Cost(NamedTuple):

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from outlast.errors import LMError, StudyError
-from outlast.lms.protocol import LM, Wrapper, ask
+from outlast.errors import StudyError
+from outlast.lms.asking import ask_within
+from outlast.lms.protocol import LM, Wrapper
 from outlast.lms.waiting import Waiter, holds_up_loop
 from outlast.messages import Request, Response
-from outlast.optimize.budget import FAILED, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.ledger import Form, Ledger
+from outlast.runtime import current
+from outlast.runtime.meter import Joined
 
 
 class Asked(NamedTuple):
@@ -63,20 +66,10 @@ class Memory:
             raise StudyError("this search has ended; its programs can ask no more")
         if self.ledger.failure is not None:
             raise self.ledger.failure
-        await self.purse.take()
-        settled: Response | None = None
-        try:
-            settled = FAILED
-            response = settled = await ask(lm, request)
-            return self.ledger.add_reply(form, lm.name, response)
-        except (LMError, StudyError):
-            raise
-        except BaseException:
-            if settled is FAILED:
-                settled = None  # cancelled, or broken before anything was sent
-            raise
-        finally:
-            self.purse.pay(form.key, settled)
+        outer = current().meter
+        response = await ask_within(self.purse if outer is None else Joined(self.purse, outer), lm, request)
+        self.purse.own(form.key)  # before others find it in the ledger
+        return self.ledger.add_reply(form, lm.name, response)
 
     def _join(self, key: str) -> Waiter | None:
         """A place to wait at when the question is in flight; None makes the caller the one who asks."""

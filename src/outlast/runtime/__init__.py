@@ -7,7 +7,7 @@ call costs no thread hop; only real network I/O is handed to the one I/O loop th
 
 from outlast.runtime.driving import drive, in_thread, io, run_blocking, run_on_io_loop, sleep
 from outlast.runtime.fanout import gather
-from outlast.runtime.meter import Meter
+from outlast.runtime.meter import Bound, Meter
 from outlast.runtime.run import (
     Run,
     blocking,
@@ -23,6 +23,7 @@ from outlast.runtime.scope import Scope
 from outlast.runtime.trace import Span, Trace
 
 __all__ = [
+    "Bound",
     "Meter",
     "Run",
     "Scope",

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import refuse_unknown
-from outlast.runtime.meter import Meter
 from outlast.runtime.scope import Scope
 from outlast.runtime.trace import Trace
 from outlast.types import TRUSTED, Label
@@ -20,6 +19,7 @@ from outlast.types import TRUSTED, Label
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
     from outlast.lms.protocol import LM
+    from outlast.runtime.meter import Meter, Ticket
 
 
 @dataclass(slots=True)  # never changed; `frozen` would make the one that every call builds take 6 times as long
@@ -33,6 +33,7 @@ class Run:
     thread, if any: code under another loop was started by the user inside and waits the async way. In a `visiting`
     run the event loop lives for one call only, so I/O goes to the loop that blocking callers share, where
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
+    `ticket` is what the call that this code is part of has set aside.
     """
 
     lm: LM | None = None
@@ -49,6 +50,7 @@ class Run:
     loop: asyncio.AbstractEventLoop | None = None
     visiting: bool = False
     threaded: bool = False
+    ticket: Ticket | None = None
 
 
 RUN: ContextVar[Run] = ContextVar("outlast_run", default=Run())  # noqa: B039 - never changed

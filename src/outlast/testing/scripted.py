@@ -11,7 +11,7 @@ from typing import Any, cast
 from outlast.errors import UsageError, brief
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Message, Request, Response, Usage
-from outlast.runtime import io, sleep
+from outlast.runtime import Bound, io, sleep
 
 Reply = str | Mapping[str, Any] | Response | BaseException
 Handler = Callable[[tuple[Message, ...]], Reply | Awaitable[Reply]]
@@ -73,6 +73,10 @@ class ScriptedLM(LM):
         if isinstance(reply, BaseException):
             raise reply.with_traceback(None)  # one exception may be raised many times
         raise UsageError(f"a scripted reply is text, a mapping, a Response or an exception; got {brief(reply)}")
+
+    def bound(self, request: Request) -> Bound:
+        """The price is known; a script does not heed `max_tokens`."""
+        return Bound(None, self.price, self.name)
 
     def _next(self) -> Reply:
         assert self._replies is not None

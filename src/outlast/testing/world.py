@@ -14,7 +14,7 @@ from outlast.lms.protocol import LM
 from outlast.messages import Request, Response, Usage
 from outlast.modules.module import Module
 from outlast.modules.predict import Predict
-from outlast.runtime import sleep
+from outlast.runtime import Bound, sleep
 from outlast.signatures.field import input, output
 from outlast.signatures.record import Prediction
 from outlast.signatures.signature import Signature
@@ -125,6 +125,10 @@ class SimulatedLM(LM):
         words = sum(message.text.count(" ") + message.text.count("\n") for message in request.messages)
         usage = Usage(words, text.count("\n"), cost=self.price, cost_source="simulated")
         return Response(text, self.name, usage=usage, seconds=self.latency)
+
+    def bound(self, request: Request) -> Bound:
+        """The price is known, the length of a reply is not."""
+        return Bound(None, self.price, self.name)
 
     def answer(self, request: Request) -> str:
         """The text of the reply."""
