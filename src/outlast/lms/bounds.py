@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from outlast.lms.prices import Price
 from outlast.messages import Message, Request, Settings, TextPart, Thought, ToolCall, ToolResult
-from outlast.messages.request import NO_SETTINGS
 from outlast.runtime import Bound
 
 _PROMPT = 256  # tokens that a chat template may put around everything
@@ -47,15 +48,19 @@ def output_bound(settings: Settings) -> int | None:
     return most
 
 
-def bound_of(request: Request, *, model: str, price: Price | None = None, settings: Settings = NO_SETTINGS) -> Bound:
-    """The most that a call can take, for a model that keeps to `max_tokens`; `settings` are its defaults."""
+def bound_of(request: Request, settings: Settings | None = None, *, model: str, prices: Sequence[Price] = ()) -> Bound:
+    """The most that a call can take, for a model that keeps to `max_tokens`.
+
+    `settings` are those that are sent, when not the request's own; `prices` those that may apply, none when unknown.
+    """
     incoming = input_bound(request)
-    outgoing = output_bound(request.settings.over(settings))
+    outgoing = output_bound(settings or request.settings)
     if request.questions and outgoing is None:
         outgoing = _QUESTION * len(request.questions)
     if incoming is None or outgoing is None:
         return Bound(None, None, model)
-    return Bound(incoming + outgoing, None if price is None else price.most(incoming, outgoing), model)
+    dollars = max((price.most(incoming, outgoing) for price in prices), default=None)
+    return Bound(incoming + outgoing, dollars, model)
 
 
 def _size(message: Message) -> int | None:

@@ -15,6 +15,7 @@ from outlast.lms.cache import Cached
 from outlast.lms.dialects import decisions_named, dialect_named
 from outlast.lms.limit import Limited
 from outlast.lms.options import SETTING_NAMES, settings_from
+from outlast.lms.prices import Price, as_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
 from outlast.lms.redis_cache import RedisCache, public_place
@@ -40,7 +41,7 @@ class ModelOptions:
     raises `LMUnsupported`. `cache` is
     True for the default file, a path for another, False for none. `retries`: tries after the first. `timeout`:
     seconds for one whole exchange. `concurrency`: calls in flight at once. `price`: US dollars per million tokens,
-    (input, output). `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
+    (input, output) or a `Price`. `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
     """
 
     base_url: str | None = None
@@ -53,7 +54,7 @@ class ModelOptions:
     retries: int = 4
     timeout: float = 120.0
     concurrency: int = 256
-    price: tuple[float, float] | None = None
+    price: tuple[float, float] | Price | None = None
     max_response_bytes: int = 16 << 20
     temperature: float | None = None
     top_p: float | None = None
@@ -87,18 +88,9 @@ class ModelOptions:
         _number("timeout", self.timeout, above=0)
         _whole("concurrency", self.concurrency, 1)
         _whole("max_response_bytes", self.max_response_bytes, 1)
-        self._check_price()
+        as_price(self.price)
         _ = self.settings  # raises for a value that no model can follow
         self._check_extra()
-
-    def _check_price(self) -> None:
-        if self.price is None:
-            return
-        pair: Any = self.price
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(cast("Sequence[Any]", pair)) != 2:
-            raise ConfigError(f"price is (input, output) in dollars per million tokens; got {brief(pair)}")
-        for name, value in zip(("price of input", "price of output"), cast("Sequence[Any]", pair), strict=True):
-            _number(name, value, least=0)
 
     def _check_extra(self) -> None:
         if self.extra is None:
@@ -209,7 +201,8 @@ def open_model(model: str, **options: Any) -> LM:
         settings=chosen.settings,
         quirks=provider.quirks,
         capabilities=capabilities,
-        price=None if chosen.price is None else (float(chosen.price[0]), float(chosen.price[1])),
+        price=as_price(chosen.price),
+        seller=_seller(prefix, base_url),
         adapt=cast("Policy", chosen.adapt),
         decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
     )
@@ -270,9 +263,7 @@ def _server(
     if prefix == "azure":
         base_url = _azure(model, base_url)
     host = _host(base_url)
-    at_home = any(
-        host == home or host.endswith("." + home) for home in (_host(provider.base_url), *provider.hosts) if home
-    )
+    at_home = _at_home(provider, host)
     if provider.own_models and not at_home:
         # "openai" with another address says what is spoken there, not who speaks it
         provider = replace(UNKNOWN, dialect=provider.dialect)
@@ -282,6 +273,17 @@ def _server(
         return base_url, provider, lambda: explicit
     needed = at_home and not provider.key_optional
     return base_url, provider, lambda: key_from(variable, repr(model), needed=needed)
+
+
+def _at_home(provider: Provider, host: str) -> bool:
+    """Whether a host is one of the provider's own."""
+    homes = (_host(provider.base_url), *provider.hosts)
+    return any(host == home or host.endswith("." + home) for home in homes if home)
+
+
+def _seller(prefix: str, base_url: str) -> str:
+    """Who sells what a server answers, as price tables know them: a provider at home, or whoever has the address."""
+    return prefix if prefix and _at_home(PROVIDERS[prefix], _host(base_url)) else base_url
 
 
 def _azure(model: str, base_url: str) -> str:

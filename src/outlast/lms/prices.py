@@ -162,6 +162,7 @@ def priced(
     provider: str = "",
     *,
     tier: str | None = None,
+    asked_tier: str | None = None,
     price: Price | None = None,
     asked: str | None = None,
     at: float | None = None,
@@ -169,16 +170,41 @@ def priced(
     """The usage with `cost` and `cost_source` set, if they can be known; the arguments are those of `find_price`.
 
     The user's price counts first, then what the provider said it charged (a cost that the usage holds already), then
-    the table. Unknown tokens, an unknown model and an unknown tier leave the cost None, never 0.
+    the table. `tier` is the one that served; when the provider does not say, the dearer of the plain one and
+    `asked_tier` counts. Unknown tokens, an unknown model and an unknown tier leave the cost None, never 0.
     """
     if price is None and usage.cost is not None:
         return usage
     if usage.input_tokens is None or usage.output_tokens is None:
         return usage
-    found = find_price(model, provider, tier=tier, price=price, asked=asked, at=at)
-    if found is None:
-        return usage
-    return replace(usage, cost=found.price.cost(usage), cost_source=found.source)
+    tiers = {tier} if tier is not None or asked_tier in STANDARD else {None, asked_tier}
+    bills: list[tuple[float, str]] = []
+    for each in tiers:
+        found = find_price(model, provider, tier=each, price=price, asked=asked, at=at)
+        cost = None if found is None else found.price.cost(usage)
+        if found is None or cost is None:
+            return usage
+        bills.append((cost, found.source))
+    cost, source = max(bills)
+    return replace(usage, cost=cost, cost_source=source)
+
+
+def possible_prices(
+    model: str, provider: str = "", *, tier: str | None = None, price: Price | None = None
+) -> tuple[Price, ...]:
+    """The prices that a call which is made now may have, none when one of them is not known.
+
+    A call in another tier may be served in the plain one, and prices that depend on the time may change within the
+    hour.
+    """
+    now = time.time()
+    found = [
+        find_price(model, provider, tier=each, price=price, at=at)
+        for each in {tier, None}
+        for at in ((now,) if price is not None else (now, now + 3600))
+    ]
+    known = [each.price for each in found if each is not None]
+    return tuple(known) if len(known) == len(found) else ()
 
 
 def table() -> str | None:

@@ -28,6 +28,9 @@ from outlast.messages import (
 )
 from outlast.runtime import Bound, Span, current, drive, running, running_loop
 
+if TYPE_CHECKING:
+    from outlast.lms.prices import Price
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -123,7 +126,7 @@ class LM(metaclass=LMType):
             retries: int = 4,
             timeout: float = 120.0,
             concurrency: int = 256,
-            price: tuple[float, float] | None = None,
+            price: tuple[float, float] | Price | None = None,
             max_response_bytes: int = 16 << 20,
             temperature: float | None = None,
             top_p: float | None = None,

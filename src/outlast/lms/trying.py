@@ -68,6 +68,7 @@ class Trying(Remade):
     """
 
     blocking_safe = True
+    spends = False
 
     @abstractmethod
     async def reach(self, request: Request, attempt: Attempt[T]) -> tuple[T, Mark]:

@@ -11,8 +11,10 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError, LMUnsupported
+from outlast.lms.bounds import bound_of
 from outlast.lms.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Told, Wire
 from outlast.lms.openai_errors import error_from, refused_parameter, refuses_schema
+from outlast.lms.prices import Price, as_price, possible_prices, priced
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.providers import COMMON, Quirks
 from outlast.lms.reply import object_in, raise_error_in, serialize
@@ -30,7 +32,7 @@ from outlast.messages import (
     canonical,
     events_of,
 )
-from outlast.runtime import io
+from outlast.runtime import Bound, io
 
 Policy = Literal["note", "refuse"]
 _MOST_LESSONS = 8  # more than there are parameters to refuse
@@ -49,8 +51,8 @@ class WireLM(LM):
     `model` is the server's name for it, `key` gives the key at each call and may raise `ConfigError`. What the server
     refuses with a 400 that names the parameter is left out, remembered by this object and told in
     `Response.adaptations`; such a lesson costs one more exchange, once. With `adapt="refuse"` a request of which
-    something would be left out raises `LMUnsupported` instead. `price` is dollars per million tokens, (input,
-    output).
+    something would be left out raises `LMUnsupported` instead. `price` is
+    what the user says it costs; without it the table of `outlast.lms.prices` may know, by the `seller`.
     """
 
     blocking_safe = True
@@ -66,7 +68,8 @@ class WireLM(LM):
         settings: Settings = NO_SETTINGS,
         quirks: Quirks = COMMON,
         capabilities: Capabilities = ANYTHING,
-        price: tuple[float, float] | None = None,
+        price: Price | tuple[float, float] | None = None,
+        seller: str = "",
         adapt: Policy = "note",
         decisions: DecisionDialect | None = None,
     ) -> None:
@@ -76,7 +79,8 @@ class WireLM(LM):
         self.name = name or model
         self.capabilities = capabilities
         self.settings = settings
-        self.price = price
+        self.price = as_price(price)
+        self.seller = seller
         self.adapt: Policy = adapt
         self._decisions = decisions
         self._key = key
@@ -197,7 +201,7 @@ class WireLM(LM):
         reply = Reply(stream.status, stream.headers, b"")
         told = self._told(request, key, reply, notes, time.perf_counter() - started)
         raise_error_in(data, told)
-        response = self._priced(self.dialect.decode(data, told))
+        response = self._priced(self.dialect.decode(data, told), request.settings.tier)
         yield Finished(replace(response, first_token_seconds=first))
 
     async def _decide(self, request: Request) -> Response:
@@ -251,17 +255,30 @@ class WireLM(LM):
 
     def _decoded(self, reply: Reply, told: Told, request: Request) -> Response:
         try:
-            return self._priced(self.dialect.decode(object_in(reply.body, told), told))
+            return self._priced(self.dialect.decode(object_in(reply.body, told), told), request.settings.tier)
         except LMError as error:
             error.request = request
             raise
 
-    def _priced(self, response: Response) -> Response:
-        usage = response.usage
-        if self.price is None or usage.input_tokens is None or usage.output_tokens is None:
-            return response
-        cost = (usage.input_tokens * self.price[0] + usage.output_tokens * self.price[1]) / 1e6
-        return replace(response, usage=replace(usage, cost=cost, cost_source="user"))
+    def _priced(self, response: Response, asked_tier: str | None = None) -> Response:
+        usage = priced(
+            response.usage,
+            response.model,
+            self.seller,
+            tier=response.tier,
+            asked_tier=asked_tier,
+            price=self.price,
+            asked=self.model,
+        )
+        return response if usage is response.usage else replace(response, usage=usage)
+
+    def bound(self, request: Request) -> Bound:
+        """The most that a call can take: its price is known when the user said it or the table lists it."""
+        settings = self._with_settings(request).settings
+        if self._wire.quirks.max_tokens in self._wire.refused:
+            settings = replace(settings, max_tokens=None)
+        prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
+        return bound_of(request, settings, model=self.name, prices=prices)
 
     def _error(self, reply: Reply, request: Request, key: Secret | None) -> LMError:
         error = error_from(*reply, subject=self.name, redact=str if key is None else key.redact)
