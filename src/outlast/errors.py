@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
-    from outlast.messages import Request, Response
+    from outlast.messages import RateStates, Request, Response
 
 
 class OutlastError(Exception):
@@ -154,12 +154,14 @@ class EvaluationStopped(OutlastError, RuntimeError):
 class LMError(OutlastError, RuntimeError):
     """A model could not be asked. `retryable` says whether the same request may succeed later.
 
-    `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None. `sent` is False
-    when the request never reached the server, so that nobody can have billed it.
+    `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None; `rate` what it
+    told of its rate limits, or None. `sent` is False when the request never reached the server, so that nobody can
+    have billed it.
     """
 
     retryable = False
     sent = True
+    rate: RateStates | None = None
 
     def __init__(
         self,

@@ -7,10 +7,11 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_unknown
+from outlast.lms.adaptive import AdaptiveLimited
 from outlast.lms.cache import Cached
 from outlast.lms.dialects import decisions_named, dialect_named
 from outlast.lms.limit import Limited
@@ -20,6 +21,7 @@ from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
 from outlast.lms.redis_cache import RedisCache, public_place
 from outlast.lms.reply import serialize
+from outlast.lms.rate import RateLimited
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
 from outlast.lms.wire import Policy, WireLM, key_from
@@ -40,8 +42,10 @@ class ModelOptions:
     settings that the model does not take: "note" leaves them out and says so in `Response.adaptations`, "refuse"
     raises `LMUnsupported`. `cache` is
     True for the default file, a path for another, False for none. `retries`: tries after the first. `timeout`:
-    seconds for one whole exchange. `concurrency`: calls in flight at once. `price`: US dollars per million tokens,
-    (input, output) or a `Price`. `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
+    seconds for one whole exchange. `concurrency`: calls in flight at once, or "adaptive" (see `AdaptiveLimited`).
+    `requests_per_minute`, `tokens_per_minute`: see `RateLimited`; `shared_rate` is the file through which processes
+    keep them together. `price`: US dollars per million tokens, (input, output) or a `Price`. `max_response_bytes`: a
+    longer reply is an error. The others are default `Settings`.
     """
 
     base_url: str | None = None
@@ -53,7 +57,10 @@ class ModelOptions:
     cache: bool | str | os.PathLike[str] | RedisCache = field(default=True, repr=False)  # may hold a password
     retries: int = 4
     timeout: float = 120.0
-    concurrency: int = 256
+    concurrency: int | Literal["adaptive"] = 256
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    shared_rate: str | os.PathLike[str] | None = None
     price: tuple[float, float] | Price | None = None
     max_response_bytes: int = 16 << 20
     temperature: float | None = None
@@ -86,7 +93,8 @@ class ModelOptions:
             decisions_named(self.decisions)
         _whole("retries", self.retries, 0)
         _number("timeout", self.timeout, above=0)
-        _whole("concurrency", self.concurrency, 1)
+        if self.concurrency != "adaptive":
+            _whole("concurrency", self.concurrency, 1, ', or "adaptive"')
         _whole("max_response_bytes", self.max_response_bytes, 1)
         as_price(self.price)
         _ = self.settings  # raises for a value that no model can follow
@@ -206,10 +214,19 @@ def open_model(model: str, **options: Any) -> LM:
         adapt=cast("Policy", chosen.adapt),
         decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
     )
-    stack: LM = Retrying(Limited(leaf, chosen.concurrency), chosen.retries)
+    stack: LM = Retrying(_limited(leaf, chosen), chosen.retries)
     if chosen.cache is not False:
         stack = Cached(stack, None if chosen.cache is True else chosen.cache)
     return OpenedModel(model, stack, leaf, options)
+
+
+def _limited(leaf: LM, chosen: ModelOptions) -> LM:
+    """The leaf under the limits that were asked for: rates innermost, next to the server."""
+    if chosen.requests_per_minute or chosen.tokens_per_minute or chosen.shared_rate:
+        leaf = RateLimited(leaf, chosen.requests_per_minute, chosen.tokens_per_minute, shared=chosen.shared_rate)
+    if chosen.concurrency == "adaptive":
+        return AdaptiveLimited(leaf)
+    return Limited(leaf, chosen.concurrency)
 
 
 def _built_in(model: str, options: Mapping[str, Any]) -> LM:
@@ -300,9 +317,9 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def _whole(name: str, value: Any, least: int) -> None:
+def _whole(name: str, value: Any, least: int, other: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} is a whole number from {least}; got {brief(value)}")
+        raise ConfigError(f"{name} is a whole number from {least}{other}; got {brief(value)}")
 
 
 def _number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.errors import UsageError
 from outlast.lms.asking import ask as ask
@@ -125,7 +125,10 @@ class LM(metaclass=LMType):
             cache: bool | str = True,
             retries: int = 4,
             timeout: float = 120.0,
-            concurrency: int = 256,
+            concurrency: int | Literal["adaptive"] = 256,
+            requests_per_minute: float | None = None,
+            tokens_per_minute: float | None = None,
+            shared_rate: str | None = None,
             price: tuple[float, float] | Price | None = None,
             max_response_bytes: int = 16 << 20,
             temperature: float | None = None,

@@ -7,19 +7,18 @@ import time
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from outlast.errors import ConfigError, LMError, LMRateLimited, brief
 from outlast.lms.guard import Guard
 from outlast.lms.pace import REQUESTS, SLOTS, TOKENS, Lease, Limits
 from outlast.lms.protocol import LM
 from outlast.lms.rate_estimate import Estimate
-from outlast.lms.rate_headers import RateState, RateStates
 from outlast.lms.rate_store import InFile, InProcess, Store
 from outlast.lms.remade import Remade
 from outlast.lms.slots import Slots
 from outlast.lms.trying import checked_number, layers
-from outlast.messages import Request, Response
+from outlast.messages import RateState, RateStates, Request, Response
 from outlast.runtime import sleep
 
 _AHEAD = 0.25  # seconds that leases are given in advance: long enough for threads and tasks to be there in time
@@ -70,21 +69,25 @@ class RateLimited(Remade, Guard):
             raise ConfigError(f"account is text that names what the limit belongs to; got {brief(account)}")
         self._asked = Limits(requests_per_minute, tokens_per_minute, self.window, burst)
         self._limits = self._asked
-        self._store = self._opened(shared, account)
+        if shared is not None and (not isinstance(shared, str | os.PathLike) or not os.fspath(shared)):
+            raise ConfigError(f"shared is the path of a file, or None; got {brief(shared)}")
+        self._path = None if shared is None else Path(os.fspath(shared))
+        self._account = account
+        self._opened: Store | None = InProcess() if shared is None else None
         self._turns = Slots(1)
         self._estimate = Estimate()
         self._held_until = 0.0
         self._waited = 0.0
 
-    def _opened(self, shared: Any, account: str | None) -> Store:
-        if shared is None:
-            return InProcess()
-        if not isinstance(shared, str | os.PathLike) or not os.fspath(shared):
-            raise ConfigError(f"shared is the path of a file, or None; got {brief(shared)}")
-        leaf = list(layers(self.inner))[-1]
-        named = account or getattr(leaf, "account", None) or leaf.identity
-        key = blake2b(f"{named}\n{self.window:g}".encode(), digest_size=16).hexdigest()
-        return InFile(Path(os.fspath(shared)), key)
+    @property
+    def _store(self) -> Store:
+        """Opened with the first call: only then is a key needed, whose hash tells accounts apart."""
+        if self._opened is None:
+            leaf: Any = list(layers(self.inner))[-1]
+            named = self._account or getattr(leaf, "account", None) or leaf.identity
+            key = blake2b(f"{named}\n{self.window:g}".encode(), digest_size=16).hexdigest()
+            self._opened = InFile(cast("Path", self._path), key)
+        return self._opened
 
     async def before(self, request: Request) -> Any:
         """Wait until the call may go."""
@@ -125,7 +128,7 @@ class RateLimited(Remade, Guard):
     def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Count what was really used, and learn from what the provider says."""
         lease = token.lease
-        states: RateStates | None = getattr(response if error is None else error, "rate", None)
+        states = response.rate if response is not None else error.rate if isinstance(error, LMError) else None
         if response is not None and response.cache != "miss":
             self._settle(lease, -1.0, -lease.tokens)
         elif response is not None:
@@ -180,7 +183,7 @@ class RateLimited(Remade, Guard):
         return {
             "requests_per_minute": self._limits.requests,
             "tokens_per_minute": self._limits.tokens,
-            "shared": str(self._store.path) if isinstance(self._store, InFile) else None,
+            "shared": None if self._path is None else str(self._path),
             "waiting": self._turns.waiting,
             "waited_seconds": round(self._waited, 3),
             "tokens_a_call": self._estimate.typical,

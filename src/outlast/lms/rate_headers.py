@@ -6,26 +6,18 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+
+from outlast.messages import RateState, RateStates
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_PREFIXES = ("x-ratelimit-{what}-{kind}", "anthropic-ratelimit-{kind}-{what}")
-
-
-class RateState(NamedTuple):
-    """One limit as a provider tells it: so many in all, so many left, all back in `reset` seconds. None: not told."""
-
-    limit: float | None = None
-    remaining: float | None = None
-    reset: float | None = None
-
-
-class RateStates(NamedTuple):
-    """The limits on requests and on tokens."""
-
-    requests: RateState
-    tokens: RateState
+_NAMES = {
+    kind: tuple(
+        tuple(form.format(what=what, kind=kind) for what in ("limit", "remaining", "reset"))
+        for form in ("x-ratelimit-{what}-{kind}", "anthropic-ratelimit-{kind}-{what}")
+    )
+    for kind in ("requests", "tokens")
+}
 
 
 _UNTOLD = RateState()
@@ -43,11 +35,10 @@ def rate_states(headers: Mapping[str, str], now: float) -> RateStates | None:
 
 
 def _state(headers: Mapping[str, str], kind: str, now: float) -> RateState:
-    for prefix in _PREFIXES:
-        limit, remaining, reset = (
-            headers.get(prefix.format(what=what, kind=kind)) for what in ("limit", "remaining", "reset")
+    for limit, remaining, reset in _NAMES[kind]:
+        state = RateState(
+            _number(headers.get(limit)), _number(headers.get(remaining)), seconds_until(headers.get(reset), now)
         )
-        state = RateState(_number(limit), _number(remaining), seconds_until(reset, now))
         if state != _UNTOLD:
             return state
     return _UNTOLD
@@ -71,8 +62,10 @@ def seconds_until(value: str | None, now: float) -> float | None:
 
 
 def _number(value: str | None) -> float | None:
+    if not value:
+        return None
     try:
-        number = float(value or "")
+        number = float(value)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None

@@ -17,6 +17,7 @@ from outlast.lms.openai_errors import error_from, refused_parameter, refuses_sch
 from outlast.lms.prices import Price, as_price, possible_prices, priced
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.providers import COMMON, Quirks
+from outlast.lms.rate_headers import rate_states
 from outlast.lms.reply import object_in, raise_error_in, serialize
 from outlast.lms.sse import EventBytes
 from outlast.lms.strict_schema import StrictSchema, strict_schema
@@ -91,6 +92,13 @@ class WireLM(LM):
     @property
     def identity(self) -> str:
         return self._identity
+
+    @property
+    def account(self) -> str:
+        """Whom a rate limit belongs to: this server, model and key, by its hash. Raises `ConfigError` without key."""
+        key = self._key()
+        digest = "" if key is None else blake2b(key.reveal().encode(), digest_size=12, person=b"account").hexdigest()
+        return f"{self.endpoint.base_url} {self.model} {digest}"
 
     def _identify(self, quirks: Quirks) -> str:
         """Name, server, settings and all else that shapes the request. Extra settings by their hash: they may hold
@@ -201,7 +209,7 @@ class WireLM(LM):
         reply = Reply(stream.status, stream.headers, b"")
         told = self._told(request, key, reply, notes, time.perf_counter() - started)
         raise_error_in(data, told)
-        response = self._priced(self.dialect.decode(data, told), request.settings.tier)
+        response = _rated(self._priced(self.dialect.decode(data, told), request.settings.tier), told)
         yield Finished(replace(response, first_token_seconds=first))
 
     async def _decide(self, request: Request) -> Response:
@@ -218,7 +226,7 @@ class WireLM(LM):
             if not 200 <= reply.status < 300:
                 raise self._error(reply, request, key)
             told = self._told(request, key, reply, notes, time.perf_counter() - started)
-            return self._priced(dialect.decode(object_in(reply.body, told), request, told))
+            return _rated(self._priced(dialect.decode(object_in(reply.body, told), request, told)), told)
         except LMError as error:
             error.request = request
             raise
@@ -255,7 +263,8 @@ class WireLM(LM):
 
     def _decoded(self, reply: Reply, told: Told, request: Request) -> Response:
         try:
-            return self._priced(self.dialect.decode(object_in(reply.body, told), told), request.settings.tier)
+            response = self.dialect.decode(object_in(reply.body, told), told)
+            return _rated(self._priced(response, request.settings.tier), told)
         except LMError as error:
             error.request = request
             raise
@@ -285,6 +294,7 @@ class WireLM(LM):
         if isinstance(error, LMAuthError) and key is None:
             error.args = (f"{error.args[0]}. No key was sent: pass api_key=, as base_url= names another server",)
         error.request = request
+        error.rate = rate_states(reply.headers, time.time())
         return error
 
     def _learn(self, reply: Reply, request: Request, encoded: Encoded) -> bool:
@@ -321,6 +331,12 @@ class WireLM(LM):
 
     def __repr__(self) -> str:
         return f"WireLM({self.model!r} at {self.endpoint.base_url!r})"
+
+
+def _rated(response: Response, told: Told) -> Response:
+    """The response with what its headers tell of rate limits."""
+    rate = rate_states(told.headers, time.time())
+    return response if rate is None else replace(response, rate=rate)
 
 
 def key_from(variable: str, subject: str, *, needed: bool) -> Secret | None:

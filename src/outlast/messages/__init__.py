@@ -18,6 +18,7 @@ from outlast.messages.parts import (
     tool_result,
     user,
 )
+from outlast.messages.rate import RateState, RateStates
 from outlast.messages.request import NO_SETTINGS, OutputSchema, Request, Settings
 from outlast.messages.response import (
     NO_USAGE,
@@ -52,6 +53,8 @@ __all__ = [
     "OutputSchema",
     "Part",
     "Question",
+    "RateState",
+    "RateStates",
     "Request",
     "Response",
     "Role",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from outlast.messages.decision import Decision
 from outlast.messages.parts import Message, Part, TextPart, Thought, ToolCall, assistant
+from outlast.messages.rate import RateStates
 from outlast.types import TRUSTED, Label
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
@@ -96,6 +97,7 @@ class Response:
     provider_finish: str | None = None
     decisions: tuple[tuple[str, Decision], ...] = ()
     undecided: tuple[tuple[str, str], ...] = ()
+    rate: RateStates | None = field(default=None, compare=False, repr=False)
 
     @property
     def message(self) -> Message:
