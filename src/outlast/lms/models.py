@@ -19,9 +19,9 @@ from outlast.lms.options import SETTING_NAMES, settings_from
 from outlast.lms.prices import Price, as_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
+from outlast.lms.rate import RateLimited
 from outlast.lms.redis_cache import RedisCache, public_place
 from outlast.lms.reply import serialize
-from outlast.lms.rate import RateLimited
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
 from outlast.lms.wire import Policy, WireLM, key_from
@@ -222,8 +222,9 @@ def open_model(model: str, **options: Any) -> LM:
 
 def _limited(leaf: LM, chosen: ModelOptions) -> LM:
     """The leaf under the limits that were asked for: rates innermost, next to the server."""
-    if chosen.requests_per_minute or chosen.tokens_per_minute or chosen.shared_rate:
-        leaf = RateLimited(leaf, chosen.requests_per_minute, chosen.tokens_per_minute, shared=chosen.shared_rate)
+    rates = chosen.requests_per_minute, chosen.tokens_per_minute
+    if rates != (None, None) or chosen.shared_rate is not None:
+        leaf = RateLimited(leaf, *rates, shared=chosen.shared_rate)
     if chosen.concurrency == "adaptive":
         return AdaptiveLimited(leaf)
     return Limited(leaf, chosen.concurrency)
