@@ -107,7 +107,7 @@ def report(name: str, arrived: list, limit: float, by_tokens: bool, told: list, 
     cpu = sum(each["cpu"] for each in told) / max(1, sum(each["calls"] for each in told))
     print(
         f"{name}: fullest minute {most / limit:.1%} of the limit, {used:.1%} used from the second minute on, "
-        f"{len(arrived)} calls, shares {shares[0]:.0%} to {shares[-1]:.0%}, {cpu * 1e3:.2f} ms CPU a call (client whole)"
+        f"{len(arrived)} calls, shares {shares[0]:.0%} to {shares[-1]:.0%}, {cpu * 1e3:.2f} ms CPU a call"
     )
     kept = most <= 1.02 * limit
     print(f"BAR {'PASS' if kept else 'FAIL'} {name}: no minute above 102% ({most / limit:.1%})")

@@ -102,10 +102,12 @@ class Balanced(Several):
 
     def _all_wait(self) -> LMRateLimited:
         left = max(0.0, min(place.closed_until for place in self._places) - time.monotonic())
-        return LMRateLimited(
+        error = LMRateLimited(
             f"{self.name}: all {len(self._places)} members asked to wait; the first is back in {left:.1f} s",
             retry_after=left,
         )
+        error.sent = False
+        return error
 
     def facts(self) -> Mapping[str, Any]:
         by = self.by if isinstance(self.by, str) else list(self.by)

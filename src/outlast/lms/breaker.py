@@ -61,11 +61,13 @@ class CircuitBreaker(Remade, Guard):
                 return self._probe
             self._refused += 1
         waits = f"is asked again in {left:.1f} s" if left > 0 else "is being asked once, to see whether it is back"
-        raise LMCircuitOpen(
+        error = LMCircuitOpen(
             f"{self.name}: the circuit is open after {self.failures} failures in a row; the server {waits}",
             retry_after=max(left, 0.0),
             request=request,
         )
+        error.sent = False
+        raise error
 
     def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Learn from how the call ended."""
