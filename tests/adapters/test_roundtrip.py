@@ -12,7 +12,7 @@ import pydantic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outlast.adapters import JSON, Adapter, Chat, Demo, Prepared, Task
+from outlast.adapters import JSON, XML, Adapter, Chat, Demo, Prepared, Task
 from outlast.adapters.markers import Markers
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Response
@@ -66,6 +66,13 @@ HOSTILE = st.sampled_from(
             "\x00",
             "<tag>",
             "</tag>",
+            "<team>",
+            "</team>\n<A>x</A>",
+            "<a ",
+            "&lt;",
+            "&amp;lt;",
+            "<![CDATA[x]]>",
+            "]]>",
             "<<",
             ">>",
         ),
@@ -129,6 +136,16 @@ def test_chat_reads_a_rendered_completion_back_exactly(case: Any) -> None:
     assert exactly(call.read(Response(f"Sure, here it is:\n\n{completion}\n\nAnything else?")), case[2])
 
 
+@settings(deadline=None, max_examples=150)
+@given(cases())
+def test_xml_reads_a_rendered_completion_back_exactly(case: Any) -> None:
+    call = prepared(XML(), case)
+    completion = call.messages[2].text
+    assert exactly(call.read(Response(completion)), case[2])
+    assert exactly(call.read(Response(f"Sure, here it is:\n\n{completion}\n\nAnything else?")), case[2])
+    assert exactly(call.read(Response(f"<reply>\n{completion}\n</reply>")), case[2])
+
+
 @settings(deadline=None, max_examples=100)
 @given(cases())
 def test_chat_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
@@ -175,7 +192,7 @@ def test_json_inputs_read_back_exactly_from_the_user_turn(case: Any) -> None:
 def test_demos_may_leave_any_fields_out(case: Any, dropped: list[str]) -> None:
     signature, inputs, outputs, instruction = case
     kept = {name: value for name, value in {**inputs, **outputs}.items() if name not in dropped}
-    for adapter in (Chat(), JSON()):
+    for adapter in (Chat(), JSON(), XML()):
         call = adapter.compile(Task(signature, instruction, demos=(Demo(kept),)), Capabilities()).prepare(inputs)
         assert [message.role for message in call.messages] == ["system", "user", "assistant", "user"]
         told = "leave fields out" in call.messages[0].text

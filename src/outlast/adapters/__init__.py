@@ -3,5 +3,6 @@
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
 from outlast.adapters.protocol import Adapter, Demo, Plan, Prepared, Task
+from outlast.adapters.xml import XML
 
-__all__ = ["JSON", "Adapter", "Chat", "Demo", "Plan", "Prepared", "Task"]
+__all__ = ["JSON", "XML", "Adapter", "Chat", "Demo", "Plan", "Prepared", "Task"]

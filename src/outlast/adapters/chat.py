@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from outlast.adapters.extract import Unfit, Wanted, find_object, whole_object, without_thinking
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
-from outlast.adapters.markers import Markers, Unreadable, has_marker, nonce_for
+from outlast.adapters.markers import Markers, Unreadable, nonce_for
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
+from outlast.adapters.tags import Tags
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, Response, assistant, system, user
@@ -42,7 +43,9 @@ class Chat(Adapter):
 
 
 class ChatPlan(Plan):
-    """A task whose system message and demonstrations are rendered."""
+    """A task whose system message and demonstrations are rendered, in the form that `grammar` gives."""
+
+    grammar: type[Markers] | type[Tags] = Markers
 
     def __init__(self, task: Task) -> None:
         self.signature: Any = task.signature
@@ -52,31 +55,29 @@ class ChatPlan(Plan):
         end = "end"
         while end in self.signature.fields:
             end += "_of_reply"
-        self.markers = Markers(
+        self.markers = self.grammar(
             list(self.signature.outputs), list(self.signature.inputs), end, lambda name: table[name].takes_text
         )
         self.wanted = Wanted.outputs_of(self.signature)
         self.heading = heading(task)
-        self.demos = [
-            (self._written(self.inputs, demo.values), self._written(self.outputs, demo.values)) for demo in task.demos
-        ]
+        self.demos = [(self._written(self.inputs, demo.values), self._answer(demo.values)) for demo in task.demos]
         texts = [self.heading, *(text for pair in self.demos for side in pair for _, text in side)]
         self._texts = "\n".join(texts)
         self._nonce = nonce_for(self._texts, texts)
-        self._usual = self._nonce if any(has_marker(text) for text in texts) else ""
+        self._usual = self._nonce if any(self.markers.holds(text) for text in texts) else ""
         self._prefixes = {nonce: self._prefix(nonce) for nonce in {self._usual, self._nonce}}
-        self._requests = {nonce: self._request(nonce) for nonce in {self._usual, self._nonce}}
+        self._requests = {nonce: self.markers.request(nonce) for nonce in {self._usual, self._nonce}}
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
         written = self._written(self.inputs, inputs)
         nonce = self._usual
         for _, text in written:
-            if ("<<" in text and has_marker(text)) or (nonce and nonce in text):
+            if self.markers.holds(text) or (nonce and nonce in text):
                 nonce = self._guard(written)
                 break
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
-        text = f"{self._section(written, nonce)}\n\n{self._requests.get(nonce) or self._request(nonce)}"
+        text = f"{self.markers.section(written, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
 
         def read(response: Response) -> dict[str, Any]:
             return self._read(response, nonce, written)
@@ -93,28 +94,23 @@ class ChatPlan(Plan):
     def _written(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, codec.write(values[name])) for name, codec in fields if name in values]
 
-    def _section(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
-        spell = self.markers.spell
-        parts = [f"{spell(name, nonce)}\n{text}\n\n" for name, text in written]
-        return "".join(parts) + spell(self.markers.end, nonce)
+    def _answer(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [(name, self.written_output(codec, values[name])) for name, codec in self.outputs if name in values]
+
+    def written_output(self, codec: Codec, value: Any) -> str:
+        """A value as the text that a reply of this form would hold."""
+        return codec.write(value)
 
     def _prefix(self, nonce: str) -> tuple[Message, ...]:
         """The system message and the demonstrations."""
-        shape = self._section([(name, PLACEHOLDER) for name, _ in self.outputs], nonce).replace("\n\n", "\n")
-        order = "Reply with every output under its marker, in this order, then the end marker:"
-        messages = [system(f"{self.heading}\n\n{order}\n{shape}")]
+        messages = [system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")]
         for given, wanted in self.demos:
-            messages.append(user(self._section(given, nonce)))
-            messages.append(assistant(self._section(wanted, nonce)))
+            messages.append(user(self.markers.section(given, nonce)))
+            messages.append(assistant(self.markers.section(wanted, nonce)))
         return cacheable(messages)
 
-    def _request(self, nonce: str) -> str:
-        spell = self.markers.spell
-        names = ", ".join(spell(name, nonce) for name, _ in self.outputs)
-        return f"Reply with {names}, then {spell(self.markers.end, nonce)}."
-
     def _read(self, response: Response, nonce: str, written: _Written) -> dict[str, Any]:
-        request = self._requests.get(nonce) or self._request(nonce)
+        request = self._requests.get(nonce) or self.markers.request(nonce)
         text = without_thinking(response.text)
         try:
             try:
@@ -123,13 +119,17 @@ class ChatPlan(Plan):
                 raise failed(self.signature, response, [str(error)]) from None
             refuse_unfinished(self.signature, response, complete=reading.ended)
             if reading.found:
-                return read_fields(self.signature, reading.found, response, "text", what="marker")
+                return self.values(reading.found, response)
             if reading.marked:
-                raise failed(self.signature, response, ["there is no marker of an output in it"])
+                raise failed(self.signature, response, [f"there is no {self.markers.word} of an output in it"])
             return self._unmarked(text, response, written)
         except ParseError as error:
             error.for_model += f"\n\nReply again with every output. {request}"
             raise
+
+    def values(self, found: Mapping[str, str], response: Response) -> dict[str, Any]:
+        """The values that the texts of a reply say."""
+        return read_fields(self.signature, found, response, "text", what=self.markers.word)
 
     def _unmarked(self, text: str, response: Response, written: _Written) -> dict[str, Any]:
         """A reply without any marker: a JSON object with the right keys, or the one value that was asked for."""
@@ -144,10 +144,11 @@ class ChatPlan(Plan):
         except DuplicateKey as error:
             raise failed(self.signature, response, [str(error)]) from None
         except Unfit as error:
-            reason = f"there is no marker in it, and {error}" if "{" in text else "there is no marker in it"
+            reason = f"there is no {self.markers.word} in it"
+            reason += f", and {error}" if "{" in text else ""
             raise failed(self.signature, response, [reason]) from None
         if data is not None:
             return read_fields(self.signature, data, response, "data", what="key")
         if not text.strip():
             raise failed(self.signature, response, ["there is nothing after the thinking"])
-        return read_fields(self.signature, {self.outputs[0][0]: text}, response, "text", what="marker")
+        return self.values({self.outputs[0][0]: text}, response)

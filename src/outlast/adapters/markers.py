@@ -66,9 +66,12 @@ def nonce_for(static: str, texts: Iterable[str]) -> str:
 class Markers:
     """The markers of one signature: writes them, and reads a text into the sections under them."""
 
+    word = "marker"
+
     def __init__(self, outputs: Sequence[str], inputs: Sequence[str], end: str, free: Callable[[str], bool]) -> None:
         """`free(name)` says whether any text at all is a value of an output."""
         self.end = end
+        self.outputs = list(outputs)
         self._roles: dict[str, Role] = {**dict.fromkeys(inputs, "input"), **dict.fromkeys(outputs, "output")}
         self._roles[end] = "end"
         self._free = frozenset(name for name in outputs if free(name))
@@ -81,6 +84,25 @@ class Markers:
     def spell(self, name: str, nonce: str = "") -> str:
         """The marker of a field."""
         return f"<<{name}#{nonce}>>" if nonce else f"<<{name}>>"
+
+    def holds(self, text: str) -> bool:
+        """True when a text holds anything that reads as a marker."""
+        return has_marker(text)
+
+    def section(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
+        """Fields with their values, and the end."""
+        parts = [f"{self.spell(name, nonce)}\n{text}\n\n" for name, text in written]
+        return "".join(parts) + self.spell(self.end, nonce)
+
+    def order(self, nonce: str, placeholder: str) -> str:
+        """What the system message says about the form of a reply."""
+        shape = self.section([(name, placeholder) for name in self.outputs], nonce).replace("\n\n", "\n")
+        return f"Reply with every output under its marker, in this order, then the end marker:\n{shape}"
+
+    def request(self, nonce: str) -> str:
+        """What the question ends with."""
+        names = ", ".join(self.spell(name, nonce) for name in self.outputs)
+        return f"Reply with {names}, then {self.spell(self.end, nonce)}."
 
     def read(self, text: str, nonce: str = "", request: str = "") -> Reading:
         """The sections of a reply. Raises `Unreadable` for a field given twice and for other doubtful markers.
@@ -105,8 +127,8 @@ class Markers:
                 value = self._without_cut_end(value, nonce)
             indented = _OWN_LINE.match(value) is not None and not text[mark.begin].isspace()
             value = trimmed(value) if indented else value.strip()
-            if last and value.endswith("```") and _opens_fence(text[: chosen[0].begin]):
-                value = _without_fence_end(value)
+            if last and value.endswith("```") and opens_fence(text[: chosen[0].begin]):
+                value = without_fence_end(value)
             found[mark.name] = value
         return Reading(found, stop is not None, marked)
 
@@ -135,7 +157,7 @@ class Markers:
         """Every marker with this nonce, and whether a known name is marked at all."""
         marks: list[_Mark] = []
         marked = False
-        quoted = [hit.span() for hit in re.finditer(re.escape(request), text)] if request and request in text else []
+        quoted = quoted_spans(text, request)
         for match in _MARKER.finditer(text):
             spelled = match[2]
             name = spelled if spelled in self._roles else self._folded.get(spelled.casefold(), spelled)
@@ -246,9 +268,16 @@ def _is_placed(mark: _Mark, before: _Mark | None, text: str) -> bool:
     return not lead or lead[-1] in _CLAUSE_ENDS
 
 
-def _opens_fence(text: str) -> bool:
+def quoted_spans(text: str, request: str) -> list[tuple[int, int]]:
+    """Where a text repeats the request of its prompt."""
+    return [hit.span() for hit in re.finditer(re.escape(request), text)] if request and request in text else []
+
+
+def opens_fence(text: str) -> bool:
+    """True when a text leaves a code fence open."""
     return text.count("```") % 2 == 1
 
 
-def _without_fence_end(value: str) -> str:
+def without_fence_end(value: str) -> str:
+    """A value without the end of the code fence that stands around it."""
     return value[:-3].rstrip() if value.count("```") % 2 == 1 else value

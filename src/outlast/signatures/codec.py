@@ -46,7 +46,8 @@ class Codec:
 
     `style` says how values look as text: "text" (as they are), "shown" (as their class says), "choice" (one of a few
     words) or "json". `read(write(value)) == value` and `read_data(dump(value)) == value` hold for every valid value of
-    a type whose values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one.
+    a type whose values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one,
+    `lists_simple` that a list of text, numbers or choices is wanted.
     """
 
     def __init__(self, field: Field) -> None:
@@ -72,7 +73,7 @@ class Codec:
         self.takes_text = bool(parts & {str, Any, object}) or reads_any_text(self.shown)
         self._temporal = parts - {type(None)} <= _TEMPORAL
         self._numeric = parts - {type(None)} <= _NUMERIC
-        self._lists = get_origin(base) is list and _is_simple(get_args(base)[0])
+        self.lists_simple = get_origin(base) is list and _is_simple(get_args(base)[0])
         self._schema: dict[str, Any] | None = None
         self._schema_known = False
         self._fit = None if self.plain_str else fitting(self.adapter.core_schema)
@@ -283,7 +284,7 @@ class Codec:
 
     def _listed(self, text: str) -> list[str] | None:
         """The items of a bullet list or of lines that are numbered from 1, when every line is one."""
-        if not self._lists or not text or text[0] not in "-*•1":
+        if not self.lists_simple or not text or text[0] not in "-*•1":
             return None
         found = [_ITEM.fullmatch(line) for line in text.splitlines() if line.strip()]
         signs = [match and match[1].rstrip(".)") for match in found]
