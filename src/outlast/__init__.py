@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from outlast import testing as testing
     from outlast.adapters.chat import Chat as Chat
     from outlast.adapters.json import JSON as JSON
+    from outlast.adapters.native import Tools as Tools
     from outlast.adapters.protocol import Adapter as Adapter
     from outlast.adapters.protocol import Demo as Demo
+    from outlast.adapters.two_step import TwoStep as TwoStep
+    from outlast.adapters.xml import XML as XML
     from outlast.artifact import load as load
     from outlast.artifact import save as save
     from outlast.data.dataset import Dataset as Dataset
@@ -94,7 +97,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "adapters.chat": "Chat",
     "adapters.json": "JSON",
+    "adapters.native": "Tools",
     "adapters.protocol": "Adapter Demo",
+    "adapters.two_step": "TwoStep",
+    "adapters.xml": "XML",
     "artifact": "load save",
     "data.dataset": "Dataset",
     "data.example": "Example",

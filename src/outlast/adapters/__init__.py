@@ -2,7 +2,9 @@
 
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
-from outlast.adapters.protocol import Adapter, Demo, Plan, Prepared, Task
+from outlast.adapters.native import Tools
+from outlast.adapters.protocol import Adapter, Demo, FollowUp, Plan, Prepared, Task
+from outlast.adapters.two_step import TwoStep
 from outlast.adapters.xml import XML
 
-__all__ = ["JSON", "XML", "Adapter", "Chat", "Demo", "Plan", "Prepared", "Task"]
+__all__ = ["JSON", "XML", "Adapter", "Chat", "Demo", "FollowUp", "Plan", "Prepared", "Task", "Tools", "TwoStep"]

@@ -107,9 +107,10 @@ async def _followed(
     try:
         answer = await ask_model(asked, step.plans, step.adapter)
     except AnswerError as error:
-        tried[asker] = tried.get(asker, 0) + error.attempts
+        name = type(step.adapter).__name__
+        tried[name] = tried.get(name, 0) + error.attempts
         _complete(question, request, values=None, error=error)
-        return None, error
+        return None, error.__cause__ if isinstance(error.__cause__, ParseError) else error
     except Exception as error:
         _complete(question, request, values=None, error=error)
         raise

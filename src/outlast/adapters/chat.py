@@ -106,7 +106,7 @@ class ChatPlan(Plan):
         messages = [system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")]
         for given, wanted in self.demos:
             messages.append(user(self.markers.section(given, nonce)))
-            messages.append(assistant(self.markers.section(wanted, nonce)))
+            messages.append(assistant(self.markers.answer(wanted, nonce)))
         return cacheable(messages)
 
     def _read(self, response: Response, nonce: str, written: _Written) -> dict[str, Any]:

@@ -11,6 +11,11 @@ from outlast.signatures.jsontext import MOST_VALUES, DuplicateKey, Scan, mend, s
 
 _THINK = re.compile(r"\A\s*+<(think|thinking|reasoning)>")
 _FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
+_ARGUMENTS = ("arguments", "parameters", "input", "args")
+_WRAPPERS = {
+    *("answer", "answers", "arguments", "args", "data", "extraction", "final_answer", "function_call", "input", "json"),
+    *("output", "outputs", "parameters", "reply", "response", "result", "results", "tool_call"),
+}
 _MOST_GIVEN = 100_000  # objects in the inputs of a call
 _ENOUGH = 20  # different objects; more than one is a failure anyway
 
@@ -51,6 +56,41 @@ class Wanted:
         return found
 
 
+def unwrapped(data: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """The object inside a tool call that was written as text, or inside a key such as "result"; else the data itself.
+
+    Only one that has all that is wanted counts, in data that has nothing of it.
+    """
+    inner: Any = data
+    for _ in range(3):
+        if not isinstance(inner, dict) or not inner:
+            break
+        held = cast("dict[str, Any]", inner)
+        if not wanted.keys.isdisjoint(held):
+            break
+        called = [held[key] for key in _ARGUMENTS if key in held] if isinstance(held.get("name"), str) else []
+        only = next(iter(held))
+        if len(called) == 1:
+            inner = called[0]
+        elif isinstance(held.get("function"), dict) and held.keys() <= {"id", "type", "function", "index"}:
+            inner = held["function"]
+        elif len(held) == 1 and only.casefold() in _WRAPPERS:
+            inner = held[only]
+        else:
+            break
+        if isinstance(inner, str):
+            try:
+                inner = strict(inner)
+            except DuplicateKey:
+                raise
+            except ValueError:
+                break
+    if inner is data or not isinstance(inner, dict):
+        return data
+    found = wanted.spelled(cast("dict[str, Any]", inner))
+    return found if wanted.fits(found) else data
+
+
 def without_thinking(text: str) -> str:
     """A reply without the thinking that a local model writes before it; "" when it never stops thinking."""
     match = _THINK.match(text)
@@ -83,7 +123,7 @@ def _whole(text: str, wanted: Wanted, *, lenient: bool) -> dict[str, Any] | None
         return None
     if not isinstance(data, dict):
         return None
-    found = wanted.spelled(cast("dict[str, Any]", data))
+    found = unwrapped(wanted.spelled(cast("dict[str, Any]", data)), wanted)
     return None if wanted.keys.isdisjoint(found) else found
 
 
@@ -99,7 +139,7 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     if whole is not None:
         return whole
     seen = _scanned(text, MOST_VALUES)
-    objects = (wanted.spelled(cast("dict[str, Any]", data)) for data in seen.values)
+    objects = (unwrapped(wanted.spelled(cast("dict[str, Any]", data)), wanted) for data in seen.values)
     candidates = _different(data for data in objects if not wanted.keys.isdisjoint(data))
     if candidates:
         echoes = [_part(data, wanted) for data in _objects(inputs)]

@@ -49,21 +49,30 @@ class JSONPlan(Plan):
         self.inputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.inputs]
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
         self.wanted = Wanted.outputs_of(self.signature)
-        self.output: OutputSchema | Literal["json"] | None = self._constraint(capabilities)
-        keys = ", ".join(json.dumps(name, ensure_ascii=False) for name, _ in self.outputs)
-        self.request = f"Reply with one JSON object with these keys: {keys}."
+        self.output: OutputSchema | Literal["json"] | None = self.constraint(capabilities)
+        self.request = self.asked()
         messages: list[Message] = [system(f"{heading(task)}\n\n{self.request} Nothing else.")]
-        for demo in task.demos:
+        for number, demo in enumerate(task.demos, 1):
             messages.append(user(_encoded(self._data(self.inputs, demo.values))))
-            messages.append(assistant(_encoded(self._data(self.outputs, demo.values))))
+            messages += self.answered(_encoded(self._data(self.outputs, demo.values)), number)
         self.static = cacheable(messages)
+
+    def asked(self) -> str:
+        """What the model is told to reply with."""
+        keys = ", ".join(json.dumps(name, ensure_ascii=False) for name, _ in self.outputs)
+        return f"Reply with one JSON object with these keys: {keys}."
+
+    def answered(self, outputs: str, number: int) -> list[Message]:
+        """The turns of a demonstration after its question; `number` counts from 1."""
+        del number
+        return [assistant(outputs)]
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
         data = self._data(self.inputs, inputs)
 
         def read(response: Response) -> dict[str, Any]:
-            return self._read(response, data)
+            return self.read(response, data)
 
         return Prepared((*self.static, user(_encoded(data))), read, self.output)
 
@@ -73,16 +82,21 @@ class JSONPlan(Plan):
         except (ValueError, RecursionError) as error:  # a value that holds itself, or is nested too deeply
             raise InputError(f"the inputs cannot be written as JSON: {error}") from error
 
-    def _constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
-        if capabilities.json_schema:
-            schemas = {name: codec.schema() for name, codec in self.outputs}
-            known = {name: schema for name, schema in schemas.items() if schema is not None}
-            if len(known) == len(schemas):
-                name = re.sub(r"[^A-Za-z0-9_-]", "_", self.signature.__name__)[:64]
-                return OutputSchema(name or "reply", object_schema(known))
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON schema of all outputs as one object, None when a type has none."""
+        schemas = {name: codec.schema() for name, codec in self.outputs}
+        known = {name: schema for name, schema in schemas.items() if schema is not None}
+        return object_schema(known) if len(known) == len(schemas) else None
+
+    def constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
+        """What the model is asked to hold its output to."""
+        schema = self.schema() if capabilities.json_schema else None
+        if schema is not None:
+            return OutputSchema(plain_name(self.signature.__name__), schema)
         return _JSON_MODE if capabilities.json_object else None
 
-    def _read(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a reply; `inputs` are those of the call, as data."""
         text = without_thinking(response.text)
         try:
             try:
@@ -103,6 +117,11 @@ def _encoded(data: Mapping[str, Any]) -> str:
         return json.dumps(data, ensure_ascii=False)
     except (ValueError, RecursionError) as error:  # an integer of more digits than Python writes
         raise InputError(f"the inputs cannot be written as JSON: {error}") from error
+
+
+def plain_name(name: str) -> str:
+    """A name that every provider takes: up to 64 ASCII letters, digits, _ and -."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "reply"
 
 
 def object_schema(schemas: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

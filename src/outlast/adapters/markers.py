@@ -94,6 +94,10 @@ class Markers:
         parts = [f"{self.spell(name, nonce)}\n{text}\n\n" for name, text in written]
         return "".join(parts) + self.spell(self.end, nonce)
 
+    def answer(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
+        """How a demonstration answers."""
+        return self.section(written, nonce)
+
     def order(self, nonce: str, placeholder: str) -> str:
         """What the system message says about the form of a reply."""
         shape = self.section([(name, placeholder) for name in self.outputs], nonce).replace("\n\n", "\n")

@@ -78,6 +78,10 @@ class Tags:
         gap = "\n" if "\n" in text or text[:1] == ">" or text[-1:] == "<" else ""
         return f"{opening}{gap}{text}{gap}</{opening[1:]}"
 
+    def answer(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
+        """How a demonstration answers."""
+        return self.section(written, nonce)
+
     def order(self, nonce: str, placeholder: str) -> str:
         """What the system message says about the form of a reply."""
         shape = self.section([(name, placeholder) for name in self.outputs], nonce)

@@ -25,7 +25,9 @@ def add_model(parser: argparse.ArgumentParser, *, concurrency: int) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--lm", metavar="NAME", help="such as openai/gpt-5-mini, ollama/qwen3 or outlast/baseline")
     group.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server to ask instead of the provider's")
-    group.add_argument("--adapter", choices=("chat", "json"), help="how prompts are written and replies are read")
+    group.add_argument(
+        "--adapter", choices=("chat", "json", "xml", "tools"), help="how prompts are written and replies are read"
+    )
     group.add_argument(
         "--concurrency", type=count, default=concurrency, metavar="N", help=f"examples in flight ({concurrency})"
     )
@@ -73,8 +75,10 @@ def adapter_of(args: argparse.Namespace) -> Adapter | None:
         return None
     from outlast.adapters.chat import Chat
     from outlast.adapters.json import JSON
+    from outlast.adapters.native import Tools
+    from outlast.adapters.xml import XML
 
-    return Chat() if args.adapter == "chat" else JSON()
+    return {"chat": Chat, "json": JSON, "xml": XML, "tools": Tools}[args.adapter]()
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
+from outlast.adapters.native import Tools
 from outlast.adapters.protocol import Adapter, Demo
+from outlast.adapters.xml import XML
 from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
 from outlast.lms.options import settings_from
 from outlast.messages import Settings
@@ -28,7 +30,7 @@ from outlast.types import TRUSTED, Label
 
 Kind = Literal["instruction", "demos", "fields", "lm", "adapter", "settings", "declared"]
 
-_ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON}
+_ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON, "XML": XML, "Tools": Tools}
 _MOST_REASKS = 20  # that a file may ask for: each is a paid call
 _MOST_FALLBACKS = 3
 _PLAIN = (bool, int, float, str, list, tuple, dict, FrozenDict)

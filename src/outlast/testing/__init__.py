@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from outlast.testing.adapter_contract import check_adapter as check_adapter
     from outlast.testing.contracts import check_optimizer as check_optimizer
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
     from outlast.testing.server import Answer as Answer
@@ -21,9 +22,10 @@ _HOMES = {
     "ScriptedLM": "scripted",
     "SimulatedLM": "world",
     "World": "world",
+    "check_adapter": "adapter_contract",
     "check_optimizer": "contracts",
 }
-__all__ = ["Answer", "FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_optimizer"]
+__all__ = ["Answer", "FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_adapter", "check_optimizer"]
 
 
 def __getattr__(name: str) -> Any:
