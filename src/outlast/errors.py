@@ -27,6 +27,7 @@
         ├── LMRequestError (ValueError)    the server refused the request
         │   ├── LMContextError             the prompt is longer than the model's window
         │   └── LMUnsupported              the model cannot do what was asked, and going on without is not allowed
+        ├── LMReplayError (LookupError)    a recording lacks the request, or cannot be read
         └── LMResponseError (ValueError)   the server answered something that is no response
 
 Messages say: subject, rule, what came, what to do. Exceptions carry the objects they speak of.
@@ -224,6 +225,10 @@ class LMContextError(LMRequestError):
 
 class LMUnsupported(LMRequestError):
     """The model cannot do what was asked, and leaving it out would change the question or is not allowed."""
+
+
+class LMReplayError(LMError, LookupError):
+    """A recording does not hold the request, or cannot be read."""
 
 
 class LMResponseError(LMError, ValueError):

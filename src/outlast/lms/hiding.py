@@ -1,0 +1,62 @@
+"""Keeps secrets out of what is written down for others to read: recorded requests and replies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+_NAMES = re.compile(
+    r".*(api[-_]?key|authorization|password|passwd|secret|access[-_]?token|auth[-_]?token|private[-_]?key|cookie"
+    r"|credentials?)",
+    re.IGNORECASE,
+)
+_SHAPES = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|glpat|ghp|gho|ghs|xox[abps])[-_][A-Za-z0-9_-]{16,}"
+    r"|\bgithub_pat_\w{20,}|\bAIza[\w-]{30,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|\bBearer [A-Za-z0-9._~+/-]{16,}=*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    re.DOTALL,
+)
+_VARIABLES = re.compile(r".*(_API_KEY|_TOKEN|_SECRET|_PASSWORD|_ACCESS_KEY)", re.IGNORECASE)
+_SHORTEST = 8  # a shorter value of a variable is no secret, and may be a word
+HIDDEN = "[hidden]"
+
+
+def known_secrets() -> dict[str, str]:
+    """The values of environment variables that look like secrets, with what stands for each."""
+    return {
+        value: f"[{name}]"
+        for name, value in os.environ.items()
+        if _VARIABLES.fullmatch(name) and len(value) >= _SHORTEST
+    }
+
+
+def without_secrets(data: Any, known: Mapping[str, str]) -> Any:
+    """JSON-ready data with what looks like a secret replaced: values under telling names ("api_key",
+    "Authorization"), texts in `known`, and texts of the shape of a key.
+
+    The same data always gives the same, so that what was hidden when it was recorded is found again.
+    """
+    if isinstance(data, str):
+        return hide_in_text(data, known)
+    if isinstance(data, Mapping):
+        entries = cast("Mapping[Any, Any]", data).items()
+        return {
+            name: HIDDEN
+            if isinstance(value, str) and isinstance(name, str) and _NAMES.fullmatch(name)
+            else without_secrets(value, known)
+            for name, value in entries
+        }
+    if isinstance(data, list | tuple):
+        return [without_secrets(value, known) for value in cast("list[Any]", data)]
+    return data
+
+
+def hide_in_text(text: str, known: Mapping[str, str]) -> str:
+    """The text with known secrets and texts of the shape of a key replaced."""
+    for value, sign in known.items():
+        if value in text:
+            text = text.replace(value, sign)
+    return _SHAPES.sub(HIDDEN, text)
