@@ -38,13 +38,16 @@ if TYPE_CHECKING:
     from outlast.lms.adaptive import AdaptiveLimited as AdaptiveLimited
     from outlast.lms.balance import Balanced as Balanced
     from outlast.lms.breaker import CircuitBreaker as CircuitBreaker
+    from outlast.lms.cache import Cached as Cached
+    from outlast.lms.cassette import Cassette as Cassette
     from outlast.lms.deadline import Timeout as Timeout
     from outlast.lms.fallback import Fallback as Fallback
     from outlast.lms.hedge import Hedged as Hedged
     from outlast.lms.limit import Limited as Limited
-    from outlast.lms.protocol import LM as LM
     from outlast.lms.protocol import Capabilities as Capabilities
+    from outlast.lms.protocol import LM as LM
     from outlast.lms.rate import RateLimited as RateLimited
+    from outlast.lms.redis_cache import RedisCache as RedisCache
     from outlast.lms.retry import Retrying as Retrying
     from outlast.lms.route import Routed as Routed
     from outlast.messages import History as History
@@ -119,7 +122,10 @@ _HOMES = {
     "lms.rate": "RateLimited",
     "lms.retry": "Retrying",
     "lms.route": "Routed",
+    "lms.cache": "Cached",
+    "lms.cassette": "Cassette",
     "lms.protocol": "LM Capabilities",
+    "lms.redis_cache": "RedisCache",
     "messages": "History Message Request Response Settings Usage",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.module": "Module",
