@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from outlast.lms.fallback import Fallback as Fallback
     from outlast.lms.hedge import Hedged as Hedged
     from outlast.lms.limit import Limited as Limited
-    from outlast.lms.protocol import Capabilities as Capabilities
     from outlast.lms.protocol import LM as LM
+    from outlast.lms.protocol import Capabilities as Capabilities
     from outlast.lms.rate import RateLimited as RateLimited
     from outlast.lms.redis_cache import RedisCache as RedisCache
     from outlast.lms.retry import Retrying as Retrying
