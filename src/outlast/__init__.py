@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from outlast import errors as errors
     from outlast import testing as testing
     from outlast.adapters.chat import Chat as Chat
+    from outlast.adapters.decisions import Decisions as Decisions
     from outlast.adapters.json import JSON as JSON
     from outlast.adapters.native import Tools as Tools
     from outlast.adapters.protocol import Adapter as Adapter
@@ -50,11 +51,19 @@ if TYPE_CHECKING:
     from outlast.lms.redis_cache import RedisCache as RedisCache
     from outlast.lms.retry import Retrying as Retrying
     from outlast.lms.route import Routed as Routed
+    from outlast.messages import Decision as Decision
+    from outlast.messages import Finished as Finished
     from outlast.messages import History as History
     from outlast.messages import Message as Message
+    from outlast.messages import Question as Question
     from outlast.messages import Request as Request
     from outlast.messages import Response as Response
     from outlast.messages import Settings as Settings
+    from outlast.messages import TextDelta as TextDelta
+    from outlast.messages import ThoughtDelta as ThoughtDelta
+    from outlast.messages import ToolCall as ToolCall
+    from outlast.messages import ToolDelta as ToolDelta
+    from outlast.messages import ToolResult as ToolResult
     from outlast.messages import Usage as Usage
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
     from outlast.modules.module import Module as Module
@@ -99,6 +108,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "adapters.chat": "Chat",
+    "adapters.decisions": "Decisions",
     "adapters.json": "JSON",
     "adapters.native": "Tools",
     "adapters.protocol": "Adapter Demo",
@@ -127,6 +137,8 @@ _HOMES = {
     "lms.protocol": "LM Capabilities",
     "lms.redis_cache": "RedisCache",
     "messages": "History Message Request Response Settings Usage",
+    "messages": "Decision Finished History Message Question Request Response Settings TextDelta ThoughtDelta "
+    "ToolCall ToolDelta ToolResult Usage",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.module": "Module",
     "modules.paths": "modules_of parameters update",

@@ -9,7 +9,7 @@ from typing import Any
 
 from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
 from outlast.errors import AnswerError, LMUnsupported, ParseError
-from outlast.lms.protocol import LM, send
+from outlast.lms.protocol import LM
 from outlast.messages import NO_SETTINGS, Request, Response, Settings
 from outlast.runtime import Run, Span
 
@@ -136,7 +136,7 @@ async def _try(
     values: dict[str, Any] | None = None
     failure: Exception | None = None
     try:
-        response = await send(question.lm, request)
+        response = await prepared.ask(question.lm, request)
         found = prepared.read(response)
         values = {} if isinstance(found, FollowUp) else found
         return response, found, None

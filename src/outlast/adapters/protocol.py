@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from outlast.errors import ParseError, UsageError, brief
-from outlast.lms.protocol import LM, Capabilities
+from outlast.lms.protocol import LM, Capabilities, send
 from outlast.messages import (
     NO_SETTINGS,
     Message,
     OutputSchema,
+    Question,
     Request,
     Response,
     Settings,
@@ -93,6 +94,7 @@ class Prepared:
 
     `read` gives the output values by name in signature order, or the question to ask next, or raises `ParseError`.
     `again` gives the turns that answer a reply which raised one; `tools` are what the model may call for its answer.
+    `questions` are typed ones; `ask` puts the request to a model.
     """
 
     messages: tuple[Message, ...]
@@ -101,10 +103,14 @@ class Prepared:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     again: Callable[[Response, ParseError], tuple[Message, ...]] = say_again
+    questions: tuple[tuple[str, Question], ...] = ()
+    ask: Callable[[LM, Request], Coroutine[Any, Any, Response]] = send
 
     def request(self, settings: Settings, sample: int, label: Label) -> Request:
         """The request for a model."""
-        return Request(self.messages, settings, self.output, sample, label, self.tools, self.tool_choice)
+        return Request(
+            self.messages, settings, self.output, sample, label, self.tools, self.tool_choice, self.questions
+        )
 
 
 class Plan(ABC):

@@ -7,7 +7,7 @@ import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,8 +19,10 @@ from outlast.lms.asking import send_stream as send_stream
 from outlast.lms.events import Events
 from outlast.lms.options import as_request
 from outlast.messages import (
+    Evidence,
     Finished,
     Message,
+    Question,
     Request,
     Response,
     StreamEvent,
@@ -200,6 +202,47 @@ class LM(metaclass=LMType):
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
         return await _recorded(self, as_request(prompt, options))
+
+    def decide(
+        self,
+        prompt: str | Sequence[Message],
+        /,
+        questions: Mapping[str, Question | str],
+        *,
+        by: Sequence[Evidence] = ("native", "logprobs", "samples"),
+        samples: int = 5,
+        **options: Any,
+    ) -> Response:
+        """Answer typed questions about a text with probabilities, and wait: `response.decisions`.
+
+        `questions` are by name; a text is a yes/no question. `by` says what evidence may be used, the best first; see
+        `outlast.lms.decide.decide` for what each costs. `options` are those of `__call__`. Raises `LMUnsupported`
+        when the model can give none of it.
+        """
+        from outlast.lms.decide import as_questions, decide
+
+        request = replace(as_request(prompt, options), questions=as_questions(questions))
+        loop = running_loop()
+        if loop is not None and not current().blocking:
+            raise UsageError(f"{self!r} was asked without await inside async code; use `await lm.adecide(...)` there")
+        with running(blocking=True, loop=loop):
+            return drive(decide(self, request, by=by, samples=samples))
+
+    async def adecide(
+        self,
+        prompt: str | Sequence[Message],
+        /,
+        questions: Mapping[str, Question | str],
+        *,
+        by: Sequence[Evidence] = ("native", "logprobs", "samples"),
+        samples: int = 5,
+        **options: Any,
+    ) -> Response:
+        """Like `decide`, from async code."""
+        from outlast.lms.decide import as_questions, decide
+
+        request = replace(as_request(prompt, options), questions=as_questions(questions))
+        return await decide(self, request, by=by, samples=samples)
 
     def events(self, prompt: str | Sequence[Message], /, **options: Any) -> Events:
         """Ask and get the reply in pieces: `for event in lm.events(...)`, or `async for` in async code.

@@ -28,7 +28,7 @@ from outlast.runtime import (
     running,
     running_loop,
 )
-from outlast.signatures.record import Record, attach_trace, make_record
+from outlast.signatures.record import Record, attach_trace
 
 if TYPE_CHECKING:
     P = ParamSpec("P")
@@ -294,10 +294,10 @@ def recent_traces() -> list[Trace]:
 
 def _with_trace(record: Record, trace: Trace) -> Record:
     """A result that knows how it came about: the record itself, or a copy when it belongs to an earlier call."""
-    earlier, reasoning = getattr(record, "_meta", (None, None))
+    earlier = getattr(record, "_meta", (None,))[0]
     if earlier is trace:
         return record
     if earlier is not None:
-        record = make_record(type(record), vars(record), reasoning)
+        record = record._with(vars(record))
     attach_trace(record, trace)
     return record

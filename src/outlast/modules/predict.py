@@ -17,7 +17,7 @@ from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Message, Settings
 from outlast.modules.module import Module, by_name
-from outlast.modules.settings import as_adapter, as_lm, chosen_adapter, chosen_lm
+from outlast.modules.settings import DEFAULT_ADAPTER, as_adapter, as_lm, chosen_adapter, chosen_lm, usual_adapter
 from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
@@ -140,7 +140,8 @@ class Predict(Module, Generic[P, R]):
             signature = self.signature
             if signature.__result__ is not None:
                 return signature.__result__(outputs)
-            record = make_record(signature, {**question.inputs, **outputs}, reasoning)
+            values = {**question.inputs, **outputs}
+            record = make_record(signature, values, reasoning, answer.response.decisions)
             attach_trace(record, run.trace)
             return record
 
@@ -213,13 +214,16 @@ class Predict(Module, Generic[P, R]):
     def _plan(self, adapter: Adapter) -> Plan:
         """The prompt for an adapter and the model of this call, compiled at the first call that needs it."""
         capabilities = chosen_lm(self.lm, current()).capabilities
+        unset = adapter is DEFAULT_ADAPTER
         cache = hidden_of(self).plans
-        found: Plan | None = cache.get((adapter, capabilities))
+        found: Plan | None = cache.get((unset, adapter, capabilities))
         if found is None:
             if len(cache) >= _MOST_PLANS:
                 cache.clear()
+            task = self.task(capabilities)
+            by = usual_adapter(task, capabilities) if unset else adapter
             # Two threads may both compile; the plans are equal, and either may stay.
-            found = cache[adapter, capabilities] = adapter.compile(self.task(capabilities), capabilities)
+            found = cache[unset, adapter, capabilities] = by.compile(task, capabilities)
         return found
 
     def __repr__(self) -> str:

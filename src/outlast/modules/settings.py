@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from outlast.adapters.chat import Chat
-from outlast.adapters.protocol import Adapter
+from outlast.adapters.protocol import Adapter, Task
 from outlast.errors import ConfigError, UsageError, brief
-from outlast.lms.protocol import LM
+from outlast.lms.protocol import LM, Capabilities
 from outlast.runtime import Run, Trace, current, default, running, set_defaults
 
 DEFAULT_ADAPTER = Chat()
@@ -94,6 +94,17 @@ def chosen_lm(own: LM | None, run: Run) -> LM:
             "without a key."
         )
     return lm
+
+
+def usual_adapter(task: Task, capabilities: Capabilities) -> Adapter:
+    """The adapter where nobody chose one: typed questions for closed outputs of a model that answers such, else
+    `Chat()`."""
+    if capabilities.decisions:
+        from outlast.adapters.decisions import Decisions, closed
+
+        if closed(task.signature):
+            return Decisions(reasks=DEFAULT_ADAPTER.reasks)
+    return DEFAULT_ADAPTER
 
 
 def chosen_adapter(own: Adapter | None, run: Run) -> Adapter:

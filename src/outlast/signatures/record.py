@@ -5,28 +5,32 @@ from __future__ import annotations
 import copy
 import html
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import FrozenError, brief, did_you_mean
 
 if TYPE_CHECKING:
+    from outlast.messages import Decision
     from outlast.runtime import Trace
 
-_META = ("trace", "reasoning")
-_NO_META: tuple[Trace | None, str | None] = (None, None)
+_META = ("trace", "reasoning", "decisions")
+_NOTHING: Mapping[str, Decision] = MappingProxyType({})
+_NO_META: tuple[Trace | None, str | None, Mapping[str, Decision]] = (None, None, _NOTHING)
 
 
 class Record:
     """Named values as attributes.
 
-    Values live in the instance dictionary, so a field may have any name. `trace` (the exchanges with the model) and
-    `reasoning` (what the model thought before answering, or None) are reached as attributes too unless a field has
-    that name. `record["team"]`, `"team" in record`, `for name in record` and `==` work as on a mapping.
+    Values live in the instance dictionary, so a field may have any name. `trace` (the exchanges with the model),
+    `reasoning` (what the model thought before answering, or None) and `decisions` (the probabilities of outputs that
+    were answered as typed questions, by name) are reached as attributes too unless a field has that name.
+    `record["team"]`, `"team" in record`, `for name in record` and `==` work as on a mapping.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_meta")
 
-    _meta: tuple[Trace | None, str | None]
+    _meta: tuple[Trace | None, str | None, Mapping[str, Decision]]
 
     if TYPE_CHECKING:
 
@@ -38,6 +42,11 @@ class Record:
         @property
         def reasoning(self) -> str | None:
             """What the model thought before it answered, when it said so."""
+            ...
+
+        @property
+        def decisions(self) -> Mapping[str, Decision]:
+            """The answers with their probabilities, of outputs that were asked as typed questions."""
             ...
 
     def __getitem__(self, name: str) -> Any:
@@ -96,11 +105,13 @@ class Record:
         return other
 
     def __getstate__(self) -> tuple[dict[str, Any], Any]:
-        return dict(self.__dict__), (None, getattr(self, "_meta", _NO_META)[1])
+        meta = getattr(self, "_meta", _NO_META)
+        return dict(self.__dict__), (meta[1], dict(meta[2]))
 
     def __setstate__(self, state: tuple[dict[str, Any], Any]) -> None:
         self.__dict__.update(state[0])
-        self._meta = state[1]
+        reasoning, decisions = state[1]
+        self._meta = (None, reasoning, decisions)
 
     def __repr__(self) -> str:
         shown = outputs_of(self) or self.__dict__
@@ -155,17 +166,23 @@ def fill(record: Record, values: Mapping[str, Any]) -> None:
     record._meta = _NO_META
 
 
-def make_record(cls: type[Record], values: Mapping[str, Any], reasoning: str | None = None) -> Any:
+def make_record(
+    cls: type[Record],
+    values: Mapping[str, Any],
+    reasoning: str | None = None,
+    decisions: tuple[tuple[str, Decision], ...] = (),
+) -> Any:
     """A record of class `cls` without any checks."""
     record = object.__new__(cls)
     record.__dict__.update(values)
-    record._meta = (None, reasoning)
+    record._meta = (None, reasoning, dict(decisions) if decisions else _NOTHING)
     return record
 
 
 def attach_trace(record: Record, trace: Trace) -> None:
     """Say how a record came about."""
-    record._meta = (trace, getattr(record, "_meta", _NO_META)[1])
+    _, reasoning, decisions = getattr(record, "_meta", _NO_META)
+    record._meta = (trace, reasoning, decisions)
 
 
 def fields_of(record: Record) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"""Closed outputs as typed questions: from a model's own probabilities, or from marked evidence in their place."""
+
+from __future__ import annotations
+
+import enum
+import math
+import pickle
+from typing import Literal
+
+import pytest
+
+import outlast as ol
+from outlast.errors import AnswerError, LMUnsupported, SignatureError, UsageError
+from outlast.lms.decide import values_text
+from outlast.lms.protocol import LM, Capabilities
+from outlast.messages import Decision, Question, Request, Response, TokenLogprob, Usage
+from outlast.testing import ScriptedLM
+
+
+class Team(enum.Enum):
+    CARDS = "cards"
+    LOANS = "loans"
+
+
+class Triage(ol.Signature):
+    """Route a message."""
+
+    message: str = ol.input()
+    urgent: bool = ol.output(desc="money is leaving now")
+    team: Team = ol.output()
+    mood: Literal["calm", "angry"] = ol.output()
+    rating: int = ol.output(ge=1, le=5)
+
+
+class Deciding(LM):
+    """A model with decisions of its own, which are the same for every message."""
+
+    name = "deciding"
+    blocking_safe = True
+    capabilities = Capabilities(decisions=True)
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    async def complete(self, request: Request) -> Response:
+        self.requests.append(request)
+        found: list[tuple[str, Decision]] = []
+        for name, question in request.questions:
+            answers = question.answers
+            shares = {answer: 0.1 / (len(answers) - 1) for answer in answers[1:]} | {answers[0]: 0.9}
+            found.append((name, Decision(question.value(answers[0]), shares, "native")))
+        decisions = tuple(found)
+        return Response(values_text(decisions), self.name, decisions=decisions, usage=Usage(7, 0))
+
+
+class Lettering(LM):
+    """A model that gives the log-probabilities of its first token."""
+
+    name = "lettering"
+    blocking_safe = True
+    capabilities = Capabilities(logprobs=True)
+
+    def __init__(self, *tops: tuple[tuple[str, float], ...]) -> None:
+        self.tops = list(tops)
+        self.requests: list[Request] = []
+
+    async def complete(self, request: Request) -> Response:
+        self.requests.append(request)
+        top = self.tops[min(len(self.requests), len(self.tops)) - 1]
+        tokens = (
+            TokenLogprob("\n", -0.1),
+            TokenLogprob(top[0][0], math.log(top[0][1]), tuple((t, math.log(p)) for t, p in top)),
+        )
+        return Response(top[0][0], self.name, logprobs=tokens, usage=Usage(10, 1, cost=0.5, cost_source="test"))
+
+
+def test_a_model_with_decisions_answers_closed_outputs_in_one_call_without_being_told():
+    lm = Deciding()
+    out = ol.Predict(Triage, lm=lm)(message="My card is gone")
+    assert (out.urgent, out.team, out.mood, out.rating) == (True, Team.CARDS, "calm", 1)
+    assert len(lm.requests) == 1
+    questions = dict(lm.requests[0].questions)
+    assert questions["urgent"] == Question("yes_no", "urgent: money is leaving now")
+    assert questions["team"].options == ("cards", "loans")
+    assert (questions["rating"].low, questions["rating"].high) == (1, 5)
+    assert "My card is gone" in lm.requests[0].messages[-1].text
+    assert out.decisions["urgent"].probability == pytest.approx(0.9)
+    assert out.decisions["rating"].mean == pytest.approx(1 * 0.9 + (2 + 3 + 4 + 5) * 0.025)
+    assert pickle.loads(pickle.dumps(out)).decisions == out.decisions
+
+
+def test_an_adapter_that_somebody_chose_is_kept():
+    lm = ScriptedLM(
+        [{"urgent": True, "team": "cards", "mood": "calm", "rating": 2}] * 2,
+        keep=True,
+        capabilities=Capabilities(decisions=True),
+    )
+    out = ol.Predict(Triage, lm=lm, adapter=ol.Chat())(message="x")
+    assert not lm.requests[0].questions
+    assert dict(out.decisions) == {}
+    with ol.context(adapter=ol.JSON()):
+        ol.Predict(Triage, lm=lm)(message="x")
+    assert not lm.requests[1].questions
+
+
+def test_open_outputs_are_asked_as_text():
+    lm = ScriptedLM([{"answer": "x"}], keep=True, capabilities=Capabilities(decisions=True))
+    ol.Predict("question -> answer", lm=lm)(question="q")
+    assert not lm.requests[0].questions
+    with pytest.raises(SignatureError, match="no typed question can answer: answer"):
+        ol.Predict("question -> answer", lm=lm, adapter=ol.Decisions())(question="q")
+
+
+def test_demos_are_shown_as_turns():
+    lm = Deciding()
+    demo = {"message": "old", "urgent": False, "team": "loans", "mood": "angry", "rating": 3}
+    ol.Predict(Triage, lm=lm, demos=[demo])(message="new")
+    roles = [message.role for message in lm.requests[0].messages]
+    assert roles == ["system", "user", "assistant", "user"]
+    assert '"loans"' in lm.requests[0].messages[2].text
+
+
+def test_log_probabilities_of_letters_stand_in_and_say_so():
+    lm = Lettering((("A", 0.6), (" b", 0.2), ("the", 0.1)))
+    reply = lm.decide("The sky is blue.", {"true": "Is it true?"})
+    decision = dict(reply.decisions)["true"]
+    assert decision.value is True
+    assert decision.evidence == "logprobs"
+    assert decision.probabilities == pytest.approx({"yes": 0.75, "no": 0.25})
+    assert "A: yes\nB: no" in lm.requests[0].messages[-1].text
+    assert reply.text == '{"true": true}'
+    assert reply.usage.cost == 0.5
+    assert "decided by logprobs in 1 calls" in reply.adaptations[-1]
+
+
+def test_a_first_token_that_is_no_answer_is_not_taken_for_one():
+    lm = Lettering((("The", 0.9), ("A", 0.05)))
+    with pytest.raises(AnswerError, match="none of yes, no"):
+        lm.decide("x", {"q": "?"}, by=["logprobs"])
+
+
+def test_samples_are_counted_and_each_has_a_number_of_its_own():
+    replies = iter(["yes", "Yes.", "no", "yes", "who knows"])
+    lm = ScriptedLM(lambda messages: next(replies), keep=True)
+    decision = dict(lm.decide("x", {"q": "Is it?"}, sample=2).decisions)["q"]
+    assert decision == Decision(True, {"yes": 0.75, "no": 0.25}, "samples")
+    assert sorted(request.sample for request in lm.requests) == [10, 11, 12, 13, 14]
+
+
+def test_percentages_are_the_last_resort_and_only_when_asked_for():
+    lm = ScriptedLM(["cards: 70%\nloans: 20 %\nother: 10%"])
+    question = Question("choice", "Which?", ("cards", "loans", "other"))
+    decision = dict(lm.decide("x", {"q": question}, by=["native", "verbal"]).decisions)["q"]
+    assert decision.evidence == "verbal"
+    assert decision.probabilities == pytest.approx({"cards": 0.7, "loans": 0.2, "other": 0.1})
+
+
+def test_what_cannot_be_had_is_a_clear_error():
+    lm = ScriptedLM(["x"])
+    with pytest.raises(LMUnsupported, match="Allow other evidence with by="):
+        lm.decide("x", {"q": "?"}, by=["native", "logprobs"])
+    with pytest.raises(LMUnsupported, match="allow others with by="):
+        ol.Predict(Triage, lm=lm, adapter=ol.Decisions(by=("native",)))(message="x")
+    with pytest.raises(UsageError, match="by is a list of 'native'"):
+        ol.Decisions(by=("guess",))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a mapping of names"):
+        lm.decide("x", {})
+    with pytest.raises(UsageError, match="2 to 255 different texts"):
+        Question("choice", "?", ("a", "a"))
+
+
+async def test_the_async_form_asks_the_same():
+    decision = dict((await Deciding().adecide("x", {"q": "?"})).decisions)["q"]
+    assert decision.value is True
+
+
+def test_questions_are_part_of_the_cache_key_and_decisions_are_kept(tmp_path):
+    from outlast.lms.cache import Cached
+
+    inner = Deciding()
+    lm = Cached(inner, tmp_path / "c.db")
+    first = lm.decide("x", {"q": "one?"})
+    again = lm.decide("x", {"q": "one?"})
+    lm.decide("x", {"q": "two?"})
+    assert len(inner.requests) == 2
+    assert again.cache == "hit"
+    assert again.decisions == first.decisions
+    lm.close()
+    reopened = Cached(inner, tmp_path / "c.db")
+    assert reopened.decide("x", {"q": "one?"}).decisions == first.decisions
+    assert len(inner.requests) == 2
+    reopened.close()
