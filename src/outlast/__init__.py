@@ -39,12 +39,16 @@ if TYPE_CHECKING:
     from outlast.lms.adaptive import AdaptiveLimited as AdaptiveLimited
     from outlast.lms.balance import Balanced as Balanced
     from outlast.lms.breaker import CircuitBreaker as CircuitBreaker
+    from outlast.lms.budget import Budgeted as Budgeted
+    from outlast.lms.budget import budget as budget
     from outlast.lms.cache import Cached as Cached
     from outlast.lms.cassette import Cassette as Cassette
     from outlast.lms.deadline import Timeout as Timeout
     from outlast.lms.fallback import Fallback as Fallback
     from outlast.lms.hedge import Hedged as Hedged
     from outlast.lms.limit import Limited as Limited
+    from outlast.lms.pinned import Pinned as Pinned
+    from outlast.lms.prices import Price as Price
     from outlast.lms.protocol import LM as LM
     from outlast.lms.protocol import Capabilities as Capabilities
     from outlast.lms.rate import RateLimited as RateLimited
@@ -125,10 +129,13 @@ _HOMES = {
     "lms.adaptive": "AdaptiveLimited",
     "lms.balance": "Balanced",
     "lms.breaker": "CircuitBreaker",
+    "lms.budget": "Budgeted budget",
     "lms.deadline": "Timeout",
     "lms.fallback": "Fallback",
     "lms.hedge": "Hedged",
     "lms.limit": "Limited",
+    "lms.pinned": "Pinned",
+    "lms.prices": "Price",
     "lms.rate": "RateLimited",
     "lms.retry": "Retrying",
     "lms.route": "Routed",

@@ -27,6 +27,7 @@
         ├── LMRequestError (ValueError)    the server refused the request
         │   ├── LMContextError             the prompt is longer than the model's window
         │   └── LMUnsupported              the model cannot do what was asked, and going on without is not allowed
+        ├── LMModelChanged (ValueError)    another version of the model answered than is pinned
         ├── LMReplayError (LookupError)    a recording lacks the request, or cannot be read
         └── LMResponseError (ValueError)   the server answered something that is no response
 
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
-    from outlast.messages import RateStates, Request, Response
+    from outlast.messages import RateStates, Request, Response, Spending
 
 
 class OutlastError(Exception):
@@ -130,11 +131,12 @@ class StudyError(OutlastError, ValueError):
 
 
 class BudgetExceeded(OutlastError, RuntimeError):
-    """A limit that the caller set was reached; `limit` names it."""
+    """A limit that the caller set was reached; `limit` names it, `spent` is what was spent by then, if known."""
 
-    def __init__(self, message: str, *, limit: str = "") -> None:
+    def __init__(self, message: str, *, limit: str = "", spent: Spending | None = None) -> None:
         super().__init__(message)
         self.limit = limit
+        self.spent = spent
 
 
 class SearchStopped(OutlastError, RuntimeError):
@@ -229,6 +231,15 @@ class LMUnsupported(LMRequestError):
 
 class LMReplayError(LMError, LookupError):
     """A recording does not hold the request, or cannot be read."""
+
+
+class LMModelChanged(LMError, ValueError):
+    """Another version of the model answered than is pinned. `response` is its answer, which was paid for."""
+
+    def __init__(self, message: str, *, pinned: str, response: Response, request: Request | None = None) -> None:
+        super().__init__(message, request=request)
+        self.pinned = pinned
+        self.response = response
 
 
 class LMResponseError(LMError, ValueError):

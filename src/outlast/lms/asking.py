@@ -40,9 +40,15 @@ async def ask_within(meter: Meter, lm: LM, request: Request, *, noting: Meter | 
         response = await ask(lm, request)
     finally:
         leave(token)
-    if response.cache != "miss" or not ticket.paid_inside:
-        (noting or meter).note(response)
+    _note(response, ticket, run.ticket, noting or meter)
     return response
+
+
+def _note(response: Response, ticket: Ticket, outer: Ticket | None, meter: Meter) -> None:
+    if ticket.paid_inside and outer is not None:
+        outer.release()
+    if response.cache != "miss" or not ticket.paid_inside:
+        meter.note(response)
 
 
 async def ask(lm: LM, request: Request) -> Response:
@@ -150,13 +156,15 @@ async def stream_within(
     meter: Meter, lm: LM, request: Request, *, noting: Meter | None = None
 ) -> AsyncGenerator[StreamEvent]:
     """Like `ask_within`, in pieces."""
-    ticket = Ticket()
-    run = replace(current(), meter=meter, ticket=ticket)
+    around, ticket = current(), Ticket()
+    run = replace(around, meter=meter, ticket=ticket)
+    token = enter(run)
     events = ask_stream(lm, request)
+    leave(token)
     async with aclosing(events):
         while (event := await _step(anext(events, None), run)) is not None:
-            if isinstance(event, Finished) and (event.response.cache != "miss" or not ticket.paid_inside):
-                (noting or meter).note(event.response)
+            if isinstance(event, Finished):
+                _note(event.response, ticket, around.ticket, noting or meter)
             yield event
 
 

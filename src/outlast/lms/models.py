@@ -16,6 +16,7 @@ from outlast.lms.cache import Cached
 from outlast.lms.dialects import decisions_named, dialect_named
 from outlast.lms.limit import Limited
 from outlast.lms.options import SETTING_NAMES, settings_from
+from outlast.lms.pinned import FIRST, Pinned
 from outlast.lms.prices import Price, as_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
@@ -44,8 +45,8 @@ class ModelOptions:
     True for the default file, a path for another, False for none. `retries`: tries after the first. `timeout`:
     seconds for one whole exchange. `concurrency`: calls in flight at once, or "adaptive" (see `AdaptiveLimited`).
     `requests_per_minute`, `tokens_per_minute`: see `RateLimited`; `shared_rate` is the file through which processes
-    keep them together. `price`: US dollars per million tokens, (input, output) or a `Price`. `max_response_bytes`: a
-    longer reply is an error. The others are default `Settings`.
+    keep them together. `price`: US dollars per million tokens, (input, output) or a `Price`. `pin`: the version
+    that must answer, see `Pinned`. `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
     """
 
     base_url: str | None = None
@@ -62,6 +63,7 @@ class ModelOptions:
     tokens_per_minute: float | None = None
     shared_rate: str | os.PathLike[str] | None = None
     price: tuple[float, float] | Price | None = None
+    pin: str | None = None
     max_response_bytes: int = 16 << 20
     temperature: float | None = None
     top_p: float | None = None
@@ -97,6 +99,8 @@ class ModelOptions:
             _whole("concurrency", self.concurrency, 1, ', or "adaptive"')
         _whole("max_response_bytes", self.max_response_bytes, 1)
         as_price(self.price)
+        if self.pin is not None and (not isinstance(self.pin, str) or not self.pin):
+            raise ConfigError(f"pin is the name of a model version, a pattern, or 'first'; got {brief(self.pin)}")
         _ = self.settings  # raises for a value that no model can follow
         self._check_extra()
 
@@ -140,7 +144,7 @@ class OpenedModel(Wrapper):
 
     @property
     def identity(self) -> str:
-        return self._leaf.identity
+        return self.inner.identity
 
     async def complete(self, request: Request) -> Response:
         """Answer one request through the stack."""
@@ -215,8 +219,12 @@ def open_model(model: str, **options: Any) -> LM:
         decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
     )
     stack: LM = Retrying(_limited(leaf, chosen), chosen.retries)
+    if chosen.pin not in (None, FIRST):  # inside the cache, which then holds no answers of other versions
+        stack = Pinned(stack, chosen.pin)
     if chosen.cache is not False:
         stack = Cached(stack, None if chosen.cache is True else chosen.cache)
+    if chosen.pin == FIRST:
+        stack = Pinned(stack)
     return OpenedModel(model, stack, leaf, options)
 
 

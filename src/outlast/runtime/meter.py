@@ -6,6 +6,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from outlast.errors import (
@@ -222,7 +223,7 @@ class Meter:
             why = f"does not allow the next call: it may take {shown} are left. A smaller max_tokens= asks for less"
         else:
             why = "is used up"
-        return BudgetExceeded(f"the budget of {total} {why} ({self.spent})", limit=name)
+        return BudgetExceeded(f"the budget of {total} {why} ({self.spent})", limit=name, spent=replace(self.spent))
 
     def _refuse_unknown(self, bound: Bound) -> None:
         if bound.dollars is None and bound.model in self._unpriced and self.on_unknown == "refuse":
