@@ -143,7 +143,6 @@ _HOMES = {
     "lms.cassette": "Cassette",
     "lms.protocol": "LM Capabilities",
     "lms.redis_cache": "RedisCache",
-    "messages": "History Message Request Response Settings Usage",
     "messages": "Decision Finished History Message Question Request Response Settings TextDelta ThoughtDelta "
     "ToolCall ToolDelta ToolResult Usage",
     "modules.chain_of_thought": "ChainOfThought",
