@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from outlast.errors import UsageError
+from outlast.errors import UsageError, brief
 from outlast.lms.asking import ask as ask
 from outlast.lms.asking import ask_stream as ask_stream
 from outlast.lms.asking import send as send
@@ -28,7 +28,7 @@ from outlast.messages import (
     StreamEvent,
     events_of,
 )
-from outlast.runtime import Bound, Span, current, drive, running, running_loop
+from outlast.runtime import Bound, Span, current, drive, gather, running, running_loop
 
 if TYPE_CHECKING:
     from outlast.lms.prices import Price
@@ -204,6 +204,23 @@ class LM(metaclass=LMType):
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
         return await _recorded(self, as_request(prompt, options))
 
+    def draw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
+        """Ask `n` times at the same time and wait: `n` independent draws, numbered from `sample` on.
+
+        Each has a cache entry of its own, so asking for more later pays only for those. `options` are those of
+        `__call__`. Cost: `n` calls.
+        """
+        requests = _draws(as_request(prompt, options), n)
+        loop = running_loop()
+        if loop is not None and not current().blocking:
+            raise UsageError(f"{self!r} was asked without await inside async code; use `await lm.adraw(...)` there")
+        with running(blocking=True, loop=loop):
+            return drive(gather(*(_recorded(self, request) for request in requests)))
+
+    async def adraw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
+        """Like `draw`, from async code."""
+        return await gather(*(_recorded(self, request) for request in _draws(as_request(prompt, options), n)))
+
     def decide(
         self,
         prompt: str | Sequence[Message],
@@ -292,6 +309,12 @@ class Wrapper(LM):
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def _draws(request: Request, n: int) -> list[Request]:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise UsageError(f"n is a whole number from 1; got {brief(n)}")
+    return [replace(request, sample=request.sample + number) for number in range(n)]
 
 
 async def _recorded(lm: LM, request: Request) -> Response:

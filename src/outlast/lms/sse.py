@@ -53,7 +53,8 @@ class EventBytes:
 
     def finish(self) -> list[ServerEvent]:
         """What is left at the end of the stream: servers forget the last empty line."""
-        event = self._line(self._rest) if self._rest else None
+        rest = self._rest.removesuffix(b"\r")
+        event = self._line(rest) if rest else None
         self._rest = b""
         last = self._dispatch()
         return [found for found in (event, last) if found is not None]

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -113,6 +114,8 @@ class WireLM(LM):
             "reasoning_style": quirks.reasoning,
             "strict": quirks.strict,
         }
+        if self.capabilities.without:
+            facts["without"] = sorted(self.capabilities.without)
         if self.settings.extra:
             digest = blake2b(canonical(dict(self.settings.extra)), digest_size=8)
             facts["extra"] = digest.hexdigest()
@@ -340,16 +343,37 @@ def _rated(response: Response, told: Told) -> Response:
 
 
 def key_from(variable: str, subject: str, *, needed: bool) -> Secret | None:
-    """The key in an environment variable, None when there is none.
+    """The key in an environment variable, else in the keyring of the system, None when there is none.
 
-    Raises `ConfigError` when it is needed and missing, or holds what no header can.
+    The keyring is looked at when the package `keyring` is installed, for the service "outlast" and the name of the
+    variable. Raises `ConfigError` when the key is needed and missing, or holds what no header can.
     """
     found = Secret(os.environ.get(variable, ""))
     if found != Secret(""):
         return found.checked(f"the environment variable {variable}")
+    kept = _from_keyring(variable)
+    if kept is not None:
+        return kept.checked(f"the keyring's entry {variable!r} of the service 'outlast'")
     if needed:
         raise ConfigError(
-            f"{subject} needs a key and there is none: set the environment variable {variable}, or pass api_key=. "
+            f"{subject} needs a key and there is none: set the environment variable {variable}, pass api_key=, or put "
+            f"it into the system's keyring (install outlast[keyring], then `keyring set outlast {variable}`). "
             "To try things without a model, use 'outlast/baseline'"
         )
     return None
+
+
+@cache
+def _from_keyring(variable: str) -> Secret | None:
+    """The key that the system's keyring holds; asked once, as it may ask the person."""
+    try:
+        from importlib import import_module
+
+        keyring: Any = import_module("keyring")
+    except ImportError:
+        return None
+    try:
+        found = keyring.get_password("outlast", variable)
+    except Exception:  # no keyring on this machine, or a locked one: every backend has errors of its own
+        return None
+    return Secret(found) if isinstance(found, str) and found else None
