@@ -14,6 +14,7 @@ from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_
 from outlast.lms.adaptive import AdaptiveLimited
 from outlast.lms.cache import Cached
 from outlast.lms.dialects import decisions_named, dialect_named
+from outlast.lms.engines import engine_of
 from outlast.lms.limit import Limited
 from outlast.lms.options import SETTING_NAMES, settings_from
 from outlast.lms.pinned import FIRST, Pinned
@@ -186,16 +187,49 @@ def open_model(model: str, **options: Any) -> LM:
     """Open a model by name; what `LM("provider/model", ...)` calls. Makes no connection and needs no key yet.
 
     `model` is "provider/name" with one of the known providers, or with `base_url=` any name: a known provider's
-    prefix is taken off, anything else goes to the server as it is. `options` are those of `ModelOptions`. The result
+    prefix is taken off, anything else goes to the server as it is; or "engine:model", which asks through the library
+    of an engine (`outlast.lms.engines`); or "hf/<folder or hub id>", a model in this process. `options` are those of
+    `ModelOptions`, for "hf/" those of `outlast.lms.hf_open.LocalOptions`. The result
     caches, retries, limits and asks, in that order from the outside. Raises `ConfigError` for a provider that is not
     known or an option out of range, `UsageError` for an option that does not exist or a setting out of range.
     """
-    refuse_unknown(options, [option.name for option in fields(ModelOptions)], "LM(...)")
+    kind = _options_kind(model)
+    refuse_unknown(options, [option.name for option in fields(kind)], "LM(...)")
     if not isinstance(model, str) or not model:
         raise ConfigError(f"a model is named by text such as 'openai/gpt-5-mini'; got {brief(model)}")
     if model.startswith("outlast/"):
         return _built_in(model, options)
-    chosen = ModelOptions(**options)
+    chosen = kind(**options)
+    leaf = _leaf(model, chosen)
+    stack: LM = Retrying(_limited(leaf, chosen), chosen.retries)
+    if chosen.pin not in (None, FIRST):  # inside the cache, which then holds no answers of other versions
+        stack = Pinned(stack, chosen.pin)
+    if chosen.cache is not False:
+        stack = Cached(stack, None if chosen.cache is True else chosen.cache)
+    if chosen.pin == FIRST:
+        stack = Pinned(stack)
+    return OpenedModel(model, stack, leaf, options)
+
+
+def _options_kind(model: str) -> type[ModelOptions]:
+    """The options that a model of this name takes."""
+    if isinstance(model, str) and model.startswith("hf/"):
+        from outlast.lms.hf_open import LocalOptions
+
+        return LocalOptions
+    return ModelOptions
+
+
+def _leaf(model: str, chosen: ModelOptions) -> LM:
+    """The bare model, without wrappers: local, through the library of an engine, or behind a server."""
+    if model.startswith("hf/"):
+        from outlast.lms.hf_open import LocalOptions, open_local
+
+        return open_local(model, cast("LocalOptions", chosen))
+    through = engine_of(model)
+    if through is not None:
+        engine, name = through
+        return engine.open(model, name, chosen)
     prefix, name, provider = _provider(model, chosen.base_url)
     base_url, provider, key = _server(model, prefix, provider, chosen)
     dialect = dialect_named(chosen.dialect or provider.dialect)
@@ -204,7 +238,7 @@ def open_model(model: str, **options: Any) -> LM:
     capabilities = chosen.capabilities or provider.capabilities(name)
     if chosen.decisions is not None:
         capabilities = replace(capabilities, decisions=True)
-    leaf = WireLM(
+    return WireLM(
         name,
         endpoint,
         dialect,
@@ -218,14 +252,6 @@ def open_model(model: str, **options: Any) -> LM:
         adapt=cast("Policy", chosen.adapt),
         decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
     )
-    stack: LM = Retrying(_limited(leaf, chosen), chosen.retries)
-    if chosen.pin not in (None, FIRST):  # inside the cache, which then holds no answers of other versions
-        stack = Pinned(stack, chosen.pin)
-    if chosen.cache is not False:
-        stack = Cached(stack, None if chosen.cache is True else chosen.cache)
-    if chosen.pin == FIRST:
-        stack = Pinned(stack)
-    return OpenedModel(model, stack, leaf, options)
 
 
 def _limited(leaf: LM, chosen: ModelOptions) -> LM:

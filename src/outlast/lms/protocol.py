@@ -146,6 +146,10 @@ class LM(metaclass=LMType):
             tier: str | None = None,
             prediction: str | None = None,
             parallel_tools: bool | None = None,
+            device: str | None = None,
+            dtype: str = "auto",
+            batch: int = 8,
+            download: bool = False,
         ) -> None: ...
 
     async def complete(self, request: Request) -> Response:

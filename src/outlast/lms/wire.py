@@ -139,7 +139,7 @@ class WireLM(LM):
             encoded, payload, notes = self._encoded(request, stream=False)
             started = time.perf_counter()
             try:
-                reply = await io(post(self.endpoint, self.dialect.path, payload, key))
+                reply = await io(self._post(payload, key))
             except LMError as error:
                 error.request = request
                 raise
@@ -165,7 +165,7 @@ class WireLM(LM):
             encoded, payload, notes = self._encoded(request, stream=True)
             started = time.perf_counter()
             try:
-                stream = await io(open_stream(self.endpoint, self.dialect.path, payload, key))
+                stream = await io(self._open(payload, key))
             except LMError as error:
                 error.request = request
                 raise
@@ -182,6 +182,14 @@ class WireLM(LM):
                 stream.abandon()
             if lesson == _MOST_LESSONS or not self._learn(reply, request, encoded):
                 raise self._error(reply, request, key)
+
+    async def _post(self, payload: bytes, key: Secret | None) -> Reply:
+        """One exchange. Runs on an event loop; what carries it there is for a subclass to change."""
+        return await post(self.endpoint, self.dialect.path, payload, key)
+
+    async def _open(self, payload: bytes, key: Secret | None) -> Stream:
+        """The same, for a reply in pieces."""
+        return await open_stream(self.endpoint, self.dialect.path, payload, key)
 
     async def _read(
         self, stream: Stream, request: Request, key: Secret | None, notes: tuple[str, ...], started: float

@@ -1,0 +1,484 @@
+"""Local models in this process, held to transformers' own decoding of the same weights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import threading
+import time
+
+import pytest
+
+import outlast as ol
+from outlast.errors import ConfigError, LMContextError, LMRequestError, LMTimeout, LMUnsupported, UsageError
+from outlast.lms.hf import HF
+from outlast.lms.hf_text import Spoken
+from outlast.lms.hf_weights import fingerprint
+from outlast.lms.protocol import LM
+from outlast.messages import (
+    Finished,
+    Message,
+    OutputSchema,
+    Request,
+    TextDelta,
+    Thought,
+    ToolCall,
+    assistant,
+    system,
+    user,
+)
+from outlast.types import Tool
+
+CARD = OutputSchema(
+    "card",
+    {
+        "type": "object",
+        "properties": {
+            "team": {"type": "string", "enum": ["billing", "cards"]},
+            "urgency": {"type": "integer", "minimum": 1, "maximum": 5},
+        },
+        "required": ["team", "urgency"],
+        "additionalProperties": False,
+    },
+)
+PROMPTS = ["hi", "hello world", "the quick brown fox " * 4, "x" * 40, "?", "fox " * 9]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, make_tiny_model):
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def lm(folder):
+    return HF(folder, name="hf/tiny", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def reference(folder):
+    """Transformers' own greedy decoding, one prompt at a time."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def answer(prompt: str, count: int) -> str:
+        ids = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        made = model.generate(**ids, max_new_tokens=count, do_sample=False)
+        return tokenizer.decode(made[0][ids["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    return answer
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_greedy_decoding_is_that_of_transformers(lm, reference, prompt):
+    assert lm(prompt, temperature=0, max_tokens=24).text == reference(prompt, 24)
+
+
+async def test_rows_of_a_batch_do_not_disturb_each_other(lm, reference):
+    lengths = [24, 3, 17, 30, 8, 24]
+
+    async def later(index: int) -> str:
+        await asyncio.sleep(0.004 * index)  # so that they join a batch that is under way
+        return (await lm.acall(PROMPTS[index], temperature=0, max_tokens=lengths[index])).text
+
+    answers = await asyncio.gather(*(later(index) for index in range(len(PROMPTS))))
+    assert answers == [reference(prompt, length) for prompt, length in zip(PROMPTS, lengths, strict=True)]
+
+
+async def test_more_requests_than_places_all_get_their_own_answer(folder, reference):
+    narrow = HF(folder, name="hf/tiny", device="cpu", batch=3)
+    prompts = [f"{word} {n}" for n in range(6) for word in ("hello", "fox")]
+    answers = await asyncio.gather(*(narrow.acall(p, temperature=0, max_tokens=5 + n) for n, p in enumerate(prompts)))
+    assert [a.text for a in answers] == [reference(p, 5 + n) for n, p in enumerate(prompts)]
+
+
+def test_models_with_sliding_windows_answer_in_batches_too(tmp_path, make_tiny_model):
+    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
+
+    where = make_tiny_model(tmp_path)
+    size = len(AutoTokenizer.from_pretrained(where))
+    config = MistralConfig(
+        vocab_size=size, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, sliding_window=16, initializer_range=0.3, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    MistralForCausalLM(config).save_pretrained(where)
+    sliding = HF(where, name="hf/sliding", device="cpu")
+    alone = [sliding(prompt, temperature=0, max_tokens=20).text for prompt in PROMPTS]
+
+    async def together() -> list[str]:
+        answers = await asyncio.gather(*(sliding.acall(p, temperature=0, max_tokens=20) for p in PROMPTS))
+        return [answer.text for answer in answers]
+
+    assert asyncio.run(together()) == alone
+
+
+def test_seeds_samples_and_temperatures(lm):
+    def draw(**options) -> str:
+        return lm("hello", max_tokens=30, temperature=1.5, **options).text
+
+    assert draw(seed=1) == draw(seed=1)
+    assert len({draw(seed=1), draw(seed=2), draw(seed=1, sample=1)}) == 3
+    assert len({draw() for _ in range(3)}) == 3
+    assert draw(seed=1, top_p=0.0) == lm("hello", max_tokens=30, temperature=0).text
+
+
+def test_usage_and_finish(lm):
+    reply = lm("hello", max_tokens=7, temperature=0)
+    assert (reply.finish, reply.usage.output_tokens, reply.usage.cost) == ("length", 7, None)
+    assert reply.usage.input_tokens == len(["<s>", "<|user|>", "hello", "</s>", "<|assistant|>"])
+    assert (reply.model, reply.attempts, reply.adaptations) == ("hf/tiny", 1, ())
+
+
+def test_stop_texts_end_the_reply_and_are_no_part_of_it(lm):
+    whole = lm("hello", max_tokens=30, temperature=0).text
+    stop = whole[9:12]
+    reply = lm("hello", max_tokens=30, temperature=0, stop=["never said", stop])
+    assert reply.text == whole[: whole.index(stop)]
+    assert (reply.finish, reply.usage.output_tokens < 30) == ("stop", True)
+
+
+def test_an_end_token_ends_the_reply(tmp_path, make_tiny_model):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    where = make_tiny_model(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(where)
+    with torch.no_grad():
+        model.lm_head.weight[:] = 0  # all tokens are equal, so that the end comes soon
+    model.save_pretrained(where)
+    reply = HF(where, name="hf/tiny", device="cpu")("hi", temperature=1.0, seed=1)
+    assert reply.finish == "stop"
+    assert 0 < reply.usage.output_tokens < 256
+    assert "</s>" not in reply.text
+
+
+def test_logprobs_are_the_models_own(lm):
+    reply = lm("hello", max_tokens=5, temperature=0, logprobs=20)
+    assert reply.logprobs is not None
+    assert len(reply.logprobs) == 5
+    for token in reply.logprobs:
+        assert token.top[0] == (token.token, pytest.approx(token.logprob))
+        assert [value for _, value in token.top] == sorted((value for _, value in token.top), reverse=True)
+        assert sum(math.exp(value) for _, value in token.top) <= 1.0001
+    assert "".join(token.token for token in reply.logprobs) == reply.text
+    assert lm("hello", max_tokens=2, temperature=0).logprobs is None
+    assert all(token.top == () for token in lm("hello", max_tokens=2, logprobs=0).logprobs)
+
+
+def test_a_prefill_is_gone_on_from(lm):
+    whole = lm("hello", max_tokens=20, temperature=0)
+    start = whole.text[:6]
+    went_on = lm([user("hello"), assistant(start)], max_tokens=10, temperature=0)
+    assert not went_on.text.startswith(start)
+    assert lm([user("hello"), assistant("")], max_tokens=20, temperature=0).text == whole.text
+
+
+def test_roles_reach_the_template(lm):
+    asked = [system("be brief"), user("a"), assistant("b"), user("c")]
+    assert lm(asked, max_tokens=1).usage.input_tokens > lm("c", max_tokens=1).usage.input_tokens + 10
+
+
+# Schemas
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_replies_follow_a_json_schema(lm, seed):
+    reply = lm("hello", output=CARD, temperature=1.5, seed=seed)
+    card = json.loads(reply.text)
+    assert card["team"] in ("billing", "cards")
+    assert card["urgency"] in range(1, 6)
+    assert (reply.finish, reply.adaptations) == ("stop", ())
+
+
+def test_any_json_object_is_one(lm):
+    for seed in range(4):
+        reply = lm("hello", output="json", temperature=1.0, seed=seed)
+        if reply.finish == "stop":
+            assert isinstance(json.loads(reply.text), dict)
+
+
+async def test_constrained_and_free_rows_share_a_batch(lm, reference):
+    free, held, other = await asyncio.gather(
+        lm.acall("hi", temperature=0, max_tokens=20),
+        lm.acall("hi", output=CARD, temperature=0),
+        lm.acall("fox", temperature=0, max_tokens=12),
+    )
+    assert (free.text, other.text) == (reference("hi", 20), reference("fox", 12))
+    assert json.loads(held.text)["urgency"] in range(1, 6)
+
+
+def test_a_schema_that_cannot_be_enforced_is_told(lm):
+    odd = OutputSchema("odd", {"type": "string", "format": "no such format"})
+    reply = lm("hello", output=odd, max_tokens=3)
+    assert len(reply.adaptations) == 1
+    assert "the JSON schema 'odd' not enforced: " in reply.adaptations[0]
+
+
+def test_a_program_runs_on_it(lm):
+    import typing
+
+    triage = ol.Predict("message -> team: Literal['billing', 'cards']", types=vars(typing), adapter=ol.JSON(), lm=lm)
+    assert triage(message="my card is gone").team in ("billing", "cards")
+
+
+# Streaming, cancelling, time
+
+
+async def test_a_stream_is_the_whole_in_pieces(lm):
+    events = [event async for event in lm.events("hello", max_tokens=30, temperature=0)]
+    *deltas, last = events
+    assert isinstance(last, Finished)
+    assert all(isinstance(event, TextDelta) for event in deltas)
+    assert (
+        "".join(event.text for event in deltas) == last.response.text == lm("hello", max_tokens=30, temperature=0).text
+    )
+    assert len(deltas) > 5
+    assert 0 < last.response.first_token_seconds <= last.response.seconds
+
+
+def test_a_stream_is_read_in_blocking_code(lm):
+    *deltas, last = lm.events("hello", max_tokens=12, temperature=0)
+    assert "".join(event.text for event in deltas) == last.response.text
+
+
+async def test_a_stream_never_tells_a_part_of_a_stop_text(lm):
+    whole = lm("hello", max_tokens=30, temperature=0).text
+    stop = whole[9:13]
+    events = [event async for event in lm.events("hello", max_tokens=30, temperature=0, stop=[stop])]
+    told = "".join(event.text for event in events[:-1])
+    assert told == whole[: whole.index(stop)] == events[-1].response.text
+
+
+async def test_closing_a_stream_ends_the_decoding(folder):
+    own = HF(folder, name="hf/tiny", device="cpu", batch=1)
+    first = own.stream(Request((user("hello"),), ol.Settings(temperature=1.5)))
+    assert isinstance(await anext(first), TextDelta)
+    second = asyncio.create_task(own.acall("hi", max_tokens=2))
+    await asyncio.sleep(0.01)
+    assert own.facts()["waiting"] == 1  # there is one place, and the first has it
+    await first.aclose()
+    assert (await asyncio.wait_for(second, 5)).usage.output_tokens == 2
+
+
+async def test_cancelling_a_call_ends_the_decoding(folder):
+    own = HF(folder, name="hf/tiny", device="cpu", batch=1)
+    await own.acall("hi", max_tokens=1)
+    calls = [asyncio.create_task(own.acall("hello", temperature=1.5)) for _ in range(5)]
+    await asyncio.sleep(0.02)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert (await asyncio.wait_for(own.acall("hi", max_tokens=2), 5)).usage.output_tokens == 2
+    assert own.facts()["waiting"] == 0
+
+
+def test_a_reply_that_takes_too_long_is_a_timeout(folder):
+    hasty = HF(folder, name="hf/tiny", device="cpu", timeout=0.02)
+    with pytest.raises(LMTimeout, match="timeout=0.02 s"):
+        hasty("hello", temperature=1.5)
+
+
+def test_blocking_callers_in_threads_share_the_batch(lm, reference):
+    answers: dict[str, str] = {}
+
+    def ask(prompt: str) -> None:
+        answers[prompt] = lm(prompt, temperature=0, max_tokens=15).text
+
+    threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in PROMPTS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {prompt: reference(prompt, 15) for prompt in PROMPTS}
+
+
+# What it refuses
+
+
+def test_a_prompt_longer_than_the_window_is_refused(lm):
+    with pytest.raises(LMContextError, match=r"prompt has \d+ tokens and the window of the model 256"):
+        lm("? " * 200)
+
+
+def test_a_reply_that_fills_the_window_is_cut_and_told(lm):
+    reply = lm("hello", max_tokens=1000, temperature=0)
+    assert reply.usage.input_tokens + reply.usage.output_tokens <= 256
+    assert reply.adaptations == (f"max_tokens=1000 cut to {256 - reply.usage.input_tokens}: the window holds no more",)
+
+
+def test_what_it_cannot_do_is_refused_or_told(lm):
+    tool = Tool(name="look", description="Looks.", parameters={"type": "object", "properties": {}})
+    with pytest.raises(LMUnsupported, match="no native tools"):
+        lm("hello", tools=[tool])
+    with pytest.raises(LMUnsupported, match="text only; got a ToolCall in a message of the role 'assistant'"):
+        lm([user("a"), Message("assistant", (ToolCall("1", "look", "{}"),)), user("b")])
+    with pytest.raises(UsageError, match="at least one message"):
+        lm([])
+    reply = lm("hello", max_tokens=1, tier="flex", reasoning="none")
+    assert [note.split("=")[0] for note in reply.adaptations] == ["reasoning", "tier"]
+    thinking = Message("assistant", (Thought("hm"), *assistant("b").parts))
+    assert lm([user("a"), thinking, user("c")], max_tokens=1).usage.output_tokens == 1
+
+
+def test_reasoning_and_extra_are_variables_of_the_template(lm):
+    plain = lm("hello", max_tokens=1).usage.input_tokens
+    assert lm("hello", max_tokens=1, reasoning="low").usage.input_tokens > plain
+    assert lm("hello", max_tokens=1, extra={"enable_thinking": False}).usage.input_tokens > plain
+
+
+def test_a_template_that_refuses_the_messages_says_so(tmp_path, make_tiny_model):
+    strict = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('no system role') }}{% endif %}x"
+    own = HF(make_tiny_model(tmp_path, template=strict), name="hf/strict", device="cpu")
+    with pytest.raises(LMRequestError, match="the chat template refuses the messages: no system role"):
+        own([system("s"), user("u")])
+
+
+def test_base_models_and_empty_folders_are_told_apart(tmp_path, make_tiny_model):
+    with pytest.raises(ConfigError, match="no chat template"):
+        HF(make_tiny_model(tmp_path / "base", template=None), name="hf/base", device="cpu")("hi")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    broken = HF(tmp_path / "empty", name="hf/empty", device="cpu")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="cannot be loaded on 'cpu'"):
+            broken("hi")
+
+
+# By name
+
+
+def test_it_is_opened_by_name_like_any_other(folder, tmp_path):
+    opened = LM(f"hf/{folder}", cache=str(tmp_path / "cache.db"), temperature=0, device="cpu", batch=4, price=(1, 2))
+    first = opened("hello", output=CARD)
+    assert first.model == f"hf/{folder}"
+    assert first.usage.cost == (first.usage.input_tokens + 2 * first.usage.output_tokens) / 1e6
+    assert opened("hello", output=CARD).cache == "hit"
+    assert opened.capabilities.json_schema
+    assert opened.capabilities.logprobs
+    assert [layer.kind for layer in opened.info()][-1] == "HF"
+    with pytest.raises(LMUnsupported, match="adapt='refuse'"):
+        LM(f"hf/{folder}", cache=False, adapt="refuse", device="cpu")("hello", tier="flex")
+
+
+def test_what_it_costs_is_unknown_unless_told(lm, folder):
+    assert lm("hello", max_tokens=1).usage.cost is None
+    priced = HF(folder, name="hf/tiny", device="cpu", price=(1, 2))
+    bound = priced.bound(Request((user("hello"),), ol.Settings(max_tokens=10)))
+    assert bound.dollars is not None
+    assert bound.dollars > priced("hello", max_tokens=10).usage.cost
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dtype": "float8"}, "dtype"),
+        ({"batch": 0}, "batch"),
+        ({"device": 7}, "device"),
+        ({"download": "yes"}, "download"),
+        ({"base_url": "http://localhost/v1"}, "base_url"),
+        ({"api_key": "k"}, "api_key"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(folder, options, words):
+    with pytest.raises((ConfigError, UsageError), match=words):
+        LM(f"hf/{folder}", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hf/", "names no model"),
+        ("hf//no/such/folder", "there is no such folder"),
+        ("hf/./none", "there is no such folder"),
+        ("hf/someone/some-model", r"not fetched unasked: .* LM\('hf/someone/some-model', download=True\)"),
+    ],
+)
+def test_models_that_are_not_there_are_explained(name, words, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ConfigError, match=words):
+        LM(name)
+
+
+def test_identity_is_the_content_and_not_the_place(folder, tmp_path):
+    import shutil
+
+    copied = tmp_path / folder.name
+    shutil.copytree(folder, copied)
+    assert fingerprint(copied) == fingerprint(folder)
+    assert HF(copied, name="a").identity == HF(folder, name="b").identity
+    assert HF(folder, name="a", dtype="bfloat16").identity != HF(folder, name="a").identity
+    template = copied / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    assert fingerprint(copied) != fingerprint(folder)
+
+
+def test_large_weights_are_told_apart_by_size_and_time(tmp_path):
+    big = tmp_path / "model.safetensors"
+    big.write_bytes(b"0" * (2 << 20))
+    os.utime(big, ns=(0, 1))
+    before = fingerprint(tmp_path)
+    os.utime(big, ns=(0, 2))
+    assert fingerprint(tmp_path) != before
+
+
+# Text
+
+
+def test_characters_of_several_tokens_are_told_whole():
+    data = "añ🙂b".encode()
+
+    def decode(tokens) -> str:
+        return bytes(tokens).decode("utf-8", "replace")
+
+    spoken = Spoken(decode)
+    pieces = []
+    for byte in data:
+        spoken.add(byte)
+        pieces.append(spoken.delta())
+    assert pieces == ["a", "", "ñ", "", "", "", "🙂", "b"]
+    half = Spoken(decode)
+    half.add(data[1])
+    assert half.delta() == ""
+    half.end()
+    assert half.delta(last=True) == "\ufffd"
+
+
+def test_the_start_of_a_stop_text_is_held_back():
+    spoken = Spoken(lambda tokens: "".join(map(chr, tokens)), ["STOP", "TO"])
+    told = []
+    for letter in "a ST b STAR ST":
+        spoken.add(ord(letter))
+        told.append(spoken.delta())
+    assert "".join(told) == "a ST b STAR "
+    spoken.end()
+    assert spoken.delta(last=True) == "ST"
+    assert not spoken.stopped
+    spoken = Spoken(lambda tokens: "".join(map(chr, tokens)), ["STOP", "TO"])
+    for letter in "ab STOP cd":
+        if not spoken.stopped:
+            spoken.add(ord(letter))
+    assert (spoken.text, spoken.stopped, spoken.delta()) == ("ab S", True, "ab S")
+
+
+@pytest.mark.slow
+def test_batching_pays(folder):
+    """A loose bar for busy machines: eight at once make at least twice the tokens per second of one at a time."""
+
+    async def rate(batch: int) -> float:
+        own = HF(folder, name="hf/tiny", device="cpu", batch=batch)
+        await own.acall("hi", max_tokens=1)
+        started = time.perf_counter()
+        replies = await asyncio.gather(
+            *(own.acall(f"hello {n}", max_tokens=60, temperature=1.0, seed=n) for n in range(16))
+        )
+        return sum(reply.usage.output_tokens for reply in replies) / (time.perf_counter() - started)
+
+    one, eight = asyncio.run(rate(1)), asyncio.run(rate(8))
+    assert eight > 2 * one
