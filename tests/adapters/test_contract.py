@@ -147,7 +147,7 @@ def test_an_adapter_that_breaks_the_contract_is_told_what_it_breaks(name: str) -
 def test_markers_without_a_nonce_are_forged(monkeypatch: pytest.MonkeyPatch) -> None:
     for adapter in (ol.Chat(), ol.XML()):
         with monkeypatch.context() as patch:
-            patch.setattr(ChatPlan, "_guard", lambda self, written: "")
+            patch.setattr(ChatPlan, "nonce", lambda self, held: "")
             patch.setattr("outlast.adapters.markers.Markers.holds", lambda self, text: False)
             patch.setattr("outlast.adapters.tags.Tags.holds", lambda self, text: False)
             with pytest.raises(AssertionError, match=r"forged|was refused|breaks the reading"):

@@ -142,6 +142,12 @@ def test_a_class_of_a_user_may_show_texts_and_media() -> None:
     assert len(shelf.media) == 2
 
 
+@pytest.mark.parametrize("annotation", [Tool, list[Tool], History, History | None, dict[str, Tool]])
+def test_tools_and_histories_are_no_outputs(annotation: Any) -> None:
+    with pytest.raises(SignatureError, match="output 'value'"):
+        codec(annotation, "output")
+
+
 @pytest.mark.parametrize("annotation", [Card, list[Card], Card | None])
 def test_a_class_that_cannot_be_read_is_no_output(annotation: Any) -> None:
     with pytest.raises(SignatureError, match="__read__"):

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from outlast.adapters.extract import Unfit, Wanted, find_object, whole_object, without_thinking
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
+from outlast.adapters.placing import Written, earlier, placed, shown_inputs, with_thoughts, written
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
 from outlast.adapters.tags import Tags
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Message, Response, assistant, system, user
+from outlast.messages import Message, Response, Thought, assistant, system
 from outlast.signatures.codec import PLACEHOLDER, Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 
 _Written = Sequence[tuple[str, str]]
+
+
+class _Shown(NamedTuple):
+    """A turn of a demonstration or a history, as texts."""
+
+    given: Written
+    wanted: _Written
+    thoughts: tuple[Thought, ...]
+
+
+def _texts(turns: Iterable[_Shown | Message]) -> list[str]:
+    """All texts of turns that are data."""
+    found: list[str] = []
+    for turn in turns:
+        if isinstance(turn, Message):
+            found.append(turn.text)
+        else:
+            found += [text for _, text in (*turn.given.texts, *turn.wanted)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +57,8 @@ class Chat(Adapter):
         check_limits(self)
 
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
-        """The plan for a task; the model's capabilities do not matter to plain text."""
-        del capabilities
-        return ChatPlan(task)
+        """The plan for a task; of the model's capabilities only citations matter."""
+        return ChatPlan(task, cites=capabilities.citations)
 
 
 class ChatPlan(Plan):
@@ -47,10 +66,12 @@ class ChatPlan(Plan):
 
     grammar: type[Markers] | type[Tags] = Markers
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, *, cites: bool = False) -> None:
+        """`cites` says that the model takes documents apart, to cite them."""
         self.signature: Any = task.signature
+        self.cites = cites
         table = codecs(self.signature)
-        self.inputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.inputs]
+        self.inputs = shown_inputs(self.signature)
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
         end = "end"
         while end in self.signature.fields:
@@ -60,8 +81,8 @@ class ChatPlan(Plan):
         )
         self.wanted = Wanted.outputs_of(self.signature)
         self.heading = heading(task)
-        self.demos = [(self._written(self.inputs, demo.values), self._answer(demo.values)) for demo in task.demos]
-        texts = [self.heading, *(text for pair in self.demos for side in pair for _, text in side)]
+        self.demos = [turn for demo in task.demos for turn in (*self._earlier(demo.values), self._shown(demo.values))]
+        texts = [self.heading, *_texts(self.demos)]
         self._texts = "\n".join(texts)
         self._nonce = nonce_for(self._texts, texts)
         self._usual = self._nonce if any(self.markers.holds(text) for text in texts) else ""
@@ -70,29 +91,35 @@ class ChatPlan(Plan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
-        written = self._written(self.inputs, inputs)
-        nonce = self._usual
-        for _, text in written:
-            if self.markers.holds(text) or (nonce and nonce in text):
-                nonce = self._guard(written)
-                break
+        given, shelf = written(self.inputs, inputs, cites=self.cites)
+        turns = self._earlier(inputs)
+        nonce = self.nonce([text for _, text in given] + _texts(turns))
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
-        text = f"{self.markers.section(written, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
+        text = f"{self.markers.section(given, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
 
         def read(response: Response) -> dict[str, Any]:
-            return self._read(response, nonce, written)
+            return self._read(response, nonce, given)
 
-        return Prepared((*prefix, user(text)), read)
+        said = cacheable(self._said(turns, nonce)) if turns else ()
+        return Prepared((*prefix, *said, placed("user", text, shelf)), read)
 
-    def _guard(self, written: _Written) -> str:
-        """A nonce that no data of the call holds."""
-        held = [text for _, text in written]
+    def nonce(self, held: Sequence[str]) -> str:
+        """The nonce in the markers of a call whose data are these texts; "" when there need be none."""
+        if not any(self.markers.holds(text) or (self._usual and self._usual in text) for text in held):
+            return self._usual
         if not any(self._nonce in text for text in held):
             return self._nonce
         return nonce_for(self._texts, [self._texts, *held])
 
-    def _written(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [(name, codec.write(values[name])) for name, codec in fields if name in values]
+    def _earlier(self, values: Mapping[str, Any]) -> list[_Shown | Message]:
+        """The turns of the histories among the inputs."""
+        return [
+            turn if isinstance(turn, Message) else self._shown({**turn.inputs, **turn.outputs}, turn.thoughts)
+            for turn in earlier(self.signature, values)
+        ]
+
+    def _shown(self, values: Mapping[str, Any], thoughts: tuple[Thought, ...] = ()) -> _Shown:
+        return _Shown(written(self.inputs, values, cites=self.cites), self._answer(values), thoughts)
 
     def _answer(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, self.written_output(codec, values[name])) for name, codec in self.outputs if name in values]
@@ -103,11 +130,19 @@ class ChatPlan(Plan):
 
     def _prefix(self, nonce: str) -> tuple[Message, ...]:
         """The system message and the demonstrations."""
-        messages = [system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")]
-        for given, wanted in self.demos:
-            messages.append(user(self.markers.section(given, nonce)))
-            messages.append(assistant(self.markers.answer(wanted, nonce)))
-        return cacheable(messages)
+        instruction = system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")
+        return cacheable([instruction, *self._said(self.demos, nonce)])
+
+    def _said(self, turns: Iterable[_Shown | Message], nonce: str) -> list[Message]:
+        """Turns as messages in the form of this adapter; what is a message stays as it is."""
+        messages: list[Message] = []
+        for turn in turns:
+            if isinstance(turn, Message):
+                messages.append(turn)
+            else:
+                messages.append(placed("user", self.markers.section(turn.given.texts, nonce), turn.given.shelf))
+                messages += with_thoughts([assistant(self.markers.answer(turn.wanted, nonce))], turn.thoughts)
+        return messages
 
     def _read(self, response: Response, nonce: str, written: _Written) -> dict[str, Any]:
         request = self._requests.get(nonce) or self.markers.request(nonce)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, without_thinking
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
+from outlast.adapters.placing import earlier, placed, shelved, shown_inputs, with_thoughts
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
 from outlast.errors import InputError, ParseError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Message, OutputSchema, Response, assistant, system, user
+from outlast.messages import Message, OutputSchema, Response, Turn, assistant, system
 from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
+from outlast.types.shown import INLINE, Shelf
 
 _JSON_MODE: Literal["json"] = "json"
 
@@ -46,16 +48,18 @@ class JSONPlan(Plan):
     def __init__(self, task: Task, capabilities: Capabilities) -> None:
         self.signature: Any = task.signature
         table = codecs(self.signature)
-        self.inputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.inputs]
+        self.cites = capabilities.citations
+        self.inputs = shown_inputs(self.signature)
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
         self.wanted = Wanted.outputs_of(self.signature)
         self.output: OutputSchema | Literal["json"] | None = self.constraint(capabilities)
         self.request = self.asked()
-        messages: list[Message] = [system(f"{heading(task)}\n\n{self.request} Nothing else.")]
-        for number, demo in enumerate(task.demos, 1):
-            messages.append(user(_encoded(self._data(self.inputs, demo.values))))
-            messages += self.answered(_encoded(self._data(self.outputs, demo.values)), number)
-        self.static = cacheable(messages)
+        demos: list[Turn | Message] = []
+        for demo in task.demos:
+            demos += [*earlier(self.signature, demo.values), Turn(demo.values, demo.values)]
+        self.count = len(demos)
+        instruction = system(f"{heading(task)}\n\n{self.request} Nothing else.")
+        self.static = cacheable([instruction, *self._said(demos, 1)])
 
     def asked(self) -> str:
         """What the model is told to reply with."""
@@ -63,22 +67,43 @@ class JSONPlan(Plan):
         return f"Reply with one JSON object with these keys: {keys}."
 
     def answered(self, outputs: str, number: int) -> list[Message]:
-        """The turns of a demonstration after its question; `number` counts from 1."""
+        """The turns after the question of a demonstration or of an earlier turn; `number` is another for each."""
         del number
         return [assistant(outputs)]
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
-        data = self._data(self.inputs, inputs)
+        data, shelf = self._given(inputs)
+        turns = earlier(self.signature, inputs)
+        said = cacheable(self._said(turns, self.count + 1)) if turns else ()
 
         def read(response: Response) -> dict[str, Any]:
             return self.read(response, data)
 
-        return Prepared((*self.static, user(_encoded(data))), read, self.output)
+        return Prepared((*self.static, *said, placed("user", _encoded(data), shelf)), read, self.output)
 
-    def _data(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any]) -> dict[str, Any]:
+    def _said(self, turns: Iterable[Turn | Message], first: int) -> list[Message]:
+        """Turns as messages in the form of this adapter, numbered from `first`; what is a message stays as it is."""
+        messages: list[Message] = []
+        for number, turn in enumerate(turns, first):
+            if isinstance(turn, Message):
+                messages.append(turn)
+                continue
+            data, shelf = self._given(turn.inputs)
+            messages.append(placed("user", _encoded(data), shelf))
+            answer = _encoded(self._data(self.outputs, turn.outputs, INLINE))
+            messages += with_thoughts(self.answered(answer, number), turn.thoughts)
+        return messages
+
+    def _given(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], Shelf]:
+        """The inputs as data, and the media that the data refers to."""
+        return shelved(
+            lambda shelf: self._data(self.inputs, values, shelf), lambda data: [_encoded(data)], cites=self.cites
+        )
+
+    def _data(self, fields: list[tuple[str, Codec]], values: Mapping[str, Any], shelf: Shelf) -> dict[str, Any]:
         try:
-            return {name: codec.dump(values[name]) for name, codec in fields if name in values}
+            return {name: codec.dump(values[name], shelf) for name, codec in fields if name in values}
         except (ValueError, RecursionError) as error:  # a value that holds itself, or is nested too deeply
             raise InputError(f"the inputs cannot be written as JSON: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from outlast.adapters.placing import is_history
 from outlast.adapters.protocol import Task
 from outlast.errors import ParseError, brief
 from outlast.messages import Message, Response
@@ -19,7 +20,9 @@ _MANY_ERRORS = 100  # pydantic takes a microsecond for each error that it lists
 def heading(task: Task) -> str:
     """The instruction and the tables of inputs and outputs."""
     blocks = [task.instruction.strip()]
-    for title, fields in (("Inputs", task.signature.inputs), ("Outputs", task.signature.outputs)):
+    table = codecs(task.signature)
+    given = [name for name in task.signature.inputs if not is_history(table[name]) or task.describe(name).strip()]
+    for title, fields in (("Inputs", given), ("Outputs", task.signature.outputs)):
         if fields:
             blocks.append(f"{title}:\n" + "\n".join(_row(task, name) for name in fields))
     if any(is_partial(task, demo.values) for demo in task.demos):
@@ -33,8 +36,9 @@ def cacheable(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def is_partial(task: Task, values: Mapping[str, Any]) -> bool:
-    """True when a demonstration lacks a field."""
-    return any(name not in values for name in task.signature.fields)
+    """True when a demonstration lacks a field, earlier turns apart."""
+    table = codecs(task.signature)
+    return any(name not in values and not is_history(table[name]) for name in task.signature.fields)
 
 
 def _row(task: Task, name: str) -> str:

@@ -48,10 +48,9 @@ class TwoStep(Adapter):
             raise UsageError(f"TwoStep(adapter=...) is an adapter such as ol.JSON(); got {brief(self.adapter)}")
 
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
-        """The plan for a task; only the extractor's capabilities matter."""
-        del capabilities
+        """The plan for a task; the extractor's capabilities decide how the answer is read."""
         assert isinstance(self.extractor, LM)
-        return TwoStepPlan(task, self.extractor, self.adapter)
+        return TwoStepPlan(task, self.extractor, self.adapter, cites=capabilities.citations)
 
 
 class _Freely(Tags):
@@ -78,8 +77,8 @@ class TwoStepPlan(ChatPlan):
 
     grammar = _Freely
 
-    def __init__(self, task: Task, extractor: LM, adapter: Adapter) -> None:
-        super().__init__(task)
+    def __init__(self, task: Task, extractor: LM, adapter: Adapter, *, cites: bool = False) -> None:
+        super().__init__(task, cites=cites)
         self.extractor = extractor
         self.adapter = adapter
         self.reading, self.answer_name = _reading(task)

@@ -40,9 +40,8 @@ class XML(Adapter):
         check_limits(self)
 
     def compile(self, task: Task, capabilities: Capabilities) -> Plan:
-        """The plan for a task; the model's capabilities do not matter to plain text."""
-        del capabilities
-        return XMLPlan(task)
+        """The plan for a task; of the model's capabilities only citations matter."""
+        return XMLPlan(task, cites=capabilities.citations)
 
 
 class XMLPlan(ChatPlan):

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from outlast.errors import DataError, brief
 from outlast.messages import canonical
+from outlast.types.shown import FieldType, is_read, is_shown, stored
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 
@@ -70,6 +71,8 @@ def _key(key: Any, lenient: bool) -> str:
 def _rare(value: Any, lenient: bool) -> Any:
     if isinstance(value, Enum):
         return _form(value.value, lenient)
+    if isinstance(value, FieldType):
+        return _form(value.to_json(), lenient)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
@@ -102,6 +105,8 @@ def _foreign(value: Any, lenient: bool) -> Any:
     try:
         if isinstance(value, BaseModel):
             return _form(value.model_dump(), lenient)
+        if is_shown(type(value)) and is_read(type(value)):
+            return stored(value)
         if type(value).__module__.partition(".")[0] == "numpy":
             return _form(value.tolist(), lenient)
         return _form(to_jsonable_python(value, bytes_mode="base64"), lenient)

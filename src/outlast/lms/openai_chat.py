@@ -20,7 +20,7 @@ from outlast.messages import (
     ToolCall,
     ToolResult,
 )
-from outlast.types import Audio, File, Image, Tool
+from outlast.types import Audio, Document, File, Image, Tool
 
 NAME = "openai-chat"
 RESERVED = ("messages", "model", "n", "stream", "tools")
@@ -81,7 +81,7 @@ def _messages(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable
 
 def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: bool) -> Iterable[_Body]:
     """The messages that one turn of several parts becomes: each tool result is one of its own."""
-    content = [_content(part, wire) for part in parts if isinstance(part, (TextPart, Image, Audio, File))]
+    content = [_content(part, wire) for part in parts if isinstance(part, (TextPart, Image, Audio, File, Document))]
     turn: _Body = {"role": role}
     calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
     results = [part for part in parts if isinstance(part, ToolResult)]
@@ -105,9 +105,9 @@ def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: 
         yield turn
 
 
-def _content(part: TextPart | Image | Audio | File, wire: Wire) -> _Body:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
+def _content(part: TextPart | Image | Audio | File | Document, wire: Wire) -> _Body:
+    if isinstance(part, (TextPart, Document)):
+        return {"type": "text", "text": part.__prompt__() if isinstance(part, Document) else part.text}
     refuse_media(part, wire)
     if isinstance(part, Image):
         return {"type": "image_url", "image_url": {"url": part.address}}

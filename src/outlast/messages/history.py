@@ -46,6 +46,7 @@ class History(FieldType):
     tokens: int | None = None
 
     kind: ClassVar[str] = "history"
+    only_input: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("last", "tokens"):

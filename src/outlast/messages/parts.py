@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from outlast.errors import UsageError, brief
+from outlast.types.document import Document
 from outlast.types.media import MEDIA, Audio, File, Image, Media
 from outlast.types.text_part import TextPart
 
@@ -57,7 +58,8 @@ class Thought:
         return {"type": "thought", "text": self.text, "state": self.state, "origin": self.origin}
 
 
-Part = TextPart | Image | Audio | File | ToolCall | ToolResult | Thought
+# A Document stands alone only for models that cite; a dialect without such parts sends its `__prompt__()` as text.
+Part = TextPart | Image | Audio | File | Document | ToolCall | ToolResult | Thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def tool_result(call: ToolCall, text: str, *, error: bool = False) -> Message:
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
+    "document": Document.from_json,
     "text": lambda data: TextPart(data["text"]),
     "tool_call": lambda data: ToolCall(data["id"], data["name"], data["arguments"]),
     "tool_result": lambda data: ToolResult(data["id"], data["text"], data.get("error", False)),

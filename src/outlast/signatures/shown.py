@@ -57,12 +57,16 @@ def only_shown(schema: Any) -> type | None:
         if isinstance(node, Mapping):
             known = cast("Mapping[str, Any]", node)
             told: Any = cast("Mapping[str, Any]", known.get("metadata") or {}).get("outlast")
-            if told is not None and known["type"] == "is-instance" and not is_read(told):
+            if told is not None and ((known["type"] == "is-instance" and not is_read(told)) or _only_input(told)):
                 return told
             nodes += known.values()
         elif isinstance(node, (list, tuple)):
             nodes.extend(cast("list[Any]", node))
     return None
+
+
+def _only_input(kind: Any) -> bool:
+    return issubclass(kind, FieldType) and kind.only_input
 
 
 def unmarked(schema: Mapping[str, Any]) -> type | None:

@@ -16,6 +16,7 @@ from outlast.signatures.contract import make_contract
 from outlast.signatures.field import REQUIRED, Field, FieldSpec, Kind, check_name
 from outlast.signatures.returned import hints_of, outputs_of_type
 from outlast.signatures.signature import Signature, SignatureType, dynamic
+from outlast.types import Audio, Code, Document, File, Image, Tool
 
 S = TypeVar("S", bound=Signature)
 
@@ -28,6 +29,7 @@ _KNOWN: dict[str, Any] = {
     **{name: getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta")},
     "Decimal": decimal.Decimal,
     "UUID": uuid.UUID,
+    **{kind.__name__: kind for kind in (Audio, Code, Document, File, Image, Tool)},
 }
 _MAX_SPELLING = 20_000
 _MAX_SHOWN = 200
@@ -56,8 +58,9 @@ def signature(
 
     `spelled` is a signature class (given back as it is), a typed function, or a string such as
     `"question, context: list[str] -> answer: float"`. Types in a string are Python's own, those of `typing` and
-    `datetime`, `Decimal`, `UUID`, and those given in `types` (classes, or a mapping from the name used in the
-    string); nothing is looked up anywhere else, imported or run. A field without a type is `str`.
+    `datetime`, `Decimal`, `UUID`, `Image`, `Audio`, `File`, `Document`, `Code`, `Tool`, and those given in `types`
+    (classes, or a mapping from the name used in the string); nothing is looked up anywhere else, imported or run. A
+    field without a type is `str`.
     """
     if isinstance(spelled, SignatureType):
         if types or description:

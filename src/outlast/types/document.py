@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from outlast.errors import InputError, brief
-from outlast.types.media import MOST_BYTES, File
+from outlast.types.media import MOST_BYTES
 from outlast.types.shown import FieldType
 
 _QUOTED = r'("(?:[^"\\\n]|\\.)*")'
@@ -51,11 +51,6 @@ class Document(FieldType):
         while f"\n{line}" in f"\n{self.text}":
             line += "="
         return "\n".join([" ".join([line, "document", *said]), self.text, f"{line} end of document"])
-
-    @property
-    def part(self) -> File:
-        """The document as a part of a message, for models that cite."""
-        return File("text/plain", self.text.encode(errors="replace"), name=self.title or self.source or None)
 
     @classmethod
     def __read__(cls, text: str) -> Self:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
+    from outlast.types.document import Document
     from outlast.types.media import Media
 
-REFERENCE = re.compile(r"\[\s*(?:image|audio|file|media)\b[^\]\n]{0,40}\]", re.IGNORECASE)  # and what looks like one
+REFERENCE = re.compile(r"\[\s*(?:image|audio|file|document)\b[^\]\n]{0,40}\]", re.IGNORECASE)  # and what looks like one
 
 
 class Shelf:
@@ -36,12 +37,15 @@ class Shelf:
 
     def __init__(self, nonce: str = "", *, cites: bool = False, inline: bool = False) -> None:
         self.nonce, self.cites, self.inline = nonce, cites, inline
-        self.media: dict[str, Media] = {}
+        self.media: dict[str, Media | Document] = {}
         self.counts: dict[str, int] = {}
 
-    def put(self, medium: Media) -> str:
-        """Keep a medium; gives the reference that stands for it in the text."""
+    def put(self, medium: Media | Document) -> str:
+        """Keep a medium, or a document that is to be cited; gives the reference that stands for it in the text."""
         if self.inline:
+            if medium.kind == "document":
+                return cast("Document", medium).__prompt__()
+            medium = cast("Media", medium)
             return medium.address if medium.name is None else json.dumps(medium.to_json(), ensure_ascii=False)
         kind = medium.kind
         number = self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -65,7 +69,7 @@ def prompt_of(value: Any, shelf: Shelf) -> str:
     if isinstance(value, Media):
         return shelf.put(value)
     if isinstance(value, Document) and shelf.cites:
-        return shelf.put(value.part)
+        return shelf.put(value)
     shown = value.__prompt__()
     if isinstance(shown, str):
         return shown
@@ -101,6 +105,7 @@ class FieldType:
     __slots__ = ()
 
     kind: ClassVar[str] = ""
+    only_input: ClassVar[bool] = False  # whether a model could not give one
     __pydantic_serializer__: ClassVar[Any] = _Serializer()
 
     def __prompt__(self) -> str | tuple[Any, ...]:

@@ -28,6 +28,7 @@ class Tool(FieldType):
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     kind: ClassVar[str] = "tool"
+    only_input: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
