@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from outlast.lms.redis_cache import RedisCache as RedisCache
     from outlast.lms.retry import Retrying as Retrying
     from outlast.lms.route import Routed as Routed
+    from outlast.lms.semantic import SemanticCache as SemanticCache
     from outlast.messages import Decision as Decision
     from outlast.messages import Finished as Finished
     from outlast.messages import History as History
@@ -139,6 +140,7 @@ _HOMES = {
     "lms.rate": "RateLimited",
     "lms.retry": "Retrying",
     "lms.route": "Routed",
+    "lms.semantic": "SemanticCache",
     "lms.cache": "Cached",
     "lms.cassette": "Cassette",
     "lms.protocol": "LM Capabilities",

@@ -298,8 +298,8 @@ def check_options(inner: Any, namespace: Any, ttl: Any, max_bytes: Any, memory: 
 
 
 def is_worth_keeping(answer: Response) -> bool:
-    """Whether asking again would not help: the answer is whole and not empty."""
-    if answer.finish in ("length", "content_filter") or answer.undecided:
+    """Whether asking again would not help: the answer is whole, not empty, and one to this question."""
+    if answer.finish in ("length", "content_filter") or answer.undecided or answer.cache == "semantic":
         return False
     return bool(answer.text or answer.tool_calls or answer.finish == "tool_calls")
 
