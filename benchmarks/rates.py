@@ -1,6 +1,6 @@
 """Whether a shared rate limit holds: four processes against one server that counts what arrives.
 
-    python benchmarks/rates.py [--seconds 130] [--requests 600] [--tokens 60000]
+    python benchmarks/rates.py [--seconds 125] [--requests 600] [--tokens 60000]
 
 Four processes of 32 threads of work each ask a loopback server as fast as `RateLimited(shared=...)` lets them, three
 times: with a limit on requests, with one on tokens (replies of random length, 40 to 160 tokens, so that every
@@ -91,7 +91,7 @@ def measure(requests: float, tokens: float, seconds: float, kill: bool = False) 
 
 
 def report(name: str, arrived: list, limit: float, by_tokens: bool, told: list, seconds: float) -> bool:
-    """Look at every minute that ends with an arrival, and at how much was used from the second minute on."""
+    """Look at every minute that ends with an arrival, and at how much was used after the first minute."""
     amounts = [(when, tokens if by_tokens else 1) for when, tokens, _ in arrived]
     most = total = first = 0
     for when, amount in amounts:
@@ -101,12 +101,13 @@ def report(name: str, arrived: list, limit: float, by_tokens: bool, told: list, 
             first += 1
         most = max(most, total)
     begin = amounts[0][0]
-    later = sum(amount for when, amount in amounts if begin + WINDOW <= when < begin + seconds - 2)
-    used = later / (limit * (seconds - 2 - WINDOW) / WINDOW)
+    minutes = int((seconds - 2) / WINDOW) - 1
+    later = sum(amount for when, amount in amounts if WINDOW <= when - begin < WINDOW * (1 + minutes))
+    used = later / (limit * minutes)
     shares = sorted(count / len(arrived) for count in Counter(who for _, _, who in arrived).values())
     cpu = sum(each["cpu"] for each in told) / max(1, sum(each["calls"] for each in told))
     print(
-        f"{name}: fullest minute {most / limit:.1%} of the limit, {used:.1%} used from the second minute on, "
+        f"{name}: fullest minute {most / limit:.1%} of the limit, {used:.1%} used after the first minute, "
         f"{len(arrived)} calls, shares {shares[0]:.0%} to {shares[-1]:.0%}, {cpu * 1e3:.2f} ms CPU a call"
     )
     kept = most <= 1.02 * limit
@@ -121,7 +122,7 @@ def main() -> int:
         worker(url, path, *map(float, numbers))
         return 0
     parser = argparse.ArgumentParser(description="Whether shared rate limits hold.")
-    parser.add_argument("--seconds", type=float, default=130.0)
+    parser.add_argument("--seconds", type=float, default=125.0)
     parser.add_argument("--requests", type=float, default=600.0)
     parser.add_argument("--tokens", type=float, default=60_000.0)
     options = parser.parse_args()

@@ -85,7 +85,7 @@ class RateLimited(Remade, Guard):
         if self._opened is None:
             leaf: Any = list(layers(self.inner))[-1]
             named = self._account or getattr(leaf, "account", None) or leaf.identity
-            key = blake2b(f"{named}\n{self.window:g}".encode(), digest_size=16).hexdigest()
+            key = blake2b(f"{named}\n{self.window:g}\n{_boot()}".encode(), digest_size=16).hexdigest()
             self._opened = InFile(cast("Path", self._path), key)
         return self._opened
 
@@ -112,7 +112,7 @@ class RateLimited(Remade, Guard):
             try:
                 await sleep(left)
             except BaseException:
-                self._settle(lease, -1.0, -lease.tokens)
+                self._release(lease)
                 raise
 
     def _in_time(self, lease: Lease) -> Lease:
@@ -130,22 +130,26 @@ class RateLimited(Remade, Guard):
         lease = token.lease
         states = response.rate if response is not None else error.rate if isinstance(error, LMError) else None
         if response is not None and response.cache != "miss":
-            self._settle(lease, -1.0, -lease.tokens)
+            self._release(lease)
         elif response is not None:
             used = self._estimate.learn(token.characters, response)
             if used is not None:
-                self._settle(lease, 0.0, used - lease.tokens)
+                self._settle(lease, used - lease.tokens)
         elif isinstance(error, LMError) and error.status is not None:
-            self._settle(lease, 0.0, -lease.tokens)  # refused: nothing was read or written
+            self._settle(lease, -lease.tokens)  # refused: nothing was read or written
         if states is not None:
             self._told(states)
         if isinstance(error, LMRateLimited) and error.retry_after:
             self._hold(error.retry_after)
 
-    def _settle(self, lease: Lease, requests: float, tokens: float) -> None:
-        if requests or (tokens and self._limits.tokens is not None):
+    def _settle(self, lease: Lease, tokens: float) -> None:
+        if tokens and self._limits.tokens is not None:
             with self._store.account() as account:
-                account.settle(self._limits, lease.slot, requests, tokens)
+                account.settle(self._limits, lease.slot, 0.0, tokens)
+
+    def _release(self, lease: Lease) -> None:
+        with self._store.account() as account:
+            account.release(self._limits, lease)
 
     def _told(self, states: RateStates) -> None:
         """Learn limits that were not given, and what others use of them."""
@@ -192,3 +196,11 @@ class RateLimited(Remade, Guard):
     def __repr__(self) -> str:
         told = f"{self._asked.requests}, {self._asked.tokens}"
         return f"RateLimited({self.inner!r}, {told})"
+
+
+def _boot() -> str:
+    """Which start of the machine the clock counts from, where that can be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

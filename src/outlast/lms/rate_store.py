@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outlast.errors import ConfigError
-from outlast.lms.pace import Account
+from outlast.lms.pace import Account, Paced
 from outlast.lms.waiting import ForkSafeLock, forks
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ class InFile:
             return Account()
         try:
             slots, paced, held = json.loads(row[0])
-            return Account(
-                {int(n): (float(r), float(t)) for n, r, t in slots}, (float(paced[0]), float(paced[1])), float(held)
-            )
+            counts = {int(number): (float(requests), float(tokens)) for number, requests, tokens in slots}
+            return Account(counts, Paced(*(float(moment) for moment in paced)), float(held))
         except (ValueError, TypeError, IndexError):
             return Account()
 
