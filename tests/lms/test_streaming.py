@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from outlast.errors import LMConnectionError, LMError, LMRateLimited, LMResponseError, LMTimeout, UsageError
 from outlast.lms.dialect import Told
+from outlast.lms.events import partial_json
 from outlast.lms.openai_chat_reply import ChatReader, decode
 from outlast.lms.protocol import LM, Wrapper
 from outlast.lms.sse import EventBytes, ServerEvent
@@ -264,6 +265,31 @@ def test_events_are_read_once_and_never_with_for_in_async_code():
             list(ScriptedLM(["a"]).events("x"))
 
     asyncio.run(wrong())
+
+
+def test_json_is_read_as_far_as_it_came():
+    text = '{"name": "Ann", "tags": ["a", "b"], "age": 31}'
+    seen: list[Any] = []
+    with FakeServer(text) as server:
+        events = model(server).events("x")
+        for _ in events:
+            seen.append(events.partial)
+    assert seen[-1] == json.loads(text)
+    assert len(seen) > 3
+    for earlier, later in zip(seen, seen[1:], strict=False):
+        assert earlier is None or set(earlier) <= set(later)
+    assert partial_json('```json\n{"a": [1, 2, {"b": "hal') == {"a": [1, 2, {"b": "hal"}]}
+    assert partial_json('{"a": 12') in ({}, {"a": 12})
+    for nothing in ("", "Sure! {", "{]", "[" * 100_000):
+        assert partial_json(nothing) in (None, []), nothing
+
+
+def test_tool_calls_are_put_together_as_they_come():
+    with FakeServer(Answer(tools=(("look", {"q": "a long question"}), ("go", {})))) as server:
+        events = model(server).events("x")
+        parts = [partial_json(events.tool_calls[0].arguments) for _ in events if events.tool_calls]
+        assert [call.name for call in events.tool_calls] == ["look", "go"]
+    assert {"q": "a long question"} in parts
 
 
 def test_a_stream_without_finished_is_the_models_mistake():
