@@ -304,6 +304,71 @@ def test_19_an_unknown_setting_is_refused_not_dropped() -> None:
         ol.Predict(Triage, temprature=0.1)
 
 
+def test_16_a_thousand_calls_at_once_wait_long_enough_for_a_connection() -> None:
+    from outlast.lms.transport import CONNECT_SECONDS
+    from outlast.testing.server import FakeServer
+
+    async def many(lm: ol.LM) -> int:
+        return len(await asyncio.gather(*(lm.acall(f"q{number}") for number in range(1000))))
+
+    assert CONNECT_SECONDS >= 30
+    with FakeServer(lambda request: "hi", latency=0.5) as server:
+        lm = ol.LM("openai/x", base_url=server.url, api_key="k", cache=False, retries=0, concurrency=1000)
+        assert asyncio.run(many(lm)) == 1000
+        assert server.count == 1000
+
+
+def test_17_errors_are_not_kept_and_models_of_ones_own_are(tmp_path: Path) -> None:
+    from outlast.lms.cache import Cached
+    from outlast.testing.server import FakeServer, Fault
+
+    replies: list[Any] = [Fault.error(500), "hi"]
+    with FakeServer(lambda request: replies.pop(0)) as server:
+        lm = ol.LM("openai/x", base_url=server.url, api_key="k", cache=str(tmp_path / "a.db"), retries=0)
+        with pytest.raises(LMServerError):
+            lm("q")
+        assert lm("q").text == "hi"
+    mine = ScriptedLM(["once"])
+    cached = Cached(mine, tmp_path / "b.db")
+    assert (cached("q").text, cached("q").text, mine.calls) == ("once", "once", 1)
+
+
+def test_18_cached_tokens_are_billed_once_and_none_is_not_zero() -> None:
+    from outlast.lms.prices import Price, priced
+
+    usage = ol.Usage(input_tokens=1000, output_tokens=0, cached_tokens=900)
+    price = Price(10.0, 10.0, cached_input=1.0)
+    assert priced(usage, "m", price=price).cost == pytest.approx((100 * 10 + 900 * 1) / 1e6)
+    assert priced(ol.Usage(), "m", price=price).cost is None
+
+
+def test_19_what_a_provider_lacks_is_told_and_draws_are_asked_at_once() -> None:
+    from outlast.testing.server import FakeServer, Fault
+
+    def answer(request: dict[str, Any]) -> Any:
+        if "temperature" in request:
+            return Fault.error(400, "Unsupported parameter: 'temperature'", param="temperature")
+        return "hi"
+
+    with FakeServer(answer, latency=0.1) as server:
+        lm = ol.LM("openai/x", base_url=server.url, api_key="k", cache=False)
+        assert "temperature=0.5 not sent" in lm("q", temperature=0.5).adaptations[0]
+        begin = time.monotonic()
+        assert len(lm.draw("q", 16)) == 16
+        assert time.monotonic() - begin < 16 * 0.1
+        assert server.max_in_flight > 4
+
+
+def test_19_a_stream_yields_on_every_call_and_keeps_no_state_of_the_last() -> None:
+    from outlast.testing.server import FakeServer
+
+    with FakeServer("one two three") as server:
+        lm = ol.LM("openai/x", base_url=server.url, api_key="k", cache=False)
+        first, second = lm.events("q"), lm.events("q")
+        assert len(list(first)) == len(list(second)) > 2
+        assert first.text == second.text == "one two three"
+
+
 def test_20_importing_is_light() -> None:
     loaded = in_process(
         "import sys, outlast; print([m for m in ('aiohttp', 'numpy', 'openai', 'rich', 'jinja2', 'pydantic') "
