@@ -102,8 +102,8 @@ class Events:
 def partial_json(text: str) -> Any:
     """The value that the beginning of a JSON text says: strings, lists and objects as far as they came.
 
-    A code fence around it is taken off; a word that may go on is left out, a number is as far as it came. None when there is no JSON yet,
-    or when the text is something else. Costs some microseconds a kilobyte.
+    A code fence around it is taken off; a word that may go on is left out, a number is as far as it came. None when
+    there is no JSON yet, or when the text is something else. Costs some microseconds a kilobyte.
     """
     from pydantic_core import from_json
 
