@@ -41,7 +41,10 @@ def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, 
     except (ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"the record of {str(target)!r} cannot be written as JSON: {error}") from error
     if len(raw) > MAX_BYTES:
-        raise ArtifactError(f"{str(target)!r} would have {len(raw)} bytes; a compiled file has at most {MAX_BYTES}")
+        raise ArtifactError(
+            f"{str(target)!r} would have {len(raw)} bytes; a compiled file has at most {MAX_BYTES}. Media in "
+            f"demonstrations are kept in it: use smaller ones, fewer, or addresses (Image.from_url)"
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

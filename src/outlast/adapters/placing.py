@@ -88,6 +88,15 @@ def shown_inputs(signature: Any) -> list[tuple[str, Codec]]:
     return [(name, table[name]) for name in signature.inputs if not is_history(table[name])]
 
 
+def fitted(signature: Any, history: History, name: str) -> History:
+    """A history whose values, which may be JSON data, are of the types of the fields. Raises `InputError`."""
+    turns = (
+        _checked(signature, turn, f"turn {number} of {name!r}") if isinstance(turn, Turn) else turn
+        for number, turn in enumerate(history.turns, 1)
+    )
+    return replace(history, turns=tuple(turns))
+
+
 def earlier(signature: Any, values: Mapping[str, Any]) -> list[Turn | Message]:
     """The turns that the histories among the inputs hold, with values of the types of the fields.
 
@@ -98,9 +107,8 @@ def earlier(signature: Any, values: Mapping[str, Any]) -> list[Turn | Message]:
     for name in signature.inputs:
         history = values.get(name)
         if isinstance(history, History) and is_history(table[name]):
-            for number, turn in enumerate(history.turns, 1):
-                where = f"turn {number} of {name!r}"
-                found += [_checked(signature, turn, where)] if isinstance(turn, Turn) else turn
+            for turn in fitted(signature, history, name).turns:
+                found += [turn] if isinstance(turn, Turn) else turn
     return found
 
 

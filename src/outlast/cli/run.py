@@ -96,7 +96,7 @@ def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: 
             emit({"messages": [message.to_json() for message in messages]})
             continue
         for message in messages:
-            print(f"[{message.role}]\n{message.text}\n", file=stdout())
+            print(f"[{message.role}]\n{message.shown}\n", file=stdout())
     return OK
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from outlast.lms.prices import Price
 from outlast.messages import Message, Request, Settings, TextPart, Thought, ToolCall, ToolResult
 from outlast.runtime import Bound
+from outlast.types import Document
 
 _PROMPT = 256  # tokens that a chat template may put around everything
 _MESSAGE = 32  # and around each message
@@ -70,6 +71,8 @@ def _size(message: Message) -> int | None:
     for part in message.content:
         if isinstance(part, (TextPart, ToolResult)):
             total += _bytes(part.text) + _MESSAGE
+        elif isinstance(part, Document):
+            total += _bytes(part.__prompt__()) + _MESSAGE
         elif isinstance(part, ToolCall):
             total += _bytes(part.id + part.name + part.arguments) + _MESSAGE
         elif isinstance(part, Thought):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outlast.lms.waiting import ForkSafeLock
 from outlast.messages import Request, Response, TextPart
+from outlast.types import Document
 
 _PER_CHARACTER = 0.25  # English text, until the model's own figures are known
 _PER_PART = 4000.0  # characters that an image or a file counts as
@@ -61,5 +62,7 @@ def _characters(request: Request) -> float:
         if isinstance(content, str):
             total += len(content) + 16
         else:
-            total += 16 + sum(len(part.text) if isinstance(part, TextPart) else _PER_PART for part in content)
+            total += 16 + sum(
+                len(part.text) if isinstance(part, (TextPart, Document)) else _PER_PART for part in content
+            )
     return total + sum(len(question.text) + 16 * len(question.options) for _, question in request.questions)

@@ -86,11 +86,29 @@ class Message:
         """The content as parts."""
         return (TextPart(self.content),) if isinstance(self.content, str) else self.content
 
+    @property
+    def shown(self) -> str:
+        """The message for people: its text, and in angle brackets what is no text."""
+        return self.content if isinstance(self.content, str) else "".join(_shown(part) for part in self.content)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form of all that decides the answer; `message_from_json` reads it back."""
         if isinstance(self.content, str):
             return {"role": self.role, "content": self.content}
         return {"role": self.role, "content": [part.to_json() for part in self.content]}
+
+
+def _shown(part: Part) -> str:
+    if isinstance(part, (TextPart, ToolResult)):
+        return part.text
+    if isinstance(part, ToolCall):
+        return f"⟨calls {part.name}({part.arguments})⟩"
+    if isinstance(part, Thought):
+        return f"⟨thought: {part.text}⟩"
+    if isinstance(part, Document):
+        return f"⟨{part.__prompt__()}⟩"
+    held = part.url if part.data is None else f"{len(part.data):,} bytes"
+    return f"⟨{' '.join(word for word in (part.mime, part.name, held) if word)}⟩"
 
 
 def system(text: str) -> Message:

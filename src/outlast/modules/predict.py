@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.layout import explain
+from outlast.adapters.placing import fitted
 from outlast.adapters.protocol import Adapter, Demo, Plan, Task
 from outlast.errors import InputError, SignatureError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
 from outlast.lms.protocol import LM, Capabilities
-from outlast.messages import Message, Settings
+from outlast.messages import History, Message, Settings
 from outlast.modules.module import Module, by_name
 from outlast.modules.settings import DEFAULT_ADAPTER, as_adapter, as_lm, chosen_adapter, chosen_lm, usual_adapter
 from outlast.modules.values import FrozenDict, hidden_of
@@ -275,7 +276,9 @@ def _demo(value: Any, signature: Any, number: int) -> Demo:
     for name, item in cast("Mapping[Any, Any]", given).items():
         _check_field(name, signature, f"for demo {number}")
         try:
-            values[name] = table[name].check(item)
+            checked = values[name] = table[name].check(item)
+            if isinstance(checked, History):
+                values[name] = fitted(signature, checked, name)
         except ValidationError as error:
             source = f" ({demo.source})" if demo is not None and demo.source else ""
             raise UsageError(

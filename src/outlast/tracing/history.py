@@ -47,7 +47,7 @@ def show(span: Span) -> str:
     where = "outside the program" if span.path is None else span.path or "the program"
     again = f", try {span.attempt + 1}" if span.attempt else ""
     lines = [f"── {where} · {span.module}({span.signature}){again} · {when} · {span.seconds * 1000:.0f} ms"]
-    lines += [f"[{message.role}]\n{message.text}\n" for message in span.request.messages]
+    lines += [f"[{message.role}]\n{message.shown}\n" for message in span.request.messages]
     if span.response is not None:
         usage = span.response.usage
         tokens = f"{_known(usage.input_tokens)} in, {_known(usage.output_tokens)} out"
