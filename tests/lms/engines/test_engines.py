@@ -83,6 +83,7 @@ ROWS = [
     Row("openai-sdk", "fake"),
     Row("litellm", "openai/fake"),
     Row("any-llm", "openai/fake"),
+    Row("lm15", "openai-chat:fake"),
 ]
 HERE = [row for row in ROWS if find_spec(ENGINES[row.engine].package) is not None]
 MISSING = [row for row in ROWS if row not in HERE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -51,16 +52,22 @@ class Engine:
             key=lambda: key,
             settings=options.settings,
             price=options.price,
-            seller="" if base_url else self.seller or model.partition("/")[0],
+            seller="" if base_url else self.seller or _first(model),
             adapt=options.adapt,
             **({} if options.capabilities is None else {"capabilities": options.capabilities}),
         )
         return cast("LM", made)
 
 
+def _first(model: str) -> str:
+    """The provider in "provider/model" or "provider:model", empty in other names."""
+    return parts[0] if len(parts := re.split("[/:]", model)) > 1 else ""
+
+
 ENGINES: Mapping[str, Engine] = {
     "litellm": Engine("litellm:LiteLLM", "litellm", "litellm"),
     "any-llm": Engine("any_llm:AnyLLM", "any_llm", "any-llm"),
+    "lm15": Engine("lm15:LM15", "lm15", "lm15"),
     "openai-sdk": Engine("openai_sdk:OpenAISDK", "openai", "openai", "openai"),
 }
 

@@ -31,6 +31,8 @@ _STATUS_OF_NAME = (
     ("contentfilter", 400),
     ("contentpolicy", 400),
     ("unsupported", 400),
+    ("unknownmodel", 404),
+    ("ambiguousmodel", 400),
     ("billing", 402),
     ("insufficientfunds", 402),
     ("quota", 402),
