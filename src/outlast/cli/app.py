@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "two saved evaluations: paired difference, p, and what flipped",
     "diff": "two compiled files: what changed in the prompts and in the score",
     "explain": "a compiled file: where every part of the prompt came from",
+    "models": "providers and keys; what is known of a model, and whether it answers",
     "inspect": "look into a program, a compiled file or the ledger of a search",
 }
 
