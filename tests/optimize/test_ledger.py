@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 import outlast as ol
 from outlast.errors import StudyError
-from outlast.messages import OutputSchema, Request, Response, Settings, Usage, system, user
+from outlast.messages import Message, OutputSchema, Question, Request, Response, Settings, TextPart, Usage, system, user
 from outlast.optimize.candidate import Outcome
 from outlast.optimize.ledger import TABLES, Ledger
+from outlast.types import Document, Image, Tool
 
 IDENTITY = {"program": "P 1", "data": "train 2"}
 SHARED = (system("Answer."), user("demo question"))
@@ -50,6 +52,11 @@ def test_a_reply_comes_back_as_it_was(tmp_path: Path):
         request(output=OutputSchema("a", {"type": "object"})),
         request(sample=1),
         Request((system("Answer!"), user("demo question"), user("q"))),
+        replace(request(), tools=(Tool("look"),)),
+        replace(request(), tools=(Tool("look"),), tool_choice="required"),
+        replace(request(), questions=(("sure", Question("yes_no", "Sure?")),)),
+        Request((system("Answer."), user("demo question"), Message("user", (Image("image/png", b"x"), TextPart("q"))))),
+        Request((system("Answer."), user("demo question"), Message("user", (Document("q"),)))),
         Request((user("Answer."), user("demo question"), user("q"))),
     ],
 )

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,6 +58,7 @@ _INSERT_ROLLOUT = (
 )
 
 
+_LONG = frozenset({"output", "tools", "questions"})  # parts of a request that stand under their hash
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -285,14 +287,9 @@ class Ledger:
         data: dict[str, Any] = {"messages": ids}
         for message in request.messages[-1:]:
             ids.append(_hashed(message.to_json(), texts))
-        if settings := request.settings.to_json():
-            data["settings"] = settings
-        if request.output is not None:
-            wanted = request.output
-            whole = wanted if isinstance(wanted, str) else {"name": wanted.name, "schema": wanted.schema}
-            data["output"] = _hashed(whole, texts)
-        if request.sample:
-            data["sample"] = request.sample
+        for name, value in replace(request, messages=()).to_json().items():
+            if name != "messages":
+                data[name] = _hashed(value, texts) if name in _LONG else value
         text = _text(data)
         key = hashlib.blake2b(f"{identity}\n{text}".encode(), digest_size=16).hexdigest()
         return Form(key, text, texts, shared)
@@ -311,8 +308,8 @@ class Ledger:
             return None
         data = self._decoded(lambda: json.loads(rows[0][0]))
         data["messages"] = [self._content(item) for item in data["messages"]]
-        if "output" in data:
-            data["output"] = self._content(data["output"])
+        for name in _LONG & data.keys():
+            data[name] = self._content(data[name])
         return data
 
     def _content(self, text_id: str) -> Any:
