@@ -78,6 +78,7 @@ class ModelOptions:
     tier: str | None = None
     prediction: str | None = None
     parallel_tools: bool | None = None
+    grammar: str | None = None
 
     def __post_init__(self) -> None:
         if self.api_key is not None and not isinstance(self.api_key, str):

@@ -182,6 +182,13 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
                 yield "top_logprobs", settings.logprobs, shown
     if settings.prediction is not None:
         yield "prediction", {"type": "content", "content": settings.prediction}, "prediction"
+    if settings.grammar is not None:
+        if quirks.grammar is None:
+            notes.drop(f"grammar not sent: {wire.model!r} is not known to be held to grammars")
+        elif quirks.grammar == "grammar":
+            yield "grammar", settings.grammar, "grammar"
+        else:
+            yield "structured_outputs", {"grammar": settings.grammar}, "grammar"
     yield from _reasoning(settings, wire, notes)
 
 

@@ -59,7 +59,7 @@ def check_settings(settings: Settings) -> Settings:
     _check("seed", settings.seed, "a whole number", _is_whole(settings.seed, -math.inf))
     words = settings.reasoning
     _check("reasoning", words, "an effort word such as 'low'", isinstance(words, str) and bool(words))
-    for name in ("tier", "prediction"):
+    for name in ("tier", "prediction", "grammar"):
         text: Any = getattr(settings, name)
         _check(name, text, "text that is not empty", isinstance(text, str) and bool(text))
     for name in ("show_reasoning", "parallel_tools"):

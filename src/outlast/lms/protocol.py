@@ -146,6 +146,7 @@ class LM(metaclass=LMType):
             tier: str | None = None,
             prediction: str | None = None,
             parallel_tools: bool | None = None,
+            grammar: str | None = None,
             device: str | None = None,
             dtype: str = "auto",
             batch: int = 8,

@@ -24,6 +24,7 @@ class Quirks:
     earlier turns goes back. `forced_tools`: a tool call can be demanded. `prefill`: how to have it go on from a last
     message of the assistant: it does anyway ("plain"), with a mark on the message ("prefix"), with vLLM's switches
     ("continue"), or not at all. `plain_text`: text of several parts goes as one string.
+    `grammar`: how a grammar is sent, llama.cpp's way or vLLM's.
     """
 
     max_tokens: str = "max_tokens"
@@ -39,6 +40,7 @@ class Quirks:
     forced_tools: bool = True
     prefill: Literal["plain", "prefix", "continue"] | None = None
     plain_text: bool = False
+    grammar: Literal["grammar", "structured_outputs"] | None = None
 
 
 COMMON = Quirks()
@@ -185,13 +187,13 @@ PROVIDERS: Mapping[str, Provider] = {
         key_env="VLLM_API_KEY",
         key_optional=True,
         url_env="VLLM_BASE_URL",
-        quirks=Quirks(strict=False, prefill="continue"),
+        quirks=Quirks(strict=False, prefill="continue", grammar="structured_outputs"),
         can=_LOCAL,
     ),
     # llama-server takes `json_object` but does not enforce it (measured, build b10605).
     "llama_cpp": Provider(
         "http://localhost:8080/v1",
-        quirks=Quirks(strict=False, reasoning="template", prefill="plain"),
+        quirks=Quirks(strict=False, reasoning="template", prefill="plain", grammar="grammar"),
         can=("json_schema", "tools", "streaming", "logprobs", "prefill"),
     ),
 }

@@ -20,7 +20,8 @@ class Settings:
     word that the model knows ("none", "low", "medium", "high"), `show_reasoning` asks for its text or for none of
     it; `logprobs` asks for the log-probability of each token and of that many alternatives (0..20); `tier` is a
     service tier such as "flex"; `prediction` is a text that much of the reply will repeat; `parallel_tools` allows
-    several tool calls in one reply or forbids them; `extra` is sent to the provider as it is.
+    several tool calls in one reply or forbids them; `grammar` is one that the reply must follow, in the language of
+    the server (GBNF), for servers that constrain by grammars; `extra` is sent to the provider as it is.
     """
 
     temperature: float | None = None
@@ -35,6 +36,7 @@ class Settings:
     tier: str | None = None
     prediction: str | None = None
     parallel_tools: bool | None = None
+    grammar: str | None = None
 
     def over(self, base: Settings) -> Settings:
         """These settings where they are set, those of `base` elsewhere."""

@@ -65,6 +65,7 @@ class Options(TypedDict, total=False):
     tier: str | None
     prediction: str | None
     parallel_tools: bool | None
+    grammar: str | None
 
 
 class Predict(Module, Generic[P, R]):
