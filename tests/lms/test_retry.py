@@ -20,8 +20,11 @@ from outlast.errors import (
 )
 from outlast.lms import retry
 from outlast.lms.protocol import LM
+from outlast.lms.fallback import Fallback
+from outlast.lms.limit import Limited
 from outlast.lms.retry import Retrying
-from outlast.messages import Response
+from outlast.lms.retry_budget import RetryBudget
+from outlast.messages import Finished, Response, TextDelta
 
 
 class Failing(LM):
@@ -216,3 +219,100 @@ def test_options_are_checked():
         with pytest.raises(ConfigError, match=name):
             Retrying(Failing(), **{name: value})
     assert repr(Retrying(Failing(), 2)) == "Retrying(LM('failing'), retries=2)"
+
+
+class Streaming(Failing):
+    """Raises the given errors in turn, each after so many pieces, then says three."""
+
+    def __init__(self, *failures: tuple[int, Exception]) -> None:
+        super().__init__()
+        self.failures = list(failures)
+
+    async def stream(self, request):
+        self.calls += 1
+        pieces, error = self.failures.pop(0) if self.failures else (3, None)
+        for number in range(pieces):
+            yield TextDelta(str(number))
+        if error is not None:
+            raise error
+        yield Finished(Response(text="012"))
+
+
+def test_a_stream_is_tried_again_until_its_first_piece(waits):
+    inner = Streaming((0, LMServerError("a")), (0, LMConnectionError("b")))
+    events = list(Retrying(inner, 3).events("hi"))
+    assert [event.text for event in events[:3]] == ["0", "1", "2"]
+    assert (events[3].response.attempts, inner.calls) == (3, 3)
+
+
+def test_a_stream_that_breaks_later_is_not_said_twice(waits):
+    inner = Streaming((2, LMServerError("broke")))
+    said = []
+    with pytest.raises(LMServerError, match="broke"):
+        said.extend(iter(Retrying(inner, 3).events("hi")))
+    assert inner.calls == 1
+
+
+def test_an_outage_costs_only_the_budget(waits):
+    class Down(Failing):
+        async def complete(self, request):
+            self.calls += 1
+            raise LMServerError("down")
+
+    inner = Down()
+    lm = Retrying(inner, 4, base=0.0, budget=0.2)
+    for _ in range(1000):
+        with pytest.raises(LMServerError) as caught:
+            lm("hi")
+    assert inner.calls == 1000 + 200 + 200  # 200 that are always free, and a fifth of the calls
+    assert "budget=0.2 allows 200 retries a minute" in caught.value.__notes__[0]
+    without = Retrying(Down(), 4, base=0.0, budget=None)
+    for _ in range(100):
+        with pytest.raises(LMServerError):
+            without("hi")
+    assert without.inner.calls == 500
+
+
+def test_the_budget_comes_back_with_time(waits):
+    budget = RetryBudget(0.1, 5, window=60.0)
+    assert [budget.take(0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert not budget.take(49.0)
+    assert budget.take(61.0)
+    for _ in range(20):
+        budget.called(62.0)
+    assert [budget.take(62.0) for _ in range(7)] == [True] * 6 + [False]
+
+
+def test_rate_limits_are_no_outage(waits):
+    inner = Failing(*(LMRateLimited("slow", retry_after=0.0) for _ in range(600)))
+    lm = Retrying(inner, 4, budget=0.0)
+    for _ in range(120):
+        with pytest.raises(LMRateLimited):
+            lm("hi")
+    assert inner.calls == 600
+
+
+def test_quota_and_keys_are_final_whatever_the_server_says(waits):
+    for error in (LMQuotaError("no credit"), LMAuthError("no")):
+        error.retryable = True
+        inner = Failing(error)
+        with pytest.raises(type(error)):
+            Retrying(inner)("hi")
+        assert inner.calls == 1
+
+
+def test_retries_inside_retries_are_refused():
+    inner = Retrying(Failing(), 2)
+    for wrapped in (inner, Limited(inner), Fallback(Failing(), Limited(inner))):
+        with pytest.raises(ConfigError, match="would multiply the tries to 15"):
+            Retrying(wrapped, 4)
+    assert Retrying(Retrying(Failing(), 0), 4)("hi").text == "ok"
+    assert Retrying(inner, 0)("hi").text == "ok"
+
+
+def test_the_time_of_tries_before_is_told(waits):
+    response = Retrying(Failing(LMServerError("x", retry_after=5.0)), random=Fixed(0.0))("hi")
+    assert response.queued_seconds == pytest.approx(5.0)
+    assert Retrying(Failing())("hi").queued_seconds == 0.0
+    facts = Retrying(Failing(), 2).facts()
+    assert (facts["retries"], facts["retried"], facts["budget"]) == (2, 0, 0.3)
