@@ -19,9 +19,9 @@ from outlast.errors import (
     LMTimeout,
 )
 from outlast.lms import retry
-from outlast.lms.protocol import LM
 from outlast.lms.fallback import Fallback
 from outlast.lms.limit import Limited
+from outlast.lms.protocol import LM
 from outlast.lms.retry import Retrying
 from outlast.lms.retry_budget import RetryBudget
 from outlast.messages import Finished, Response, TextDelta

@@ -24,7 +24,7 @@ _UP = 0.05  # of the cap, after a round in which it was used; at least 1
 _USED = 0.8  # share of the cap that counts as used
 _SLOW = 2.0  # times as long as it was
 _PAUSE = 5.0  # seconds between two steps down: calls in flight then all tell of the same overload
-_DRIFT = 1.02  # how much the shortest time is forgotten with each round
+_FORGOTTEN = 600.0  # seconds in which the shortest time doubles, as servers and prompts change
 _FIXED_TOKENS = 50.0  # output tokens that the rest of an exchange takes as long as
 _REMEMBERED = 32
 
@@ -57,6 +57,7 @@ class Climb:
         self._began: float | None = None
         self._lowered = float("-inf")
         self._shortest: float | None = None
+        self._ended = 0.0
         self._new_round()
 
     def _new_round(self) -> None:
@@ -85,9 +86,13 @@ class Climb:
 
     def _round_over(self, now: float) -> None:
         mean = self._time / self._timed if self._timed else None
-        slow = mean is not None and self._shortest is not None and mean > _SLOW * self._shortest
+        shortest = self._shortest
+        if shortest is not None:
+            shortest *= 2 ** ((now - self._ended) / _FORGOTTEN)
+        slow = mean is not None and shortest is not None and mean > _SLOW * shortest
         if mean is not None:
-            self._shortest = mean if self._shortest is None else min(mean, self._shortest * _DRIFT)
+            self._shortest = mean if shortest is None else min(mean, shortest)
+        self._ended = now
         used, good = self._peak >= _USED * self.cap, self._good
         self._new_round()
         if slow:
