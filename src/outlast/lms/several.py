@@ -9,7 +9,8 @@ from typing import Any
 from outlast.errors import ConfigError, brief
 from outlast.lms.protocol import LM, Capabilities, LayerInfo
 from outlast.lms.trying import Trying
-from outlast.messages import canonical
+from outlast.messages import Request, canonical
+from outlast.runtime import Bound
 
 
 class Several(Trying):
@@ -31,6 +32,17 @@ class Several(Trying):
     @property
     def identity(self) -> str:
         return canonical([type(self).__name__, *(member.identity for member in self.members)]).decode()
+
+    def bound(self, request: Request) -> Bound:
+        """The most that a call of any member can take."""
+        bounds = [member.bound(request) for member in self.members]
+        tokens = [bound.tokens for bound in bounds]
+        dollars = [bound.dollars for bound in bounds]
+        return Bound(
+            None if None in tokens else max(each for each in tokens if each is not None),
+            None if None in dollars else max(each for each in dollars if each is not None),
+            self.name,
+        )
 
     def facts(self) -> Mapping[str, Any]:
         return {"members": len(self.members)}
