@@ -30,9 +30,11 @@ from outlast.messages import (
     StreamEvent,
     TextDelta,
     TextPart,
+    Thought,
     Usage,
 )
 from outlast.runtime import io
+from outlast.types import Document
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
@@ -297,13 +299,14 @@ class _Post:
 
 def _turn(message: Message, name: str) -> dict[str, str]:
     """A message for the template: text only. Thoughts of an earlier turn are left out, as templates do themselves."""
+    texts: list[str] = []
     for part in message.parts:
-        if isinstance(part, TextPart):
-            continue
-        kind = type(part).__name__
-        if kind != "Thought":
+        if isinstance(part, (TextPart, Document)):
+            texts.append(part.text if isinstance(part, TextPart) else part.__prompt__())
+        elif not isinstance(part, Thought):
+            kind = type(part).__name__
             raise LMUnsupported(f"{name} takes text only; got a {kind} in a message of the role {message.role!r}")
-    return {"role": message.role, "content": "".join(p.text for p in message.parts if isinstance(p, TextPart))}
+    return {"role": message.role, "content": "".join(texts)}
 
 
 def _schema_of(

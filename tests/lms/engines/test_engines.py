@@ -45,7 +45,7 @@ from outlast.messages import (
     user,
 )
 from outlast.testing.server import Answer, FakeServer, Fault
-from outlast.types import Image, Tool
+from outlast.types import Document, Image, Tool
 
 KEY = "sk-do-not-show-0123456789"
 LOOK = Tool(
@@ -84,6 +84,7 @@ ROWS = [
     Row("litellm", "openai/fake"),
     Row("any-llm", "openai/fake"),
     Row("lm15", "openai-chat:fake"),
+    Row("llm", "gpt-4o", frozenset({"logprobs", "reasoning", "tool_choice", "extra"})),
 ]
 HERE = [row for row in ROWS if find_spec(ENGINES[row.engine].package) is not None]
 MISSING = [row for row in ROWS if row not in HERE]
@@ -172,16 +173,13 @@ def test_extra_settings_are_passed_on(row):
 
 def test_a_cut_answer_says_so(row):
     with say(Answer("and then", finish="length")) as server:
-        assert model(row, server)("hi").finish == ("length" if row.engine != "llm" else "length")
+        assert model(row, server)("hi").finish == "length"
 
 
 def test_a_refusal_is_no_answer(row):
     with say(Answer(refusal="I will not.")) as server:
         reply = model(row, server)("hi")
-        if row.engine in ("llm",):
-            assert reply.text == ""
-        else:
-            assert (reply.text, reply.finish) == ("I will not.", "content_filter")
+        assert (reply.text, reply.finish) == ("I will not.", "content_filter")
 
 
 def test_reasoning_is_told_apart(row):
@@ -263,6 +261,15 @@ def test_an_image_is_sent(row):
         content = server.requests[0].body["messages"][0]["content"]
         image = next(part for part in content if part["type"] == "image_url")
         assert image["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def test_a_document_is_sent_as_text(row):
+    paper = Document("Refunds take five days.", title="Terms")
+    with say("five") as server:
+        model(row, server)([Message("user", (paper, *user("How long?").parts))])
+        sent = json.dumps(server.requests[0].body["messages"])
+        assert "Refunds take five days." in sent
+        assert "Terms" in sent
 
 
 def test_odd_letters_survive(row):

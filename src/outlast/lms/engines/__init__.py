@@ -68,6 +68,7 @@ ENGINES: Mapping[str, Engine] = {
     "litellm": Engine("litellm:LiteLLM", "litellm", "litellm"),
     "any-llm": Engine("any_llm:AnyLLM", "any_llm", "any-llm"),
     "lm15": Engine("lm15:LM15", "lm15", "lm15"),
+    "llm": Engine("llm:LLMEngine", "llm", "llm"),
     "openai-sdk": Engine("openai_sdk:OpenAISDK", "openai", "openai", "openai"),
 }
 

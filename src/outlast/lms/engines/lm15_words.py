@@ -26,7 +26,7 @@ from outlast.messages import (
     ToolResult,
     Usage,
 )
-from outlast.types import Audio, File, Image
+from outlast.types import Audio, Document, File, Image
 
 ORIGIN = "lm15"
 _MESSAGE, _PART = "message", "part"
@@ -80,8 +80,8 @@ def _parts(parts: Iterable[Part], wanted: bool, notes: Notes) -> tuple[list[Any]
     made: list[Any] = []
     continued: list[Any] = []
     for part in parts:
-        if isinstance(part, TextPart):
-            made.append(lm15.TextPart(part.text))
+        if isinstance(part, (TextPart, Document)):
+            made.append(lm15.TextPart(part.text if isinstance(part, TextPart) else part.__prompt__()))
         elif isinstance(part, (Image, Audio, File)):
             made.append(_medium(part))
         elif isinstance(part, ToolCall):
