@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from outlast.evals.score import unscored as unscored
     from outlast.lms.adaptive import AdaptiveLimited as AdaptiveLimited
     from outlast.lms.balance import Balanced as Balanced
+    from outlast.lms.batch import Batched as Batched
+    from outlast.lms.batch import Batches as Batches
     from outlast.lms.breaker import CircuitBreaker as CircuitBreaker
     from outlast.lms.budget import Budgeted as Budgeted
     from outlast.lms.budget import budget as budget
@@ -129,6 +131,7 @@ _HOMES = {
     "evals.score": "Score metric unscored",
     "lms.adaptive": "AdaptiveLimited",
     "lms.balance": "Balanced",
+    "lms.batch": "Batched Batches",
     "lms.breaker": "CircuitBreaker",
     "lms.budget": "Budgeted budget",
     "lms.deadline": "Timeout",

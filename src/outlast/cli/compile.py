@@ -59,6 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--seconds", type=float, metavar="X", help="wall time")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=32)
+    parser.add_argument(
+        "--transport",
+        choices=("direct", "batch"),
+        default="direct",
+        help="batch: half the price, within a day for each step, by the provider's batch interface",
+    )
+    parser.set_defaults(concurrency=None)
     options.add_data(parser)
     options.add_common(parser)
 
@@ -91,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         margin=args.margin,
         level=args.level,
         concurrency=args.concurrency,
+        transport=args.transport,
         progress=not args.no_progress,
     )
     if compiled.report.stopped == "interrupted":

@@ -47,6 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the intervals (0.95)")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=64)
+    parser.add_argument(
+        "--transport",
+        choices=("direct", "batch"),
+        default="direct",
+        help="batch: half the price, within a day, by the provider's batch interface",
+    )
+    parser.set_defaults(concurrency=None)
     options.add_data(parser)
     options.add_common(parser)
 
@@ -70,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         lm=options.model_of(args),
         adapter=options.adapter_of(args),
         concurrency=args.concurrency,
+        transport=args.transport,
         max_errors=args.max_errors,
         level=args.level,
         save=args.save,

@@ -18,6 +18,7 @@ from outlast.evals.identity import metric_hash, name_of, own_models, program_has
 from outlast.evals.progress import Guarded, Snapshot, display_for
 from outlast.evals.rowfile import About, End, RowWriter, about_line, end_line, read_evaluation
 from outlast.evals.runner import RowRunner, check_first
+from outlast.lms.batch import Transport, carried
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Keep = Literal["rows", "traces", "nothing"]
 Errors = Literal["apart", "fail"]
+_IN_FLIGHT, _IN_BATCHES = 64, 10_000
 
 
 def evaluate(
@@ -39,7 +41,7 @@ def evaluate(
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
     sample: int | None = None,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     max_errors: float | None = None,
     errors: Errors = "apart",
     threshold: float = 1.0,
@@ -47,12 +49,14 @@ def evaluate(
     keep: Keep | None = None,
     save: str | Path | None = None,
     resume: bool = False,
+    transport: Transport = "direct",
     progress: bool | Callable[[Snapshot], Any] = True,
 ) -> Evaluation:
     """Run `program` on every example of `data` and score what it returns with `metric(example, prediction)`.
 
     `program` is a `Module` or any callable, plain or async, that takes the inputs as keywords; plain
-    functions run in threads. At most `concurrency` examples are in flight. `lm`, `adapter` and `sample`
+    functions run in threads. At most `concurrency` examples are in flight (64; with batches 10,000). `lm`, `adapter`
+    and `sample`
     (which of several independent draws) stand in for those of the surrounding block. Cost: the calls of the
     program and of the metric.
 
@@ -70,6 +74,10 @@ def evaluate(
     threshold, running again only
     what is missing or ended in an error. When the file can no longer be written, rows that are kept are not
     lost: the run goes on, a `RuntimeWarning` is issued and `save_error` set.
+
+    `transport="batch"` asks all models through their providers' batch interfaces: half the price, within a day. What
+    is under way is kept in `<save>.batches.db` (without `save`, in `outlast/batches.db` of the cache folder), so that
+    the same call after a crash or Ctrl-C goes on with it and pays nothing twice; an `ol.Batches` says more.
 
     `progress` is True (a bar on a terminal, else lines on stderr after ten seconds), False, or a function
     that gets a `Snapshot` at most ten times a second. `level` is that of the intervals. Raises `DataError`
@@ -95,6 +103,7 @@ def evaluate(
                 keep=keep,
                 save=save,
                 resume=resume,
+                transport=transport,
                 progress=progress,
             )
         )
@@ -115,7 +124,7 @@ async def aevaluate(
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
     sample: int | None = None,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     max_errors: float | None = None,
     errors: Errors = "apart",
     threshold: float = 1.0,
@@ -123,30 +132,32 @@ async def aevaluate(
     keep: Keep | None = None,
     save: str | Path | None = None,
     resume: bool = False,
+    transport: Transport = "direct",
     progress: bool | Callable[[Snapshot], Any] = True,
 ) -> Evaluation:
     """`evaluate` from async code. A cancelled task gets the result so far instead of `CancelledError`."""
     _check_options(concurrency, max_errors, errors, threshold, level, keep, save, resume)
-    runner = RowRunner(
-        program, metric, lm=lm, adapter=adapter, sample=sample, threshold=threshold, traces=keep == "traces"
-    )
-    display = display_for(progress)
-    feed = Feed(data)
-    check_first(program, metric, feed.first)
-    about = _about(program, metric, runner, feed, threshold, level, errors)
-    writer, prior = _open_file(save, about, feed, resume=resume)
-    engine = Engine(
-        runner,
-        feed,
-        concurrency=concurrency,
-        max_errors=max_errors,
-        keep=not feed.streamed if keep is None else keep != "nothing",
-        writer=writer,
-        prior=prior,
-        level=level,
-        display=Guarded(display),
-    )
-    outcome = await engine.run()
+    with carried(transport, save, subject="evaluate") as in_batches:
+        runner = RowRunner(
+            program, metric, lm=lm, adapter=adapter, sample=sample, threshold=threshold, traces=keep == "traces"
+        )
+        display = display_for(progress)
+        feed = Feed(data)
+        check_first(program, metric, feed.first)
+        about = _about(program, metric, runner, feed, threshold, level, errors)
+        writer, prior = _open_file(save, about, feed, resume=resume)
+        engine = Engine(
+            runner,
+            feed,
+            concurrency=concurrency or (_IN_BATCHES if in_batches else _IN_FLIGHT),
+            max_errors=max_errors,
+            keep=not feed.streamed if keep is None else keep != "nothing",
+            writer=writer,
+            prior=prior,
+            level=level,
+            display=Guarded(display),
+        )
+        outcome = await engine.run()
     result = _result(about, feed, engine, outcome, writer)
     if outcome.raises:
         raise EvaluationStopped(f"{outcome.reason}; so far: {result.headline}", evaluation=result) from outcome.cause
@@ -255,7 +266,7 @@ def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: 
 
 
 def _check_options(
-    concurrency: int,
+    concurrency: int | None,
     max_errors: float | None,
     errors: str,
     threshold: float,
@@ -264,7 +275,7 @@ def _check_options(
     save: str | Path | None,
     resume: bool,
 ) -> None:
-    if type(concurrency) is not int or concurrency < 1:
+    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
         raise UsageError(f"concurrency is a whole number of at least 1; got {concurrency!r}")
     if max_errors is not None and (isinstance(max_errors, bool) or not _is_count_or_share(max_errors)):
         raise UsageError(f"max_errors is a whole number, or a share below 1 such as 0.05; got {max_errors!r}")

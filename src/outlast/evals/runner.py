@@ -230,6 +230,7 @@ def _within(run: Run, trace: Trace, *, blocking: bool) -> Run:
         running_loop() if blocking else None,
         run.visiting,
         run.threaded,
+        run.transport,
     )
 
 

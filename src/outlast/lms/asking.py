@@ -23,6 +23,8 @@ def send(lm: LM, request: Request) -> Coroutine[Any, Any, Response]:
     Every question to a model goes through here. Wrappers reach what they wrap by `ask`. To be awaited at once.
     """
     run = current()
+    if run.transport is not None:
+        lm = run.transport(lm)
     if run.memo is not None:  # which sees to the budget of what it does not remember
         return ask(run.memo(lm), request)
     return ask(lm, request) if run.meter is None else ask_within(run.meter, lm, request)
@@ -147,6 +149,8 @@ async def _step(step: Awaitable[StreamEvent | None], run: Run | None) -> StreamE
 def send_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
     """Like `send`, in pieces."""
     run = current()
+    if run.transport is not None:
+        lm = run.transport(lm)
     if run.memo is not None:
         return ask_stream(run.memo(lm), request)
     return ask_stream(lm, request) if run.meter is None else stream_within(run.meter, lm, request)

@@ -134,7 +134,7 @@ class OpenedModel(Wrapper):
         self.options = {name: value for name, value in options.items() if name != "api_key"}
         if "cache" in options:
             self.options["cache"] = public_place(options["cache"])
-        self._leaf = leaf
+        self.leaf = leaf
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -142,7 +142,7 @@ class OpenedModel(Wrapper):
 
     @property
     def capabilities(self) -> Capabilities:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._leaf.capabilities
+        return self.leaf.capabilities
 
     @property
     def identity(self) -> str:
@@ -202,14 +202,26 @@ def open_model(model: str, **options: Any) -> LM:
         return _built_in(model, options)
     chosen = kind(**options)
     leaf = _leaf(model, chosen)
-    stack: LM = Retrying(_limited(leaf, chosen), chosen.retries)
+    stack = _kept(Retrying(_limited(leaf, chosen), chosen.retries), chosen)
+    return OpenedModel(model, stack, leaf, options)
+
+
+def through(model: OpenedModel, way: Callable[[WireLM], LM]) -> LM | None:
+    """The same model with another way to its server, in the place of its retries and limits; its pin and cache stay.
+
+    None for a model that is not behind a server.
+    """
+    leaf = model.leaf
+    return _kept(way(leaf), ModelOptions(**model.options)) if isinstance(leaf, WireLM) else None
+
+
+def _kept(stack: LM, chosen: ModelOptions) -> LM:
+    """What answers to a model must go through, whichever way they come."""
     if chosen.pin not in (None, FIRST):  # inside the cache, which then holds no answers of other versions
         stack = Pinned(stack, chosen.pin)
     if chosen.cache is not False:
         stack = Cached(stack, None if chosen.cache is True else chosen.cache)
-    if chosen.pin == FIRST:
-        stack = Pinned(stack)
-    return OpenedModel(model, stack, leaf, options)
+    return Pinned(stack) if chosen.pin == FIRST else stack
 
 
 def _options_kind(model: str) -> type[ModelOptions]:

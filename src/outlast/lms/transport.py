@@ -8,6 +8,7 @@ anything, and nothing is left open.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Mapping
@@ -117,7 +118,31 @@ async def post(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None
     Must run on an event loop. Raises `LMConnectionError`, `LMTimeout`, or `LMResponseError` for a reply that is not
     HTTP or larger than allowed. Error replies are read up to 64 kB.
     """
-    outcome = await _exchange(endpoint, path, payload, key)
+    return _whole(await _exchange(endpoint, path, key, "POST", payload))
+
+
+async def fetch(endpoint: Endpoint, path: str, key: Secret | None) -> Reply:
+    """Read one whole reply by GET. Raises what `post` raises."""
+    return _whole(await _exchange(endpoint, path, key, "GET"))
+
+
+async def upload(
+    endpoint: Endpoint, path: str, content: bytes, key: Secret | None, *, name: str, fields: Mapping[str, str]
+) -> Reply:
+    """Send a file and form fields by POST. `name` and the fields are plain ASCII. Raises what `post` raises."""
+    boundary = secrets.token_hex(16)
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
+        for field, value in fields.items()
+    ]
+    kind = "Content-Type: application/jsonl\r\n\r\n"
+    parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n{kind}')
+    payload = b"".join(("".join(parts).encode("ascii"), content, f"\r\n--{boundary}--\r\n".encode("ascii")))
+    form = f"multipart/form-data; boundary={boundary}"
+    return _whole(await _exchange(endpoint, path, key, "POST", payload, form))
+
+
+def _whole(outcome: Reply | LMError) -> Reply:
     if isinstance(outcome, LMError):
         # Raised here and not where it was found: aiohttp's errors and sessions hold the key, and would be reachable
         # from the traceback.
@@ -125,20 +150,28 @@ async def post(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None
     return outcome
 
 
-async def _exchange(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Reply | LMError:
+async def _exchange(
+    endpoint: Endpoint,
+    path: str,
+    key: Secret | None,
+    method: str,
+    payload: bytes | None = None,
+    content_type: str | None = None,
+) -> Reply | LMError:
     import aiohttp
 
     opened = await _open_session(endpoint, key)
     limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
+    headers = None if content_type is None else {"Content-Type": content_type}
     try:
-        async with opened.session.post(
-            endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits
+        async with opened.session.request(
+            method, endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits, headers=headers
         ) as response:
             body = await _read(response, endpoint.max_bytes)
             if isinstance(body, LMError):
                 return body
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, headers, body)
+            told = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, told, body)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         return _failure(error, endpoint)
     finally:

@@ -292,6 +292,33 @@ class WireLM(LM):
         )
         return response if usage is response.usage else replace(response, usage=usage)
 
+    def write(self, request: Request) -> Encoded:
+        """What `complete` would send, for those who send it in another way. Raises `LMUnsupported`, `UsageError`."""
+        if request.questions:
+            raise LMUnsupported(f"{self.name}: typed questions cannot be sent in this way", request=request)
+        return self._encoded(self._with_settings(request), stream=False)[0]
+
+    def read(self, data: dict[str, Any], request: Request, *, tier: str, notes: tuple[str, ...] = ()) -> Response:
+        """The response in the JSON of a reply that came in another way, priced at `tier`. Raises an `LMError`."""
+        told = replace(self._told(request, None, Reply(200, {}, b""), notes, 0.0), redact=str)
+        raise_error_in(data, told)
+        return self._priced(replace(self.dialect.decode(data, told), tier=tier))
+
+    def failed(self, status: int, body: bytes, request: Request, sent: Encoded | None = None) -> LMError | None:
+        """The error in a reply that came in another way; None when it taught what the server refuses, so that the
+        same request is written otherwise now than `sent`, which is how it was written then."""
+        now = self.write(request)
+        if sent is not None and sent.body != now.body:  # another reply taught it already
+            return None
+        reply = Reply(status, {}, body)
+        if self._learn(reply, self._with_settings(request), now):
+            return None
+        return self._error(reply, request, self._key())
+
+    def secret(self) -> Secret | None:
+        """The key, to be handed to `transport`. Raises `ConfigError` when it is needed and missing."""
+        return self._key()
+
     def bound(self, request: Request) -> Bound:
         """The most that a call can take: its price is known when the user said it or the table lists it."""
         settings = self._with_settings(request).settings

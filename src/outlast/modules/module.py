@@ -160,6 +160,7 @@ class Module(Value):
             running_loop() if blocking else None,
             outer.visiting,
             outer.threaded,
+            outer.transport,
         )
         _recent.append(weakref.ref(trace))
         token = enter(run)

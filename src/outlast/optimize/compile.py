@@ -14,6 +14,7 @@ from outlast.data.dataset import Dataset
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError, brief
 from outlast.evals.score import check_metric
+from outlast.lms.batch import Transport, carried
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
@@ -35,6 +36,7 @@ __all__ = ["Compiled", "Report", "acompile", "compile"]
 M = TypeVar("M", bound=Module)
 Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]
 
+_AT_ONCE, _IN_BATCHES = 32, 1000  # rollouts at a time
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
 INTERRUPTED = "interrupted"
 
@@ -52,7 +54,8 @@ def compile(
     study: str | os.PathLike[str] | bool | None = None,
     margin: float = 0.0,
     level: float = 0.95,
-    concurrency: int = 32,
+    concurrency: int | None = None,
+    transport: Transport = "direct",
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
     """Search for better parameters of `program`, then prove the gain on data that the search never ranked on.
@@ -67,7 +70,10 @@ def compile(
     was, or repeats its result for nothing; the report says how many replies were known. False: in memory. Two
     processes may search on one ledger at the same time; both come to the same result.
 
-    `margin` is the loss that still counts as "no worse", in score. `concurrency` is how many rollouts run at once.
+    `margin` is the loss that still counts as "no worse", in score. `concurrency` is how many rollouts run at once (32;
+    with batches 1,000). `transport="batch"` asks through the providers' batch interfaces, at half the price and within
+    a day for each step of the search; what is under way is kept in `<study>.batches.db`, so that the same compile goes
+    on with it after a crash.
     `progress` is True (a live line on a terminal, else a line now and then on stderr), False, or a function that gets
     a `Progress` at most ten times a second.
 
@@ -94,6 +100,7 @@ def compile(
             margin=margin,
             level=level,
             concurrency=concurrency,
+            transport=transport,
             progress=progress,
         )
     )
@@ -112,7 +119,8 @@ async def acompile(
     study: str | os.PathLike[str] | bool | None = None,
     margin: float = 0.0,
     level: float = 0.95,
-    concurrency: int = 32,
+    concurrency: int | None = None,
+    transport: Transport = "direct",
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
     """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
@@ -131,6 +139,7 @@ async def acompile(
         _check_calls(limits, ledger, len(parts["confirm"]))
         with (
             running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
+            carried(transport, ledger.path, subject="compile") as in_batches,
             shown(progress, limits) as listener,
         ):
             job = Study(
@@ -143,7 +152,7 @@ async def acompile(
                 confirm=len(parts["confirm"]),
                 expected=search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"]),
                 seed=seed,
-                concurrency=concurrency,
+                concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
                 listener=listener,
             )
             try:
@@ -166,7 +175,8 @@ def _check_options(
         raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=); got {brief(budget)}")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UsageError(f"seed is a whole number; got {brief(seed)}")
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+    whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
+    if concurrency is not None and not (whole and concurrency >= 1):
         raise UsageError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
     if not isinstance(level, int | float) or not 0.5 <= level < 1:
         raise UsageError(f"level is a share from 0.5 to below 1, such as 0.95; got {brief(level)}")

@@ -247,8 +247,6 @@ class Meter:
     def _learn(self, bound: Bound, response: Response) -> None:
         """Take the answer as what such calls take; where it does not say, its bound stays counted as uncertain."""
         usage = response.usage
-        if response.cache != "miss":
-            return
         if usage.input_tokens is None or usage.output_tokens is None:
             self.spent.uncertain_tokens += bound.tokens or 0
         else:
@@ -284,10 +282,10 @@ class Ticket:
         self.paid_inside = False
 
     def settle(self, response: Response) -> None:
-        """Count what the call took and give the rest back."""
+        """Count what the call took and give the rest back. An answer from a cache took nothing; `note` counts it."""
         with _lock:
             held = self._end()
-            for meter, _, _ in held:
+            for meter, _, _ in held if response.cache == "miss" else ():
                 meter._count(response)
                 meter._learn(self.bound, response)
             _serve(held)

@@ -33,7 +33,8 @@ class Run:
     thread, if any: code under another loop was started by the user inside and waits the async way. In a `visiting`
     run the event loop lives for one call only, so I/O goes to the loop that blocking callers share, where
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
-    `ticket` is what the call that this code is part of has set aside.
+    `transport`, when set, gives the LM that stands in for one that is asked, such as one that asks in batches. `ticket`
+    is what the call that this code is part of has set aside.
     """
 
     lm: LM | None = None
@@ -50,6 +51,7 @@ class Run:
     loop: asyncio.AbstractEventLoop | None = None
     visiting: bool = False
     threaded: bool = False
+    transport: Callable[[LM], LM] | None = None
     ticket: Ticket | None = None
 
 
