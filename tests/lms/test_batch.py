@@ -453,7 +453,7 @@ def test_an_evaluation_in_batches(tmp_path: Path):
     with FakeServer(answering) as server:
         program = ol.Predict("question -> answer", lm=opened(server))
         save = tmp_path / "rows.jsonl"
-        transport = Batches(tmp_path / "b.db", **QUICK)
+        transport = Batches(tmp_path / "b.db", idle=0.5, poll=(0.02, 0.05))
         found = ol.evaluate(program, examples(150), right, transport=transport, progress=False, save=save)
         assert found.score.value == 1
         assert len(batches_of(server)) == 1
@@ -513,7 +513,7 @@ def test_a_killed_evaluation_goes_on_with_its_batch_and_pays_nothing_twice(tmp_p
     module = tmp_path / "test_batch_child.py"
     module.write_text(
         "import outlast as ol\n"
-        "QUICK = {'idle': 0.03, 'poll': (0.02, 0.05)}\n"
+        "QUICK = {'idle': 0.5, 'poll': (0.02, 0.05)}\n"
         "@ol.metric\n"
         "def right(example, out):\n    return out.answer == example.answer\n"
         "def examples(count):\n"
