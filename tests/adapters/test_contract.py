@@ -80,7 +80,7 @@ def first_object(prepared: Prepared, response: Response) -> dict[str, Any]:
     """The first object in the reply, which may be an echo."""
     try:
         found, _ = json.JSONDecoder().raw_decode(response.text, response.text.index("{"))
-        return {name: found[name] for name in ("why", "team", "urgency", "tags")}
+        return {name: found[name] for name in ("reasoning", "team", "urgency", "tags")}
     except (ValueError, KeyError):
         return prepared.read(response)
 
@@ -110,7 +110,7 @@ def whatever_finish(prepared: Prepared, response: Response) -> dict[str, Any]:
 
 def trimmed(prepared: Prepared, response: Response) -> dict[str, Any]:
     found: Any = prepared.read(response)
-    return {**found, "why": found["why"].strip()}
+    return {**found, "reasoning": found["reasoning"].strip()}
 
 
 def said_twice(prepared: Prepared, response: Response) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from outlast.adapters.extract import Unfit, Wanted, find_object, whole_object, without_thinking
+from outlast.adapters.forms import OtherForms, doubtful
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
 from outlast.adapters.placing import Written, earlier, placed, shown_inputs, with_thoughts, written
@@ -65,6 +66,7 @@ class ChatPlan(Plan):
     """A task whose system message and demonstrations are rendered, in the form that `grammar` gives."""
 
     grammar: type[Markers] | type[Tags] = Markers
+    kept_tags: Container[str] = ()  # names of tags that are no thinking
 
     def __init__(self, task: Task, *, cites: bool = False) -> None:
         """`cites` says that the model takes documents apart, to cite them."""
@@ -80,6 +82,7 @@ class ChatPlan(Plan):
             list(self.signature.outputs), list(self.signature.inputs), end, lambda name: table[name].takes_text
         )
         self.wanted = Wanted.outputs_of(self.signature)
+        self.forms = OtherForms(self.signature)
         self.heading = heading(task)
         self.demos = [turn for demo in task.demos for turn in (*self._earlier(demo.values), self._shown(demo.values))]
         texts = [self.heading, *_texts(self.demos)]
@@ -146,7 +149,7 @@ class ChatPlan(Plan):
 
     def _read(self, response: Response, nonce: str, written: _Written) -> dict[str, Any]:
         request = self._requests.get(nonce) or self.markers.request(nonce)
-        text = without_thinking(response.text)
+        text = without_thinking(response.text, self.kept_tags)
         try:
             try:
                 reading = self.markers.read(text, nonce, request)
@@ -167,23 +170,30 @@ class ChatPlan(Plan):
         return read_fields(self.signature, found, response, "text", what=self.markers.word)
 
     def _unmarked(self, text: str, response: Response, written: _Written) -> dict[str, Any]:
-        """A reply without any marker: a JSON object with the right keys, or the one value that was asked for."""
-        if not any("</think>" in given for _, given in written):  # an echo of the input could hide prose
-            text = text.rpartition("</think>")[2]
+        """A reply without any marker: a JSON object, another form, or the one value that was asked for."""
+        given = [given for _, given in written]
+        shown = without_thinking(response.text, self.signature.outputs)
+        if not any("</think>" in one for one in given):  # an echo of the input could hide prose
+            text, shown = text.rpartition("</think>")[2], shown.rpartition("</think>")[2]
+        lacks = f"there is no {self.markers.word} in it"
         alone = len(self.outputs) == 1
         try:
-            if alone:
-                data = whole_object(text, self.wanted)
-            else:
-                data = find_object(text, self.wanted, [given for _, given in written])
+            data = whole_object(text, self.wanted) if alone else find_object(text, self.wanted, given)
         except DuplicateKey as error:
             raise failed(self.signature, response, [str(error)]) from None
         except Unfit as error:
-            reason = f"there is no {self.markers.word} in it"
-            reason += f", and {error}" if "{" in text else ""
-            raise failed(self.signature, response, [reason]) from None
+            lacks, data = f"{lacks}, and {error}" if "{" in text else lacks, None
         if data is not None:
             return read_fields(self.signature, data, response, "data", what="key")
+        try:
+            texts = self.forms.read(shown, given)
+        except Unreadable as error:
+            raise failed(self.signature, response, [str(error)]) from None
+        if texts is not None:
+            return self.values(texts, response)
         if not text.strip():
             raise failed(self.signature, response, ["there is nothing after the thinking"])
+        doubt = lacks if not alone else doubtful(self.outputs[0][0], text) if self.outputs[0][1].takes_text else None
+        if doubt is not None:
+            raise failed(self.signature, response, [doubt if doubt is lacks else f"{lacks}, and {doubt}"])
         return self.values({self.outputs[0][0]: text}, response)

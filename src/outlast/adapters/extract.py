@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from outlast.signatures.jsontext import MOST_VALUES, DuplicateKey, Scan, mend, scan, strict, tolerant
+from outlast.signatures.jsontext import MOST_VALUES, DuplicateKey, Number, Scan, mend, scan, strict, tolerant
+from outlast.signatures.leads import INVISIBLE
 
 _THINK = re.compile(r"\A\s*+<(think|thinking|reasoning)>")
-_FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A(```|~~~)[ \t]*+[\w+-]*+[ \t]*+\n(?P<inside>.*)\n[ \t]*+\1\Z", re.DOTALL)
+_JOINT = re.compile(r"(?<=\w)[\s-]+(?=\w)")
+_DECORATION = "*`\"':. \t\r\n\u00a0" + INVISIBLE
 _ARGUMENTS = ("arguments", "parameters", "input", "args")
 _WRAPPERS = {
-    *("answer", "answers", "arguments", "args", "data", "extraction", "final_answer", "function_call", "input", "json"),
-    *("output", "outputs", "parameters", "reply", "response", "result", "results", "tool_call"),
+    *("answer", "answers", "arguments", "args", "data", "extraction", "final_answer", "function_call", "json"),
+    *("output", "outputs", "parameters", "reply", "response", "result", "results", "tool_call", "tool_calls"),
 }
 _MOST_GIVEN = 100_000  # objects in the inputs of a call
 _ENOUGH = 20  # different objects; more than one is a failure anyway
@@ -42,18 +45,38 @@ class Wanted:
         """True when all that is required is there."""
         return self.required <= data.keys() and not self.keys.isdisjoint(data)
 
+    def holds(self, data: Any) -> bool:
+        """True for an object with one of the keys."""
+        return isinstance(data, dict) and not self.keys.isdisjoint(cast("dict[str, Any]", data))
+
     def spelled(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The data with keys in the wanted spelling where they differ in case only. Raises `DuplicateKey`."""
-        names = {key.casefold(): key for key in self.keys}
+        """The data with keys in the wanted spelling where they differ in case and decoration only.
+
+        Raises `DuplicateKey`.
+        """
+        names = {_folded(key): key for key in self.keys}
         if len(names) < len(self.keys):
             return dict(data)
         found: dict[str, Any] = {}
         for key, value in data.items():
-            name = names.get(str(key).casefold(), key)
+            name = key if key in self.keys else names.get(_folded(str(key)), key)
             if name in found:
                 raise DuplicateKey(f"the key {name!r} is given more than once")
             found[name] = value
         return found
+
+
+def _folded(key: str) -> str:
+    """The form in which sloppy spellings of a key are equal."""
+    return _JOINT.sub("_", key.strip(_DECORATION)).casefold()
+
+
+def _only(data: Any) -> Any:
+    """What a list of one holds, anything else as it is."""
+    if not isinstance(data, list):
+        return data
+    items = cast("list[Any]", data)
+    return items[0] if len(items) == 1 else items
 
 
 def unwrapped(data: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
@@ -68,14 +91,14 @@ def unwrapped(data: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
         held = cast("dict[str, Any]", inner)
         if not wanted.keys.isdisjoint(held):
             break
-        called = [held[key] for key in _ARGUMENTS if key in held] if isinstance(held.get("name"), str) else []
+        called = [held[key] for key in _ARGUMENTS if key in held]
         only = next(iter(held))
-        if len(called) == 1:
+        if len(called) == 1 and any(isinstance(held.get(key), str) for key in ("name", "function")):
             inner = called[0]
         elif isinstance(held.get("function"), dict) and held.keys() <= {"id", "type", "function", "index"}:
             inner = held["function"]
         elif len(held) == 1 and only.casefold() in _WRAPPERS:
-            inner = held[only]
+            inner = _only(held[only])
         else:
             break
         if isinstance(inner, str):
@@ -91,10 +114,14 @@ def unwrapped(data: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     return found if wanted.fits(found) else data
 
 
-def without_thinking(text: str) -> str:
-    """A reply without the thinking that a local model writes before it; "" when it never stops thinking."""
+def without_thinking(text: str, fields: Container[str] = ()) -> str:
+    """A reply without the thinking that a local model writes before it; "" when it never stops thinking.
+
+    A tag with the name of one of `fields` is no thinking. Characters at the ends that nobody sees are taken off.
+    """
+    text = text.strip(INVISIBLE)
     match = _THINK.match(text)
-    if match is None:
+    if match is None or match[1] in fields:
         return text
     stop = text.find(f"</{match[1]}>", match.end())
     return "" if stop < 0 else text[stop + len(match[1]) + 3 :]
@@ -103,6 +130,17 @@ def without_thinking(text: str) -> str:
 def whole_object(text: str, wanted: Wanted) -> dict[str, Any] | None:
     """The object that a text is, alone or in a code fence; None when it is none or has none of the wanted keys."""
     return _whole(text, wanted, lenient=True)
+
+
+def whole_array(text: str) -> list[Any] | None:
+    """The JSON array that a text is, alone or in a code fence."""
+    stripped = text.strip()
+    fenced = _FENCE.match(stripped)
+    try:
+        data = tolerant(fenced["inside"] if fenced else stripped)
+    except ValueError:
+        return None
+    return cast("list[Any]", data) if isinstance(data, list) else None
 
 
 def complete_object(text: str, wanted: Wanted) -> dict[str, Any] | None:
@@ -114,7 +152,7 @@ def _whole(text: str, wanted: Wanted, *, lenient: bool) -> dict[str, Any] | None
     stripped = text.strip().removeprefix("\ufeff")
     fenced = _FENCE.match(stripped)
     try:
-        data = (tolerant if lenient else strict)(fenced[1] if fenced else stripped)
+        data = (tolerant if lenient else strict)(fenced["inside"] if fenced else stripped)
         if isinstance(data, str):  # an object inside a JSON string
             data = strict(data)
     except DuplicateKey:
@@ -141,9 +179,11 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     seen = _scanned(text, MOST_VALUES)
     objects = (unwrapped(wanted.spelled(cast("dict[str, Any]", data)), wanted) for data in seen.values)
     candidates = _different(data for data in objects if not wanted.keys.isdisjoint(data))
-    if candidates:
-        echoes = [_part(data, wanted) for data in _objects(inputs)]
-        candidates = [data for data in candidates if _part(data, wanted) not in echoes]
+    if candidates or seen.broken:
+        held = _Held(wanted, inputs)
+        candidates = [data for data in candidates if held.loose(data) not in held.objects]
+        if held.doubtful:  # an echo of it could be mended, here or by the model
+            raise Unfit("an input holds something like it; give the JSON object alone")
     broken = [piece for piece in seen.broken if any(_count(piece, key) for key in wanted.keys)]
     complete = [data for data in candidates if wanted.fits(data)]
     if len(complete) + len(broken) > 1:
@@ -152,9 +192,21 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
         return complete[0]
     if broken:
         return _mended(text[text.index(broken[0]) :], wanted)
-    if len(candidates) != 1:
+    return _joined(candidates, wanted)
+
+
+def _joined(parts: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
+    """The one object, or one of several that hold a part of what is wanted each and nothing else."""
+    if len(parts) == 1:
+        return parts[0]
+    found: dict[str, Any] = {}
+    for part in parts:
+        if not part.keys() <= wanted.keys or not found.keys().isdisjoint(part):
+            raise Unfit("there are several JSON objects; give one with all the keys in it")
+        found.update(part)
+    if not found or not wanted.fits(found):
         raise Unfit("there is no JSON object with the keys in it")
-    return candidates[0]
+    return found
 
 
 def _scanned(text: str, most: int) -> Scan:
@@ -196,27 +248,54 @@ def _different(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _part(data: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
-    """What counts of an object."""
-    try:
-        data = wanted.spelled(data)
-    except DuplicateKey:
-        return dict(data)
-    return {key: value for key, value in data.items() if key in wanted.keys}
+class _Held:
+    """What the inputs of a call hold of the object that is looked for: echoes of it are no answer.
 
+    `objects` are those that can be read, `doubtful` says that there is something like one that cannot.
+    """
 
-def _objects(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Every object inside JSON-ready data, those that stand in its strings too."""
-    for value in values:
+    def __init__(self, wanted: Wanted, inputs: Iterable[Any]) -> None:
+        self.wanted = wanted
+        self.objects: list[Any] = []
+        self.doubtful = False
+        for value in inputs:
+            self._look(value)
+
+    def loose(self, data: Mapping[str, Any]) -> Any:
+        """What counts of an object, in a form that an echo keeps: numbers may become texts, and case may change."""
+        try:
+            data = unwrapped(self.wanted.spelled(data), self.wanted)
+        except DuplicateKey:
+            self.doubtful = True
+        return _loose({key: value for key, value in data.items() if key in self.wanted.keys})
+
+    def _look(self, value: Any) -> None:
         if isinstance(value, str):
             if "{" in value:
-                try:
-                    yield from _objects(_scanned(value, _MOST_GIVEN).values)
-                except DuplicateKey:
-                    continue
+                self._scan(value)
         elif isinstance(value, dict):
             found = cast("dict[str, Any]", value)
-            yield found
-            yield from _objects(found.values())
+            self.objects.append(self.loose(found))
+            for item in found.values():
+                self._look(item)
         elif isinstance(value, (list, tuple)):
-            yield from _objects(cast("list[Any]", value))
+            for item in cast("list[Any]", value):
+                self._look(item)
+
+    def _scan(self, text: str) -> None:
+        try:
+            seen = _scanned(text, _MOST_GIVEN)
+        except DuplicateKey:
+            self.doubtful = True
+            return
+        self._look(seen.values)
+        if any(_count(piece, key) for piece in seen.broken for key in self.wanted.keys):
+            self.doubtful = True
+
+
+def _loose(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _loose(value) for key, value in cast("dict[str, Any]", data).items()}
+    if isinstance(data, list):
+        return [_loose(item) for item in cast("list[Any]", data)]
+    return (data.text if isinstance(data, Number) else str(data)).strip().casefold()

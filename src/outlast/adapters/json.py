@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, without_thinking
+from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, whole_array, without_thinking
+from outlast.adapters.forms import OtherForms
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
+from outlast.adapters.markers import Unreadable
 from outlast.adapters.placing import earlier, placed, shelved, shown_inputs, with_thoughts
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
 from outlast.errors import InputError, ParseError
@@ -52,6 +54,7 @@ class JSONPlan(Plan):
         self.inputs = shown_inputs(self.signature)
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
         self.wanted = Wanted.outputs_of(self.signature)
+        self.forms = OtherForms(self.signature)
         self.output: OutputSchema | Literal["json"] | None = self.constraint(capabilities)
         self.request = self.asked()
         demos: list[Turn | Message] = []
@@ -129,12 +132,32 @@ class JSONPlan(Plan):
                 refuse_unfinished(self.signature, response, complete=data is not None)
                 if data is None:
                     data = find_object(text, self.wanted, [inputs])
-            except (Unfit, DuplicateKey) as error:
+            except DuplicateKey as error:
                 raise failed(self.signature, response, [str(error)]) from None
+            except Unfit as error:
+                return self.otherwise(response, inputs, str(error))
             return read_fields(self.signature, data, response, "data", what="key")
         except ParseError as error:
             error.for_model += f"\n\n{self.request}"
             raise
+
+    def otherwise(self, response: Response, inputs: Mapping[str, Any], lacks: str) -> dict[str, Any]:
+        """The values of a reply without the object that was asked for: the one value alone, or another form."""
+        shown = without_thinking(response.text, self.signature.outputs)
+        if len(self.outputs) == 1:
+            name, codec = self.outputs[0]
+            items = whole_array(shown)
+            if codec.is_list and items is not None and not any(self.wanted.holds(item) for item in items):
+                return read_fields(self.signature, {name: items}, response, "data", what="key")
+        try:
+            texts = self.forms.read(
+                shown, [json.dumps(inputs), *(text for text in inputs.values() if isinstance(text, str))]
+            )
+        except Unreadable as error:
+            raise failed(self.signature, response, [str(error)]) from None
+        if texts is None:
+            raise failed(self.signature, response, [lacks])
+        return read_fields(self.signature, texts, response, "text", what="key")
 
 
 def _encoded(data: Mapping[str, Any]) -> str:

@@ -17,6 +17,11 @@ _MARKER = re.compile(r"<<[ \t]*+(/?)[ \t]*+([^\W\d]\w*+)[ \t]*+(?:#[ \t]*+(\w*+)
 _BEFORE = re.compile(r"[ \t<>*_#`+-]*+(?:\d{1,2}[.)])?[ \t*_`]*+")  # decoration that may open a marker's line
 _AFTER = re.compile(r"[ \t]*+[>:*_`]++(?=\s|$)")  # ... and that may follow a marker
 _OWN_LINE = re.compile(r"[ \t]*+\r?\n")
+_CHATTER = re.compile(  # what chat models say after an answer, in a paragraph of its own
+    r"\n[ \t]*+\r?\n\W{0,9}+(?:let me know|i hope|hope (?:this|that|it)|feel free|would you like|is there anything|"
+    r"if you (?:need|want|have|would)|please let|does (?:this|that)|thank(?:s| you)|note that|\(?note:)[^\n]*+\s*+\Z",
+    re.IGNORECASE,
+)
 _REACH = 40  # characters that decoration before a marker may take
 _MANY = 1_000
 _CLAUSE_ENDS = ".:;!?…)]}\"'`*>→-"
@@ -133,6 +138,10 @@ class Markers:
             value = trimmed(value) if indented else value.strip()
             if last and value.endswith("```") and opens_fence(text[: chosen[0].begin]):
                 value = without_fence_end(value)
+            if last and stop is None and mark.name in self._free and _CHATTER.search(value):
+                raise Unreadable(
+                    f"{mark.name}: no {self.spell(self.end)} closes it, and its last paragraph may not belong to it"
+                )
             found[mark.name] = value
         return Reading(found, stop is not None, marked)
 

@@ -77,7 +77,11 @@ class ToolsPlan(JSONPlan):
         try:
             try:
                 data = self._called(response) if response.tool_calls else self._written(response, inputs)
-            except (Unfit, DuplicateKey) as error:
+            except Unfit as error:
+                if not response.tool_calls:
+                    return self.otherwise(response, inputs, str(error))
+                raise failed(self.signature, response, [str(error)]) from None
+            except DuplicateKey as error:
                 raise failed(self.signature, response, [str(error)]) from None
             return read_fields(self.signature, data, response, "data", what="key")
         except ParseError as error:
@@ -94,12 +98,22 @@ class ToolsPlan(JSONPlan):
         if None in whole:
             if response.finish in ("length", "content_filter"):
                 refuse_unfinished(self.signature, response, complete=False)
-            whole = [whole_object(text, self.wanted) for text in texts]
+            whole = [self._mended(text) for text in texts]
         if None in whole:
             raise Unfit(f"the arguments of {self.name} are not one JSON object with the outputs as keys")
         if any(data != whole[0] for data in whole[1:]):
             raise Unfit(f"{self.name} was called several times with different arguments; call it once")
         return whole[0] or {}
+
+    def _mended(self, text: str) -> dict[str, Any] | None:
+        """The object that arguments are nearly."""
+        found = whole_object(text, self.wanted)
+        if found is not None or text[:1] != "{" or text[-1:] != "}":
+            return found
+        try:
+            return find_object(text, self.wanted)
+        except Unfit:
+            return None
 
     def _written(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The one object in a reply that called nothing."""

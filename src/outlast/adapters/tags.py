@@ -12,7 +12,9 @@ from outlast.adapters.markers import Reading, Unreadable, opens_fence, quoted_sp
 from outlast.signatures.codec import trimmed
 
 _TAG = re.compile(r"(?<!<)<[ \t]{0,9}+(/?)[ \t]{0,9}+([^\W\d]\w*+)(?:-([0-9a-f]{8}))?(?:\s[^<>]{0,200}+)?/?>(?!>)")
+ESCAPE = re.compile(r"&(?:lt|gt|amp|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _LIKE_TAG = re.compile(r"(?:<|&lt;|&#60;|\uff1c|\\u003c)[\s/]{0,9}+([^\W\d]\w*+)", re.IGNORECASE)
+_NO_PROSE = re.compile(r"```\w*+|<[?/]?[\w:-]++(?:\s[^<>]{0,200}+)?/?>|<\?[^<>]{0,200}+\?>")
 _OPENS_LINE = re.compile(r"[ \t>*_#`+-]*+(?:\d{1,2}[.)])?[ \t*_`]*+")  # decoration that may stand before a tag
 _OWN_LINE = re.compile(r"[ \t]*+\r?\n")
 _PARAGRAPHS = re.compile(r"\S[ \t]*+\r?\n[ \t]*+\r?\n\s*+\S")
@@ -111,6 +113,19 @@ class Tags:
             found[section.name] = value
         ended = len(found) == len(self.outputs) and all(section.closing is not None for section in sections)
         return Reading(found, ended, marked)
+
+    def outside(self, text: str) -> str:
+        """A text without the sections of its outputs, other tags and the names of code fences."""
+        tags, _ = self._tags(text, "", "")
+        for name in self.outputs:
+            section = self._section(name, tags)
+            if section is not None and section.closing is not None:
+                text = (
+                    text[: section.opening.begin]
+                    + " " * (section.closing.stop - section.opening.begin)
+                    + text[section.closing.stop :]
+                )
+        return _NO_PROSE.sub("", text)
 
     def _tags(self, text: str, nonce: str, request: str) -> tuple[list[_Tag], bool]:
         """Every tag of a known name with this nonce, and whether there is a known name in any tag."""

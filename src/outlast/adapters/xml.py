@@ -12,12 +12,11 @@ from typing import Any
 from outlast.adapters.chat import ChatPlan
 from outlast.adapters.layout import failed
 from outlast.adapters.protocol import Adapter, Plan, Task, check_limits
-from outlast.adapters.tags import Tags
+from outlast.adapters.tags import ESCAPE, Tags
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Response
 from outlast.signatures.codec import Codec, codecs
 
-_ESCAPE = re.compile(r"&(?:lt|gt|amp|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _ITEMS = re.compile(r"\s*+(?:<(\w{1,60})>[^<>]*+</\1>\s*+)(?:<\1>[^<>]*+</\1>\s*+)*+")
 _ITEM = re.compile(r">([^<>]*+)</")
 
@@ -49,10 +48,14 @@ class XMLPlan(ChatPlan):
 
     grammar = Tags
 
+    def __init__(self, task: Task, *, cites: bool = False) -> None:
+        super().__init__(task, cites=cites)
+        self.kept_tags = self.signature.fields
+
     def written_output(self, codec: Codec, value: Any) -> str:
         """The value without anything that reads as an XML escape or as CDATA."""
         text = codec.write(value)
-        if not _ESCAPE.search(text) and not text.startswith("<!["):
+        if not ESCAPE.search(text) and not text.startswith("<!["):
             return text
         if codec.style != "json" and not text.startswith('"'):
             text = json.dumps(text, ensure_ascii=False)
@@ -77,7 +80,7 @@ def _unescaped(codec: Codec, text: str) -> str:
     """A text with its XML escapes taken back where only that can be meant; raises `ValueError` for doubt."""
     if codec.lists_simple and _ITEMS.fullmatch(text):
         return json.dumps([unescape(item.strip()) for item in _ITEM.findall(text)], ensure_ascii=False)
-    found = _ESCAPE.search(text)
+    found = ESCAPE.search(text)
     if found is None:
         return text
     plain = unescape(text)

@@ -9,9 +9,17 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from outlast.signatures.leads import INVISIBLE
+
 _JOINT = re.compile(r"(?<=\w)[_-]++(?=\w)|\s++")
 _NO_WORD = re.compile(r"\W++")
-_DECORATION = "`*_\"'.,;!:()[]<> \t\n"
+_REASON = re.compile(r"\s{1,9}[-\u2013\u2014]{1,3}\s|[(:;]|[.,](?=\s)")
+_HEDGE = re.compile(
+    r"\b(?:no|not|never|but|or|nor|maybe|perhaps|possibly|unless|except|unlikely|unsure|wrong|however|rather|instead|"
+    r"almost|neither|if|nicht|kein\w*|aber|oder|sondern|pas|mais|ou|pero|sino|tampoco)\b|n['\u2019]t\b|\?",
+    re.IGNORECASE,
+)
+_DECORATION = "`*_\"'.,;!:()[]<> \t\n" + INVISIBLE
 
 
 class Choices:
@@ -32,7 +40,17 @@ class Choices:
         folded = fold(first)
         if folded in self._folded and not self._names_another(rest, folded):
             return (self._folded[folded],)
-        return None
+        return self._explained(first, rest)
+
+    def _explained(self, first: str, rest: str) -> tuple[Any] | None:
+        """The value of a label that an explanation follows, unless that names another or takes something back."""
+        found = _REASON.search(first)
+        folded = fold(first[: found.start()]) if found else ""
+        if found is None or folded not in self._folded or (folded.isdigit() and found[0].startswith(".")):
+            return None  # "1. High" may be the first line of a list
+        if _HEDGE.search(f"{first[found.end() :]}\n{rest}") or self._names_another(f"{first}\n{rest}", folded):
+            return None
+        return (self._folded[folded],)
 
     def _names_another(self, text: str, label: str) -> bool:
         words = _words(fold(text))

@@ -18,6 +18,7 @@ from outlast.signatures.choices import choices_of, is_union, raw
 from outlast.signatures.field import REQUIRED, Field
 from outlast.signatures.fitting import fitting, ordering
 from outlast.signatures.jsontext import DuplicateKey, Number, mend, scan, strict, tolerant
+from outlast.signatures.leads import visible, without_lead
 from outlast.signatures.shown import marked, only_shown, reads_any_text, shown_kind, unmarked, words
 from outlast.signatures.walking import Misfit
 from outlast.signatures.wording import describe_type, json_schema
@@ -35,6 +36,7 @@ _TEMPORAL = frozenset[Any]((date, datetime, time, timedelta))
 _NUMERIC = frozenset[Any]((int, float))
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})++(\.\d++)?")
 _NUMBER = re.compile(r'"?[-+]?[\d.]++([eE][-+]?\d++)?"?')
+_FIGURE = re.compile(r"[-+]?[\d,]++(?:\.\d++)?")
 _ITEM = re.compile(r"([-*•]|\d{1,3}[.)])[ \t]++(\S.*)")
 _FENCE = re.compile(r"\A```[\w+-]*+[ \t]*+\n(.*)\n[ \t]*+```\Z", re.DOTALL)
 _NULLS = ("", "none", "null", "n/a")
@@ -47,7 +49,7 @@ class Codec:
     `style` says how values look as text: "text" (as they are), "shown" (as their class says), "choice" (one of a few
     words) or "json". `read(write(value)) == value` and `read_data(dump(value)) == value` hold for every valid value of
     a type whose values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one,
-    `lists_simple` that a list of text, numbers or choices is wanted.
+    `is_list` that a list is wanted, `lists_simple` one of text, numbers or choices.
     """
 
     def __init__(self, field: Field) -> None:
@@ -73,6 +75,7 @@ class Codec:
         self.takes_text = bool(parts & {str, Any, object}) or reads_any_text(self.shown)
         self._temporal = parts - {type(None)} <= _TEMPORAL
         self._numeric = parts - {type(None)} <= _NUMERIC
+        self.is_list = get_origin(base) is list
         self.lists_simple = get_origin(base) is list and _is_simple(get_args(base)[0])
         self._schema: dict[str, Any] | None = None
         self._schema_known = False
@@ -166,9 +169,17 @@ class Codec:
             return self.check(trimmed(text) if unquoted is stripped else unquoted)
         if self.style == "shown":
             return self._read_shown(text, stripped)
-        if self.choices:
-            return self._read_choice(_unquoted(stripped))
-        return self._read_json(stripped)
+        bare = visible(stripped)
+        try:
+            return self._read_bare(bare)
+        except ValueError:
+            rest = without_lead(self.name, bare)
+            if rest is None:
+                raise
+            return self._read_bare(rest)
+
+    def _read_bare(self, text: str) -> Any:
+        return self._read_choice(_unquoted(text)) if self.choices else self._read_json(text)
 
     def _read_shown(self, text: str, stripped: str) -> Any:
         """A value that its class reads from text, or else one in JSON."""
@@ -408,7 +419,8 @@ def _unfenced(text: str) -> str:
 def _bare(text: str) -> str:
     """A value without the decoration that chat models like: **3**, `3`, 3., Yes., 1,234."""
     bare = text.strip("`*_ \t\n")
-    if bare.endswith(".") and bare[:-1].replace(",", "").lstrip("-+").isalnum():
+    word = bare.endswith(".") and bare[:-1].replace(",", "").lstrip("-+").isalnum()
+    if word or (bare.endswith((".", "!")) and _FIGURE.fullmatch(bare, 0, len(bare) - 1)):
         bare = bare[:-1]
     return bare.replace(",", "") if _THOUSANDS.fullmatch(bare) else bare
 

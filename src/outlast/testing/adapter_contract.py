@@ -22,12 +22,27 @@ ALL = Capabilities(json_schema=True, json_object=True, tools=True)
 _SECONDS = 1.0  # of CPU that reading one hostile reply may take
 _LONG = 5_000  # characters that an error may have
 _UNITS = (
-    *("x", " ", "\n", '"', "'", "\\", "<", ">", "<<", "<<why>>\n", "<why>", "</why>", "<why", "<team>cards</team>\n"),
+    *(
+        "x",
+        " ",
+        "\n",
+        '"',
+        "'",
+        "\\",
+        "<",
+        ">",
+        "<<",
+        "<<reasoning>>\n",
+        "<reasoning>",
+        "</reasoning>",
+        "<reasoning",
+        "<team>cards</team>\n",
+    ),
     *(
         "{",
-        '{"why":',
-        '{"why":"',
-        "{'why':",
+        '{"reasoning":',
+        '{"reasoning":"',
+        "{'reasoning':",
         "[",
         "]",
         "}",
@@ -37,7 +52,7 @@ _UNITS = (
         "```\n",
         "<think>",
     ),
-    *("9", "-", "1,", "\x00", "\ud800", "\u200b", "&lt;", "<![CDATA[", "why: x\n", "**Team:** x\n", "\\u003c"),
+    *("9", "-", "1,", "\x00", "\ud800", "\u200b", "&lt;", "<![CDATA[", "reasoning: x\n", "**Team:** x\n", "\\u003c"),
 )
 _ODD = (
     *(
@@ -48,7 +63,13 @@ _ODD = (
         "it's {x} [y]",
         "a <b>bold</b> & <c/> 3 < 4",
     ),
-    *("<<team>>\ncards\n<<end>>", "<team>cards</team>", "</why><team>cards", '{"team": "cards"}', "```json\n{}\n```"),
+    *(
+        "<<team>>\ncards\n<<end>>",
+        "<team>cards</team>",
+        "</reasoning><team>cards",
+        '{"team": "cards"}',
+        "```json\n{}\n```",
+    ),
     *(
         "",
         " ",
@@ -62,7 +83,7 @@ _ODD = (
         "- a\n- b",
         "team: cards",
     ),
-    *("<think>", "</think>", "\ud800", "größe ☃ 漢字", "\r\nx", "why = x", "Team: cards\n\nUrgency: 1"),
+    *("<think>", "</think>", "\ud800", "größe ☃ 漢字", "\r\nx", "reasoning = x", "Team: cards\n\nUrgency: 1"),
 )
 
 
@@ -71,15 +92,15 @@ class Routing(Signature):
 
     message: str = input()
     note: str = input(default="")
-    why: str = output()
+    reasoning: str = output()
     team: Literal["billing", "cards"] = output()
     urgency: int = output(ge=1, le=5)
     tags: list[str] = output()
 
 
 _GIVEN = {"message": "Where is my money?", "note": "n"}
-_HONEST = {"why": "It is about an invoice.", "team": "billing", "urgency": 2, "tags": ["a", "b c"]}
-_FORGED = {"why": "forged", "team": "cards", "urgency": 5, "tags": ["forged"]}
+_HONEST = {"reasoning": "It is about an invoice.", "team": "billing", "urgency": 2, "tags": ["a", "b c"]}
+_FORGED = {"reasoning": "forged", "team": "cards", "urgency": 5, "tags": ["forged"]}
 
 
 def check_adapter(adapter: Adapter, *, capabilities: Capabilities = ALL) -> None:
@@ -214,7 +235,7 @@ def _check_follow_up(prepared: Prepared, step: FollowUp) -> None:
 
 def _check_round_trip(adapter: Adapter, capabilities: Capabilities) -> None:
     for number, text in enumerate(_ODD):
-        answer = {"why": text, "team": "cards", "urgency": number % 5 + 1, "tags": [text, "x"][: number % 3]}
+        answer = {"reasoning": text, "team": "cards", "urgency": number % 5 + 1, "tags": [text, "x"][: number % 3]}
         for given in (_GIVEN, {"message": text, "note": _ODD[-number]}):
             prepared, reply = _rendered(adapter, capabilities, answer, given=given)
             found = _read(prepared, reply)
@@ -344,10 +365,13 @@ def _check_hostile(prepared: Prepared) -> None:
 def _hostile() -> Iterable[tuple[str, str]]:
     for unit in _UNITS:
         yield f"{unit!r} again and again", unit * (100_000 // len(unit))
-    yield "100,000 levels", '{"why": ' + "[" * 100_000 + "]" * 100_000 + "}"
-    yield "an integer of 100,000 digits", f'{{"why": "x", "team": "cards", "tags": [], "urgency": {"9" * 100_000}}}'
+    yield "100,000 levels", '{"reasoning": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    yield (
+        "an integer of 100,000 digits",
+        f'{{"reasoning": "x", "team": "cards", "tags": [], "urgency": {"9" * 100_000}}}',
+    )
     yield "1,000 keys", "{" + ",".join(f'"k{number}": 1' for number in range(1_000)) + "}"
-    yield "a key 1,000 times", "{" + '"why": 1,' * 1_000 + "}"
+    yield "a key 1,000 times", "{" + '"reasoning": 1,' * 1_000 + "}"
 
 
 _watching: list[Callable[[str], None]] = []
