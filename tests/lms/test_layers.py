@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import pickle
 import random
 import threading
@@ -13,10 +14,10 @@ from contextlib import aclosing
 import pytest
 
 import outlast as ol
-from outlast.errors import LMRequestError, LMServerError
+from outlast.errors import BudgetExceeded, LMRequestError, LMServerError
 from outlast.lms.protocol import LM, Wrapper
 from outlast.messages import Finished, Question, Request, Response, StreamEvent, TextDelta, Usage, user
-from outlast.runtime import running, sleep
+from outlast.runtime import Meter, drive, run_blocking, running, sleep
 
 SECRET = "sk-very-secret"
 ANSWER = Response(
@@ -114,16 +115,12 @@ def lm(layer, inner):
 
 
 def unqueued(response: Response) -> Response:
-    import dataclasses
-
     return dataclasses.replace(response, queued_seconds=0.0)
 
 
 def test_a_blocking_answer_passes_unchanged(lm, inner):
     request = Request((user("hi"),), questions=(("sure", Question("yes_no", "Sure?")),), sample=3)
     with running(blocking=True):
-        from outlast.runtime import drive
-
         response = drive(lm.complete(request))
     assert unqueued(response) == ANSWER
     assert inner.seen == [request]
@@ -311,3 +308,39 @@ def test_its_cost_is_small(layer):
         bare, wrapped = asyncio.run(cost(Instant())), asyncio.run(cost(LAYERS[layer](Instant())))
     allowed = {"Hedged": 400e-6, "RateLimited": 150e-6, "Timeout": 100e-6}.get(layer, 60e-6)
     assert wrapped - bare < allowed
+
+
+def test_it_works_in_a_loop_that_visits(lm, inner):
+    async def use() -> list[str]:
+        pieces = [event.text for event in [event async for event in lm.events("hi")][:2]]
+        async with lm.events("slowly30") as events:
+            async for _ in events:
+                break
+        return [*pieces, (await lm.acall("wait0.01")).text]
+
+    assert run_blocking(use, visiting=True) == ["yes ", "and no", "yes and no"]
+    for _ in range(100):
+        if not inner.open:
+            break
+        time.sleep(0.01)
+    assert inner.open == 0
+
+
+async def test_a_budget_counts_every_call_that_reached_a_model(layer):
+    inner = Inner()
+    lm = {**LAYERS, "Hedged": lambda inner: ol.Hedged(inner, after=0.02)}[layer](inner)
+    meter = Meter(calls=10)
+    with running(meter=meter):
+        await lm.acall("wait0.06")
+        [event async for event in lm.events("hi")]
+    assert meter.used("calls") == len(inner.seen) == (3 if layer == "Hedged" else 2)
+    assert meter.used("dollars") >= 0.5 * 2
+    assert meter.left("calls") == 10 - len(inner.seen)
+
+
+async def test_a_budget_stops_it_before_the_call(lm, inner):
+    with running(meter=Meter(calls=1)):
+        await lm.acall("hi")
+        with pytest.raises(BudgetExceeded):
+            await lm.acall("hi")
+    assert len(inner.seen) == 1

@@ -100,6 +100,8 @@ class Account:
     def _first_fit(self, kind: int, limit: float, amount: float, slot: int) -> int:
         """The first slot from `slot` on in which `amount` fits; an amount above the limit waits for an empty window.
         No lease is later than `slot`, so going on only frees."""
+        if sum([counts[kind] for counts in self.slots.values()]) + amount <= limit:
+            return slot
         used = [(number, counts[kind]) for number, counts in sorted(self.slots.items()) if number >= slot - _SPAN]
         total = sum(count for _, count in used)
         for number, count in used:
@@ -117,4 +119,5 @@ class Account:
         """Drop what no window holds any more, and everything after the clock began anew (a restarted machine)."""
         if self.slots and max(self.slots) > slot + _ANEW:
             self.slots, self.paced, self.held = {}, Paced(), 0.0
-        self.slots = {number: counts for number, counts in self.slots.items() if number >= slot - _SPAN}
+        if self.slots and min(self.slots) < slot - _SPAN:
+            self.slots = {number: counts for number, counts in self.slots.items() if number >= slot - _SPAN}
