@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from outlast.cli.output import console, emit_pretty, stdout
 from outlast.errors import ConfigError, UsageError
@@ -119,7 +119,7 @@ def _leaf(lm: Any) -> Any:
 
 def _key(lm: Any) -> str:
     leaf = _leaf(lm)
-    if not hasattr(type(leaf), "account"):
+    if getattr(cast("type[Any]", type(leaf)), "account", None) is None:
         return "is the business of its own library"
     try:
         return "there is one" if leaf.account.rpartition(" ")[2] else "none is sent"

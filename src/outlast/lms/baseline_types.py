@@ -190,7 +190,9 @@ def _noted(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     elif schema.get("type") == "string":
         sizes = {"minimum": "minLength", "maximum": "maxLength"}
         found.update({sizes[key]: int(value) for key, value in bounds.items() if key in sizes})
-        found.update(next(({"format": name} for words, name in _FORMATS.items() if words in limits), {}))
+        formats = [name for words, name in _FORMATS.items() if words in limits]
+        if formats:
+            found["format"] = formats[0]
     elif schema.get("type") == "array" and "prefixItems" not in schema:
         sizes = {"minimum": "minItems", "maximum": "maxItems"}
         found.update({sizes[key]: int(value) for key, value in bounds.items() if key in sizes})
