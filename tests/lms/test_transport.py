@@ -18,7 +18,7 @@ import pytest
 
 from outlast.errors import ConfigError, LMConnectionError, LMError, LMResponseError, LMTimeout
 from outlast.lms import transport
-from outlast.lms.transport import Endpoint, Secret, checked_url, post
+from outlast.lms.transport import Endpoint, Secret, checked_url, open_stream, post
 from outlast.testing.server import FakeServer, Fault
 
 KEY = "sk-very-secret-123"
@@ -299,3 +299,20 @@ async def test_keys_are_never_taken_from_netrc(monkeypatch, tmp_path):
     with FakeServer() as server:
         await exchange(server.url, key=None)
         assert "authorization" not in server.requests[0].headers
+
+
+async def test_an_error_that_breaks_off_instead_of_a_stream_is_an_error_of_ours():
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(broken, "127.0.0.1")
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        stream = await open_stream(Endpoint(url), "/chat/completions", b"{}", None)
+        assert stream.status == 500
+        with pytest.raises(LMConnectionError, match="cut off"):
+            await stream.rest()
+        stream.abandon()

@@ -70,8 +70,7 @@ class Encoded(NamedTuple):
     lessons: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What is known of a reply besides its JSON. Header names are in lower case; `redact` takes secrets out."""
 
     model: str = ""
@@ -82,7 +81,7 @@ class Told:
     label: Label = TRUSTED
     redact: Callable[[str], str] = str
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = {}
 
 
 class Reader(Protocol):

@@ -10,6 +10,7 @@ from outlast.errors import LMUnsupported, UsageError
 from outlast.lms.dialect import Encoded, Notes, Wire
 from outlast.lms.strict_schema import strict_schema
 from outlast.messages import (
+    NO_SETTINGS,
     Message,
     OutputSchema,
     Part,
@@ -38,7 +39,8 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
         raise UsageError("a request needs at least one message; got none")
     notes = Notes()
     body: _Body = {"model": wire.model, "messages": list(_messages(request.messages, wire, notes))}
-    for name, value, shown in _settings(request.settings, wire, notes):
+    settings = () if request.settings is NO_SETTINGS else _settings(request.settings, wire, notes)
+    for name, value, shown in settings:
         if name in wire.refused:
             notes.drop(f"{shown} not sent: {wire.model!r} refuses {name!r}")
         else:

@@ -58,7 +58,7 @@ def decode(data: dict[str, Any], told: Told) -> Response:
     if isinstance(refusal, str) and refusal:
         text, finish = text or refusal, "content_filter"
     text, reasoning = mended(text, reasoning, notes)
-    calls = _calls(message)
+    calls = _calls(message) if "tool_calls" in message or "function_call" in message else ()
     if calls and finish in ("stop", "other"):
         finish = "tool_calls"
     served, tier = data.get("model"), data.get("service_tier")
@@ -74,8 +74,8 @@ def decode(data: dict[str, Any], told: Told) -> Response:
         label=told.label,
         tool_calls=calls,
         thoughts=_thoughts(message, reasoning),
-        citations=_citations(message),
-        logprobs=logprobs_of(get(choice.get("logprobs"), "content")),
+        citations=_citations(message) if message.get("annotations") else (),
+        logprobs=logprobs_of(get(choice["logprobs"], "content")) if choice.get("logprobs") else None,
         tier=tier if isinstance(tier, str) else None,
         provider_finish=raw_finish if isinstance(raw_finish, str) else None,
     )

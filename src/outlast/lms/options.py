@@ -17,6 +17,8 @@ SETTING_NAMES = tuple(f.name for f in fields(Settings))
 
 def as_request(prompt: str | Sequence[Message], options: Mapping[str, Any]) -> Request:
     """A request from what a person types. `sample` is that of the surrounding `context` unless given."""
+    if not options and isinstance(prompt, str):
+        return Request((user(prompt),), sample=current().sample)
     refuse_unknown(options, (*SETTING_NAMES, "sample", "output", "tools", "tool_choice"), "LM call")
     messages = (user(prompt),) if isinstance(prompt, str) else tuple(prompt)
     for message in messages:

@@ -30,6 +30,8 @@ def rate_states(headers: Mapping[str, str], now: float) -> RateStates | None:
     `anthropic-ratelimit-requests-limit` and its kin; `now` is the time in seconds since 1970, with which dates are
     compared. What cannot be read is taken as not told.
     """
+    if not any("ratelimit" in name for name in headers):
+        return None
     states = RateStates(_state(headers, "requests", now), _state(headers, "tokens", now))
     return None if states == (_UNTOLD, _UNTOLD) else states
 

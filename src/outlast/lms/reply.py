@@ -44,7 +44,7 @@ def serialize(body: Mapping[str, Any]) -> tuple[bytes, bool]:
     Raises `UsageError` when it holds something that JSON cannot.
     """
     try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict)
+        text = _to_json(body)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the request cannot be written as JSON: {error}") from None
     try:
@@ -57,6 +57,9 @@ def _as_dict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, Any]", value))
     raise TypeError(f"{type(value).__name__} is not JSON-ready")
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict).encode
 
 
 def mend(text: str) -> str:
@@ -78,13 +81,12 @@ def mended(text: str, reasoning: str | None, notes: Notes) -> tuple[str, str | N
 
 def object_in(body: bytes, told: Told) -> dict[str, Any]:
     """The JSON object that a body is. Raises `LMResponseError`, which shows how the body begins."""
-    kind = told.headers.get("content-type", "no content type")[:80]
-    if not body.strip():
-        raise LMResponseError(f"{told.subject}: HTTP {told.status} with an empty body", status=told.status)
     data = parsed(body)
+    if data is None and not body.strip():
+        raise LMResponseError(f"{told.subject}: HTTP {told.status} with an empty body", status=told.status)
     if data is None:  # raised here and not where parsing failed: that error holds the body, which may hold the key
         raise LMResponseError(
-            f"{told.subject}: the reply is not JSON but {kind!r} and begins with {start(body, told)!r}. "
+            f"{told.subject}: the reply is not JSON but {_kind(told)!r} and begins with {start(body, told)!r}. "
             "Does base_url name an OpenAI-compatible server?",
             status=told.status,
         )
@@ -95,14 +97,20 @@ def object_in(body: bytes, told: Told) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
+def _kind(told: Told) -> str:
+    return told.headers.get("content-type", "no content type")[:80]
+
+
 def parsed(body: bytes) -> Any:
     """The JSON in a body, None when there is none. Bytes that are not UTF-8 become U+FFFD."""
-    for text in (lambda: body, lambda: body.decode("utf-8", "replace")):
-        try:
-            return json.loads(text())
-        except (ValueError, RecursionError):
-            continue
-    return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def start(body: bytes, told: Told) -> str:
@@ -165,9 +173,9 @@ def as_arguments(value: Any) -> str:
 def count(data: Any, name: str) -> int | None:
     """A count that was told, or None: 0 only when the server said 0."""
     value = get(data, name)
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None  # True is an int too
 
 
 def request_id(headers: Mapping[str, str], fallback: Any = None) -> str | None:

@@ -12,17 +12,20 @@ import secrets
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, LMConnectionError, LMError, LMResponseError, LMTimeout, brief
+from outlast.lms.timelimit import TimeLimit
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
 CONNECT_SECONDS = 30.0
 _ERROR_BYTES = 1 << 16
+_MOST_URLS = 64
 _MOST_SESSIONS = 64  # kept open by one loop, when so many are idle
 
 
@@ -160,18 +163,22 @@ async def _exchange(
 ) -> Reply | LMError:
     import aiohttp
 
-    opened = await _open_session(endpoint, key)
-    limits = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=CONNECT_SECONDS)
+    opened = _found_session(endpoint, key) or await _open_session(endpoint, key)
     headers = None if content_type is None else {"Content-Type": content_type}
     try:
-        async with opened.session.request(
-            method, endpoint.base_url + path, data=payload, allow_redirects=False, timeout=limits, headers=headers
-        ) as response:
-            body = await _read(response, endpoint.max_bytes)
-            if isinstance(body, LMError):
-                return body
-            told = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, told, body)
+        with opened.limit(endpoint.timeout).watch():
+            response = await opened.session.request(
+                method, opened.url(endpoint, path), data=payload, allow_redirects=False, headers=headers
+            )
+            try:
+                body = await _read(response, endpoint.max_bytes)
+            except BaseException:
+                response.close()
+                raise
+        if isinstance(body, LMError):
+            return body
+        told = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, told, body)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         return _failure(error, endpoint)
     finally:
@@ -217,10 +224,18 @@ class Stream:
 
     async def rest(self) -> Reply:
         """The whole body, as `post` gives it: for a reply that is no stream."""
-        body = await _read(self._response, self._endpoint.max_bytes)
+        body = await self._rest()
         if isinstance(body, LMError):
             raise body
         return Reply(self.status, self.headers, body)
+
+    async def _rest(self) -> bytes | LMError:
+        import aiohttp
+
+        try:
+            return await _read(self._response, self._endpoint.max_bytes)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return _failure(error, self._endpoint)
 
     def abandon(self) -> None:
         """Close the connection unless the reply was read to its end. From any thread; may be called again."""
@@ -254,11 +269,11 @@ async def open_stream(endpoint: Endpoint, path: str, payload: bytes, key: Secret
 async def _begin(endpoint: Endpoint, path: str, payload: bytes, key: Secret | None) -> Stream | LMError:
     import aiohttp
 
-    opened = await _open_session(endpoint, key)
+    opened = _found_session(endpoint, key) or await _open_session(endpoint, key)
     limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=endpoint.timeout)
     try:
         response = await opened.session.post(
-            endpoint.base_url + path,
+            opened.url(endpoint, path),
             data=payload,
             allow_redirects=False,
             timeout=limits,
@@ -280,13 +295,15 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | LME
     chunks: list[bytes] = []
     size = 0
     if failed or declared is None or declared <= allowed:
-        while chunk := await response.content.readany():
+        content = response.content
+        while True:
+            chunk = await content.readany()
             chunks.append(chunk)
             size += len(chunk)
             if size > allowed:
                 break
-        else:
-            return b"".join(chunks)
+            if not chunk or content.at_eof():
+                return b"".join(chunks)
     response.close()  # or the connection would be kept, with the rest of the body on it
     if failed:
         return b"".join(chunks)[:allowed]
@@ -335,6 +352,23 @@ class _Open:
     session: aiohttp.ClientSession
     closing: AsyncGenerator[None, None]  # the loop knows it only weakly, so it is kept alive here
     users: int = 1
+    urls: dict[str, URL] = field(default_factory=dict[str, "URL"])
+    limits: dict[float, TimeLimit] = field(default_factory=dict[float, TimeLimit])
+
+    def limit(self, seconds: float) -> TimeLimit:
+        """The time limit of whole exchanges: the same few for all calls."""
+        return self.limits.get(seconds) or self.limits.setdefault(seconds, TimeLimit(seconds))
+
+    def url(self, endpoint: Endpoint, path: str) -> URL:
+        """The parsed address of a path: mostly the same for all calls."""
+        found = self.urls.get(path)
+        if found is None:
+            from yarl import URL
+
+            if len(self.urls) >= _MOST_URLS:  # those of batches and files, each asked for a few times
+                self.urls.clear()
+            found = self.urls[path] = URL(endpoint.base_url + path)
+        return found
 
 
 _Place = tuple[str, str, tuple[tuple[str, str], ...], Secret | None]
@@ -342,14 +376,20 @@ _sessions: dict[asyncio.AbstractEventLoop, dict[_Place, _Open]] = {}
 _lock = threading.Lock()
 
 
+def _found_session(endpoint: Endpoint, key: Secret | None) -> _Open | None:
+    """The open session of the running loop for a server and key, with its user counted."""
+    of_loop = _sessions.get(asyncio.get_running_loop())
+    found = None if of_loop is None else of_loop.get((endpoint.base_url, endpoint.auth, endpoint.headers, key))
+    if found is None or found.session.closed:
+        return None
+    found.users += 1
+    return found
+
+
 async def _open_session(endpoint: Endpoint, key: Secret | None) -> _Open:
-    """The session of the running loop for a server and key, with its user counted."""
+    """A new session of the running loop for a server and key, with its user counted."""
     loop = asyncio.get_running_loop()
     place = (endpoint.base_url, endpoint.auth, endpoint.headers, key)
-    found = _sessions.get(loop, {}).get(place)
-    if found is not None and not found.session.closed:
-        found.users += 1
-        return found
     _forget_closed_loops()
     session = _new_session(endpoint, key)
     opened = _Open(session, _close_with_loop(loop, place, session))
@@ -384,6 +424,7 @@ def _new_session(endpoint: Endpoint, key: Secret | None) -> aiohttp.ClientSessio
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),  # the whole has a `TimeLimit`
         proxy=proxy,
     )
 

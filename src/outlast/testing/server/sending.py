@@ -86,7 +86,7 @@ class Sender:
 
     def _note(self, reply: Mapping[str, Any], fault: Fault) -> None:
         """Count a reply, before its last bytes go out: then whoever has read it finds it counted."""
-        if fault.kind in ("form", "slow", "stall"):
+        if fault.kind in ("form", "slow", "stall") and "no_finish" not in fault.forms:
             self.sent(self.dialect.tokens(reply))
 
     async def _in_one_piece(
