@@ -102,7 +102,7 @@ async def test_tokens_are_estimated_settled_and_learned():
 
 
 async def test_a_refusal_costs_no_tokens_and_a_cached_answer_nothing():
-    cached = Fast(Noting(tokens=100, cache="hit"), 2, 200)
+    cached = Fast(Noting(tokens=100, cache="hit", rate=RateStates(RateState(1, 0, 99.0))), 2, 200)
     for _ in range(20):
         await asyncio.wait_for(cached.acall("hi"), 0.5)
     inner = Noting()

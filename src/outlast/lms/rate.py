@@ -128,10 +128,11 @@ class RateLimited(Remade, Guard):
     def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Count what was really used, and learn from what the provider says."""
         lease = token.lease
-        states = response.rate if response is not None else error.rate if isinstance(error, LMError) else None
         if response is not None and response.cache != "miss":
             self._release(lease)
-        elif response is not None:
+            return
+        states = response.rate if response is not None else error.rate if isinstance(error, LMError) else None
+        if response is not None:
             used = self._estimate.learn(token.characters, response)
             if used is not None:
                 self._settle(lease, used - lease.tokens)
