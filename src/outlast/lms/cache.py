@@ -256,7 +256,9 @@ class Cached(Wrapper):
     def facts(self) -> Mapping[str, Any]:
         named = self._named
         place = named.place if isinstance(named, RedisCache) else None if named is None else str(named)
-        told = {"path": place, "namespace": self.namespace, "ttl": self.ttl}
+        counts = self._tally.counts
+        hits = sum(counts[name] for name in ("memory", "disk", "redis", "shared"))
+        told = {"path": place, "namespace": self.namespace, "ttl": self.ttl, "hits": hits, "misses": counts["miss"]}
         return {name: value for name, value in told.items() if value}
 
     def clear(self) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 BUSY, LOCKED, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE = 5, 6, 10, 11, 13, 26  # SQLite's primary result codes
 _APPLICATION = 0x6F6C7263  # marks a file as ours, so that nobody else's database is ever written to
 _SCHEMA = 2
-_FEW = 500  # rows that are dropped at once, so that nobody waits long for the lock
-_LOG_BYTES = 4 << 20  # what is left of the write-ahead log when its content has been moved into the file
+_SMALL_LOG = 256 << 10  # emptying it is not worth the wait
+_LOG_BYTES = 32 << 20  # of the write-ahead log, from which on it is emptied
 _USED = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
@@ -105,7 +105,6 @@ def _prepare(connection: sqlite3.Connection, until: float) -> None:
                     connection.execute("COMMIT")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             return
         except sqlite3.OperationalError as error:
             if result_code(error) not in (BUSY, LOCKED) or time.monotonic() > until:
@@ -139,27 +138,54 @@ def _mark(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {_SCHEMA}")
 
 
-def evict(connection: sqlite3.Connection, max_bytes: int) -> None:
+def evict(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
     """Drop what was used least recently, a few rows at a time, when nearly `max_bytes` of the file are in use.
 
-    Begins 3% below the bound, as other processes are writing too, and ends 7% below it, so that not every batch has
-    to; deleted pages are used again, the file does not shrink.
+    Leaves room for the log. Begins 3% below the bound, as other processes are writing too, and ends 7% below it, so
+    that not every batch has to; deleted pages are used again, the file does not shrink.
     Costs a look into the header of the file when there is nothing to do.
     """
 
     def used() -> int:
         return connection.execute(_USED).fetchone()[0]
 
-    if used() <= 0.97 * max_bytes:
+    room = max_bytes - _log_share(max_bytes)
+    if used() <= 0.97 * room:
         return
-    for _ in range(1000):
-        rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM responses LIMIT ?)", (_FEW * 10,)).fetchone()[0]
+    for _ in range(10_000):
+        most = rows_at_once(max_bytes)
+        rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM responses LIMIT ?)", (10 * most,)).fetchone()[0]
         connection.execute(
             "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses ORDER BY used, rowid LIMIT ?)",
             (max(1, rows // 10),),
         )
-        if rows <= 1 or used() <= 0.93 * max_bytes:
+        empty_log(connection, path, max_bytes)
+        if rows <= 1 or used() <= 0.93 * room:
             return
+
+
+def rows_at_once(max_bytes: int) -> int:
+    """How many rows one statement may touch, 16 to 500: each changes a page of the index, and all of these pages go
+    through the log, which is to stay small beside a file of `max_bytes`."""
+    return min(max(max_bytes >> 20, 16), 500)
+
+
+def _log_share(max_bytes: int) -> int:
+    return min(_LOG_BYTES, max_bytes // 16)
+
+
+def empty_log(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
+    """Move the write-ahead log into the file when it has grown to a part of `max_bytes`, or 16 MB.
+
+    SQLite does so by itself only in a moment in which nobody reads or writes. With many busy processes there is none,
+    and the log grows far beyond the file. This waits for such a moment and keeps others waiting meanwhile.
+    """
+    try:
+        size = os.stat(f"{path}-wal").st_size
+    except OSError:
+        return
+    if size > max(_log_share(max_bytes) // 2, _SMALL_LOG):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _renew_lock() -> None:

@@ -11,11 +11,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from outlast.lms.cache_db import (
     BUSY,
@@ -25,29 +23,20 @@ from outlast.lms.cache_db import (
     LOCKED,
     NOT_A_DATABASE,
     Link,
-    evict,
     inode_of,
     result_code,
 )
+from outlast.lms.cache_rows import Batch, proof_of, write
 from outlast.lms.waiting import forks
 
 logger = logging.getLogger("outlast.cache")
 
 _READ_SECONDS = 0.5  # how long a reader waits for a lock before it gives up and the model is asked
 _WRITE_SECONDS = 10.0
-_ROWS = 500  # in one statement
 _IDLE_SECONDS = 2.0  # after which the writer thread ends
 _PENDING_BYTES = 128 << 20  # when this much waits to be written the disk is too slow, and responses are not stored
 _TOUCH_SECONDS = 3600  # reading a row moves its time of use in steps of this
 _RETRY_SECONDS = 30.0  # how long a file that cannot be opened is left alone
-
-
-class _Batch(NamedTuple):
-    """What the writer does at once: rows to store, rows that were used, rows to drop when made at a time or before."""
-
-    rows: dict[bytes, tuple[bytes, int]]
-    touched: set[bytes]
-    stale: dict[bytes, int]
 
 
 class CacheFile:
@@ -205,11 +194,11 @@ class CacheFile:
             self._thread = None
             self._write_batch(self._take())
 
-    def _take(self) -> _Batch:
+    def _take(self) -> Batch:
         touched, self._touched = self._touched, set()
         stale, self._stale = self._stale, {}
         self._busy = True
-        return _Batch(dict(self._pending), touched, stale)
+        return Batch(dict(self._pending), touched, stale)
 
     def _idle(self) -> bool:
         return not (self._pending or self._touched or self._stale)
@@ -231,7 +220,7 @@ class CacheFile:
                     self._start()
                 self._wake.notify_all()
 
-    def _write_batch(self, batch: _Batch) -> None:
+    def _write_batch(self, batch: Batch) -> None:
         """Commit a batch, or give it up when the file will not take it."""
         import sqlite3
 
@@ -251,32 +240,13 @@ class CacheFile:
                         self._pending_bytes -= len(row[0])
                 self._wake.notify_all()
 
-    def _commit(self, batch: _Batch) -> None:
-        """Write a batch in as few statements as can be.
-
-        Each statement lets go of the interpreter lock, and beside a busy thread it takes 5 ms to get it back: a
-        statement a row would leave responses unwritten for seconds.
-        """
-        now = int(time.time())
+    def _commit(self, batch: Batch) -> None:
         if self._writer.is_stale():
             self._writer.close()
             self._replaced = True
-        connection = self._writer.open()
-        if batch.stale:
-            connection.executemany("DELETE FROM responses WHERE key = ? AND made <= ?", list(batch.stale.items()))
-        for chunk in _chunks(batch.rows, self.max_bytes // 128):
-            rows = [(key, value, made, now, proof_of(key, value, made)) for key, (value, made) in chunk]
-            connection.execute(
-                "INSERT OR REPLACE INTO responses (key, value, made, used, proof) VALUES "
-                + ", ".join(["(?, CAST(? AS TEXT), ?, ?, ?)"] * len(rows)),
-                [field for row in rows for field in row],
-            )
-            self._unchecked_bytes += sum(len(row[1]) for row in rows)
-            if self._unchecked_bytes > self.max_bytes // 256:  # many processes may write as much before they look
-                evict(connection, self.max_bytes)
-                self._unchecked_bytes = 0
-        if batch.touched:
-            connection.executemany("UPDATE responses SET used = ? WHERE key = ?", [(now, key) for key in batch.touched])
+        self._unchecked_bytes = write(
+            self._writer.open(), batch, self.path, self.max_bytes, self._unchecked_bytes, int(time.time())
+        )
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was put is in the file or given up; False when it takes longer than `timeout` seconds."""
@@ -352,25 +322,6 @@ class CacheFile:
         if problem != self.problem:
             self.problem = problem
             logger.warning("response cache %s: %s", self.path, problem)
-
-
-def _chunks(rows: dict[bytes, tuple[bytes, int]], most: int) -> Iterator[list[tuple[bytes, tuple[bytes, int]]]]:
-    """Rows for one statement each: few enough for SQLite, and small enough to keep the file near its bound."""
-    chunk: list[tuple[bytes, tuple[bytes, int]]] = []
-    size = 0
-    for row in rows.items():
-        chunk.append(row)
-        size += len(row[1][0])
-        if len(chunk) == _ROWS or size > most:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def proof_of(key: bytes, value: bytes, made: int) -> bytes:
-    """Ties a text and its time to its key: SQLite does not notice when bytes inside a page change."""
-    return blake2b(b"%d %b" % (made, value), key=key, digest_size=8).digest()
 
 
 _mending = threading.Lock()

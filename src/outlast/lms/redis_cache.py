@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from outlast.errors import ConfigError, OutlastError, brief
-from outlast.lms.cache_file import proof_of
+from outlast.lms.cache_rows import proof_of
 from outlast.lms.redis_wire import Command, RedisLine
 from outlast.lms.transport import Secret
 from outlast.lms.waiting import forks
