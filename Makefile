@@ -1,5 +1,5 @@
 # Every verb does its own set-up on a fresh machine with python3.11 (or newer) and make.
-.PHONY: help quickstart test check bench docs clean
+.PHONY: help quickstart test check bench docs engines test-hf clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   := .venv
@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:            ## say what can be made
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /  /'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /  /'
 
 quickstart: $(VENV)/.core   ## compile a support-triage program with the built-in baseline model and prove the gain
 	@$(BIN)/outlast demo $(ARGS)
@@ -25,11 +25,17 @@ check: $(VENV)/.dev   ## format, lint, types, layers
 bench: $(VENV)/.dev .bench-venv/.ready   ## measure, against the peer in the same run
 	@$(BIN)/python benchmarks --peer .bench-venv/bin/python $(ARGS)
 
+engines:         ## hold each engine to the newest release of its library and to an older one (ARGS="lm15 llm==0.32")
+	@PYTHON=$(PYTHON) tests/engines_matrix.sh $(ARGS)
+
+test-hf:         ## hold local models to the newest transformers
+	@PYTHON=$(PYTHON) tests/engines_matrix.sh transformers
+
 docs: $(VENV)/.docs   ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:           ## remove what the other verbs made
-	@rm -rf $(VENV) .bench-venv site quickstart .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .bench-venv .engines-venvs site quickstart .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "outlast needs Python 3.11 or newer (python3.11 was not found)"; exit 1; }

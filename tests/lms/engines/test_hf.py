@@ -13,6 +13,7 @@ import pytest
 
 import outlast as ol
 from outlast.errors import ConfigError, LMContextError, LMRequestError, LMTimeout, LMUnsupported, UsageError
+from outlast.lms.decide import decide
 from outlast.lms.hf import HF
 from outlast.lms.hf_text import Spoken
 from outlast.lms.hf_weights import fingerprint
@@ -21,6 +22,7 @@ from outlast.messages import (
     Finished,
     Message,
     OutputSchema,
+    Question,
     Request,
     TextDelta,
     Thought,
@@ -226,6 +228,30 @@ def test_a_program_runs_on_it(lm):
 
     triage = ol.Predict("message -> team: Literal['billing', 'cards']", types=vars(typing), adapter=ol.JSON(), lm=lm)
     assert triage(message="my card is gone").team in ("billing", "cards")
+
+
+def test_typed_questions_are_answered_by_the_first_token(tmp_path, make_tiny_model):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = make_tiny_model(tmp_path)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(where), AutoTokenizer.from_pretrained(where)
+    with torch.no_grad():  # a model that says A or B and little else, by the sign of one figure
+        model.lm_head.weight[:] = 0
+        model.model.norm.weight[:] = 0
+        model.model.norm.weight[0] = 30
+        model.lm_head.weight[tokenizer.convert_tokens_to_ids("A"), 0] = 1
+        model.lm_head.weight[tokenizer.convert_tokens_to_ids("B"), 0] = -1
+    model.save_pretrained(where)
+    own = HF(where, name="hf/tiny", device="cpu")
+    question = Question("choice", "Which?", ("cards", "billing"))
+    reply = asyncio.run(decide(own, Request((user("my card is gone"),), questions=(("team", question),))))
+    (name, decision), *_ = reply.decisions
+    assert (name, decision.evidence) == ("team", "logprobs")
+    assert decision.value in ("cards", "billing")
+    assert sum(decision.probabilities.values()) == pytest.approx(1)
+    with pytest.raises(LMUnsupported, match="typed questions"):
+        asyncio.run(own.complete(Request((user("a"),), questions=(("team", question),))))
 
 
 # Streaming, cancelling, time
