@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from outlast.messages import ToolResult as ToolResult
     from outlast.messages import Usage as Usage
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
+    from outlast.modules.export import export as export
     from outlast.modules.module import Module as Module
     from outlast.modules.paths import modules_of as modules_of
     from outlast.modules.paths import parameters as parameters
@@ -151,6 +152,7 @@ _HOMES = {
     "messages": "Decision Finished History Message Question Request Response Settings TextDelta ThoughtDelta "
     "ToolCall ToolDelta ToolResult Usage",
     "modules.chain_of_thought": "ChainOfThought",
+    "modules.export": "export",
     "modules.module": "Module",
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",

@@ -11,7 +11,7 @@ from outlast.adapters.forms import OtherForms, doubtful
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
 from outlast.adapters.placing import Written, earlier, placed, shown_inputs, with_thoughts, written
-from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
+from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared, Slots, Task, check_limits, unread
 from outlast.adapters.tags import Tags
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
@@ -88,9 +88,9 @@ class ChatPlan(Plan):
         texts = [self.heading, *_texts(self.demos)]
         self._texts = "\n".join(texts)
         self._nonce = nonce_for(self._texts, texts)
-        self._usual = self._nonce if any(self.markers.holds(text) for text in texts) else ""
-        self._prefixes = {nonce: self._prefix(nonce) for nonce in {self._usual, self._nonce}}
-        self._requests = {nonce: self.markers.request(nonce) for nonce in {self._usual, self._nonce}}
+        self.usual = self._nonce if any(self.markers.holds(text) for text in texts) else ""
+        self._prefixes = {nonce: self._prefix(nonce) for nonce in {self.usual, self._nonce}}
+        self._requests = {nonce: self.markers.request(nonce) for nonce in {self.usual, self._nonce}}
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
@@ -98,18 +98,38 @@ class ChatPlan(Plan):
         turns = self._earlier(inputs)
         nonce = self.nonce([text for _, text in given] + _texts(turns))
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
-        text = f"{self.markers.section(given, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
 
         def read(response: Response) -> dict[str, Any]:
             return self._read(response, nonce, given)
 
         said = cacheable(self._said(turns, nonce)) if turns else ()
-        return Prepared((*prefix, *said, placed("user", text, shelf)), read)
+        return Prepared((*prefix, *said, placed("user", self._question(given, nonce), shelf)), read)
+
+    def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
+        """The prompt with marks for the inputs."""
+        given = [(name, marks[name]) for name, _ in self.inputs]
+        return Prepared((*self._prefix(nonce), Message("user", self._question(given, nonce))), unread)
+
+    def slots(self, inputs: Mapping[str, Any]) -> Slots:
+        """The texts of the inputs, with the space that the grammar puts around them."""
+        given, shelf = written(self.inputs, inputs, cites=self.cites)
+        turns = self._earlier(inputs)
+        nonce = self.nonce([text for _, text in given] + _texts(turns))
+        texts = {name: self.markers.spaced(text) for name, text in given}
+        return Slots(texts, shelf, tuple(self._said(turns, nonce)), nonce)
+
+    @property
+    def plain(self) -> Plain:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the grammar takes as it is."""
+        return Plain(self.grammar.special)
+
+    def _question(self, given: _Written, nonce: str) -> str:
+        return f"{self.markers.section(given, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
 
     def nonce(self, held: Sequence[str]) -> str:
         """The nonce in the markers of a call whose data are these texts; "" when there need be none."""
-        if not any(self.markers.holds(text) or (self._usual and self._usual in text) for text in held):
-            return self._usual
+        if not any(self.markers.holds(text) or (self.usual and self.usual in text) for text in held):
+            return self.usual
         if not any(self._nonce in text for text in held):
             return self._nonce
         return nonce_for(self._texts, [self._texts, *held])

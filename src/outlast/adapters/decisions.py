@@ -9,7 +9,7 @@ from typing import Any
 
 from outlast.adapters.json import JSONPlan
 from outlast.adapters.layout import failed, heading, read_fields
-from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
+from outlast.adapters.protocol import Adapter, Plan, Prepared, Slots, Task, check_limits
 from outlast.errors import LMUnsupported, SignatureError
 from outlast.lms.decide import USUAL, checked, decide
 from outlast.lms.protocol import LM, Capabilities
@@ -58,6 +58,8 @@ class Decisions(Adapter):
 class DecisionsPlan(Plan):
     """A task whose questions are ready."""
 
+    plain = JSONPlan.plain
+
     def __init__(self, task: Task, capabilities: Capabilities, adapter: Decisions) -> None:
         self.signature: Any = task.signature
         self.adapter = adapter
@@ -67,7 +69,18 @@ class DecisionsPlan(Plan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call: what is known as a conversation, what is asked as questions."""
-        _, *turns = self._json.prepare(inputs).messages
+        return self._deciding(self._json.prepare(inputs))
+
+    def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
+        """The prompt with marks for the inputs."""
+        return self._deciding(self._json.outline(marks, nonce))
+
+    def slots(self, inputs: Mapping[str, Any]) -> Slots:
+        """The JSON of the inputs."""
+        return self._json.slots(inputs)
+
+    def _deciding(self, prepared: Prepared) -> Prepared:
+        _, *turns = prepared.messages
         return Prepared((self._heading, *turns), self._read, questions=self.questions, ask=self._ask)
 
     async def _ask(self, lm: LM, request: Request) -> Response:

@@ -13,7 +13,7 @@ from outlast.adapters.forms import OtherForms
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Unreadable
 from outlast.adapters.placing import earlier, placed, shelved, shown_inputs, with_thoughts
-from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limits
+from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared, Slots, Task, check_limits, unread
 from outlast.errors import InputError, ParseError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, OutputSchema, Response, Turn, assistant, system
@@ -21,6 +21,7 @@ from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.types.shown import INLINE, Shelf
 
+_ESCAPED = ('"', "\\", *map(chr, range(32)))  # what JSON strings cannot hold as it is
 _JSON_MODE: Literal["json"] = "json"
 
 
@@ -46,6 +47,8 @@ class JSON(Adapter):
 
 class JSONPlan(Plan):
     """A task whose system message, demonstrations and schema are ready."""
+
+    plain = Plain(_ESCAPED, quoted=True)
 
     def __init__(self, task: Task, capabilities: Capabilities) -> None:
         self.signature: Any = task.signature
@@ -84,6 +87,18 @@ class JSONPlan(Plan):
             return self.read(response, data)
 
         return Prepared((*self.static, *said, placed("user", _encoded(data), shelf)), read, self.output)
+
+    def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
+        """The prompt with marks for the inputs; JSON needs no nonce."""
+        del nonce
+        inside = ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {marks[name]}" for name, _ in self.inputs)
+        return Prepared((*self.static, Message("user", f"{{{inside}}}")), unread, self.output)
+
+    def slots(self, inputs: Mapping[str, Any]) -> Slots:
+        """The JSON of the inputs."""
+        data, shelf = self._given(inputs)
+        turns = self._said(earlier(self.signature, inputs), self.count + 1)
+        return Slots({name: _encoded(value) for name, value in data.items()}, shelf, tuple(turns))
 
     def _said(self, turns: Iterable[Turn | Message], first: int) -> list[Message]:
         """Turns as messages in the form of this adapter, numbered from `first`; what is a message stays as it is."""
@@ -160,7 +175,7 @@ class JSONPlan(Plan):
         return read_fields(self.signature, texts, response, "text", what="key")
 
 
-def _encoded(data: Mapping[str, Any]) -> str:
+def _encoded(data: Any) -> str:
     try:
         return json.dumps(data, ensure_ascii=False)
     except (ValueError, RecursionError) as error:  # an integer of more digits than Python writes

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from outlast.signatures.codec import trimmed
 
@@ -72,6 +72,7 @@ class Markers:
     """The markers of one signature: writes them, and reads a text into the sections under them."""
 
     word = "marker"
+    special: ClassVar[tuple[str, ...]] = ("<<",)  # a text without any of these goes into a prompt as it is
 
     def __init__(self, outputs: Sequence[str], inputs: Sequence[str], end: str, free: Callable[[str], bool]) -> None:
         """`free(name)` says whether any text at all is a value of an output."""
@@ -98,6 +99,10 @@ class Markers:
         """Fields with their values, and the end."""
         parts = [f"{self.spell(name, nonce)}\n{text}\n\n" for name, text in written]
         return "".join(parts) + self.spell(self.end, nonce)
+
+    def spaced(self, text: str) -> str:
+        """A value with the space around it that it needs."""
+        return text
 
     def answer(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
         """How a demonstration answers."""

@@ -56,7 +56,13 @@ class ToolsPlan(JSONPlan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
-        prepared = super().prepare(inputs)
+        return self._calling(super().prepare(inputs))
+
+    def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
+        """The prompt with marks for the inputs."""
+        return self._calling(super().outline(marks, nonce))
+
+    def _calling(self, prepared: Prepared) -> Prepared:
         return Prepared(prepared.messages, prepared.read, None, (self.tool,), self.name)
 
     def constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:

@@ -53,20 +53,24 @@ def placed(role: Role, text: str, shelf: Shelf) -> Message:
     """A message with every medium right behind the reference to it. Raises `InputError` when one has none."""
     if not shelf.media:
         return Message(role, text)
-    found = {text.find(reference): reference for reference in shelf.media}
-    if -1 in found:
-        raise InputError(
-            f"{found[-1]} is in the inputs and not in the prompt: a __prompt__ or an adapter leaves it out"
-        )
-    parts: list[Part] = []
+    for reference in shelf.media:
+        if reference not in text:
+            raise InputError(
+                f"{reference} is in the inputs and not in the prompt: a __prompt__ or an adapter leaves it out"
+            )
+    return Message(role, tuple(TextPart(one) if isinstance(one, str) else one for one in pieces_of(text, shelf)))
+
+
+def pieces_of(text: str, shelf: Shelf) -> list[str | Part]:
+    """A text cut behind each reference in it, with the medium after it."""
+    found = sorted((at, reference) for reference in shelf.media if (at := text.find(reference)) >= 0)
+    pieces: list[str | Part] = []
     done = 0
-    for at, reference in sorted(found.items()):
+    for at, reference in found:
         stop = at + len(reference)
-        parts += [TextPart(text[done:stop]), cast("Part", shelf.media[reference])]
+        pieces += [text[done:stop], cast("Part", shelf.media[reference])]
         done = stop
-    if done < len(text):
-        parts.append(TextPart(text[done:]))
-    return Message(role, tuple(parts))
+    return [*pieces, text[done:]] if done < len(text) else pieces
 
 
 def with_thoughts(messages: Sequence[Message], thoughts: tuple[Thought, ...]) -> list[Message]:

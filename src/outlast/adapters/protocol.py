@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from outlast.errors import ParseError, UsageError, brief
 from outlast.lms.protocol import LM, Capabilities, send
@@ -23,6 +23,7 @@ from outlast.messages import (
     user,
 )
 from outlast.types import TRUSTED, Label, Tool
+from outlast.types.shown import Shelf
 
 _NOTHING_SAID = "(empty reply)"  # providers refuse an empty turn
 
@@ -113,12 +114,52 @@ class Prepared:
         )
 
 
+class Slots(NamedTuple):
+    """What one call puts into the outline of its prompt.
+
+    `texts` stand for the inputs, `shelf` holds their media; `turns` are the earlier turns, which go before the last
+    message; `nonce` guards the marks of the call, "" when nothing need be guarded.
+    """
+
+    texts: Mapping[str, str]
+    shelf: Shelf
+    turns: tuple[Message, ...] = ()
+    nonce: str = ""
+
+
+class Plain(NamedTuple):
+    """Which text goes into a prompt just as it is: one without any of `without`, in quotes when `quoted`."""
+
+    without: tuple[str, ...] = ()
+    quoted: bool = False
+
+
 class Plan(ABC):
-    """A task compiled for one adapter: everything that does not depend on the inputs is done."""
+    """A task compiled for one adapter: everything that does not depend on the inputs is done.
+
+    `outline` and `slots` together are `prepare`, for `export`; a plan without them cannot be exported. `usual` is the
+    nonce of calls whose data need no guard, `plain` says which text goes in as it is.
+    """
+
+    plain: Plain = Plain()
+    usual: str = ""
 
     @abstractmethod
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call. `inputs` are checked values by name. Makes no LM call."""
+
+    def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
+        """The prompt of a call without earlier turns, in which `marks` stand for the inputs. It reads no reply."""
+        raise UsageError(f"{type(self).__name__} cannot be exported: it has no outline(marks, nonce)")
+
+    def slots(self, inputs: Mapping[str, Any]) -> Slots:
+        """What `prepare` puts in place of the marks for these inputs."""
+        raise UsageError(f"{type(self).__name__} cannot be exported: it has no slots(inputs)")
+
+
+def unread(response: Response) -> dict[str, Any]:
+    """The `read` of an outline, which was never sent."""
+    raise UsageError(f"an outline reads no reply; got {brief(response.text)}")
 
 
 class Adapter(ABC):

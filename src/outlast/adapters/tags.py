@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from outlast.adapters.markers import Reading, Unreadable, opens_fence, quoted_spans, without_fence_end
 from outlast.signatures.codec import trimmed
@@ -48,6 +49,7 @@ class Tags:
     """The tags of one signature: writes them, and reads a text into the values inside them."""
 
     word = "tag"
+    special: ClassVar[tuple[str, ...]] = ("<", ">", "&", "\\", "\uff1c", "\n")  # texts without these go in as they are
 
     def __init__(self, outputs: Sequence[str], inputs: Sequence[str], end: str, free: Callable[[str], bool]) -> None:
         """`free(name)` says whether any text at all is a value of an output; `end` is not needed, tags are closed."""
@@ -77,8 +79,12 @@ class Tags:
 
     def _written(self, name: str, text: str, nonce: str) -> str:
         opening = self.spell(name, nonce)
+        return f"{opening}{self.spaced(text)}</{opening[1:]}"
+
+    def spaced(self, text: str) -> str:
+        """A value with the space around it that it needs."""
         gap = "\n" if "\n" in text or text[:1] == ">" or text[-1:] == "<" else ""
-        return f"{opening}{gap}{text}{gap}</{opening[1:]}"
+        return f"{gap}{text}{gap}"
 
     def answer(self, written: Iterable[tuple[str, str]], nonce: str) -> str:
         """How a demonstration answers."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "diff": "two compiled files: what changed in the prompts and in the score",
     "explain": "a compiled file: where every part of the prompt came from",
     "models": "providers and keys; what is known of a model, and whether it answers",
+    "export": "the exact prompts with slots for the inputs: to read, as JSON or as Jinja templates",
     "inspect": "look into a program, a compiled file or the ledger of a search",
 }
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from outlast.errors import InputError, UsageError, did_you_mean
 from outlast.messages import Message
@@ -31,6 +31,9 @@ from outlast.runtime import (
 from outlast.signatures.record import Record, attach_trace
 
 if TYPE_CHECKING:
+    from outlast.adapters.protocol import Adapter
+    from outlast.lms.protocol import LM
+
     P = ParamSpec("P")
     R = TypeVar("R")
     R_co = TypeVar("R_co", covariant=True)
@@ -80,7 +83,7 @@ class Module(Value):
 
     __signature__ = Shown()
     blocking_safe: ClassVar[bool] = False
-    _reserved = frozenset(("acall", "blocking_safe", "forward", "render"))
+    _reserved = frozenset(("acall", "blocking_safe", "export", "forward", "render"))
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """What the program does. Every program defines its own."""
@@ -136,6 +139,22 @@ class Module(Value):
             from outlast.modules.dry import render_first
 
             return render_first(self, self._bind(args, inputs) if args else inputs)
+
+    def export(
+        self,
+        format: Literal["messages", "jinja", "json"] = "messages",
+        path: str | None = None,
+        *,
+        adapter: Adapter | None = None,
+        lm: LM | str | None = None,
+    ) -> dict[str, Any]:
+        """The exact prompts of the program with slots for inputs, by the path of the predictor, as JSON-ready data.
+
+        See `outlast.export`, which gives them as values that can be filled. Cost: no LM call.
+        """
+        from outlast.modules.export import export
+
+        return {name: one.to(format) for name, one in export(self, path, adapter=adapter, lm=lm).items()}
 
     def _bind(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
         """Positional arguments by name."""

@@ -70,6 +70,7 @@ class Codec:
             self._validate_json = partial(self._validate_json, context=ADDRESSES)
         parts = frozenset(get_args(base)) if is_union(base) else frozenset((base,))
         self._base = base
+        self.is_int = base is int
         self.takes_none = type(None) in parts
         self._closed_none = self.choices is not None and None in self.choices.labels.values()
         self.takes_text = bool(parts & {str, Any, object}) or reads_any_text(self.shown)
