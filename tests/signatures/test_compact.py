@@ -95,7 +95,7 @@ TYPES: dict[str, tuple[Any, str]] = {
     "a dataclass": (Deal, "{price: number | string, parts?: (integer /* at least 1 */)[]}"),
     "a named tuple": (Place, "[integer, string]"),
     "a list of a union": (list[int | str | None], "(integer | string | null)[]"),
-    "a list with a length": (Annotated[list[int], at.Len(1, 3)], "integer[] /* at least 1 items, at most 3 items */"),
+    "a list with a length": (Annotated[list[int], at.Len(1, 3)], "integer[] /* 1 to 3 items */"),
     "a list of lists": (list[list[Literal[1, "|"]]], '(1 | "|")[][]'),
     "text with a bracket": (list[Literal["a | b"]], '"a | b"[]'),
     "anything": (Any, "any"),

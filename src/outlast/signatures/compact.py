@@ -21,6 +21,11 @@ _FORMATS = {
     "time": "time, ISO 8601",
     "duration": "duration, ISO 8601",
 }
+_RANGES = (
+    ("minimum", "maximum", "{} to {}"),
+    ("minLength", "maxLength", "{} to {} characters"),
+    ("minItems", "maxItems", "{} to {} items"),
+)
 _LIMITS = (
     ("minimum", "at least {}"),
     ("exclusiveMinimum", "more than {}"),
@@ -207,10 +212,13 @@ def _key(name: str) -> str:
 
 
 def _limits(schema: Schema) -> list[str]:
-    fixed = "prefixItems" in schema
-    notes = [
-        words.format(_plain(schema[key])) for key, words in _LIMITS if key in schema and not (fixed and "Items" in key)
-    ]
+    skip = {"minItems", "maxItems"} if "prefixItems" in schema else set[str]()
+    notes: list[str] = []
+    for low, high, words in _RANGES:
+        if low in schema and high in schema and schema[low] < schema[high] and low not in skip:
+            notes.append(words.format(_plain(schema[low]), _plain(schema[high])))
+            skip |= {low, high}
+    notes += [words.format(_plain(schema[key])) for key, words in _LIMITS if key in schema and key not in skip]
     if schema.get("uniqueItems"):
         notes.append("no item twice")
     if "format" in schema:
