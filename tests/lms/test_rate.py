@@ -292,3 +292,9 @@ def test_no_key_is_needed_before_the_first_call(tmp_path, monkeypatch):
 def test_options_are_checked(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RateLimited(Noting(), **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"requests_per_minute": 0}, {"tokens_per_minute": "x"}, {"shared_rate": ""}])
+def test_options_of_an_opened_model_are_checked(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong)).replace("shared_rate", "shared")):
+        ol.LM("openai/gpt-5-mini", **wrong)

@@ -49,8 +49,20 @@ def test_identity():
     assert lm.name == "routed(small, big)"
 
 
+async def awaited(request) -> str:
+    return "big"
+
+
 @pytest.mark.parametrize(
-    ("choose", "wrong"), [("big", {}), (by_length, {}), (by_length, []), (by_length, {"": 1}), (by_length, {"a": 1})]
+    ("choose", "wrong"),
+    [
+        ("big", {}),
+        (awaited, {"big": ScriptedLM(["x"])}),
+        (by_length, {}),
+        (by_length, []),
+        (by_length, {"": 1}),
+        (by_length, {"a": 1}),
+    ],
 )
 def test_options_are_checked(choose, wrong):
     with pytest.raises(ConfigError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -29,8 +30,8 @@ class Routed(Several):
     """
 
     def __init__(self, choose: Choose, models: Mapping[str, LM | str]) -> None:
-        if not callable(choose):
-            raise ConfigError(f"choose is a function of the request that gives a name; got {brief(choose)}")
+        if not callable(choose) or inspect.iscoroutinefunction(choose):
+            raise ConfigError(f"choose is a plain function of the request that gives a name; got {brief(choose)}")
         if not isinstance(models, Mapping) or not all(isinstance(name, str) and name for name in models):
             raise ConfigError(f"models is a mapping of names to models; got {brief(models)}")
         super().__init__(tuple(models.values()))  # pyright: ignore[reportArgumentType] - names are opened
