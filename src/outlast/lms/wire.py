@@ -300,7 +300,7 @@ class WireLM(LM):
 
     def read(self, data: dict[str, Any], request: Request, *, tier: str, notes: tuple[str, ...] = ()) -> Response:
         """The response in the JSON of a reply that came in another way, priced at `tier`. Raises an `LMError`."""
-        told = replace(self._told(request, None, Reply(200, {}, b""), notes, 0.0), redact=str)
+        told = self._told(request, None, Reply(200, {}, b""), notes, 0.0)._replace(redact=str)
         raise_error_in(data, told)
         return self._priced(replace(self.dialect.decode(data, told), tier=tier))
 
