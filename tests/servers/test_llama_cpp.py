@@ -115,6 +115,30 @@ def test_logprobs_are_those_of_the_tokens(url):
         assert token.logprob == max(logprob for _, logprob in token.top) < 0, "without temperature the likeliest wins"
 
 
+def test_a_stream_says_what_a_reply_says(url):
+    lm = opened(url, max_tokens=40, seed=3, extra=GO_ON)
+    deltas, response = streamed(lm, "hello")
+    assert "".join(deltas) == response.text == lm("hello").text
+    assert len(deltas) > 5
+    assert response.usage.output_tokens == 40
+    assert response.usage.input_tokens > 3
+    assert response.finish == "length"
+    assert 0 < response.first_token_seconds <= response.seconds
+
+
+def test_a_stream_that_is_left_stops_the_server(url):
+    lm = opened(url, max_tokens=1500, extra=GO_ON)
+
+    async def leave() -> None:
+        async with lm.events("hello") as events:
+            async for _ in events:
+                break
+
+    for _ in range(8):  # twice as many as it has slots, each of which would take seconds
+        asyncio.run(leave())
+    assert opened(url, max_tokens=1, timeout=2.0)("are you there?").usage.output_tokens == 1
+
+
 def test_typed_outputs_by_constrained_decoding_are_valid_at_once(url):
     program = ol.Predict(Card, lm=opened(url, max_tokens=600), adapter=ol.JSON())
     outs = [program(message=f"my card is gone {number}") for number in range(20)]
@@ -135,6 +159,18 @@ async def test_64_calls_in_flight_all_come_back(url):
     lm = opened(url, max_tokens=20, concurrency=64, extra=GO_ON)
     replies = await asyncio.gather(*(lm.acall(f"number {number}") for number in range(300)))
     assert all(reply.usage.output_tokens == 20 for reply in replies)
+
+
+async def test_64_streams_at_once_all_come_to_their_end(url):
+    lm = opened(url, max_tokens=20, concurrency=64, extra=GO_ON)
+
+    async def one(number: int) -> tuple[str, Response]:
+        events = [event async for event in lm.events(f"number {number}")]
+        return "".join(event.text for event in events[:-1]), events[-1].response
+
+    for text, response in await asyncio.gather(*(one(number) for number in range(64))):
+        assert text == response.text
+        assert response.usage.output_tokens == 20
 
 
 def test_the_official_client_as_a_control(url):
