@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
     from outlast.evals.compare import compare as compare
+    from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
     from outlast.evals.metrics import answer_in as answer_in
@@ -127,6 +128,7 @@ _HOMES = {
     "data.example": "Example",
     "errors": "OutlastError",
     "evals.compare": "compare",
+    "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.score": "Score metric unscored",

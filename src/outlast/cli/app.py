@@ -36,6 +36,7 @@ COMMANDS = {
     "explain": "a compiled file: where every part of the prompt came from",
     "models": "providers and keys; what is known of a model, and whether it answers",
     "export": "the exact prompts with slots for the inputs: to read, as JSON or as Jinja templates",
+    "cost": "what was spent, by model; or what a call of a model costs",
     "inspect": "look into a program, a compiled file or the ledger of a search",
 }
 

@@ -13,13 +13,16 @@ from outlast.cli.output import console, emit_pretty, say
 from outlast.errors import LMError, UsageError
 
 if TYPE_CHECKING:
+    from outlast.data.dataset import Dataset
     from outlast.evals.evaluation import Evaluation
+    from outlast.modules.module import Module
 
 EPILOG = """\
 examples:
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --lm openai/gpt-5-mini
   outlast eval app.py:triage dev.csv --targets team --metric app.py:correct --from triage.outlast.json --save new.jsonl
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --min-score 0.8      (a gate for CI)
+  outlast eval app.py:triage dev.jsonl --metric app.py:correct --lm openai/gpt-5-mini --estimate
 
 DATA is .jsonl, .json, .csv, .tsv or .parquet; - is JSON lines from standard input. Columns named like the program's
 inputs are its inputs unless --inputs or --targets says otherwise."""
@@ -54,6 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="batch: half the price, within a day, by the provider's batch interface",
     )
     parser.set_defaults(concurrency=None)
+    parser.add_argument(
+        "--estimate", action="store_true", help="ask no model: say what the evaluation will take, and end"
+    )
     options.add_data(parser)
     options.add_common(parser)
 
@@ -70,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     with options.model_in_use(args):
         options.need_model(program)
     data = options.data_of(args, program)
+    if args.estimate:
+        return _estimate(args, program, data)
     result = evaluate(
         program,
         data,
@@ -91,6 +99,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         console().print(_table(result, args.by))
     return _code(result, args)
+
+
+def _estimate(args: argparse.Namespace, program: Module, data: Dataset) -> int:
+    from outlast.evals.estimate import estimate
+
+    with options.model_in_use(args):
+        found = estimate(program, data)
+    emit_pretty(found.to_json()) if args.json else console().print(str(found))
+    return OK
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from outlast.errors import StudyError
-from outlast.messages import Spending
+from outlast.messages import Response, Spending
 from outlast.optimize.study import Point
 
 if TYPE_CHECKING:
@@ -184,6 +184,18 @@ def scores(path: str | os.PathLike[str], candidate: str, part: str) -> list[floa
             (candidate, part),
         )
         return [row[0] for row in rows]
+
+    return _reading(path, read)
+
+
+def replies_by_model(path: str | os.PathLike[str]) -> dict[str, list[Response]]:
+    """The replies in a ledger that were paid for, by the model that answered. Raises `StudyError`."""
+
+    def read(db: sqlite3.Connection) -> dict[str, list[Response]]:
+        found: dict[str, list[Response]] = {}
+        for lm, model, text in db.execute("SELECT lm, model, response FROM reply WHERE paid"):
+            found.setdefault(model or lm, []).append(Response.from_json(json.loads(text)))
+        return found
 
     return _reading(path, read)
 
