@@ -193,8 +193,8 @@ def _print(totals: Mapping[str, Spent], files: Mapping[str, Mapping[str, Spent]]
 
     shown = Table(box=None, pad_edge=False)
     shown.add_column("model", overflow="fold")
-    for name in ("calls", "cached", "failed", "tokens in", "of it cached", "tokens out", "reasoning", "dollars"):
-        shown.add_column(name, justify="right")
+    for name in ("calls", "cached", "failed", "tokens in", "re-read", "out", "hidden", "dollars"):
+        shown.add_column(name, justify="right", no_wrap=True)
     whole = Spent()
     for model, spent in sorted(totals.items()):
         whole.add(spent)
@@ -203,6 +203,7 @@ def _print(totals: Mapping[str, Spent], files: Mapping[str, Mapping[str, Spent]]
         shown.add_row("all", *_cells(whole))
     out = console()
     out.print(shown)
+    out.print("tokens in: all input; re-read: of it from a prompt cache; hidden: of the output, reasoning")
     if whole.unpriced:
         out.print(f"{counted(whole.unpriced, 'call')} of unknown price are not in the dollars.")
     if whole.uncertain_dollars:
