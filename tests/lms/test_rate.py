@@ -266,6 +266,20 @@ def test_the_same_account_by_name_is_shared(tmp_path):
         assert account.used(0) == 2
 
 
+async def test_a_file_that_breaks_during_a_call_stops_the_next_one_and_not_its_answer(tmp_path):
+    path = tmp_path / "rates.db"
+    inner = Noting(tokens=3, seconds=0.1)
+    lm = RateLimited(inner, 100, 1000, shared=path)
+    call = asyncio.ensure_future(lm.acall("x"))
+    await asyncio.sleep(0.05)
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"rates.db{end}").unlink(missing_ok=True)
+    path.write_text("no database " * 500)
+    assert (await call).text == "ok"
+    with pytest.raises(ConfigError, match="delete it when it is damaged"):
+        await lm.acall("x")
+
+
 def test_no_key_is_needed_before_the_first_call(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     lm = ol.LM("openai/gpt-5-mini", shared_rate=tmp_path / "rates.db", cache=False)

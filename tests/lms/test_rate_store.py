@@ -136,6 +136,18 @@ def test_files_of_something_else_are_refused_and_left_alone(tmp_path):
     assert base.read_bytes() == before
 
 
+def test_a_file_that_is_deleted_is_made_anew_for_all(tmp_path):
+    path = tmp_path / "rates.db"
+    one, two = InFile(path, "a"), InFile(path, "a")
+    reserve(one, 3)
+    reserve(two)
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"rates.db{end}").unlink(missing_ok=True)
+    reserve(one)
+    reserve(two)
+    assert used(one)[0] == used(two)[0] == 2
+
+
 def test_accounts_that_nobody_uses_are_forgotten(tmp_path):
     path = tmp_path / "rates.db"
     for number in range(1010):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -127,6 +128,10 @@ class RateLimited(Remade, Guard):
 
     def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Count what was really used, and learn from what the provider says."""
+        with suppress(ConfigError):  # a file that cannot be used any more stops the next call, not this answer
+            self._learn(token, response, error)
+
+    def _learn(self, token: _Pass, response: Response | None, error: BaseException | None) -> None:
         lease = token.lease
         if response is not None and response.cache != "miss":
             self._release(lease)
@@ -149,7 +154,7 @@ class RateLimited(Remade, Guard):
                 account.settle(self._limits, lease.slot, 0.0, tokens)
 
     def _release(self, lease: Lease) -> None:
-        with self._store.account() as account:
+        with suppress(ConfigError), self._store.account() as account:
             account.release(self._limits, lease)
 
     def _told(self, states: RateStates) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outlast.errors import ConfigError
+from outlast.lms.cache_db import inode_of
 from outlast.lms.pace import Account, Paced
 from outlast.lms.waiting import ForkSafeLock, forks
 
@@ -58,6 +59,7 @@ class InFile:
         self.key = key
         self._lock = ForkSafeLock()
         self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
         self._forks = forks()
 
     @contextmanager
@@ -104,8 +106,12 @@ class InFile:
             if self._connection is not None:
                 _inherited.append(self._connection)
             self._connection, self._forks = None, forks()
+        if self._connection is not None and inode_of(self.path) != self._inode:  # deleted, or another file by now
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             self._connection = _connect(self.path)
+            self._inode = inode_of(self.path)
         return self._connection
 
 
