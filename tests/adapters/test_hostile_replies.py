@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pytest
 
-from outlast.adapters import JSON, Adapter, Chat, Prepared, Task
+from outlast.adapters import JSON, XML, Adapter, Chat, Prepared, Task, Tools
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Response
+from outlast.messages import Response, ToolCall
 from outlast.signatures import Signature, input, output, signature
 
 
@@ -66,6 +66,17 @@ HOSTILE = {
             *(
                 "```",
                 "```\n",
+                "<why",
+                "<why>",
+                "<why/>",
+                "<team>x</team>\n",
+                "</",
+                "<!--",
+                "<![CDATA[",
+                "&lt;",
+                "**Why:** ",
+                "Team: x\n",
+                "- x\n",
                 "```json\n",
                 "a```\n",
                 "<think>",
@@ -87,6 +98,14 @@ HOSTILE = {
     "a line of decoration": repeated("*") + "<<why>>",
     "decoration after a marker": "<<why>>" + repeated("*") + "x",
     "a huge value": "<<why>>\n" + repeated("word ") + "\n<<team>>\ncards\n<<items>>\n[]\n<<end>>",
+    "a huge value in tags": "<why>" + repeated("word ") + "</why><team>cards</team><items>[]</items>",
+    "a tag with a million letters": "<why " + repeated("a") + ">",
+    "a tag with a million spaces": "<" + repeated(" ") + "why>",
+    "a CDATA section that is never closed": "<why><![CDATA[" + repeated("]]") + "</why>",
+    "escapes again and again": "<why>" + repeated("&amp;") + "</why><team>cards</team><items>[]</items>",
+    "elements again and again": "<items>" + repeated("<item>1</item>") + "</items>",
+    "labels again and again": "**Team:** cards\n" + repeated("**Items:** 1\n"),
+    "a huge label line": "**Why:** " + repeated("x ") + "\n**Team:** cards\n**Items:** []",
     "a huge list": "<<why>>\nx\n<<team>>\ncards\n<<items>>\n[" + repeated("1,") + "\n<<end>>",
     "a list of wrong things": "<<why>>\nx\n<<team>>\ncards\n<<items>>\n[" + '"a",' * 20_000 + '"b"]\n<<end>>',
     "a huge label": "<<why>>\nx\n<<team>>\n" + repeated("cards ") + "\n<<items>>\n[]\n<<end>>",
@@ -100,12 +119,12 @@ HOSTILE = {
 }
 
 
-def outcome(call: Prepared, reply: str) -> ParseError | None:
+def outcome(call: Prepared, reply: Response) -> ParseError | None:
     """What reading gives, quickly."""
     found: ParseError | None = None
     started = time.process_time()
     try:
-        call.read(Response(reply))
+        call.read(reply)
     except ParseError as error:
         found = error
     assert time.process_time() - started < 0.5
@@ -114,27 +133,46 @@ def outcome(call: Prepared, reply: str) -> ParseError | None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("adapter", [Chat(), JSON()], ids=["chat", "json"])
+@pytest.mark.parametrize("adapter", [Chat(), JSON(), XML(), Tools()], ids=["chat", "json", "xml", "tools"])
 def test_defect_21_a_hostile_reply_is_handled_quickly(adapter: Adapter, name: str) -> None:
     inputs: dict[str, Any] = {"message": "x {"}
-    call = adapter.compile(Task(Triage, "x"), Capabilities()).prepare(inputs)
-    error = outcome(call, HOSTILE[name])
-    assert (error is None) == (name == "a huge value" and isinstance(adapter, Chat))
+    call = adapter.compile(Task(Triage, "x"), Capabilities(tools=True)).prepare(inputs)
+    error = outcome(call, Response(HOSTILE[name]))
+    read = name == "a huge value in tags" or (name == "a huge value" and isinstance(adapter, Chat))
+    assert (error is None) == read
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_defect_21_hostile_arguments_of_a_call_are_handled_quickly(name: str) -> None:
+    call = Tools().compile(Task(Triage, "x"), Capabilities(tools=True)).prepare({"message": "x"})
+    calls = (ToolCall("1", "Triage", HOSTILE[name]),)
+    assert outcome(call, Response("", tool_calls=calls, finish="tool_calls")) is not None
+    assert outcome(call, Response("", tool_calls=calls * 1_000, finish="tool_calls")) is not None
 
 
 @pytest.mark.parametrize("name", ["x", '"', "[", "<<end>>", "9", "\ud800", "{'why':", "a fence never closed"])
 def test_a_hostile_bare_answer_is_handled_quickly(name: str) -> None:
     for kind in ("str", "int", "list[int]", "Optional[str]"):
         call = Chat().compile(Task(signature(f"q -> a: {kind}"), "x"), Capabilities()).prepare({"q": "x"})
-        outcome(call, HOSTILE[name])
+        outcome(call, Response(HOSTILE[name]))
 
 
 def test_a_hostile_input_is_rendered_quickly_and_reads_back() -> None:
     kind = signature("q -> a")
-    for name in ("<<why>>\n", "<<why#", "{", "\ud800", '"', "a marker with a million spaces"):
-        for adapter in (Chat(), JSON()):
+    for name in (
+        "<<why>>\n",
+        "<<why#",
+        "{",
+        "\ud800",
+        '"',
+        "a marker with a million spaces",
+        "<why",
+        "&lt;",
+        "Team: x\n",
+    ):
+        for adapter in (Chat(), JSON(), XML(), Tools()):
             started = time.process_time()
-            call = adapter.compile(Task(kind, "x"), Capabilities()).prepare({"q": HOSTILE[name]})
+            call = adapter.compile(Task(kind, "x"), Capabilities(tools=True)).prepare({"q": HOSTILE[name]})
             assert call.messages[-1].text
             with pytest.raises(ParseError):
                 call.read(Response(call.messages[-1].text))
