@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,16 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.lms.cache_key import Keys
+from outlast.lms.redis_cache import _packed, _unpacked
 from outlast.messages import (
+    Decision,
     Message,
     OutputSchema,
     Question,
     Request,
+    Response,
     Settings,
     TextPart,
     Thought,
+    TokenLogprob,
     ToolCall,
     ToolResult,
+    Usage,
+    canonical,
     user,
 )
 from outlast.types import Audio, File, Image, Label, Tool
@@ -71,6 +78,7 @@ options = st.builds(
     tier=st.none() | texts,
     prediction=st.none() | texts,
     parallel_tools=st.none() | st.booleans(),
+    grammar=st.none() | texts,
 )
 labels = st.builds(Label, st.frozensets(texts, max_size=2), st.none() | st.frozensets(texts, max_size=2))
 tools = st.builds(
@@ -146,7 +154,7 @@ def changed_settings() -> Iterator[Settings]:
     values = {
         "temperature": 0.5, "top_p": 0.5, "max_tokens": 7, "stop": ("x",), "seed": 3, "reasoning": "low",
         "extra": {"a": 1}, "show_reasoning": True, "logprobs": 2, "tier": "flex", "prediction": "p",
-        "parallel_tools": False,
+        "parallel_tools": False, "grammar": "g",
     }  # fmt: skip
     assert set(values) == {f.name for f in fields(Settings)}, "a new setting: say here how it changes"
     for name, value in values.items():
@@ -224,6 +232,41 @@ def test_what_json_cannot_hold_has_no_key() -> None:
         deep = [deep]
     for value in (object(), deep, {1, 2}):
         assert key(Request((user("x"),), Settings(extra={"f": value}))) is None
+
+
+responses = st.builds(
+    Response,
+    text=texts,
+    model=texts,
+    reasoning=st.none() | texts,
+    usage=st.builds(Usage, *[st.none() | st.integers(0, 9)] * 4, st.none() | st.floats(0, 1), st.none() | texts),
+    finish=st.sampled_from(["stop", "length", "content_filter", "tool_calls", "other"]),
+    request_id=st.none() | texts,
+    adaptations=st.lists(texts, max_size=2).map(tuple),
+    label=st.just(Label()) | labels,
+    tool_calls=st.lists(st.builds(ToolCall, texts, texts, texts), max_size=2).map(tuple),
+    thoughts=st.lists(st.builds(Thought, texts, texts, texts), max_size=2).map(tuple),
+    logprobs=st.none() | st.just((TokenLogprob("t", -0.1, (("u", -2.0),)),)),
+    decisions=st.just(()) | st.just((("q", Decision(2, {"1": 0.25, "2": 0.75}, "samples")),)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(responses, st.binary(min_size=20, max_size=20), st.integers(0, 1 << 41), st.data())
+def test_what_a_store_gives_back_is_what_was_put_or_nothing(
+    response: Response, key_: bytes, made: int, data_: st.DataObject
+) -> None:
+    text = canonical(response.to_json())
+    assert Response.from_json(json.loads(text)) == response
+    packed = _packed(key_, text, made)
+    assert _unpacked(key_, packed) == (text, made)
+    other = bytes(reversed(key_))
+    assert other == key_ or _unpacked(other, packed) is None
+    place = data_.draw(st.integers(0, len(packed) - 1))
+    damaged = bytearray(packed)
+    damaged[place] ^= data_.draw(st.integers(1, 255))
+    assert _unpacked(key_, bytes(damaged)) in (None, (text, made))
+    assert _unpacked(key_, packed[:place]) in (None, (text, made))
 
 
 ELSEWHERE = """

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "responses.db"
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock by some seconds."""
+    real, moved = time.time, [0.0]
+    monkeypatch.setattr(cache.time, "time", lambda: real() + moved[0])
+
+    def move(seconds: float) -> None:
+        moved[0] += seconds
+
+    return move
+
+
 def test_namespaces_in_one_file_are_separate_worlds(path: Path) -> None:
     inner = Counting()
     assert [Cached(inner, path, namespace=n)("hi").text for n in ("", "a", "b")] == ["answer 1", "answer 2", "answer 3"]
@@ -51,13 +64,16 @@ def test_namespaces_in_one_file_are_separate_worlds(path: Path) -> None:
     assert open_file(path, 1 << 30).entries() == 3
 
 
-def test_an_answer_is_asked_again_when_it_is_too_old_and_the_old_one_is_dropped(path: Path) -> None:
+def test_an_answer_is_asked_again_when_it_is_too_old_and_the_old_one_is_dropped(
+    path: Path, later: Callable[[float], None]
+) -> None:
     inner = Counting()
-    lm = Cached(inner, path, ttl=0.15)
+    lm = Cached(inner, path, ttl=60)
     assert [lm("hi").cache for _ in range(2)] == ["miss", "hit"]
-    assert Cached(inner, path, ttl=0.15)("hi").cache == "hit"
-    time.sleep(0.2)
-    lm.close()
+    later(59)
+    assert lm("hi").cache == "hit"
+    assert Cached(inner, path, ttl=60)("hi").cache == "hit"
+    later(2)
     for_ever = Cached(Counting(), path)
     assert for_ever("hi").cache == "hit"  # who reads decides how old is too old
     assert lm("hi").text == "answer 2"
@@ -67,24 +83,34 @@ def test_an_answer_is_asked_again_when_it_is_too_old_and_the_old_one_is_dropped(
     assert Cached(Counting(), path)("hi").text == "answer 2"
 
 
-def test_an_expired_row_is_removed_even_when_nothing_takes_its_place(path: Path) -> None:
-    lm = Cached(Counting(), path, ttl=0.05)
+def test_an_expired_row_is_removed_even_when_nothing_takes_its_place(
+    path: Path, later: Callable[[float], None]
+) -> None:
+    lm = Cached(Counting(), path, ttl=60)
     lm("hi")
     lm.close()
-    time.sleep(0.1)
-    cut = Cached(Counting(finish="length"), path, ttl=0.05)
+    later(61)
+    cut = Cached(Counting(finish="length"), path, ttl=60)
     assert cut("hi").cache == "miss"
     cut.close()
     assert open_file(path, 1 << 30).entries() == 0
 
 
-def test_a_clock_that_was_set_back_makes_nothing_live_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_set_back_makes_nothing_live_for_ever(path: Path, later: Callable[[float], None]) -> None:
     lm = Cached(Counting(), path, ttl=60)
     lm("hi")
-    now = time.time()
-    monkeypatch.setattr(cache.time, "time", lambda: now - 3600)
+    later(-3600)
     assert lm("hi").cache == "miss"
     assert Cached(Counting(), path, ttl=1e6)("hi").cache == "hit"
+
+
+def test_a_stream_is_asked_again_when_it_is_too_old(path: Path, later: Callable[[float], None]) -> None:
+    inner = Counting()
+    lm = Cached(inner, path, ttl=60)
+    for seconds, calls in ((0, 1), (30, 1), (40, 2)):
+        later(seconds)
+        list(lm.events("hi"))
+        assert inner.calls == calls
 
 
 def test_a_changed_time_in_a_row_is_noticed(path: Path) -> None:

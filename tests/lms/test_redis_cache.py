@@ -194,12 +194,12 @@ async def test_many_at_once_travel_together(server: Redis, opened: list[RedisCac
 def test_a_time_to_live_is_that_of_redis_too(server: Redis, opened: list[RedisCache]) -> None:
     store = RedisCache(server.url, timeout=5)
     opened.append(store)
-    lm = Cached(Counting(), store, ttl=0.3, memory=0)
+    lm = Cached(Counting(), store, ttl=1.0, memory=0)
     lm("hi")
     store.flush()
-    assert 0 < int(server.cli("PTTL", server.cli("KEYS", "*"))) <= 300
+    assert 0 < int(server.cli("PTTL", server.cli("KEYS", "*"))) <= 1000
     assert lm("hi").cache == "hit"
-    time.sleep(0.35)
+    time.sleep(1.1)
     assert server.cli("KEYS", "*") == ""
     assert lm("hi").cache == "miss"
 
@@ -286,7 +286,7 @@ def test_a_server_that_never_answers_holds_up_for_one_timeout(
             thread.join()
         for number in range(100):
             lm(f"more {number}")
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
         store.close()
     assert len(complaints(caplog)) == 1
 

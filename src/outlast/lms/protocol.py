@@ -31,7 +31,10 @@ from outlast.messages import (
 from outlast.runtime import Bound, Span, current, drive, gather, running, running_loop
 
 if TYPE_CHECKING:
+    import os
+
     from outlast.lms.prices import Price
+    from outlast.lms.redis_cache import RedisCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class LM(metaclass=LMType):
             dialect: str | None = None,
             decisions: str | None = None,
             adapt: str = "note",
-            cache: bool | str = True,
+            cache: bool | str | os.PathLike[str] | RedisCache = True,
             retries: int = 4,
             timeout: float = 120.0,
             concurrency: int | Literal["adaptive"] = 256,

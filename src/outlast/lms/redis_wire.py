@@ -48,7 +48,8 @@ class RedisLine:
 
     async def ask(self, *commands: Command) -> list[Any]:
         """The results of some commands; an exception in place of each that failed."""
-        if self.away and not self._worth_a_try():
+        if self.away:
+            self._look_when_due()
             return [ConnectionError("the server is left alone")] * len(commands)
         futures = [self._enqueue(command) for command in commands]
         try:
@@ -58,11 +59,10 @@ class RedisLine:
             self._fail(error)
             return [error] * len(commands)
 
-    def _worth_a_try(self) -> bool:
-        """False while the server is left alone; a probe that nobody waits for finds out when it is back."""
+    def _look_when_due(self) -> None:
+        """Find out whether the server is back, once in a while; nobody waits for it."""
         if time.monotonic() >= self._away_until and self._probe is None:
             self._probe = asyncio.ensure_future(self._find_out())
-        return False
 
     async def _find_out(self) -> None:
         try:
