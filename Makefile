@@ -25,7 +25,7 @@ check: $(VENV)/.dev   ## format, lint, types, layers
 bench: $(VENV)/.dev .bench-venv/.ready   ## measure, against the peer in the same run
 	@$(BIN)/python benchmarks --peer .bench-venv/bin/python $(ARGS)
 
-engines:         ## hold each engine to the newest release of its library and to an older one (ARGS="lm15 llm==0.32")
+engines:         ## hold each engine to the newest release of its library and to an older one (ARGS="lm15 llm==0.33")
 	@PYTHON=$(PYTHON) tests/engines_matrix.sh $(ARGS)
 
 test-hf:         ## hold local models to the newest transformers

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from outlast.errors import ConfigError, UsageError, brief
 from outlast.lms.hf import HF
-from outlast.lms.hf_weights import DTYPES, find
+from outlast.lms.hf_weights import DTYPES, INSTALL, find
 from outlast.lms.models import ModelOptions
 
 _OF_SERVERS = ("base_url", "api_key", "dialect", "decisions")
@@ -47,6 +48,9 @@ def open_local(model: str, options: LocalOptions) -> HF:
     name = model.removeprefix("hf/")
     if not name:
         raise ConfigError("'hf/' names no model: write 'hf/<path of a folder>' or 'hf/<owner>/<name>' as on the hub")
+    for package in ("torch", "transformers"):
+        if find_spec(package) is None:
+            raise ConfigError(f"{model!r} needs the package {package!r}, which is not installed: {INSTALL}")
     return HF(
         find(name, download=options.download),
         name=model,

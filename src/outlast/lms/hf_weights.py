@@ -15,6 +15,7 @@ from outlast.errors import ConfigError, did_you_mean
 
 _SMALL = 1 << 20  # bytes; larger files are told apart without reading them
 _OF_MODEL = ("*.json", "*.jinja", "*.safetensors", "*.bin", "*.model", "*.txt")
+INSTALL = "pip install 'outlast[hf]'"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -23,9 +24,7 @@ def need(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ConfigError(
-            f"'hf/...' models need {module}, which cannot be imported ({error}): pip install 'outlast[hf]'"
-        ) from None
+        raise ConfigError(f"'hf/...' models need {module}, which cannot be imported ({error}): {INSTALL}") from None
 
 
 def constrains() -> bool:

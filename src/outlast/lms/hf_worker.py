@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import deque
@@ -13,7 +14,6 @@ from weakref import WeakValueDictionary
 from outlast.errors import LMError, LMServerError, OutlastError
 from outlast.lms.hf_batch import Batch, Row
 from outlast.lms.hf_weights import Weights
-from outlast.runtime.ioloop import ending
 from outlast.runtime.threads import start
 
 
@@ -49,6 +49,7 @@ class Worker:
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._busy = False
+        self.idle = threading.Event()
         self._weights: Weights | None = None
 
     def submit(self, job: Job) -> None:
@@ -58,6 +59,8 @@ class Worker:
             if self._busy:
                 return
             self._busy = True
+            self.idle.clear()
+            _at_work.add(self)
         start(self._serve)
 
     @property
@@ -68,10 +71,10 @@ class Worker:
     def _serve(self) -> None:
         taken: dict[Row, Job] = {}
         batch: Batch | None = None
-        while not ending():
+        while not _leaving.is_set():
             with self._lock:
                 if not self._waiting and (batch is None or not batch.rows):
-                    self._busy = False
+                    self._rest()
                     return
             try:
                 if self._weights is None:
@@ -82,6 +85,14 @@ class Worker:
             except Exception as error:
                 batch = None
                 self._fail(taken, error)
+        with self._lock:
+            self._rest()
+
+    def _rest(self) -> None:
+        """The thread ends. The caller holds the lock, so that a request that comes now starts another."""
+        self._busy = False
+        _at_work.discard(self)
+        self.idle.set()
 
     def _round(self, weights: Weights, batch: Batch, taken: dict[Row, Job]) -> None:
         """Take in whoever waits, then one token for everybody."""
@@ -124,6 +135,18 @@ def _failure(error: Exception) -> LMError:
     return failure
 
 
+_GRACE = 10.0  # seconds for the token that is under way when the interpreter ends
+_leaving = threading.Event()
+_at_work: set[Worker] = set()
+
+
+def _leave() -> None:
+    """At interpreter exit: torch ends the process with a crash when a thread is still in it."""
+    _leaving.set()
+    for worker in list(_at_work):
+        worker.idle.wait(_GRACE)
+
+
 _workers: WeakValueDictionary[tuple[Path, str | None, str, int], Worker] = WeakValueDictionary()
 _lock = threading.Lock()
 
@@ -144,7 +167,9 @@ def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
     _workers.clear()
+    _at_work.clear()
 
 
+atexit.register(_leave)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

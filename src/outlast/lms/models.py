@@ -209,10 +209,10 @@ def open_model(model: str, **options: Any) -> LM:
 def through(model: OpenedModel, way: Callable[[WireLM], LM]) -> LM | None:
     """The same model with another way to its server, in the place of its retries and limits; its pin and cache stay.
 
-    None for a model that is not behind a server.
+    None for a model that is not behind a server of ours to ask: local ones, and those that an engine asks.
     """
     leaf = model.leaf
-    return _kept(way(leaf), ModelOptions(**model.options)) if isinstance(leaf, WireLM) else None
+    return _kept(way(leaf), ModelOptions(**model.options)) if type(leaf) is WireLM else None
 
 
 def _kept(stack: LM, chosen: ModelOptions) -> LM:

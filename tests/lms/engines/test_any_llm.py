@@ -8,6 +8,8 @@ from outlast.errors import ConfigError, LMAuthError, LMError
 from outlast.lms.protocol import LM
 from outlast.testing.server import Answer, FakeServer
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 def model(name: str, **options) -> LM:
     return LM(f"any-llm:{name}", **{"api_key": "k-0123456789", "cache": False, "retries": 0, **options})

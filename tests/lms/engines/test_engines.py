@@ -90,11 +90,13 @@ HERE = [row for row in ROWS if find_spec(ENGINES[row.engine].package) is not Non
 MISSING = [row for row in ROWS if row not in HERE]
 
 
-# litellm's own, with the newest pydantic
+# their own, with the newest pydantic
 NOISY = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "UserWarning")]
 
 
-@pytest.fixture(params=[pytest.param(row, marks=NOISY if row.engine == "litellm" else ()) for row in HERE], ids=str)
+@pytest.fixture(
+    params=[pytest.param(row, marks=NOISY if row.engine in ("litellm", "any-llm") else ()) for row in HERE], ids=str
+)
 def row(request) -> Row:
     return request.param
 
@@ -113,7 +115,7 @@ def model(row: Row, server: FakeServer, **options: Any) -> LM:
 
 def bare(row: Row, server: FakeServer, **options: Any) -> LM:
     """Without the wrappers around it."""
-    return model(row, server, **options)._leaf
+    return model(row, server, **options).leaf
 
 
 def say(*answers: Any) -> FakeServer:
@@ -474,7 +476,7 @@ def test_the_key_is_shown_nowhere(row):
         assert KEY not in shown
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
-        for text in (repr(lm), str(lm.info()), lm.identity, str(vars(lm)), str(vars(lm._leaf))):
+        for text in (repr(lm), str(lm.info()), lm.identity, str(vars(lm)), str(vars(lm.leaf))):
             assert KEY not in text
         assert KEY.encode() not in pickle.dumps(lm)
 
@@ -566,11 +568,15 @@ def test_a_name_without_a_model_is_refused(row):
         LM(f"{row.engine}:")
 
 
-def test_engines_that_are_not_installed_say_what_to_install():
+def test_engines_that_are_not_installed_say_what_to_install(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
     for row in MISSING:
         extra = ENGINES[row.engine].extra
         with pytest.raises(ConfigError, match=rf"pip install 'outlast\[{extra}\]'"):
             LM(row.name)
+    if find_spec("transformers") is None:
+        with pytest.raises(ConfigError, match=r"pip install 'outlast\[hf\]'"):
+            LM(f"hf/{tmp_path}")
     with pytest.raises(ConfigError, match="no provider"):
         LM("no-engine:x/y")
 

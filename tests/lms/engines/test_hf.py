@@ -6,6 +6,9 @@ import asyncio
 import json
 import math
 import os
+import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -323,6 +326,41 @@ def test_blocking_callers_in_threads_share_the_batch(lm, reference):
     for thread in threads:
         thread.join()
     assert answers == {prompt: reference(prompt, 15) for prompt in PROMPTS}
+
+
+def test_the_interpreter_ends_in_peace_while_replies_are_under_way(folder):
+    code = (
+        "import threading, time, outlast as ol\n"
+        f"lm = ol.LM('hf/{folder}', cache=False, device='cpu')\n"
+        "lm('hi', max_tokens=1)\n"
+        "ask = lambda: lm('hello', temperature=1.5)\n"
+        "for _ in range(4): threading.Thread(target=ask, daemon=True).start()\n"
+        "time.sleep(0.05)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, "terminate" in done.stderr, "Traceback" in done.stderr) == (0, False, False), done.stderr
+
+
+async def test_many_that_come_and_go_never_mix_their_words(lm, reference):
+    """Requests of all lengths join and leave at random, some given up; the others are as if they were alone."""
+    dice = random.Random(5)
+
+    async def one(index: int) -> tuple[str, int, str] | None:
+        prompt, count = f"{dice.choice(['hello', 'fox', '?'])} {index % 7}", dice.randrange(1, 30)
+        await asyncio.sleep(dice.random() * 0.2)
+        call = asyncio.create_task(lm.acall(prompt, temperature=0, max_tokens=count))
+        if index % 4 == 0:
+            await asyncio.sleep(dice.random() * 0.02)
+            call.cancel()
+        try:
+            return prompt, count, (await call).text
+        except asyncio.CancelledError:
+            return None
+
+    done = [found for found in await asyncio.gather(*(one(index) for index in range(60))) if found]
+    assert len(done) >= 45
+    for prompt, count, text in done:
+        assert text == reference(prompt, count)
 
 
 # What it refuses

@@ -121,7 +121,7 @@ async def test_a_model_without_async_is_asked_in_a_thread():
     lm = model("slow")
     assert (await lm.acall("hello")).text == "heard hello"
     assert lm("hello").text == "heard hello"
-    events = [event async for event in lm._leaf.events("hello")]
+    events = [event async for event in lm.leaf.events("hello")]
     assert events[-1].response.text == "heard hello"
 
 

@@ -32,5 +32,5 @@ def test_a_missing_key_is_told(monkeypatch):
 
 
 def test_it_costs_what_openai_charges_unless_elsewhere():
-    assert LM("openai-sdk:gpt-5-mini")._leaf.seller == "openai"
-    assert LM("openai-sdk:gpt-5-mini", base_url="http://a.test/v1")._leaf.seller == ""
+    assert LM("openai-sdk:gpt-5-mini").leaf.seller == "openai"
+    assert LM("openai-sdk:gpt-5-mini", base_url="http://a.test/v1").leaf.seller == ""

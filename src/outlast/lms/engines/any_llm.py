@@ -13,12 +13,11 @@ from outlast.lms.engines.chat import Answer, ChatEngine
 from outlast.lms.engines.clients import PerLoop
 from outlast.lms.transport import Secret
 
-_WANTED = {"max_retries": 0, "unified_exceptions": True}  # where the release knows them
 NO_KEY = "no-key"  # or the SDK would send the key of the environment to a server that is not its own
 
 
 class AnyLLM(ChatEngine):
-    """Asks with `any_llm.AnyLLM`, one client for each event loop, retries off.
+    """Asks with `any_llm.AnyLLM`, one client for each event loop, retries off where the provider's SDK has them.
 
     "provider/model" names both. Each provider needs its own package (`pip install 'any-llm-sdk[mistral]'`). What a
     provider's adapter of any-llm knows not to take it refuses, which is then left out and told as with servers.
@@ -61,8 +60,13 @@ class AnyLLM(ChatEngine):
             given.setdefault("api_key", NO_KEY)
             given["api_base"] = self.endpoint.base_url
         create: Any = package("any_llm").AnyLLM.create
-        known = inspect.signature(create).parameters
-        given |= {name: value for name, value in _WANTED.items() if name in known}
+        if "unified_exceptions" in inspect.signature(create).parameters:
+            given["unified_exceptions"] = True
+        try:
+            return create(self._provider, max_retries=0, **given)
+        except Exception as error:  # an SDK that has no count of retries to set
+            if "UnsupportedParameter" not in type(error).__name__ and not isinstance(error, TypeError):
+                raise
         return create(self._provider, **given)
 
 
