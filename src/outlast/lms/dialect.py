@@ -19,9 +19,13 @@ ANYTHING = Capabilities(
 )  # fmt: skip
 
 
-def as_strict(output: OutputSchema) -> StrictSchema:
-    """The strict form of a schema, made anew."""
-    return strict_schema(output.schema)
+Shape = Callable[[Mapping[str, Any]], StrictSchema]
+"""Puts a JSON schema into the form that a family of providers takes."""
+
+
+def as_strict(output: OutputSchema, shape: Shape = strict_schema) -> StrictSchema:
+    """The form of a schema, made anew."""
+    return shape(output.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,14 @@ class Wire:
     """The side of the model that decides how a request is written.
 
     `refused` are wire names that the server was seen to refuse; what they would have carried is left out and noted.
-    `strict` makes a schema strict, for callers that remember them.
+    `strict` puts a schema into a form, and may remember it: a model has one form.
     """
 
     model: str
     quirks: Quirks = COMMON
     capabilities: Capabilities = ANYTHING
     refused: Collection[str] = ()
-    strict: Callable[[OutputSchema], StrictSchema] = as_strict
+    strict: Callable[[OutputSchema, Shape], StrictSchema] = as_strict
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class Encoded(NamedTuple):
 
     `dropped` are those adaptations that leave something out. `strict` says that a schema went in its strict form.
     `lessons` says what to remember when the server refuses a name of the body, where that is not the name itself.
+    `stop` are texts at which the reply is to be cut when it has come, as the server does not.
     """
 
     body: dict[str, Any]
@@ -68,6 +73,7 @@ class Encoded(NamedTuple):
     dropped: tuple[str, ...] = ()
     strict: bool = False
     lessons: Mapping[str, str] = {}
+    stop: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):

@@ -9,10 +9,10 @@ from outlast.lms.dialect import DecisionDialect, Dialect
 
 _HOMES = {
     "openai-chat": ("openai_chat_reply", "CHAT"),
-    "openai-responses": ("openai_responses", "RESPONSES"),
-    "anthropic-messages": ("anthropic_messages", "MESSAGES"),
+    "openai-responses": ("openai_responses_reply", "RESPONSES"),
+    "anthropic-messages": ("anthropic_messages_reply", "MESSAGES"),
 }
-_DECISIONS: dict[str, tuple[str, str]] = {}
+_DECISIONS = {"openai": ("decisions", "DECISIONS"), "systemone": ("decisions", "SYSTEM_ONE")}
 NAMES = tuple(_HOMES)
 
 

@@ -249,7 +249,8 @@ def _leaf(model: str, chosen: ModelOptions) -> LM:
     auth = dialect.auth if chosen.dialect is not None or provider.auth is None else provider.auth
     endpoint = Endpoint(base_url, chosen.timeout, chosen.max_response_bytes, auth, dialect.headers)
     capabilities = chosen.capabilities or provider.capabilities(name)
-    if chosen.decisions is not None:
+    decisions = chosen.decisions or (provider.decisions if capabilities.decisions else None)
+    if decisions is not None:
         capabilities = replace(capabilities, decisions=True)
     return WireLM(
         name,
@@ -258,12 +259,12 @@ def _leaf(model: str, chosen: ModelOptions) -> LM:
         name=model,
         key=key,
         settings=chosen.settings,
-        quirks=provider.quirks,
+        quirks=provider.quirks_of(name),
         capabilities=capabilities,
         price=as_price(chosen.price),
         seller=_seller(prefix, base_url),
         adapt=cast("Policy", chosen.adapt),
-        decisions=None if chosen.decisions is None else decisions_named(chosen.decisions),
+        decisions=None if decisions is None else decisions_named(decisions),
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from hashlib import blake2b
+from typing import Any, cast
 
 from outlast.errors import LMUnsupported, UsageError
-from outlast.lms.dialect import Encoded, Notes, Wire
+from outlast.lms.dialect import Encoded, Notes, Shape, Wire
+from outlast.lms.gemini_schema import gemini_schema
+from outlast.lms.stops import emulated
 from outlast.lms.strict_schema import strict_schema
 from outlast.messages import (
     NO_SETTINGS,
@@ -26,6 +30,8 @@ from outlast.types import Audio, Document, File, Image, Tool
 NAME = "openai-chat"
 RESERVED = ("messages", "model", "n", "stream", "tools")
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+SAMPLING = frozenset(("temperature", "top_p", "logprobs"))
+SHAPES: Mapping[str, Shape] = {"plain": strict_schema, "gemini": gemini_schema}
 _Body = dict[str, Any]
 
 
@@ -41,6 +47,8 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
     body: _Body = {"model": wire.model, "messages": list(_messages(request.messages, wire, notes))}
     settings = () if request.settings is NO_SETTINGS else _settings(request.settings, wire, notes)
     for name, value, shown in settings:
+        if name == "parallel_tool_calls" and not request.tools:
+            continue  # which is an error there
         if name in wire.refused:
             notes.drop(f"{shown} not sent: {wire.model!r} refuses {name!r}")
         else:
@@ -65,7 +73,8 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
         if name in RESERVED:
             raise UsageError(f"extra may not hold {name!r}: outlast sets it. Draw several replies with sample=")
     body.update(extra)
-    return Encoded(body, tuple(notes.texts), tuple(notes.dropped), strict, lessons)
+    stop = emulated(request.settings.stop, f"{wire.model!r} takes none", notes) if emulates_stop(wire) else ()
+    return Encoded(body, tuple(notes.texts), tuple(notes.dropped), strict, lessons, stop)
 
 
 def _messages(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
@@ -85,7 +94,7 @@ def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: 
     """The messages that one turn of several parts becomes: each tool result is one of its own."""
     content = [_content(part, wire) for part in parts if isinstance(part, (TextPart, Image, Audio, File, Document))]
     turn: _Body = {"role": role}
-    calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
+    calls = [_call(part, wire) for part in parts if isinstance(part, ToolCall)]
     results = [part for part in parts if isinstance(part, ToolResult)]
     if marked and content:
         content[-1] = _cached(content[-1])
@@ -93,10 +102,12 @@ def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: 
         turn["tool_calls"] = calls
     thoughts = [part for part in parts if isinstance(part, Thought)]
     if thoughts:
-        turn.update(_thoughts(thoughts, wire, notes))
+        turn.update(_thoughts(thoughts, wire, notes, calls))
+    if calls and wire.quirks.thought_field == "reasoning_content":
+        turn.setdefault("reasoning_content", "")  # DeepSeek and its like refuse calls without it
     for result in results:
         text = f"ERROR: {result.text}" if result.error else result.text
-        yield {"role": "tool", "tool_call_id": result.id, "content": text}
+        yield {"role": "tool", "tool_call_id": _id(result.id, wire), "content": text}
     if content or calls or not results:
         plain = role == "assistant" or wire.quirks.plain_text
         only_text = all(part["type"] == "text" and "cache_control" not in part for part in content)
@@ -134,11 +145,19 @@ def _cached(part: _Body) -> _Body:
     return {**part, "cache_control": {"type": "ephemeral"}}
 
 
-def _call(call: ToolCall) -> _Body:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+def _call(call: ToolCall, wire: Wire) -> _Body:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": _id(call.id, wire), "type": "function", "function": function}
 
 
-def _thoughts(thoughts: list[Thought], wire: Wire, notes: Notes) -> _Body:
+def _id(identifier: str, wire: Wire) -> str:
+    """The id of a call as the server takes it: another provider's may have another form."""
+    if not wire.quirks.plain_ids or re.fullmatch(r"[A-Za-z0-9]{9}", identifier):
+        return identifier
+    return blake2b(identifier.encode(errors="replace")).hexdigest()[:9]
+
+
+def _thoughts(thoughts: list[Thought], wire: Wire, notes: Notes, calls: list[_Body]) -> _Body:
     """Reasoning of an earlier turn, for the servers that want it back."""
     field = wire.quirks.thought_field
     own = [thought for thought in thoughts if thought.origin == NAME]
@@ -146,22 +165,46 @@ def _thoughts(thoughts: list[Thought], wire: Wire, notes: Notes) -> _Body:
         notes.say("reasoning of an earlier turn not sent: the server does not take it back, or another one wrote it")
     if field is None or not own:
         return {}
+    if field == "extra_content":
+        return _sign(calls, own)
     if field == "reasoning_details":
-        import json
-
-        details = [detail for thought in own if thought.state for detail in json.loads(thought.state)]
+        details = [detail for thought in own for detail in _details(thought)]
         return {field: details} if details else {"reasoning": "".join(thought.text for thought in own)}
     return {field: "".join(thought.text for thought in own)}
 
 
+def _details(thought: Thought) -> list[Any]:
+    """The state of a thought that is a list of details."""
+    state = _state(thought)
+    return cast("list[Any]", state) if isinstance(state, list) else []
+
+
+def _sign(calls: list[_Body], thoughts: list[Thought]) -> _Body:
+    """Put beside each call what came beside it: Gemini refuses calls of its own without their signature."""
+    for thought in thoughts:
+        state = _state(thought)
+        signed = cast("_Body", state).get("extra_content") if isinstance(state, dict) else None
+        for call in calls:
+            if isinstance(signed, dict) and call["id"] in signed:
+                call["extra_content"] = signed[call["id"]]
+    return {}
+
+
+def _state(thought: Thought) -> Any:
+    try:
+        return json.loads(thought.state) if thought.state else None
+    except (ValueError, RecursionError):
+        return None
+
+
 def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[str, Any, str]]:
     """Wire name, value and how to speak of it, for each setting that is set."""
-    quirks, without = wire.quirks, wire.capabilities.without
+    quirks, without = wire.quirks, refused_settings(settings, wire)
     plain: tuple[tuple[str, str, Any], ...] = (
         ("temperature", "temperature", settings.temperature),
         ("top_p", "top_p", settings.top_p),
         ("max_tokens", quirks.max_tokens, settings.max_tokens),
-        ("stop", "stop", None if settings.stop is None else list(settings.stop)),
+        ("stop", "stop", list(settings.stop) if settings.stop and not emulates_stop(wire) else None),
         ("seed", quirks.seed, settings.seed),
         ("tier", "service_tier", settings.tier),
         ("parallel_tools", "parallel_tool_calls", settings.parallel_tools),
@@ -169,7 +212,7 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
     for name, wire_name, value in plain:
         if value is None:
             continue
-        shown = f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
+        shown = shown_setting(name, value)
         if name in without:
             notes.drop(f"{shown} not sent: {wire.model!r} is known not to take it")
         else:
@@ -182,7 +225,9 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
             yield "logprobs", True, shown
             if settings.logprobs and "logprobs" not in wire.refused:
                 yield "top_logprobs", settings.logprobs, shown
-    if settings.prediction is not None:
+    if settings.prediction is not None and "prediction" in without:
+        notes.drop(f"prediction not sent: {wire.model!r} is known not to take it")
+    elif settings.prediction is not None:
         yield "prediction", {"type": "content", "content": settings.prediction}, "prediction"
     if settings.grammar is not None:
         if quirks.grammar is None:
@@ -192,6 +237,17 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
         else:
             yield "structured_outputs", {"grammar": settings.grammar}, "grammar"
     yield from _reasoning(settings, wire, notes)
+
+
+def shown_setting(name: str, value: Any) -> str:
+    """A setting as a note speaks of it."""
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
+
+
+def refused_settings(settings: Settings, wire: Wire) -> frozenset[str]:
+    """The settings that the model is known to refuse. Some take sampling settings while they do not reason."""
+    without = wire.capabilities.without
+    return without - SAMPLING if settings.reasoning in wire.quirks.samples_at else without
 
 
 def _reasoning(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[str, Any, str]]:
@@ -243,11 +299,9 @@ def _response_format(output: OutputSchema | str, wire: Wire, notes: Notes) -> _B
 
 
 def _json_schema(output: OutputSchema, wire: Wire, notes: Notes) -> _Body:
-    form: _Body = {"name": schema_name(output)}
-    if not wire.quirks.strict:
-        return {"type": "json_schema", "json_schema": {**form, "schema": output.schema}}
-    form["schema"], form["strict"] = strict_form(output, wire, notes)
-    return {"type": "json_schema", "json_schema": form}
+    schema, strict = schema_form(output, wire, notes)
+    form: _Body = {"name": schema_name(output), "schema": schema}
+    return {"type": "json_schema", "json_schema": form if strict is None else {**form, "strict": strict}}
 
 
 def schema_name(output: OutputSchema) -> str:
@@ -255,14 +309,18 @@ def schema_name(output: OutputSchema) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", output.name)[:64] or "output"
 
 
-def strict_form(output: OutputSchema, wire: Wire, notes: Notes) -> tuple[Mapping[str, Any], bool]:
-    """The schema to send and whether it is strict, with a note where it says less than the whole one."""
-    made = wire.strict(output)
+def schema_form(output: OutputSchema, wire: Wire, notes: Notes) -> tuple[Mapping[str, Any], bool | None]:
+    """The schema to send and whether it is strict (None: not said), with a note where it says less than the whole."""
+    if not wire.quirks.strict and wire.quirks.schemas == "plain":
+        return output.schema, None
+    made = wire.strict(output, SHAPES[wire.quirks.schemas])
     if not made.strict:
-        notes.say(f"the JSON schema {output.name!r} sent without strict: {made.why}")
+        form = "as it is" if wire.quirks.schemas == "gemini" else "without strict"
+        notes.say(f"the JSON schema {output.name!r} sent {form}: {made.why}")
     elif made.left_out:
-        notes.say(f"the JSON schema {output.name!r} sent without {', '.join(made.left_out)}")
-    return made.schema, made.strict
+        how = "with {} only in its descriptions" if wire.quirks.schemas == "gemini" else "without {}"
+        notes.say(f"the JSON schema {output.name!r} sent {how.format(', '.join(made.left_out))}")
+    return made.schema, made.strict if wire.quirks.strict else None
 
 
 def _tools(request: Request, wire: Wire, notes: Notes) -> _Body:
@@ -289,13 +347,21 @@ def refuse_tools(wire: Wire) -> None:
 def function(tool: Tool, wire: Wire, notes: Notes) -> _Body:
     """A tool as JSON; strict where it asks for it and the server knows it."""
     told: _Body = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    if not tool.strict or not wire.quirks.strict:
+    quirks = wire.quirks
+    if quirks.schemas == "gemini":
+        return {**told, "parameters": SHAPES["gemini"](tool.parameters).schema}
+    if not tool.strict or not quirks.strict:
         return told
     made = strict_schema(tool.parameters)
     if not made.strict:
         notes.say(f"the tool {tool.name!r} sent without strict: {made.why}")
         return told
     return {**told, "parameters": made.schema, "strict": True}
+
+
+def emulates_stop(wire: Wire) -> bool:
+    """Whether stop texts do not reach the server, which is known or was seen to refuse them."""
+    return "stop" in wire.refused or "stop" in wire.capabilities.without
 
 
 def _finish_prefill(request: Request, wire: Wire, body: _Body) -> None:

@@ -114,8 +114,16 @@ def _thought(thinking: Any) -> str:
 
 def _thoughts(message: dict[str, Any], reasoning: str | None) -> tuple[Thought, ...]:
     details = message.get("reasoning_details")
+    signed = {text_of(call.get("id")): call["extra_content"] for call in _signed(message)}
     state = json.dumps(details, ensure_ascii=False) if isinstance(details, list) and details else ""
+    if signed:
+        state = json.dumps({"extra_content": signed}, ensure_ascii=False)
     return (Thought(reasoning or "", state, NAME),) if reasoning or state else ()
+
+
+def _signed(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calls that Gemini put a signature of its reasoning beside."""
+    return [call for call in objects(message.get("tool_calls")) if isinstance(call.get("extra_content"), dict)]
 
 
 def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
@@ -249,6 +257,8 @@ class ChatReader:
         first = not known["id"] and not known["function"]["name"]
         known["id"] = known["id"] or identifier
         known["function"]["name"] = known["function"]["name"] or name
+        if isinstance(call.get("extra_content"), dict):
+            known["extra_content"] = call["extra_content"]
         self._arguments.setdefault(index, []).append(piece)
         return ToolDelta(index, identifier if first else "", name if first else "", piece)
 

@@ -25,11 +25,11 @@ from outlast.errors import (
 
 _QUOTA = re.compile(
     r"insufficient[_ ](quota|balance|funds|credits?)|exceeded your current quota|billing[_ ](hard[_ ])?limit|"
-    r"credit balance is too low|out of credits",
+    r"credit balance is too low|out of credits|billing_error",
     re.I,
 )
 _CONTEXT = re.compile(
-    r"context_length_exceeded|exceed_context_size|maximum context length|context (window|length|size)|"
+    r"context_length_exceeded|exceed_context_size|maximum context length|context (window|length|size|limit)|"
     r"prompt is too long|too many (input )?tokens|input token count|reduce the length of|max_model_len",
     re.I,
 )
@@ -38,7 +38,9 @@ _UNSUPPORTED = re.compile(
     r"not allowed|unavailable|cannot find field|deprecated|incompatible|not compatible|unexpected keyword",
     re.I,
 )
-_BAD_SCHEMA = re.compile(r"invalid[_ ](json[_ ])?schema|schema .{0,40}too (complex|large|many)|too many states", re.I)
+_BAD_SCHEMA = re.compile(
+    r"invalid[_ ](json[_ ])?schema|schema .{0,40}too (complex|large|many)|too many states|grammar is too large", re.I
+)
 _LONGEST_MESSAGE = 600
 
 
@@ -105,7 +107,7 @@ def error_from(
 def _classify(status: int, said: ServerError) -> tuple[type[LMError], str]:
     """The class of the error, and what to do about it."""
     named = f"{said.code} {said.kind}"
-    if status == 402 or (status in (403, 429) and (_QUOTA.search(named) or _QUOTA.search(said.message))):
+    if _is_quota(status, said, named):
         return LMQuotaError, "The account has no credit left; waiting does not help"
     if status in (429, 498):
         return LMRateLimited, ""
@@ -120,10 +122,18 @@ def _classify(status: int, said: ServerError) -> tuple[type[LMError], str]:
     if 300 <= status < 400:
         return LMRequestError, "Redirects are not followed, as they would carry the key: give the right base_url"
     if status in (404, 405):
-        return LMRequestError, "Check the model name, and that base_url ends where '/chat/completions' begins"
+        paths = "'/chat/completions', '/responses' or '/messages'"
+        return LMRequestError, f"Check the model name, and that base_url ends where {paths} begins"
     if status < 300:
         return LMResponseError, ""
     return LMRequestError, ""
+
+
+def _is_quota(status: int, said: ServerError, named: str) -> bool:
+    """Whether the account has no money left. A 400 says so only in Anthropic's very words: others quote the request."""
+    if status == 400:
+        return said.message.startswith("Your credit balance is too low")
+    return status == 402 or (status in (403, 429) and bool(_QUOTA.search(named) or _QUOTA.search(said.message)))
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -124,7 +124,8 @@ def raise_error_in(place: Any, told: Told) -> None:
     if not error:
         return
     code = get(error, "code")
-    status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS.get(str(get(error, "type")), 502)
+    told_status = _STATUS.get(str(get(error, "type"))) or _STATUS.get(str(code), 502)
+    status = code if isinstance(code, int) and 400 <= code < 600 else told_status
     body = json.dumps({"error": error}).encode()
     raise error_from(status, told.headers, body, subject=told.subject, redact=told.redact)
 
@@ -133,6 +134,11 @@ _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "permission_error": 403,
+    "billing_error": 402,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "invalid_prompt": 400,
+    "insufficient_quota": 429,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "timeout_error": 408,

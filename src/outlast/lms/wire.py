@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError, LMUnsupported
 from outlast.lms.bounds import bound_of
-from outlast.lms.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Told, Wire
+from outlast.lms.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Shape, Told, Wire
 from outlast.lms.openai_errors import error_from, refused_parameter, refuses_schema
 from outlast.lms.prices import Price, as_price, possible_prices, priced
 from outlast.lms.protocol import LM, Capabilities
@@ -21,7 +21,8 @@ from outlast.lms.providers import COMMON, Quirks
 from outlast.lms.rate_headers import rate_states
 from outlast.lms.reply import object_in, raise_error_in, serialize
 from outlast.lms.sse import EventBytes
-from outlast.lms.strict_schema import StrictSchema, strict_schema
+from outlast.lms.stops import Cutter, cut
+from outlast.lms.strict_schema import StrictSchema
 from outlast.lms.transport import Endpoint, Reply, Secret, Stream, open_stream, post
 from outlast.messages import (
     NO_SETTINGS,
@@ -31,6 +32,7 @@ from outlast.messages import (
     Response,
     Settings,
     StreamEvent,
+    TextDelta,
     canonical,
     events_of,
 )
@@ -114,6 +116,9 @@ class WireLM(LM):
             "reasoning_style": quirks.reasoning,
             "strict": quirks.strict,
         }
+        for name in ("schemas", "max_output", "samples_at"):  # in keys only where it is not the usual
+            if (value := getattr(quirks, name)) != getattr(COMMON, name):
+                facts[name] = value
         if self.capabilities.without:
             facts["without"] = sorted(self.capabilities.without)
         if self.settings.extra:
@@ -145,7 +150,7 @@ class WireLM(LM):
                 raise
             if 200 <= reply.status < 300:
                 told = self._told(request, key, reply, notes, time.perf_counter() - started)
-                return self._decoded(reply, told, request)
+                return cut(self._decoded(reply, told, request), encoded.stop)
             if lesson == _MOST_LESSONS or not self._learn(reply, request, encoded):
                 raise self._error(reply, request, key)
         raise AssertionError("unreachable: the last round returns or raises")
@@ -171,7 +176,7 @@ class WireLM(LM):
                 raise
             try:
                 if 200 <= stream.status < 300:
-                    async for event in self._read(stream, request, key, notes, started):
+                    async for event in self._read(stream, request, key, notes, started, encoded.stop):
                         yield event
                     return
                 reply = await io(stream.rest())
@@ -192,35 +197,43 @@ class WireLM(LM):
         return await open_stream(self.endpoint, self.dialect.path, payload, key)
 
     async def _read(
-        self, stream: Stream, request: Request, key: Secret | None, notes: tuple[str, ...], started: float
+        self,
+        stream: Stream,
+        request: Request,
+        key: Secret | None,
+        notes: tuple[str, ...],
+        started: float,
+        stop: tuple[str, ...],
     ) -> AsyncGenerator[StreamEvent]:
         """The events of a stream that has begun well."""
         if "text/event-stream" not in stream.headers.get("content-type", ""):
             reply = await io(stream.rest())  # a server that does not stream answers whole
             notes = (*notes, "answered in one piece: the server did not stream")
             told = self._told(request, key, reply, notes, time.perf_counter() - started)
-            response = self._decoded(reply, told, request)
+            response = cut(self._decoded(reply, told, request), stop)
             for event in events_of(response):
                 yield event
             return
-        lines, reader = EventBytes(), self.dialect.reader()
+        lines, reader, cutter = EventBytes(), self.dialect.reader(), Cutter(stop)
         first: float | None = None
         ended = False
         while not ended:
             chunk = await io(stream.read())
             ended = not chunk
             for told_event in lines.finish() if ended else lines.feed(chunk):
-                for event in reader.feed(told_event):
+                for event in cutter.shown(reader.feed(told_event)):
                     if first is None:
                         first = time.perf_counter() - started
                     yield event
+        if rest := cutter.rest():
+            yield TextDelta(rest)
         data = reader.whole()
         if data is None:
             raise LMConnectionError(f"{self.endpoint.base_url}: the stream ended before the reply did")
         reply = Reply(stream.status, stream.headers, b"")
         told = self._told(request, key, reply, notes, time.perf_counter() - started)
         raise_error_in(data, told)
-        response = _rated(self._priced(self.dialect.decode(data, told), request.settings.tier), told)
+        response = cut(_rated(self._priced(self.dialect.decode(data, told), request.settings.tier), told), stop)
         yield Finished(replace(response, first_token_seconds=first))
 
     async def _decide(self, request: Request) -> Response:
@@ -353,12 +366,12 @@ class WireLM(LM):
         self._wire = replace(wire, refused=frozenset(wire.refused) | {lesson})
         return True
 
-    def _strict(self, output: OutputSchema) -> StrictSchema:
-        """The strict form of a schema, made once per schema object: adapters reuse theirs."""
+    def _strict(self, output: OutputSchema, shape: Shape) -> StrictSchema:
+        """The form of a schema, made once per schema object: adapters reuse theirs."""
         found = self._schemas.get(id(output))
         if found is not None and found[0] is output:
             return found[1]
-        made = strict_schema(output.schema)
+        made = shape(output.schema)
         self._remember(output, made)
         return made
 
