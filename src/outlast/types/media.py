@@ -124,6 +124,16 @@ class Media(FieldType):
         return (self,)
 
     @classmethod
+    def _validated(cls, value: Any, *, addresses: bool) -> Any:
+        try:
+            return super(Media, cls)._validated(value, addresses=addresses)
+        except InputError as error:
+            if addresses and not isinstance(value, Mapping):  # what a person gave, who can be told how
+                what = cls.__name__
+                raise InputError(f"make one with {what}.from_path, {what}.from_bytes or {what}.from_url") from error
+            raise
+
+    @classmethod
     def __read__(cls, text: str) -> Self:
         """The medium in a data: URL or in its JSON form with its bytes; an address is refused. Raises `InputError`."""
         text = text.strip()
