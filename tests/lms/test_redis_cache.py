@@ -335,6 +335,7 @@ def test_the_password_is_shown_nowhere(
         url = f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
         lm = ol.LM("openai/some-model", cache=url, api_key="k")
         inner = Counting()
+        assert lm.options["cache"] is open_redis(url)  # what is made of these options has the password
         lm_ = Cached(inner, url)
         store = open_redis(url)
         opened.append(store)

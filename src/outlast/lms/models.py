@@ -22,7 +22,7 @@ from outlast.lms.prices import Price, as_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
 from outlast.lms.rate import RateLimited
-from outlast.lms.redis_cache import RedisCache, public_place
+from outlast.lms.redis_cache import RedisCache, safe_place
 from outlast.lms.reply import serialize
 from outlast.lms.retry import Retrying
 from outlast.lms.transport import Endpoint, Secret, checked_url
@@ -133,7 +133,7 @@ class OpenedModel(Wrapper):
         self.model = model
         self.options = {name: value for name, value in options.items() if name != "api_key"}
         if "cache" in options:
-            self.options["cache"] = public_place(options["cache"])
+            self.options["cache"] = safe_place(options["cache"])
         self.leaf = leaf
 
     @property

@@ -246,9 +246,9 @@ def open_redis(url: str) -> RedisCache:
         return found
 
 
-def public_place(place: Any) -> Any:
-    """A place to cache in, fit to be shown and pickled: the address of a Redis server loses its password."""
-    return _parsed(place)[0] if isinstance(place, str) and is_redis(place) else place
+def safe_place(place: Any) -> Any:
+    """A place to cache in, fit to be shown and pickled: the `RedisCache` in place of its address with a password."""
+    return open_redis(place) if isinstance(place, str) and is_redis(place) else place
 
 
 def _parsed(url: Any) -> tuple[str, Secret | None]:
