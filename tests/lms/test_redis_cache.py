@@ -471,6 +471,19 @@ async def test_a_lease_whose_holder_fails_goes_to_the_next(server: Redis, opened
         await first
 
 
+async def test_calls_that_are_given_up_leave_no_lease(server: Redis, opened: list[RedisCache]) -> None:
+    store = RedisCache(server.url, timeout=5, lease=60)
+    opened.append(store)
+    lm = Cached(Counting(delay=30), store)
+    for number in range(60):
+        call = asyncio.ensure_future(lm.acall(str(number)))
+        await asyncio.sleep(number / 20_000)
+        call.cancel()
+        await asyncio.wait([call])
+    await asyncio.to_thread(store.flush)
+    assert await asyncio.to_thread(server.cli, "KEYS", "*") == ""
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_makes_its_own_connection(server: Redis, opened: list[RedisCache]) -> None:
     store = RedisCache(server.url, timeout=5)

@@ -112,8 +112,16 @@ class RedisCache:
         if self.lease is None:
             return True
         token = os.urandom(8).hex().encode()
-        until, pause = time.monotonic() + self.lease, 0.01
-        take: Command = ("SET", _name(key, "lease"), token, "NX", "PX", max(1, int(self.lease * 1000)))
+        try:
+            return await self._taken(key, token, self.lease)
+        except BaseException:  # given up, perhaps after the server heard of it
+            self._tokens[key] = token
+            self.led(key)
+            raise
+
+    async def _taken(self, key: bytes, token: bytes, lease: float) -> bool:
+        until, pause = time.monotonic() + lease, 0.01
+        take: Command = ("SET", _name(key, "lease"), token, "NX", "PX", max(1, int(lease * 1000)))
         while True:
             taken, there = await self._ask(take, ("EXISTS", _name(key)))
             if taken is not None:  # it is ours, or Redis cannot say
@@ -121,9 +129,7 @@ class RedisCache:
             if there == 1:  # perhaps since we looked: who held the lease stores before it lets go
                 self.led(key)
                 return False
-            if taken is not None:
-                return True
-            if time.monotonic() > until:
+            if taken is not None or time.monotonic() > until:
                 return True
             await sleep(pause)
             pause = min(pause * 1.5, 0.2)
