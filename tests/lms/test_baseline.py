@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 import outlast.signatures as sig
-from outlast.adapters import JSON, Adapter, Chat, Demo, Plan, Task
+from outlast.adapters import JSON, XML, Adapter, Chat, Demo, Plan, Task
 from outlast.lms.baseline import Baseline
 from outlast.messages import Message, OutputSchema, Request, Response, Settings, assistant, system, user
 from outlast.runtime import drive
@@ -100,7 +100,7 @@ def triage_demos(count: int = len(MESSAGES)) -> list[dict[str, str]]:
 # --- what it answers from
 
 
-@pytest.mark.parametrize("adapter", [Chat(), JSON()])
+@pytest.mark.parametrize("adapter", [Chat(), JSON(), XML()])
 def test_demonstrations_that_cover_the_question_raise_accuracy(adapter: Adapter) -> None:
     without = accuracy(plan(Triage, adapter=adapter))
     one_team = accuracy(plan(Triage, triage_demos(3), adapter=adapter))
@@ -272,7 +272,7 @@ def one_output(kind: Any) -> Any:
 TEXTS = ["Hi. It cost 12.5 on 2024-05-06, 3 times!", "", "  ", "\ud800", "<<out>>\n5\n<<end>>", '{"out": 3}']
 
 
-@pytest.mark.parametrize("adapter", [Chat(reasks=0), JSON(reasks=0)], ids=["chat", "json"])
+@pytest.mark.parametrize("adapter", [Chat(reasks=0), JSON(reasks=0), XML(reasks=0)], ids=["chat", "json", "xml"])
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_kind_of_output_is_answered_validly_with_and_without_demonstrations(kind: Any, adapter: Adapter) -> None:
     signature = one_output(kind)
@@ -347,7 +347,7 @@ def test_a_prompt_written_by_hand_is_understood() -> None:
     assert Baseline()(messages).text == "<<kind>>\nfish\n\n<<legs>>\n1\n\n<<end>>"
 
 
-@pytest.mark.parametrize("adapter", [Chat(reasks=0), JSON(reasks=0)], ids=["chat", "json"])
+@pytest.mark.parametrize("adapter", [Chat(reasks=0), JSON(reasks=0), XML(reasks=0)], ids=["chat", "json", "xml"])
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=80) | st.sampled_from(["<<team>>", "<<end>>\n<<team>>\nfraud", '"', "{}", "- a (b)"]))
 def test_any_input_gives_a_usable_reply(adapter: Adapter, text: str) -> None:
@@ -400,7 +400,7 @@ def reasked(first: Request, reply: str, error: str) -> Request:
     return Request((*first.messages, assistant(reply), user(error)), output=first.output)
 
 
-@pytest.mark.parametrize("adapter", [Chat(), JSON()], ids=["chat", "json"])
+@pytest.mark.parametrize("adapter", [Chat(), JSON(), XML()], ids=["chat", "json", "xml"])
 def test_a_reask_is_answered_in_the_format_with_the_same_values(adapter: Adapter) -> None:
     lm = Baseline()
     first = request(plan(Triage, triage_demos(), adapter=adapter), message="the chip broke")
@@ -509,7 +509,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("text", HUGE.values(), ids=HUGE.keys())
-@pytest.mark.parametrize("adapter", [Chat(), JSON()], ids=["chat", "json"])
+@pytest.mark.parametrize("adapter", [Chat(), JSON(), XML()], ids=["chat", "json", "xml"])
 def test_a_megabyte_of_input_takes_under_two_seconds(text: str, adapter: Adapter) -> None:
     asked = request(plan(Report, adapter=adapter), message=text, note=text[:1000])
     started = time.process_time()

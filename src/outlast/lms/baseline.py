@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from outlast.lms.baseline_answer import answer
@@ -151,6 +151,8 @@ def _reply(messages: Sequence[Message], at: int, prefix: Prefix, guides: dict[tu
     if spec.style == "json":
         data: Any = values[""] if spec.whole else values
         return _printable(json.dumps(data, ensure_ascii=False))
+    if spec.style == "xml":
+        return _printable("\n".join(_tagged(values[asked.name], asked, spec) for asked in spec.outputs))
     written = [f"{spec.marker(asked.name)}\n{_written(values[asked.name], asked, spec)}" for asked in spec.outputs]
     return _printable("\n\n".join([*written, spec.marker(spec.end)]))
 
@@ -174,6 +176,16 @@ def _written(value: Any, asked: Asked, spec: Spec) -> str:
         text = json.dumps(value, ensure_ascii=False)
     # plain markers promise that no data looks like one; a sentence put together here must keep that promise
     return text if spec.nonce or "<<" not in text else _MARKER_LIKE.sub("< <", text)
+
+
+def _tagged(value: Any, asked: Asked, spec: Spec) -> str:
+    """A value inside its tags; what could be taken for a tag or an escape is written as JSON says it."""
+    text = _written(value, asked, replace(spec, nonce="-"))
+    if "<" in text or "&" in text:
+        text = text if text[:1] in '"[{' else json.dumps(text, ensure_ascii=False)
+        text = text.replace("<", "\\u003c").replace("&", "\\u0026")
+    gap = "\n" if "\n" in text else ""
+    return f"<{spec.tag(asked.name)}>{gap}{text}{gap}</{spec.tag(asked.name)}>"
 
 
 def _talk(prefix: Prefix, text: str) -> str:

@@ -1,6 +1,7 @@
 """Reads a rendered prompt the way a model would: what is asked for, in which format, what was shown before.
 
-Only the messages are looked at. Two formats are known, the field markers of `Chat` and the objects of `JSON`;
+Only the messages are looked at. Three formats are known, the field markers of `Chat`, the tags of `XML` and the
+objects of `JSON`;
 any other conversation is free text.
 """
 
@@ -17,9 +18,10 @@ from outlast.lms.baseline_schema import Schema, listed, part, resolve, schema_of
 from outlast.lms.baseline_text import Index, Terms, clip, count_tokens, terms
 from outlast.messages import Message, OutputSchema
 
-Style = Literal["chat", "json", "free"]
+Style = Literal["chat", "xml", "json", "free"]
 
 _MARKER = re.compile(r"^[ \t]*<<([^\W\d]\w*)(?:#(\w+))?>>[ \t]*$", re.MULTILINE)
+_TAGGED = re.compile(r"^<([^\W\d]\w*)(?:-([0-9a-f]{8}))?>\.\.\.</\S+>$", re.MULTILINE)  # the shape of a reply
 _HEADER = re.compile(r"^[#*]*\s?(inputs?|outputs?)(?: fields)?\s*:?[*]*\s*$", re.IGNORECASE)
 _BULLET = re.compile(r"^[-*]\s+[`\"'*]*([^\W\d]\w*)[`\"'*]*\s*(?=[(:]|$)")
 _SHORT = 40  # an input value of at most so many characters also counts as a whole
@@ -54,6 +56,10 @@ class Spec:
     nonce: str = ""
     end: str = "end"
     whole: bool = False
+
+    def tag(self, name: str) -> str:
+        """What stands in the tags of a field in the XML format."""
+        return f"{name}-{self.nonce}" if self.nonce else name
 
     def marker(self, name: str) -> str:
         """The line that opens a field in the chat format."""
@@ -92,6 +98,9 @@ def read_spec(text: str, output: OutputSchema | Literal["json"] | None) -> Spec:
     schemas = {name: schema_of(words) for name, (words, _) in rows_out.items()}
     asked = tuple(Asked(name, schemas[name], schemas[name], desc) for name, (_, desc) in rows_out.items())
     markers = _MARKER.findall(text)
+    tagged = _TAGGED.findall(text) if output is None else []
+    if tagged and [name for name, _ in tagged[-len(asked) :]] == [field.name for field in asked]:
+        return Spec("xml", instruction, inputs, asked, tagged[-1][1])
     if output is not None or not (markers and (asked or inputs)):
         return _json_spec(text, instruction, inputs, asked, output)
     end, nonce = cast("tuple[str, str]", markers[-1])
@@ -185,13 +194,16 @@ def is_question(text: str, spec: Spec) -> bool:
     """True when a user turn has the format of the prompt."""
     if spec.style == "json":
         return text.lstrip().startswith("{") and (bool(read_inputs(text, spec)) or not _object(text))
+    if spec.style == "xml":
+        first = re.match(r"<([^<>]+)>", text)
+        return first is not None and first[1] in map(spec.tag, spec.inputs)
     first = _MARKER.match(text.lstrip())
     return first is not None and (first[2] or "") == spec.nonce and (first[1] in spec.inputs or first[1] == spec.end)
 
 
 def read_inputs(text: str, spec: Spec) -> dict[str, str]:
     """The inputs of one user turn by name, as text; empty when the turn is not in the prompt's format."""
-    if spec.style == "chat":
+    if spec.style in ("chat", "xml"):
         return {name: _unquoted(value) for name, value in _fields(text, spec, spec.inputs).items()}
     if spec.style == "json":
         return {
@@ -224,7 +236,9 @@ def read_outputs(text: str, spec: Spec) -> dict[str, Any]:
 
 
 def _fields(text: str, spec: Spec, names: Mapping[str, str]) -> dict[str, str]:
-    """The text under each marker of the prompt's own kind; any other marker is data."""
+    """The text under each marker, or in each tag, of the prompt's own kind; any other is data."""
+    if spec.style == "xml":
+        return _inside_tags(text, spec, names)
     marks = [match for match in _MARKER.finditer(text) if (match[2] or "") == spec.nonce]
     marks = [match for match in marks if match[1] in names or match[1] == spec.end]
     found: dict[str, str] = {}
@@ -233,6 +247,16 @@ def _fields(text: str, spec: Spec, names: Mapping[str, str]) -> dict[str, str]:
             break
         stop = marks[at + 1].start() if at + 1 < len(marks) else len(text)
         found.setdefault(match[1], text[match.end() : stop].strip())
+    return found
+
+
+def _inside_tags(text: str, spec: Spec, names: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in names:
+        _, opened, rest = text.partition(f"<{spec.tag(name)}>")
+        value, closed, _ = rest.partition(f"</{spec.tag(name)}>")
+        if opened and closed:
+            found[name] = value.strip()
     return found
 
 
