@@ -162,6 +162,16 @@ def test_the_fallback_is_used_at_once_by_a_model_without_tools() -> None:
     assert predict.render(message="x") == lm.requests[0].messages
 
 
+def test_the_fallback_is_used_when_the_server_says_that_it_has_no_tools() -> None:
+    predict, lm = asked([LMUnsupported("no tools here"), json.dumps(GOOD)], fallback=ol.JSON())
+    out = predict(message="x")
+    assert (out.team, lm.calls) == ("cards", 2)
+    assert [type(span.error) for span in out.trace] == [LMUnsupported, type(None)]
+    without, _ = asked([LMUnsupported("no tools here")])
+    with pytest.raises(LMUnsupported, match="no tools here"):
+        without(message="x")
+
+
 def test_odd_names_of_signatures_are_names_of_tools() -> None:
     for name in ("frage -> größe", "q -> " + ", ".join(f"feld_{n}" for n in range(30))):
         plan = ol.Tools().compile(Task(signature(name), "x"), TOOLS)

@@ -39,8 +39,8 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     """Ask until a reply can be read, within the adapter's limits; raises `AnswerError` when none can.
 
     Cost: at most 1 + reasks LM calls for the adapter and as many for each fallback, and those of the questions that
-    replies lead to. `plans(adapter)` gives the compiled plan of an adapter; one that the model cannot follow is passed
-    over for its fallback, and is an error without.
+    replies lead to. `plans(adapter)` gives the compiled plan of an adapter; one that the model cannot follow, as is
+    known before or when it is asked, is passed over for its fallback, and is an error without.
     """
     tried: dict[str, int] = {}
     current: Adapter | None = adapter
@@ -85,7 +85,12 @@ async def _with(
     name = type(adapter).__name__
     last: AnswerError | None = None
     for left in range(adapter.reasks, -1, -1):
-        response, found, last = await _try(question, prepared, request, sum(tried.values()))
+        try:
+            response, found, last = await _try(question, prepared, request, sum(tried.values()))
+        except LMUnsupported:  # the server says so only when it is asked
+            if adapter.fallback is None:
+                raise
+            return None, last
         tried[name] = tried.get(name, 0) + 1
         if isinstance(found, FollowUp):
             return await _followed(question, found, request, response, tried)
