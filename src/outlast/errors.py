@@ -164,6 +164,7 @@ class LMError(OutlastError, RuntimeError):
 
     retryable = False
     sent = True
+    code = ""  # the server's own word for the error
     rate: RateStates | None = None
 
     def __init__(

@@ -25,6 +25,7 @@ from outlast.lms.rate import RateLimited
 from outlast.lms.redis_cache import RedisCache, safe_place
 from outlast.lms.reply import serialize
 from outlast.lms.retry import Retrying
+from outlast.lms.tier import TierFallback
 from outlast.lms.transport import Endpoint, Secret, checked_url
 from outlast.lms.wire import Policy, WireLM, key_from
 from outlast.messages import Request, Response, Settings, StreamEvent
@@ -47,7 +48,8 @@ class ModelOptions:
     seconds for one whole exchange. `concurrency`: calls in flight at once, or "adaptive" (see `AdaptiveLimited`).
     `requests_per_minute`, `tokens_per_minute`: see `RateLimited`; `shared_rate` is the file through which processes
     keep them together. `price`: US dollars per million tokens, (input, output) or a `Price`. `pin`: the version
-    that must answer, see `Pinned`. `max_response_bytes`: a longer reply is an error. The others are default `Settings`.
+    that must answer, see `Pinned`. `fallback_tier`: see `TierFallback`. `max_response_bytes`: a longer reply is an
+    error. The others are default `Settings`.
     """
 
     base_url: str | None = None
@@ -65,6 +67,7 @@ class ModelOptions:
     shared_rate: str | os.PathLike[str] | None = None
     price: tuple[float, float] | Price | None = None
     pin: str | None = None
+    fallback_tier: str | None = None
     max_response_bytes: int = 16 << 20
     temperature: float | None = None
     top_p: float | None = None
@@ -101,6 +104,8 @@ class ModelOptions:
             _whole("concurrency", self.concurrency, 1, ', or "adaptive"')
         _whole("max_response_bytes", self.max_response_bytes, 1)
         as_price(self.price)
+        if self.fallback_tier is not None and (not isinstance(self.fallback_tier, str) or not self.fallback_tier):
+            raise ConfigError(f"fallback_tier is the name of a service tier; got {brief(self.fallback_tier)}")
         if self.pin is not None and (not isinstance(self.pin, str) or not self.pin):
             raise ConfigError(f"pin is the name of a model version, a pattern, or 'first'; got {brief(self.pin)}")
         _ = self.settings  # raises for a value that no model can follow
@@ -202,7 +207,10 @@ def open_model(model: str, **options: Any) -> LM:
         return _built_in(model, options)
     chosen = kind(**options)
     leaf = _leaf(model, chosen)
-    stack = _kept(Retrying(_limited(leaf, chosen), chosen.retries), chosen)
+    limited = _limited(leaf, chosen)
+    if chosen.fallback_tier is not None:
+        limited = TierFallback(limited, chosen.fallback_tier)
+    stack = _kept(Retrying(limited, chosen.retries), chosen)
     return OpenedModel(model, stack, leaf, options)
 
 

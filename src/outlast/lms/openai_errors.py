@@ -98,6 +98,7 @@ def error_from(
         message = f"a redirect to {_origin(headers.get('location', ''))!r}"
     text = redact(f"{subject}: HTTP {status}, {message or 'no explanation'}{where}")
     error = kind(f"{text}. {advice}" if advice else text, status=status, retry_after=retry_after(headers, now))
+    error.code = said.code or said.kind
     forced = headers.get("x-should-retry")
     if forced in ("true", "false") and not isinstance(error, (LMQuotaError, LMAuthError)):
         error.retryable = forced == "true"

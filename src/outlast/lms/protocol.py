@@ -136,6 +136,7 @@ class LM(metaclass=LMType):
             shared_rate: str | None = None,
             price: tuple[float, float] | Price | None = None,
             pin: str | None = None,
+            fallback_tier: str | None = None,
             max_response_bytes: int = 16 << 20,
             temperature: float | None = None,
             top_p: float | None = None,
