@@ -13,6 +13,7 @@ from typing import Any
 
 from outlast.errors import ConfigError, LMContextError, LMError, LMRequestError, LMTimeout, LMUnsupported, UsageError
 from outlast.lms.bounds import Bound, bound_of
+from outlast.lms.dialect import Notes
 from outlast.lms.hf_batch import Row, Sampling
 from outlast.lms.hf_text import Spoken
 from outlast.lms.hf_weights import Weights, constrains, fingerprint
@@ -106,7 +107,6 @@ class HF(LM):
             self._fingerprint = fingerprint(self.folder)
         facts = {
             "dialect": "hf",
-            "model": self.folder.name,
             "weights": self._fingerprint,
             "dtype": self.dtype,
             "json_schema": self.capabilities.json_schema,
@@ -184,19 +184,19 @@ class HF(LM):
         if request.tools and request.tool_choice != "none":
             raise LMUnsupported(f"{self.name} takes no native tools; use an adapter that asks for them in text")
         settings = request.settings.over(self.settings)
-        notes: list[str] = []
+        notes = Notes()
         variables: dict[str, Any] = dict(settings.extra)
         if settings.reasoning is not None:
             variables.setdefault("enable_thinking", settings.reasoning != "none")
             if settings.reasoning != "none":
                 variables.setdefault("reasoning_effort", settings.reasoning)
-            notes.append(f"reasoning={settings.reasoning!r} given to the chat template, which may ignore it")
+            notes.say(f"reasoning={settings.reasoning!r} given to the chat template, which may ignore it")
         for name in ("tier", "prediction", "show_reasoning", "parallel_tools"):
             if getattr(settings, name) is not None:
-                notes.append(f"{name}={getattr(settings, name)!r} not done: a local model has no such thing")
+                notes.drop(f"{name}={getattr(settings, name)!r} not done: a local model has no such thing")
         schema, called = _schema_of(request.output, self.capabilities, notes)
-        if notes and self.adapt == "refuse":
-            raise LMUnsupported(f"{self.name}, with adapt='refuse': {'; '.join(notes)}", request=request)
+        if notes.dropped and self.adapt == "refuse":
+            raise LMUnsupported(f"{self.name}, with adapt='refuse': {'; '.join(notes.dropped)}", request=request)
         return _Plan(
             tuple(_turn(message, self.name) for message in request.messages),
             variables,
@@ -205,7 +205,7 @@ class HF(LM):
             schema,
             called,
             request.sample,
-            tuple(notes),
+            tuple(notes.texts),
         )
 
     def _row(self, weights: Weights, plan: _Plan, post: _Post, streaming: bool) -> Row:
@@ -229,6 +229,8 @@ class HF(LM):
             matcher, why = weights.matcher(plan.schema)
             if matcher is None:
                 post.notes.append(f"{plan.schema_name} not enforced: {why}")
+                if self.adapt == "refuse":
+                    raise LMUnsupported(f"{self.name}, with adapt='refuse': {post.notes[-1]}")
         return Row(
             prompt,
             room if asked is None else min(asked, room),
@@ -310,7 +312,7 @@ def _turn(message: Message, name: str) -> dict[str, str]:
 
 
 def _schema_of(
-    output: OutputSchema | str | None, capabilities: Capabilities, notes: list[str]
+    output: OutputSchema | str | None, capabilities: Capabilities, notes: Notes
 ) -> tuple[Mapping[str, Any] | None, str]:
     """The schema to hold the reply to, and how to speak of it."""
     if output is None:
@@ -321,7 +323,7 @@ def _schema_of(
         called, able, schema = "output='json'", capabilities.json_object, ANY_OBJECT
     if able:
         return schema, called
-    notes.append(f"{called} not enforced: the model is not known to do it (pip install llguidance)")
+    notes.drop(f"{called} not enforced: the model is not known to do it (pip install llguidance)")
     return None, called
 
 

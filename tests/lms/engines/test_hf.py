@@ -10,7 +10,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -18,6 +17,7 @@ import outlast as ol
 from outlast.errors import ConfigError, LMContextError, LMRequestError, LMTimeout, LMUnsupported, UsageError
 from outlast.lms.decide import decide
 from outlast.lms.hf import HF
+from outlast.lms.hf_batch import Batch
 from outlast.lms.hf_text import Spoken
 from outlast.lms.hf_weights import fingerprint
 from outlast.lms.protocol import LM
@@ -427,8 +427,11 @@ def test_it_is_opened_by_name_like_any_other(folder, tmp_path):
     assert opened.capabilities.json_schema
     assert opened.capabilities.logprobs
     assert [layer.kind for layer in opened.info()][-1] == "HF"
-    with pytest.raises(LMUnsupported, match="adapt='refuse'"):
-        LM(f"hf/{folder}", cache=False, adapt="refuse", device="cpu")("hello", tier="flex")
+    strict = LM(f"hf/{folder}", cache=False, adapt="refuse", device="cpu")
+    assert strict("hello", reasoning="low", max_tokens=1).usage.output_tokens == 1
+    for odd in ({"tier": "flex"}, {"output": OutputSchema("odd", {"type": "string", "format": "no such format"})}):
+        with pytest.raises(LMUnsupported, match="adapt='refuse'"):
+            strict("hello", **odd)
 
 
 def test_what_it_costs_is_unknown_unless_told(lm, folder):
@@ -470,10 +473,25 @@ def test_models_that_are_not_there_are_explained(name, words, monkeypatch, tmp_p
         LM(name)
 
 
+def test_a_model_in_the_cache_of_the_hub_is_found_by_its_id(folder, tmp_path, monkeypatch):
+    import shutil
+
+    import huggingface_hub.constants as hub
+
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    home = tmp_path / "models--someone--tiny"
+    shutil.copytree(folder, home / "snapshots" / "abc123")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("abc123")
+    opened = LM("hf/someone/tiny", cache=False, device="cpu")
+    assert opened("hello", max_tokens=2).usage.output_tokens == 2
+    assert opened.identity == LM(f"hf/{folder}").identity
+
+
 def test_identity_is_the_content_and_not_the_place(folder, tmp_path):
     import shutil
 
-    copied = tmp_path / folder.name
+    copied = tmp_path / "elsewhere"
     shutil.copytree(folder, copied)
     assert fingerprint(copied) == fingerprint(folder)
     assert HF(copied, name="a").identity == HF(folder, name="b").identity
@@ -531,18 +549,21 @@ def test_the_start_of_a_stop_text_is_held_back():
     assert (spoken.text, spoken.stopped, spoken.delta()) == ("ab S", True, "ab S")
 
 
-@pytest.mark.slow
-def test_batching_pays(folder):
-    """A loose bar for busy machines: eight at once make at least twice the tokens per second of one at a time."""
+async def test_a_batch_takes_as_many_steps_as_its_longest_reply(folder, monkeypatch):
+    steps: list[int] = []
+    forward = Batch._forward
 
-    async def rate(batch: int) -> float:
-        own = HF(folder, name="hf/tiny", device="cpu", batch=batch)
-        await own.acall("hi", max_tokens=1)
-        started = time.perf_counter()
-        replies = await asyncio.gather(
-            *(own.acall(f"hello {n}", max_tokens=60, temperature=1.0, seed=n) for n in range(16))
-        )
-        return sum(reply.usage.output_tokens for reply in replies) / (time.perf_counter() - started)
+    def counted(self, ids, *rest):
+        steps.append(len(ids))
+        return forward(self, ids, *rest)
 
-    one, eight = asyncio.run(rate(1)), asyncio.run(rate(8))
-    assert eight > 2 * one
+    monkeypatch.setattr(Batch, "_forward", counted)
+    own = HF(folder, name="hf/tiny", device="cpu", batch=8)
+    await own.acall("hi", max_tokens=1)
+    steps.clear()
+    asked = [own.acall(f"hello {n}", max_tokens=40, temperature=1.0, seed=n) for n in range(16)]
+    replies = await asyncio.gather(*asked)
+    made = sum(reply.usage.output_tokens for reply in replies)
+    assert made > 400
+    assert len(steps) < made / 4  # one at a time, a token is a step
+    assert max(steps) == 8

@@ -141,6 +141,8 @@ def _status(error: BaseException, names: str) -> int | None:
             value = getattr(one, name, None)
             if isinstance(value, int) and 300 <= value < 600:
                 return value
+    if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+        return 400  # an SDK below that does not know a parameter
     body: Any = getattr(error, "body", None)
     if isinstance(body, dict):  # an error within a stream that began with 200
         code = cast("dict[str, Any]", body).get("code")
