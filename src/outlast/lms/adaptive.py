@@ -23,7 +23,9 @@ _SLOWER = 0.9  # what it is lowered to when replies take much longer than they d
 _UP = 0.05  # of the cap, after a round in which it was used; at least 1
 _USED = 0.8  # share of the cap that counts as used
 _SLOW = 2.0  # times as long as it was
-_PAUSE = 5.0  # seconds between two steps down: calls in flight then all tell of the same overload
+_PAUSE = 5.0  # seconds between two steps down for slowness, which calls in flight show for a while
+_NEAR = 0.95  # of the height that was too much: as far as it grows for the next
+_PROBE = 30.0  # seconds, after which it looks whether more is possible by now
 _FORGOTTEN = 600.0  # seconds in which the shortest time doubles, as servers and prompts change
 _FIXED_TOKENS = 50.0  # output tokens that the rest of an exchange takes as long as
 _REMEMBERED = 32
@@ -43,9 +45,11 @@ class Climb:
     Additive increase, multiplicative decrease (Chiu and Jain, 1989). A round is as many calls as the cap is high.
     From `start` it doubles with each good round until the first sign of trouble, then grows by a twentieth; only when
     four fifths of it were in use, as a cap that nobody reached says nothing. An overload (429, 503, 529) takes a
-    quarter off, at most every 5 seconds; another failure of the server only ends the round without growth. When a
-    round's mean time for a call, corrected for the length of its reply, is over twice the shortest mean of late, calls
-    queue in the server: a tenth comes off, but not below `start` (the idea of TCP Vegas).
+    quarter off, once for all calls that began before that; then the cap grows to near the height that was too much, and
+    beyond it only after 30 seconds (the plateau of TCP CUBIC, Ha et al., 2008). Another failure of the server only ends
+    the round without growth. When a round's mean time for a call, corrected for the length of its reply, is over twice
+    the shortest mean of late, calls queue in the server: a tenth comes off, but not below `start` (the idea of TCP
+    Vegas).
     """
 
     def __init__(self, start: int, least: int, most: int) -> None:
@@ -56,6 +60,8 @@ class Climb:
         self._doubling = True
         self._began: float | None = None
         self._lowered = float("-inf")
+        self._too_much = float("inf")
+        self._probing = float("-inf")  # from then on
         self._shortest: float | None = None
         self._ended = 0.0
         self._new_round()
@@ -66,14 +72,17 @@ class Climb:
         self._peak = 0
         self._good = True
 
-    def ended(self, signal: Signal, seconds: float | None, in_flight: int, now: float) -> None:
+    def ended(self, signal: Signal, seconds: float | None, in_flight: int, began: float, now: float) -> None:
         """A call ended; `in_flight` counts it. `seconds` is its corrected time, None when that says nothing."""
         if self._began is None:
             self._began = now
         self._peak = max(self._peak, in_flight)
         if signal == "overloaded":
             self._doubling = False
-            self._lower(_DOWN, self.least, "overloaded", now)
+            if began >= self._lowered:
+                self._too_much, self._probing = self._height, now + _PROBE
+                self._lower(_DOWN, self.least, "overloaded", now)
+            self._new_round()
             return
         self._good = self._good and signal != "failed"
         if signal == "fine":
@@ -97,17 +106,17 @@ class Climb:
         self._new_round()
         if slow:
             self._doubling = False
-            if used and self.cap > self.start:
+            if used and self.cap > self.start and now - self._lowered >= _PAUSE:
                 self._lower(_SLOWER, self.start, "slow", now)
         elif used and good and self.cap < self.most:
             grown = self._height * 2 if self._doubling else self._height + max(1.0, self._height * _UP)
+            if now < self._probing:
+                grown = min(grown, max(self._height, self._too_much * _NEAR))
             self._set(grown, "doubled" if self._doubling else "raised", now)
 
     def _lower(self, factor: float, floor: int, why: str, now: float) -> None:
-        self._new_round()
-        if now - self._lowered >= _PAUSE and self.cap > floor:
-            self._lowered = now
-            self._set(max(float(floor), self._height * factor), why, now)
+        self._lowered = now
+        self._set(max(float(floor), self._height * factor), why, now)
 
     def _set(self, height: float, why: str, now: float) -> None:
         self._height = min(float(self.most), max(float(self.least), height))
@@ -157,7 +166,7 @@ class AdaptiveLimited(Remade, Guard):
         signal = _signal(response, error)
         if signal != "neither":
             with self._lock:
-                self._climb.ended(signal, _corrected(response, now - began), self._slots.taken, now)
+                self._climb.ended(signal, _corrected(response, now - began), self._slots.taken, began, now)
                 cap = self._climb.cap
             if cap != self._slots.total:
                 self._slots.resize(cap)
