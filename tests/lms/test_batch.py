@@ -536,3 +536,37 @@ def test_a_killed_evaluation_goes_on_with_its_batch_and_pays_nothing_twice(tmp_p
     assert again.stdout.split() == ["1.0", "30"]
     assert len(batches_of(server)) == 1
     assert server.count == 30
+
+
+async def test_anthropics_batches_expire_fail_and_are_read_like_openais(tmp_path: Path):
+    def handler(body: dict[str, Any]) -> Any:
+        text = body["messages"][-1]["content"]
+        text = text if isinstance(text, str) else text[0]["text"]
+        return Fault.error(400, "no such thing") if text.endswith("3") else text
+
+    with FakeServer(handler, batch_delay=None) as server:
+        model = LM(
+            "anthropic/claude-sonnet-4-5", base_url=server.url, api_key="k", cache=False, price=HALF, max_tokens=9
+        )
+        work = asyncio.create_task(all_of(Batched(model, tmp_path / "b.db", **QUICK), 6))
+        await asyncio.to_thread(until, lambda: len(batches_of(server)) == 1)
+        await asyncio.to_thread(server.finish_batches, 4)
+        await asyncio.to_thread(until, lambda: len(batches_of(server)) == 2)
+        await asyncio.to_thread(server.finish_batches)
+        answers = await work
+        assert [batch.style for batch in batches_of(server)] == ["anthropic"] * 2
+        assert [len(batch.requests) for batch in batches_of(server)] == [6, 2]
+    assert isinstance(answers[3], LMRequestError)
+    assert "no such thing" in str(answers[3])
+    good = [answer for answer in answers if isinstance(answer, ol.Response)]
+    assert [answer.text for answer in good] == [f"question {number}" for number in (0, 1, 2, 4, 5)]
+    assert {answer.tier for answer in good} == {"batch"}
+    assert good[0].usage.cost == pytest.approx((good[0].usage.input_tokens + good[0].usage.output_tokens) * 5 / 1e6)
+
+
+async def test_the_responses_dialect_is_batched_too(tmp_path: Path):
+    with FakeServer() as server:
+        model = LM("openai-responses/gpt-5-mini", base_url=server.url, cache=False)
+        answers = await all_of(Batched(model, tmp_path / "b.db", **QUICK), 3)
+        assert [answer.text for answer in answers] == [f"question {number}" for number in range(3)]
+        assert [batch.path for batch in batches_of(server)] == ["/v1/responses"]

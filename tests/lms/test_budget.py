@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import random
 import threading
 from typing import Any
 
@@ -19,6 +20,7 @@ from outlast.lms.budget import Budgeted, budget
 from outlast.lms.cache import Cached
 from outlast.lms.fallback import Fallback
 from outlast.lms.protocol import LM
+from outlast.lms.retry import Retrying
 from outlast.messages import (
     Message,
     OutputSchema,
@@ -362,3 +364,46 @@ def test_a_wrapper_around_a_custom_model_needs_nothing_more():
         with pytest.raises(BudgetExceeded):
             Mine()("q")
     assert spent.dollars == 0.5
+
+
+class Till:
+    """Bills like a provider: every reply that was written, also when it never arrived whole."""
+
+    def __init__(self, rate: float) -> None:
+        self.billed = 0.0
+        self.written = 0
+        self._random = random.Random(5)
+        self._rate = rate
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        from outlast.testing import Fault
+
+        fate = self._random.random()
+        if fate < self._rate:
+            refusals = (Fault.error(429, "slow down", retry_after=0), Fault.error(500), Fault.error(503), Fault.drop())
+            return self._random.choice(refusals)
+        words = self._random.randint(1, 40)
+        self.billed += (20 * 5 + words * 10) / 1e6
+        self.written += 1
+        if fate < 2 * self._rate:
+            return self._random.choice((Fault.cut(), Fault.garbage(), Fault.empty(), Fault.html()))
+        return completion(words)
+
+
+@pytest.mark.slow
+async def test_a_failing_server_bills_no_more_than_the_budget():
+    """2,000 calls, 40% of which fail in eight ways, half of these billed; with retries, 128 in flight."""
+    till = Till(0.2)
+    with FakeServer(till) as server:
+        model = Retrying(
+            LM("openai/m", base_url=server.url, price=(5, 10), max_tokens=40, cache=False, retries=0, concurrency=128),
+            base=0.001,
+        )
+        most = 0.25
+        with budget(dollars=most) as spent:
+            results = await asyncio.gather(*(model.acall(f"q{n}") for n in range(2000)), return_exceptions=True)
+        assert server.count <= spent.calls
+    assert any(isinstance(result, BudgetExceeded) for result in results)
+    assert till.billed <= spent.dollars + spent.uncertain_dollars <= most + 1e-9
+    assert till.billed > 0.3 * most  # the rest is held for replies that broke off, at the most that they can have cost
+    assert sum(isinstance(result, Response) for result in results) <= till.written

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import UsageError, brief
@@ -37,7 +36,7 @@ async def ask_within(meter: Meter, lm: LM, request: Request, *, noting: Meter | 
     `noting` when that is given.
     """
     run, ticket = current(), Ticket()
-    token = enter(replace(run, meter=meter, ticket=ticket))
+    token = enter(run.paying(meter, ticket))
     try:
         response = await ask(lm, request)
     finally:
@@ -75,7 +74,7 @@ async def _asked(lm: LM, request: Request) -> Response:
 async def _paid(lm: LM, request: Request, meter: Meter) -> Response:
     run = current()
     ticket = await _take(lm, request, run, meter)
-    token = enter(replace(run, ticket=ticket))
+    token = enter(run.paying(run.meter, ticket))
     try:
         response = await _asked(lm, request)
     except BaseException as error:
@@ -105,7 +104,7 @@ async def _paid_pieces(lm: LM, request: Request, meter: Meter) -> AsyncGenerator
     ticket = await _take(lm, request, run, meter)
     response: Response | None = None
     try:
-        async with aclosing(_pieces(lm, request, replace(run, ticket=ticket))) as pieces:
+        async with aclosing(_pieces(lm, request, run.paying(run.meter, ticket))) as pieces:
             async for event in pieces:
                 if isinstance(event, Finished):
                     response = event.response
@@ -161,7 +160,7 @@ async def stream_within(
 ) -> AsyncGenerator[StreamEvent]:
     """Like `ask_within`, in pieces."""
     around, ticket = current(), Ticket()
-    run = replace(around, meter=meter, ticket=ticket)
+    run = around.paying(meter, ticket)
     token = enter(run)
     events = ask_stream(lm, request)
     leave(token)

@@ -54,6 +54,27 @@ class Run:
     transport: Callable[[LM], LM] | None = None
     ticket: Ticket | None = None
 
+    def paying(self, meter: Meter | None, ticket: Ticket | None) -> Run:
+        """The same run under a meter and a ticket; `dataclasses.replace` would take five times as long."""
+        return Run(
+            self.lm,
+            self.adapter,
+            self.trace,
+            meter,
+            self.memo,
+            self.label,
+            self.sample,
+            self.blocking,
+            self.root,
+            self.paths,
+            self.scope,
+            self.loop,
+            self.visiting,
+            self.threaded,
+            self.transport,
+            ticket,
+        )
+
 
 RUN: ContextVar[Run] = ContextVar("outlast_run", default=Run())  # noqa: B039 - never changed
 _defaults: dict[str, Any] = {"lm": None, "adapter": None}  # process-wide, replaced as a whole by `configure`
