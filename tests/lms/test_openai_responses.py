@@ -206,7 +206,12 @@ def test_commentary_goes_back_as_such_and_the_answer_with_its_phase():
     assert [item.get("phase") for item in items] == [None, None, "commentary", None, None]
     answered = decode(reply(REASONING, ANSWER), Told()).message
     items = encode(Request((user("q"), answered, user("q2"))), WIRE).body["input"]
-    assert items[2] == {"role": "assistant", "content": "A fob is a pocket.", "phase": "final_answer"}
+    assert items[2] == {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "A fob is a pocket."}],
+        "phase": "final_answer",
+    }
 
 
 def test_reasoning_without_a_seal_stays_here_and_is_told():
@@ -214,7 +219,7 @@ def test_reasoning_without_a_seal_stays_here_and_is_told():
     response = decode(reply(bare, ANSWER), Told())
     assert response.thoughts == (Thought("Hm.", "", "openai-responses"),)
     encoded = encode(Request((user("q"), response.message, user("q2"))), WIRE)
-    assert [item.get("type") for item in encoded.body["input"]] == [None, None, None]
+    assert [item.get("type") for item in encoded.body["input"]] == [None, "message", None]
     assert "without its seal" in encoded.adaptations[0]
 
 

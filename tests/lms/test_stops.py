@@ -59,3 +59,8 @@ def test_calls_after_the_stop_are_not_shown_and_other_events_are():
     assert cutter.shown([TextDelta("aE"), thought, call]) == [TextDelta("a"), thought, call]
     assert cutter.shown([TextDelta("ND b"), thought, call]) == [thought]
     assert Cutter(()).shown([TextDelta(""), call]) == [TextDelta(""), call]
+
+
+def test_the_stop_text_that_is_complete_first_counts():
+    assert cut(Response("xabE"), ("abE", "b")).text == "xa"
+    assert cut(Response("xab"), ("ab", "b")).text == "x"

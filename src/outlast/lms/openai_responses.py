@@ -123,7 +123,8 @@ def _said(message: Message, wire: Wire, notes: Notes) -> Iterable[_Body]:
     """A turn of the model: its reasoning where it stood, its text, its calls."""
     parts = message.parts
     before: dict[str, list[_Body]] = {}
-    reply: _Body = {"role": "assistant", "content": "".join(p.text for p in parts if isinstance(p, TextPart))}
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    reply = spoken(text)
     for part in parts:
         if isinstance(part, Thought):
             state = _state(part)
@@ -135,11 +136,17 @@ def _said(message: Message, wire: Wire, notes: Notes) -> Iterable[_Body]:
     calls = [part for part in parts if isinstance(part, ToolCall)]
     known = {call.id for call in calls}
     yield from (item for place, items in before.items() if place not in known for item in items)
-    if reply["content"] or not calls:
+    if text or not calls:
         yield reply
     for call in calls:
         yield from before.get(call.id, ())
         yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def spoken(text: str, **more: Any) -> _Body:
+    """A message of the model as an item. Typed, as servers that tell items apart by their type want it."""
+    content = [{"type": "output_text", "text": text}]
+    return {"type": "message", "role": "assistant", "content": content, **more}
 
 
 def _state(thought: Thought) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from outlast.errors import LMResponseError, LMServerError
 from outlast.lms.dialect import Dialect, Notes, Told
 from outlast.lms.openai_chat_reply import logprobs_of
-from outlast.lms.openai_responses import NAME, RESERVED, encode
+from outlast.lms.openai_responses import NAME, RESERVED, encode, spoken
 from outlast.lms.reply import (
     as_arguments,
     count,
@@ -140,7 +140,7 @@ def _returnable(item: _Item) -> dict[str, Any] | None:
     """The item as it can be given back, None when the server would not know it: it keeps nothing."""
     if _is_commentary(item):
         text = "".join(text_of(part.get("text")) for part in _parts([item]))
-        return {"role": "assistant", "content": text, "phase": "commentary"}
+        return spoken(text, phase="commentary")
     if not item.get("encrypted_content") and not item.get("content"):
         return None
     return {name: value for name, value in item.items() if value is not None and name != "status"}

@@ -35,8 +35,9 @@ def cut(response: Response, stop: tuple[str, ...]) -> Response:
 
 
 def _first(text: str, stop: tuple[str, ...]) -> int | None:
-    found = [place for place in (text.find(word) for word in stop) if place >= 0]
-    return min(found) if found else None
+    """Where the stop text begins that is complete first, as a server that writes on would see it."""
+    found = [(place + len(word), place) for word in stop if (place := text.find(word)) >= 0]
+    return min(found)[1] if found else None
 
 
 def _within(citations: tuple[Citation, ...], end: int) -> list[Citation]:
