@@ -11,8 +11,8 @@ import pytest
 import outlast as ol
 from outlast.data.example import id_of
 from outlast.data.jsonform import json_form
-from outlast.errors import ArtifactError, InputError
-from outlast.testing import ScriptedLM
+from outlast.errors import ArtifactError, InputError, LMUnsupported
+from outlast.testing import FakeServer, ScriptedLM
 
 IMAGE = ol.Image.from_bytes(b"\x89PNG\r\n\x1a\n" + bytes(3))
 REMOTE = ol.Image.from_url("https://example.org/cat.png")
@@ -149,6 +149,44 @@ def test_requests_are_cached_by_the_bytes_of_media(tmp_path: Path) -> None:
         assert program()(photos=[IMAGE]).pay is True
         assert program()(photos=[other]).pay is False
     assert inner.calls == 2
+
+
+def test_the_baseline_says_what_it_does_not_look_at() -> None:
+    with ol.trace() as spans:
+        ol.Predict("photo: Image, n: int -> answer", lm="outlast/baseline")(photo=IMAGE, n=1)
+    (span,) = spans
+    assert span.response is not None
+    assert span.response.adaptations == ("image not looked at: the baseline reads text only",)
+
+
+def test_a_model_that_takes_no_images_refuses_them_before_anything_is_sent() -> None:
+    blind = ol.LM(
+        "openai/x",
+        base_url="http://127.0.0.1:9/v1",
+        cache=False,
+        capabilities=ol.Capabilities(without=frozenset({"images"})),
+    )
+    for adapter in (ol.Chat(), ol.JSON(), ol.XML()):
+        with pytest.raises(LMUnsupported, match="takes no images"):
+            ol.Predict(Claim, adapter=adapter, lm=blind)(photos=[IMAGE])
+
+
+@pytest.mark.server
+def test_images_are_on_the_wire_behind_their_references() -> None:
+    seen: list[Any] = []
+
+    def handler(request: Any) -> str:
+        seen.append(request)
+        return REPLY
+
+    with FakeServer(handler) as server:
+        lm = ol.LM("openai/x", base_url=server.url, api_key="k", cache=False)
+        assert ol.Predict(Claim, lm=lm)(photos=[IMAGE, REMOTE]).pay is True
+    content = seen[0]["messages"][-1]["content"]
+    assert [part["type"] for part in content] == ["text", "image_url", "text", "image_url", "text"]
+    assert content[0]["text"].endswith("[image 1]")
+    assert content[1]["image_url"]["url"] == IMAGE.address
+    assert content[3]["image_url"]["url"] == REMOTE.url
 
 
 def test_a_text_in_place_of_an_image_is_refused_before_any_call() -> None:

@@ -44,6 +44,17 @@ def test_a_prediction_brings_its_outputs_and_its_native_reasoning() -> None:
     assert history.turns == (Turn({"question": "a"}, {"answer": "b"}, (thought,)),)
 
 
+def test_the_reasoning_of_a_prediction_stands_in_the_turns_of_a_strategy_that_asks_for_it() -> None:
+    lm = ScriptedLM([{"reasoning": "because", "answer": "b"}])
+    ask = ol.ChainOfThought("question, history: History -> answer", types=[History], lm=lm)
+    history = History().add({"question": "a"}, ask(question="a", history=History()))
+    assert history.turns == (Turn({"question": "a"}, {"answer": "b"}, (), "because"),)
+    assert "<<reasoning>>\nbecause" in ask.render(question="c", history=history)[2].text
+    plain = ol.Predict("question, history: History -> answer", types=[History])
+    assert "because" not in plain.render(question="c", history=history)[2].text
+    assert History.from_json(history.to_json()) == history
+
+
 def test_its_json_form_reads_back() -> None:
     history = History(last=5, tokens=90_000).add({"q": "a", "n": 3}, {"a": ["b"]}, thoughts=[Thought("t")]).say(*FREE)
     history = history.say(Message("user", (TextPart("see"), IMAGE)))
@@ -103,6 +114,7 @@ def test_what_is_no_turn_is_refused(options: dict[str, Any]) -> None:
         {"turns": [{"inputs": {}, "more": 1}]},
         {"turns": [{"inputs": {}, "outputs": {}, "thoughts": [{"type": "text", "text": "x"}]}]},
         {"turns": [{"inputs": 3}]},
+        {"turns": [{"inputs": {}, "outputs": {}, "reasoning": 3}]},
         {"other": 3},
     ],
 )

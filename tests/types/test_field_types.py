@@ -18,7 +18,9 @@ from outlast.errors import InputError, SignatureError
 from outlast.messages import History, Message, TextPart, ToolCall
 from outlast.signatures.codec import Codec
 from outlast.signatures.field import Field
+from outlast.signatures.spelling import signature
 from outlast.types import Audio, Code, Document, File, Image, Media, Shown, Tool
+from outlast.types.media import short_media
 from outlast.types.shown import Shelf
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(4)
@@ -251,6 +253,35 @@ def test_only_an_input_in_its_json_form_may_be_an_address() -> None:
         codec(Image, "output").check(REMOTE.to_json())
 
 
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 256, 3, "\x00"])
+def test_the_name_of_a_medium_is_plain(name: Any) -> None:
+    with pytest.raises(InputError, match="name"):
+        File("text/plain", b"x", name=name)
+    with pytest.raises(InputError, match="name"):
+        File.from_json({"mime": "text/plain", "data": "eA==", "name": name})
+
+
+@pytest.mark.parametrize("mime", ["image", "image/", "image/png\r\nX: y", "image/png; x=y", "audio/wav", "", 3, None])
+def test_the_media_type_of_a_medium_is_one(mime: Any) -> None:
+    with pytest.raises(InputError, match="mime"):
+        Image(mime, PNG)
+
+
+def test_a_message_holds_so_many_bytes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlast.types.shown.MOST_TOGETHER", 3 * len(PNG))
+    assert codec(list[Image]).write([IMAGE] * 3, Shelf())
+    with pytest.raises(InputError, match="one message"):
+        codec(list[Image]).write([IMAGE] * 4, Shelf())
+
+
+def test_people_see_the_size_of_media_and_not_their_bytes() -> None:
+    big = File.from_bytes(b"%PDF-" + bytes(3001), name="x.pdf").to_json()
+    short = short_media({"a": [big], "b": {"type": "image", "data": "eA=="}, "c": 3})
+    assert short["a"][0]["data"].startswith("3,006 bytes, ")
+    assert short["b"] == {"type": "image", "data": "eA=="}
+    assert short_media({"a": [big]}) != short_media({"a": [{**big, "data": "B" + big["data"][1:]}]})
+
+
 watched: list[str] = []
 watching = False
 
@@ -360,6 +391,22 @@ def test_a_document_reads_back_exactly(text: str, title: str, source: str) -> No
 def test_a_document_needs_text(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="Document"):
         Document(**options)
+
+
+def returns_code(task: str) -> Code: ...
+
+
+def returns_image(task: str) -> Image: ...
+
+
+def returns_move(task: str) -> Move: ...
+
+
+@pytest.mark.parametrize("function", [returns_code, returns_image, returns_move])
+def test_a_function_may_return_one(function: Any) -> None:
+    kind = signature(function)
+    assert list(kind.outputs) == ["answer"]
+    assert kind.outputs["answer"].type is function.__globals__[function.__annotations__["return"]]
 
 
 def test_words_that_describe_nothing_are_an_error() -> None:

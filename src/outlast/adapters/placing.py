@@ -118,10 +118,13 @@ def earlier(signature: Any, values: Mapping[str, Any]) -> list[Turn | Message]:
 
 def _checked(signature: Any, turn: Turn, where: str) -> Turn:
     inputs = _values(signature, turn.inputs, signature.inputs, where)
-    outputs = _values(signature, turn.outputs, signature.outputs, where)
+    given = turn.outputs
+    if turn.reasoning and "reasoning" in signature.outputs and "reasoning" not in given:
+        given = {"reasoning": turn.reasoning, **given}
+    outputs = _values(signature, given, signature.outputs, where)
     if not inputs or not outputs:
         raise InputError(f"{where} needs inputs and outputs of {signature.__name__}; free turns are history.say(...)")
-    return Turn(inputs, outputs, turn.thoughts)
+    return replace(turn, inputs=inputs, outputs=outputs)
 
 
 def _values(signature: Any, values: Mapping[str, Any], names: Mapping[str, Any], where: str) -> dict[str, Any]:

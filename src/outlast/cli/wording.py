@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from outlast.optimize.words import source_words
+from outlast.types.media import short_media
 
 T = TypeVar("T")
 
@@ -22,7 +23,8 @@ def clean(text: str) -> str:
 
 def value_text(value: Any) -> str:
     """A value as text: strings as they are, others as JSON."""
-    return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    text = value if isinstance(value, str) else json.dumps(short_media(value), ensure_ascii=False, default=str)
+    return clean(text)
 
 
 def one_line(value: Any, limit: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.data.jsonform import json_form
 from outlast.evals import wording
+from outlast.types.media import short_media
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
@@ -62,4 +63,4 @@ def _shares(evaluation: Evaluation) -> list[tuple[str, int, float]]:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(json_form(value, lenient=True), ensure_ascii=False, indent=1)
+    return json.dumps(short_media(json_form(value, lenient=True)), ensure_ascii=False, indent=1)

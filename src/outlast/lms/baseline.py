@@ -33,6 +33,7 @@ from outlast.lms.baseline_schema import minimal
 from outlast.lms.baseline_text import Index, best_sentence, count_tokens, cut_tokens, sentences
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import FinishReason, Message, Request, Response, Settings, Usage
+from outlast.types import Document, Media
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class Baseline(LM):
             usage=usage,
             finish=finish,
             seconds=time.perf_counter() - started,
-            adaptations=_ignored(request.settings),
+            adaptations=(*_ignored(request.settings), *_unseen(request)),
             label=request.label,
         )
 
@@ -215,6 +216,13 @@ def _ignored(settings: Settings) -> tuple[str, ...]:
     idle = {"temperature": (None, 0), "top_p": (None, 1), "reasoning": (None, "none")}
     asked = [name for name, values in idle.items() if getattr(settings, name) not in values]
     return tuple(f"{name} ignored: the baseline is deterministic" for name in asked)
+
+
+def _unseen(request: Request) -> tuple[str, ...]:
+    """What of the messages is no text: media are told apart from text, and nothing is made of them."""
+    parts = [part for message in request.messages if not isinstance(message.content, str) for part in message.parts]
+    kinds = dict.fromkeys(part.kind for part in parts if isinstance(part, (Media, Document)))
+    return tuple(f"{kind} not looked at: the baseline reads text only" for kind in kinds)
 
 
 def _printable(text: str) -> str:

@@ -16,16 +16,23 @@ _MEDIUM = 1_000  # tokens that a medium is taken for
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and its answer, by field name. `thoughts` is the native reasoning that goes back to the model."""
+    """One question and its answer, by field name.
+
+    `thoughts` is the native reasoning that goes back to the model. `reasoning` is the text of it, which stands in an
+    output of that name where a strategy asks for one.
+    """
 
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     thoughts: tuple[Thought, ...] = ()
+    reasoning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form."""
         data: dict[str, Any] = {"inputs": _ready(self.inputs), "outputs": _ready(self.outputs)}
-        return {**data, "thoughts": [one.to_json() for one in self.thoughts]} if self.thoughts else data
+        if self.thoughts:
+            data["thoughts"] = [one.to_json() for one in self.thoughts]
+        return {**data, "reasoning": self.reasoning} if self.reasoning else data
 
     def __hash__(self) -> int:
         return hash((tuple(self.inputs), tuple(self.outputs), self.thoughts))
@@ -78,16 +85,16 @@ class History(FieldType):
 
         The native reasoning of a prediction comes along when its trace holds it.
         """
-        from outlast.signatures.record import Record, outputs_of
+        from outlast.signatures.record import Record, outputs_of, reasoning_of
 
-        found = tuple(thoughts)
+        found, reasoning = tuple(thoughts), ""
         if isinstance(outputs, Record):
-            found = found or _thoughts(outputs)
+            found, reasoning = found or _thoughts(outputs), reasoning_of(outputs)
             outputs = outputs_of(outputs)
         if not isinstance(inputs, Mapping) or not isinstance(outputs, Mapping):
             raise InputError("History.add takes a mapping of inputs and a prediction or a mapping of outputs")
         plain = {name: value for name, value in inputs.items() if not isinstance(value, History)}
-        return self.with_turn(Turn(plain, dict(cast("Mapping[str, Any]", outputs)), found))
+        return self.with_turn(Turn(plain, dict(cast("Mapping[str, Any]", outputs)), found, reasoning))
 
     def say(self, *messages: Message) -> Self:
         """This and messages that belong together, such as a tool call and its result; they are sent as they are."""
@@ -126,6 +133,8 @@ def _turn(turn: Any) -> Turn | tuple[Message, ...]:
     if isinstance(turn, Turn):
         if not isinstance(turn.inputs, Mapping) or not isinstance(turn.outputs, Mapping):
             raise InputError("a Turn holds inputs and outputs by field name")
+        if not isinstance(turn.reasoning, str):
+            raise InputError(f"the reasoning of a Turn is text; got {brief(turn.reasoning)}")
         return turn
     if isinstance(turn, Message):
         turn = (turn,)
@@ -165,14 +174,10 @@ def _text_size(text: Any) -> int:
 
 def _thoughts(record: Any) -> tuple[Thought, ...]:
     """The native reasoning behind a prediction: that of the last reply in its trace."""
-    from outlast.signatures.record import _NO_META
+    from outlast.signatures.record import trace_of
 
-    trace = getattr(record, "_meta", _NO_META)[0]
-    for span in reversed(list(trace or ())):
-        response = getattr(span, "response", None)
-        if response is not None and span.error is None:
-            return tuple(response.thoughts)
-    return ()
+    spans = list(trace_of(record) or ())
+    return next((span.response.thoughts for span in reversed(spans) if span.response and span.error is None), ())
 
 
 def _ready(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,8 +206,9 @@ def _turn_from_json(data: Any) -> Turn | tuple[Message, ...]:
         if not isinstance(messages, (list, tuple)):
             raise InputError(f"messages is a list; got {brief(messages)}")
         return tuple(message_from_json(message) for message in cast("list[Any]", messages))
-    refuse_unknown(turn, ("inputs", "outputs", "thoughts"), "a turn")
+    refuse_unknown(turn, ("inputs", "outputs", "thoughts", "reasoning"), "a turn")
     thoughts = tuple(part_from_json(thought) for thought in turn.get("thoughts", ()))
     if not all(isinstance(thought, Thought) for thought in thoughts):
         raise InputError("the thoughts of a turn are parts of the type 'thought'")
-    return Turn(turn.get("inputs", {}), turn.get("outputs", {}), cast("tuple[Thought, ...]", thoughts))
+    reasoning = turn.get("reasoning", "")
+    return Turn(turn.get("inputs", {}), turn.get("outputs", {}), cast("tuple[Thought, ...]", thoughts), reasoning)

@@ -185,6 +185,16 @@ def attach_trace(record: Record, trace: Trace) -> None:
     record._meta = (trace, reasoning, decisions)
 
 
+def trace_of(record: Record) -> Trace | None:
+    """How a record came about, whatever its fields are called; None when nothing is known."""
+    return getattr(record, "_meta", _NO_META)[0]
+
+
+def reasoning_of(record: Record) -> str:
+    """The reasoning behind a record, whatever its fields are called; "" when there is none."""
+    return getattr(record, "_meta", _NO_META)[1] or ""
+
+
 def fields_of(record: Record) -> dict[str, Any]:
     """All values of a record by name, inputs and outputs."""
     return dict(record.__dict__)

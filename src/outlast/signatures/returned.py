@@ -13,6 +13,7 @@ from outlast.errors import SignatureError
 from outlast.signatures.contract import Result
 from outlast.signatures.field import REQUIRED, Field, FieldSpec
 from outlast.signatures.signature import SignatureType
+from outlast.types.shown import is_read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,14 +70,14 @@ def hints_of(holder: Any, subject: str) -> dict[str, Any]:
 def outputs_of_type(annotation: Any) -> tuple[list[Field], Result]:
     """The output fields of a return type and what builds the returned value from them.
 
-    A model, dataclass, typed dict or named tuple becomes one field for each of its own; any other type is one
-    field named "answer".
+    A model, dataclass, typed dict or named tuple becomes one field for each of its own; any other type, and a class
+    that reads itself from text, is one field named "answer".
     """
     if isinstance(annotation, SignatureType):
         raise SignatureError("a function returns a value, not a signature")
     if hasattr(annotation, "__optional_keys__"):  # typing's typed dicts and those of typing_extensions
         return _typed_dict(annotation)
-    if isinstance(annotation, type) and get_origin(annotation) is None:
+    if isinstance(annotation, type) and get_origin(annotation) is None and not is_read(annotation):
         kind: Any = annotation
         members = getattr(kind, "model_fields", None) or getattr(kind, "__pydantic_fields__", None)
         if members and not _is_kind(kind, RootModel):

@@ -11,8 +11,10 @@ import binascii
 import json
 import mimetypes
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -22,6 +24,8 @@ from outlast.types.shown import FieldType
 
 MOST_BYTES = 50 << 20  # of one medium: more than any provider takes
 
+_MIME = re.compile(r"[\w.+-]{1,100}/[\w.+*-]{1,100}", re.ASCII)
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
     (b"\xff\xd8\xff", 0, "image/jpeg"),
@@ -55,8 +59,11 @@ class Media(FieldType):
 
     def __post_init__(self) -> None:
         what = type(self).__name__
-        if not isinstance(self.mime, str) or not self.mime.startswith(self._family) or "/" not in self.mime:
+        fine = isinstance(self.mime, str) and _MIME.fullmatch(self.mime) and self.mime.startswith(self._family)
+        if not fine:
             raise InputError(f"{what}: mime is a media type {self._family or 'type/subtype'!r}; got {brief(self.mime)}")
+        if self.name is not None and not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+            raise InputError(f"{what}: name has 1 to 255 characters and no control ones; got {brief(self.name)}")
         if (self.data is None) == (self.url is None):
             raise InputError(f"{what} holds either bytes or an address: give one of data= and url=")
         if self.data is not None:
@@ -191,6 +198,20 @@ class File(Media):
     """A file of any kind, such as a PDF; `name` is what the model is told that it is called."""
 
     kind: ClassVar[str] = "file"
+
+
+def short_media(data: Any) -> Any:
+    """JSON-ready data for people, in which the bytes of media are told by their number and hash."""
+    if isinstance(data, list):
+        return [short_media(item) for item in cast("list[Any]", data)]
+    if not isinstance(data, dict):
+        return data
+    form = cast("dict[str, Any]", data)
+    encoded = form.get("data")
+    if form.get("type") in MEDIA and isinstance(encoded, str) and len(encoded) > 64:
+        digest = blake2b(encoded.encode(errors="replace"), digest_size=6).hexdigest()
+        return {**form, "data": f"{len(encoded) * 3 // 4:,} bytes, {digest}"}
+    return {key: short_media(item) for key, item in form.items()}
 
 
 MEDIA: Mapping[str, type[Media]] = {cls.kind: cls for cls in (Image, Audio, File)}

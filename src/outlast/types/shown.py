@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from outlast.types.document import Document
     from outlast.types.media import Media
 
+MOST_TOGETHER = 100 << 20  # bytes of media in one message: more than any provider takes
 REFERENCE = re.compile(r"\[\s*(?:image|audio|file|document)\b[^\]\n]{0,40}\]", re.IGNORECASE)  # and what looks like one
 
 
@@ -33,12 +34,13 @@ class Shelf:
     the text, as a model would have to write them.
     """
 
-    __slots__ = ("cites", "counts", "inline", "media", "nonce")
+    __slots__ = ("cites", "counts", "held", "inline", "media", "nonce")
 
     def __init__(self, nonce: str = "", *, cites: bool = False, inline: bool = False) -> None:
         self.nonce, self.cites, self.inline = nonce, cites, inline
         self.media: dict[str, Media | Document] = {}
         self.counts: dict[str, int] = {}
+        self.held = 0  # bytes
 
     def put(self, medium: Media | Document) -> str:
         """Keep a medium, or a document that is to be cited; gives the reference that stands for it in the text."""
@@ -51,6 +53,9 @@ class Shelf:
         number = self.counts[kind] = self.counts.get(kind, 0) + 1
         reference = f"[{kind} {number} #{self.nonce}]" if self.nonce else f"[{kind} {number}]"
         self.media[reference] = medium
+        self.held += 0 if kind == "document" else len(cast("Media", medium).data or b"")
+        if self.held > MOST_TOGETHER:
+            raise InputError(f"{self.held} bytes of media are more than the {MOST_TOGETHER} that one message may hold")
         return reference
 
     def doubtful(self, texts: Iterable[str]) -> bool:
