@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sqlite3
@@ -200,6 +201,20 @@ def test_a_child_does_not_wait_for_a_flight_that_stayed_in_its_parent(path: Path
         os.waitpid(child, 0)
     thread.join()
     assert done == (child, 0)
+
+
+def test_a_bound_that_is_lowered_drops_what_is_too_much(path: Path) -> None:
+    lm = Cached(Counting(text="x" * 1000), path, memory=0)
+    for number in range(2000):
+        lm(str(number))
+    lm.close()
+    del lm
+    gc.collect()
+    lower = Cached(Counting(text="x" * 1000), path, max_bytes=300_000, memory=0)
+    lower("new")
+    lower.close()
+    assert 100 < open_file(path, 300_000).entries() < 300
+    assert lower("new").cache == "hit"
 
 
 WRITE = """

@@ -150,17 +150,19 @@ def evict(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
         return connection.execute(_USED).fetchone()[0]
 
     room = max_bytes - _log_share(max_bytes)
-    if used() <= 0.97 * room:
+    size = used()
+    if size <= 0.97 * room:
         return
     for _ in range(10_000):
-        most = rows_at_once(max_bytes)
+        most = rows_at_once(max(size, max_bytes))  # the bound may be much smaller than it was
         rows = connection.execute("SELECT count(*) FROM (SELECT 1 FROM responses LIMIT ?)", (10 * most,)).fetchone()[0]
         connection.execute(
             "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses ORDER BY used, rowid LIMIT ?)",
             (max(1, rows // 10),),
         )
         empty_log(connection, path, max_bytes)
-        if rows <= 1 or used() <= 0.93 * room:
+        size = used()
+        if rows <= 1 or size <= 0.93 * room:
             return
 
 
