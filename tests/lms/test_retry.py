@@ -169,6 +169,16 @@ def test_after_a_rate_limit_other_calls_pause_too(waits):
     assert waits == [10.0, 3.0]
 
 
+def test_only_what_the_server_says_holds_up_others_for_long(waits):
+    lm = Retrying(Failing(*(LMRateLimited("slow") for _ in range(5))), 5, base=1.0, random=Fixed(0.9))
+    lm("unlucky")
+    assert sum(waits) == pytest.approx(0.9 * (1 + 2 + 4 + 8 + 16))
+    lm = Retrying(Failing(*(LMRateLimited("slow") for _ in range(5))), 4, base=1.0, random=Fixed(0.9))
+    with pytest.raises(LMRateLimited):
+        lm("unlucky")
+    assert lm._paused_until - retry.time.monotonic() < 1.0
+
+
 async def test_calls_in_flight_wait_out_one_rate_limit_together():
     inner = Failing(LMRateLimited("slow", retry_after=0.15))
     lm = Retrying(inner)

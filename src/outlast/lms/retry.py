@@ -26,9 +26,9 @@ class Retrying(Trying, Wrapper):
     Before try n it waits a random time between 0 and `min(max_wait, base * 2**n)` seconds (full jitter; Brooker,
     "Exponential Backoff And Jitter", 2015). When the server says how long to wait, that holds, plus up to a tenth
     so that not everybody comes back at once; when it asks for more than `max_wait`, the error is raised at once.
-    After a rate limit all calls of this LM pause together. No try begins later than `deadline` seconds after the
-    first. A stream is tried again only while nothing of it was given on. Keys that are refused, accounts without
-    credit and requests that are wrong are never tried again.
+    After a rate limit all calls of this LM pause together: as long as the server says, or `base` at most when it says
+    nothing. No try begins later than `deadline` seconds after the first. A stream is tried again only while nothing of
+    it was given on. Keys that are refused, accounts without credit and requests that are wrong are never tried again.
 
     `budget` bounds what an outage costs: within a minute at most 200 retries plus that share of the calls follow
     failures other than rate limits, and beyond it the error is raised at once; None for no bound. `inner` must not
@@ -83,7 +83,9 @@ class Retrying(Trying, Wrapper):
                         _tell(error, f"{_GIVEN_UP} {tries} tries in {time.monotonic() - started:.1f} s{wait}")
                     raise
                 if isinstance(error, LMRateLimited):
-                    self._paused_until = max(self._paused_until, time.monotonic() + wait)
+                    # What the server says holds for all; the backoff of the unluckiest call is its own.
+                    pause = wait if error.retry_after is not None else min(wait, self.base)
+                    self._paused_until = max(self._paused_until, time.monotonic() + pause)
             else:
                 return result, Mark(attempts=tries - 1, queued_seconds=queued if queued > 1e-3 else 0.0)
             self._retried += 1
