@@ -52,15 +52,14 @@ def _note(response: Response, ticket: Ticket, outer: Ticket | None, meter: Meter
         meter.note(response)
 
 
-async def ask(lm: LM, request: Request) -> Response:
+def ask(lm: LM, request: Request) -> Coroutine[Any, Any, Response]:
     """Ask `lm` as it is, in place when it can be driven in place and on an event loop when it cannot.
 
     Under a budget the most that the call can take is set aside before it and settled after it, for an LM that `spends`.
+    To be awaited at once.
     """
     meter = current().meter
-    if meter is not None and lm.spends:
-        return await _paid(lm, request, meter)
-    return await _asked(lm, request)
+    return _asked(lm, request) if meter is None or not lm.spends else _paid(lm, request, meter)
 
 
 async def _asked(lm: LM, request: Request) -> Response:

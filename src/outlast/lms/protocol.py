@@ -211,7 +211,8 @@ class LM(metaclass=LMType):
 
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
-        return await _recorded(self, as_request(prompt, options))
+        request = as_request(prompt, options)
+        return await (send if current().trace is None else _recorded)(self, request)
 
     def draw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
         """Ask `n` times at the same time and wait: `n` independent draws, numbered from `sample` on.

@@ -141,7 +141,10 @@ class WireLM(LM):
         key = self._key()
         request = self._with_settings(request)
         for lesson in range(1, _MOST_LESSONS + 1):
+            wire = self._wire
             encoded, payload, notes = self._encoded(request, stream=False)
+            stop = encoded.stop
+            del encoded  # with thousands of calls in flight, the garbage collector visits what each of them holds
             started = time.perf_counter()
             try:
                 reply = await io(self._post(payload, key))
@@ -150,8 +153,8 @@ class WireLM(LM):
                 raise
             if 200 <= reply.status < 300:
                 told = self._told(request, key, reply, notes, time.perf_counter() - started)
-                return cut(self._decoded(reply, told, request), encoded.stop)
-            if lesson == _MOST_LESSONS or not self._learn(reply, request, encoded):
+                return cut(self._decoded(reply, told, request), stop)
+            if lesson == _MOST_LESSONS or not self._learn(reply, request, self.dialect.encode(request, wire, False)):
                 raise self._error(reply, request, key)
         raise AssertionError("unreachable: the last round returns or raises")
 

@@ -39,17 +39,19 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     )
 
 
-async def io(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await something that needs an event loop, from either way of running.
+def io(coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """Await something that needs an event loop, from either way of running: `await io(...)`.
 
     In an async call this is a plain `await`; in a blocking call the coroutine runs on the I/O loop that all
     blocking callers share, and this thread waits for it. Ctrl-C cancels it.
     """
+    return _io_elsewhere(coroutine) if blocking() or RUN.get().visiting else coroutine
+
+
+async def _io_elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
     if blocking():
         return run_on_io_loop(coroutine)
-    if RUN.get().visiting:
-        return await asyncio.wrap_future(submit(coroutine))
-    return await coroutine
+    return await asyncio.wrap_future(submit(coroutine))
 
 
 def run_on_io_loop(coroutine: Coroutine[Any, Any, T]) -> T:
