@@ -461,6 +461,18 @@ def test_what_it_is_known_not_to_take_is_not_sent(row):
         assert server.count == 1
 
 
+def test_what_it_can_do_is_the_usual_or_what_we_know_of_the_provider(row):
+    unknown = LM(row.name, base_url="http://a.test/v1").capabilities
+    assert (unknown.json_schema, unknown.tools, unknown.streaming) == (True, True, True)
+    assert (unknown.reasoning, unknown.prefill, unknown.citations, unknown.decisions) == (False, False, False, False)
+    named = {"openai-sdk": "gpt-5-mini", "lm15": "openai:gpt-5-mini"}.get(row.engine, "openai/gpt-5-mini")
+    if row.engine != "llm":  # whose names do not hold the provider
+        ours = LM("openai/gpt-5-mini").capabilities
+        known = LM(f"{row.engine}:{named}").capabilities
+        assert (known.reasoning, known.without) == (ours.reasoning, ours.without) == (True, ours.without)
+    assert LM(row.name, capabilities=Capabilities()).capabilities == Capabilities()
+
+
 # Keys, names, values
 
 

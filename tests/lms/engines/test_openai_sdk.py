@@ -31,6 +31,8 @@ def test_a_missing_key_is_told(monkeypatch):
         LM("openai-sdk:fake", cache=False, retries=0)("hi")
 
 
-def test_it_costs_what_openai_charges_unless_elsewhere():
+def test_it_costs_what_openai_charges_unless_elsewhere(monkeypatch):
     assert LM("openai-sdk:gpt-5-mini").leaf.seller == "openai"
     assert LM("openai-sdk:gpt-5-mini", base_url="http://a.test/v1").leaf.seller == ""
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://a.test/v1")
+    assert LM("openai-sdk:gpt-5-mini").leaf.seller == ""

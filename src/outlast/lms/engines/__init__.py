@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import ConfigError, UsageError
+from outlast.lms.protocol import LM, Capabilities
+from outlast.lms.providers import PROVIDERS
 from outlast.lms.transport import Endpoint, Secret, checked_url
 
 if TYPE_CHECKING:
     from outlast.lms.models import ModelOptions
-    from outlast.lms.protocol import LM
+
+
+USUAL = Capabilities(json_schema=True, json_object=True, tools=True, streaming=True)
+_SAME = {
+    "openai-chat": "openai",
+    "azure_ai": "azure",
+}  # other names for rows of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,13 @@ class Engine:
     package: str
     extra: str
     seller: str = ""  # whose prices hold, when that is not the first part of the model's name
+
+    def _seller(self, model: str) -> tuple[str, str]:
+        """The provider and its model in "provider/model", "provider:model" or, with engines for one, "model"."""
+        first, rest = (*re.split("[/:]", model, maxsplit=1), "")[:2]
+        if self.seller or not rest:
+            return self.seller, model
+        return _SAME.get(first, first), rest
 
     def open(self, name: str, model: str, options: ModelOptions) -> LM:
         """The bare model of an engine, without wrappers; `name` is the whole name, `model` what the engine calls it.
@@ -44,6 +60,9 @@ class Engine:
                 raise UsageError(f"{option}= means nothing for {name!r}: the engine chooses what is spoken")
         base_url = "" if options.base_url is None else checked_url(options.base_url)
         key = None if options.api_key is None else Secret(options.api_key).checked("api_key")
+        seller, named = self._seller(model)
+        if base_url or _moved(seller):
+            seller = ""
         module, _, kind = self.home.partition(":")
         made: Any = getattr(import_module(f"outlast.lms.engines.{module}"), kind)(
             model,
@@ -51,17 +70,30 @@ class Engine:
             name=name,
             key=lambda: key,
             settings=options.settings,
+            capabilities=options.capabilities or _capabilities(seller, named),
             price=options.price,
-            seller="" if base_url else self.seller or _first(model),
+            seller=seller,
             adapt=options.adapt,
-            **({} if options.capabilities is None else {"capabilities": options.capabilities}),
         )
         return cast("LM", made)
 
 
-def _first(model: str) -> str:
-    """The provider in "provider/model" or "provider:model", empty in other names."""
-    return parts[0] if len(parts := re.split("[/:]", model)) > 1 else ""
+def _moved(seller: str) -> bool:
+    """Whether the environment names another address for a provider, which libraries follow too."""
+    provider = PROVIDERS.get(seller)
+    return bool(provider and provider.url_env and os.environ.get(provider.url_env, "").strip())
+
+
+def _capabilities(seller: str, model: str) -> Capabilities:
+    """What a model can do through an engine, as far as is known without asking it.
+
+    That of our own row for the provider, where there is one, without what engines do not carry; else the usual, as
+    libraries translate it or refuse it, and then it is left out and told.
+    """
+    provider = PROVIDERS.get(seller)
+    if provider is None:
+        return USUAL
+    return replace(provider.capabilities(model), prefill=False, citations=False, decisions=False)
 
 
 ENGINES: Mapping[str, Engine] = {
