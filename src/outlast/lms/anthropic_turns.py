@@ -11,7 +11,7 @@ from outlast.errors import LMUnsupported
 from outlast.lms.dialect import Notes, Wire
 from outlast.lms.openai_chat import refuse_media
 from outlast.messages import Message, Part, TextPart, Thought, ToolCall, ToolResult
-from outlast.types import Audio, File, Image
+from outlast.types import Audio, Document, File, Image
 
 NAME = "anthropic-messages"
 MOST_MARKS = 4  # cache breakpoints of one request
@@ -102,12 +102,16 @@ class _Turns:
             return {**block, "is_error": True} if part.error else block
         if isinstance(part, Thought):
             return self._thought(part)
+        if isinstance(part, Document):
+            source = {"type": "text", "media_type": "text/plain", "data": part.text}
+            context = {"context": f"Source: {part.source}"} if part.source else {}
+            return self._citable({"type": "document", "source": source, **context}, part.title)
         refuse_media(part, self._wire)
         if isinstance(part, Image):
             return {"type": "image", "source": _image_source(part, self._wire)}
         if isinstance(part, Audio):
             raise LMUnsupported(f"{self._wire.model!r} takes no audio; the request holds {part!r}")
-        return self._document(part)
+        return self._citable({"type": "document", "source": _document_source(part, self._wire)}, part.name)
 
     def _thought(self, thought: Thought) -> _Body | None:
         """Reasoning of an earlier turn as it came; None for that of another model."""
@@ -122,10 +126,10 @@ class _Turns:
         self._notes.say("reasoning of an earlier turn not sent: another model wrote it, or it came without its seal")
         return None
 
-    def _document(self, file: File) -> _Body:
-        block: _Body = {"type": "document", "source": _document_source(file, self._wire)}
-        if file.name:
-            block["title"] = file.name
+    def _citable(self, block: _Body, title: str | None) -> _Body:
+        """A document with its title, and the wish that it be cited."""
+        if title:
+            block["title"] = title
         if self._cited and self._wire.capabilities.citations:
             block["citations"] = {"enabled": True}
         elif self._wire.capabilities.citations:

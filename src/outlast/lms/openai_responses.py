@@ -32,7 +32,7 @@ from outlast.messages import (
     ToolCall,
     ToolResult,
 )
-from outlast.types import Audio, File, Image
+from outlast.types import Audio, Document, File, Image
 
 NAME = "openai-responses"
 RESERVED = ("input", "messages", "model", "n", "stream", "tools", "previous_response_id", "conversation")
@@ -101,14 +101,15 @@ def _items(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_B
             if isinstance(part, ToolResult):
                 text = f"ERROR: {part.text}" if part.error else part.text
                 yield {"type": "function_call_output", "call_id": part.id, "output": text}
-        content = [_content(part, wire) for part in message.content if isinstance(part, (TextPart, Image, Audio, File))]
+        kinds = (TextPart, Image, Audio, File, Document)
+        content = [_content(part, wire) for part in message.content if isinstance(part, kinds)]
         if content or not message.content:
             yield {"role": role, "content": content}
 
 
-def _content(part: TextPart | Image | Audio | File, wire: Wire) -> _Body:
-    if isinstance(part, TextPart):
-        return {"type": "input_text", "text": part.text}
+def _content(part: TextPart | Image | Audio | File | Document, wire: Wire) -> _Body:
+    if isinstance(part, (TextPart, Document)):
+        return {"type": "input_text", "text": part.text if isinstance(part, TextPart) else part.__prompt__()}
     refuse_media(part, wire)
     if isinstance(part, Image):
         return {"type": "input_image", "image_url": part.address, "detail": "auto"}
