@@ -299,6 +299,11 @@ def test_18_unknown_cost_is_not_zero_and_usage_survives_nesting() -> None:
     assert "unknown" in str(spending)
 
 
+def test_18_cached_tokens_are_billed_once() -> None:
+    usage = ol.Usage(input_tokens=1_000_000, output_tokens=0, cached_tokens=1_000_000)
+    assert ol.Price(1, 1, cached_input=0.1).cost(usage) == pytest.approx(0.1)
+
+
 def test_19_an_unknown_setting_is_refused_not_dropped() -> None:
     with pytest.raises(UsageError, match="temperature"):
         ol.Predict(Triage, temprature=0.1)
@@ -484,6 +489,17 @@ def test_28_a_candidate_that_cannot_run_is_not_a_zero() -> None:
     program = ol.Predict(Triage, lm=ScriptedLM(dead))
     with pytest.raises(ol.OutlastError, match="no route"):
         ol.compile(program, examples(90), right, optimizer=ol.LabeledFewShot(2), study=False, progress=False)
+
+
+def test_29_dollars_are_limited_counted_and_told_before() -> None:
+    lm = ScriptedLM(lambda _: team("billing"), price=0.25)
+    program = ol.Predict(Triage, lm=lm)
+    told = ol.estimate(program, examples(4)).dollars
+    with ol.budget(dollars=0.9) as spent:
+        result = ol.evaluate(program, examples(4), right, progress=False)
+    assert (lm.calls, spent.dollars, result.stopped) == (3, 0.75, "budget")
+    assert told is not None
+    assert told.likely == 1.0
 
 
 def test_29_budgets_hold_and_seed_zero_is_a_seed() -> None:

@@ -381,15 +381,50 @@ def test_a_claim_of_a_process_that_died_is_seen(tmp_path: Path):
     job = store.job("t1")
     assert job is not None
     assert (job.remote, job.sender) == ("", True)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+    gone = dead_process()
     db = sqlite3.connect(tmp_path / "b.db")
-    db.execute("UPDATE job SET process = ?", (gone.pid,))
+    db.execute("UPDATE job SET process = ?", (gone,))
     db.commit()
     db.close()
     job = store.job("t1")
     assert job is not None
     assert not job.sender
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_a_batch_that_was_being_sent_when_the_process_died_is_looked_for(tmp_path: Path, made: bool):
+    """Killed between the request that makes the batch and the note of its id: our token is in the batch."""
+    gone = await asyncio.to_thread(dead_process)
+    with FakeServer(batch_delay=0.1) as server:
+        lm = batched(server, tmp_path)
+        leaf = next(layer for layer in ol_layers(lm) if hasattr(layer, "leaf"))
+        questions = [f"question {number}" for number in range(3)]
+        requests = [ol.Request((ol.Message("user", question),)) for question in questions]
+        keys = [leaf._keys.of(leaf.identity, request).hex() for request in requests]
+        lm.store.claim("token", server.url, "openai-chat", keys)
+        db = sqlite3.connect(lm.store.path)
+        db.execute("UPDATE job SET process = ?", (gone,))
+        db.commit()
+        db.close()
+        if made:
+            bodies = {key: leaf.leaf.write(request).body for key, request in zip(keys, requests, strict=True)}
+            await leaf._jobs._create(bodies, "token")
+        answers = await all_of(lm, 3)
+        assert [answer.text for answer in answers] == questions
+        assert len(batches_of(server)) == 1
+        assert server.count == 3
+
+
+def dead_process() -> int:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
+def ol_layers(lm: Any) -> Any:
+    from outlast.lms.trying import layers
+
+    return layers(lm)
 
 
 def test_results_of_both_styles_are_read():
@@ -460,6 +495,31 @@ def test_an_evaluation_in_batches(tmp_path: Path):
         assert found.spending.dollars == pytest.approx(sum(row.spending.dollars for row in found.rows))
     with pytest.raises(UsageError, match="'direct', 'batch'"):
         ol.evaluate(program, examples(1), right, transport="bach", progress=False)  # type: ignore[arg-type]
+
+
+class Plainly(ol.Module):
+    """Written without async: it runs in threads."""
+
+    ask = ol.Predict("question -> answer")
+
+    def forward(self, question: str) -> Any:
+        return self.ask(question=question)
+
+
+def test_plain_programs_are_collected_too(tmp_path: Path):
+    with FakeServer(answering, batch_delay=0.05) as server:
+        transport = Batches(tmp_path / "b.db", idle=0.5, poll=(0.02, 0.05))
+        lm = opened(server)
+        found = ol.evaluate(Plainly(), examples(40), right, lm=lm, transport=transport, progress=False)
+        assert found.score.value == 1
+        assert sum(len(batch.requests) for batch in batches_of(server)) == 40
+        assert len(batches_of(server)) <= 3
+
+
+def test_a_model_that_has_no_batches_ends_the_evaluation_and_says_why(tmp_path: Path):
+    program = ol.Predict("question -> answer", lm=ScriptedLM(lambda _: {"answer": "x"}))
+    with pytest.raises(ol.errors.EvaluationStopped, match="cannot be asked in batches"):
+        ol.evaluate(program, examples(3), right, transport=Batches(tmp_path / "b.db"), progress=False)
 
 
 def test_a_compile_in_batches_asks_what_a_direct_one_asks(tmp_path: Path):
