@@ -49,21 +49,12 @@ PASSWORD = "s3cret-pass-w0rd"
 class Redis:
     """A Redis server on loopback."""
 
-    def __init__(self, folder: Path, port: int, *options: str) -> None:
+    def __init__(self, folder: Path, port: int, *options: str, settings: Path | None = None) -> None:
         assert BINARY is not None, "CI must have redis-server: apt-get install -y redis-server"
         self.port = port
-        self.options = [
-            BINARY,
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(folder),
-            *options,
-        ]
+        named = [] if settings is None else [str(settings)]
+        listen = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        self.options = [BINARY, *named, *listen, *options]
         self.start()
 
     def start(self) -> None:
@@ -355,6 +346,49 @@ def test_the_password_is_shown_nowhere(
         again = pickle.loads(pickle.dumps(store))
         opened.append(again)
         assert Cached(Counting(), again)("hi").cache == "hit"
+    finally:
+        server.stop()
+
+
+def test_tls_is_verified_and_a_user_may_be_named(
+    tmp_path: Path, opened: list[RedisCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate, port = tmp_path / "key.pem", tmp_path / "certificate.pem", free_port()
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-days",
+        "2",
+    ]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*make, *named], check=True, capture_output=True)
+    settings = tmp_path / "redis.conf"
+    settings.write_text(
+        f"tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {certificate}\n"
+        f"tls-auth-clients no\nuser alice on >{PASSWORD} ~* +@all\n"
+    )
+    server = Redis(tmp_path, free_port(), settings=settings)
+    try:
+        url = f"rediss://alice:{PASSWORD}@127.0.0.1:{port}/0"
+        stranger = RedisCache(url, timeout=5)
+        opened.append(stranger)
+        assert Cached(Counting(), stranger)("hi").cache == "miss"
+        assert "certificate verify failed" in (stranger.problem or "")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusting = RedisCache(url, timeout=5)
+        opened.append(trusting)
+        Cached(Counting(), trusting)("hi")
+        trusting.flush()
+        assert Cached(Counting(), trusting)("hi").cache == "hit"
+        assert trusting.problem is None
     finally:
         server.stop()
 
