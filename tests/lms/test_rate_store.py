@@ -115,11 +115,33 @@ def test_a_value_that_is_damaged_counts_as_none(tmp_path):
     store = InFile(tmp_path / "rates.db", "a")
     reserve(store)
     with sqlite3.connect(tmp_path / "rates.db") as connection:
-        for damaged in ("", "{", "[]", "[[[1]],[0,0],0]", '[[],["x",0],0]', "[1,2,3]"):
+        damages = [
+            "",
+            "{",
+            "[]",
+            "[[[1]],[0,0],0]",
+            '[[],["x",0],0]',
+            "[1,2,3]",
+            "[" * 9999,
+            "null",
+            "[[],[0,0,0,0],0]",
+        ]
+        for damaged in [*damages, "[[],[NaN,0,0],0]", "[[[1,Infinity,0]],[0,0,0],0]", "[[],[0,-1,0],0]"]:
             connection.execute("UPDATE accounts SET value = ?", (damaged,))
             connection.commit()
             with store.account() as account:
                 assert account == Account()
+
+
+def test_an_account_from_another_time_holds_nobody_up(tmp_path):
+    store = InFile(tmp_path / "rates.db", "a")
+    reserve(store)
+    with sqlite3.connect(tmp_path / "rates.db") as connection:
+        for strange in ("[[],[0,0,0],1e300]", "[[[99999999,5,5]],[9e9,9e9,9e9],0]", "[[],[9e9,0,9e9],0]"):
+            connection.execute("UPDATE accounts SET value = ?", (strange,))
+            connection.commit()
+            with store.account() as account:
+                assert account.reserve(LIMITS, 1.0, 500.0).at == 500.0
 
 
 def test_files_of_something_else_are_refused_and_left_alone(tmp_path):

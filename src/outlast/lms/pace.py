@@ -58,9 +58,12 @@ class Account:
         pace with a bounded burst (a leaky bucket, ITU-T I.371) keeps calls from crowding at the start of a window.
         """
         step = limits.window / SLOTS
+        if max(self.paced) > now + step * _ANEW:
+            self.paced = Paced()
         self.forget(int(now / step))
         amounts = (1.0, tokens)
-        at = max(now, self.held, self.paced.latest)
+        held = self.held if self.held <= now + limits.window else 0.0  # no longer than anybody may say
+        at = max(now, held, self.paced.latest)
         for kind in (REQUESTS, TOKENS):
             if limits[kind] is not None:
                 at = max(at, self.paced[kind] - limits.burst * limits.window)
@@ -117,7 +120,7 @@ class Account:
 
     def forget(self, slot: int) -> None:
         """Drop what no window holds any more, and everything after the clock began anew (a restarted machine)."""
-        if self.slots and max(self.slots) > slot + _ANEW:
+        if max(self.slots, default=slot) > slot + _ANEW:
             self.slots, self.paced, self.held = {}, Paced(), 0.0
         if self.slots and min(self.slots) < slot - _SPAN:
             self.slots = {number: counts for number, counts in self.slots.items() if number >= slot - _SPAN}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Generator
@@ -90,10 +91,8 @@ class InFile:
         if row is None:
             return Account()
         try:
-            slots, paced, held = json.loads(row[0])
-            counts = {int(number): (float(requests), float(tokens)) for number, requests, tokens in slots}
-            return Account(counts, Paced(*(float(moment) for moment in paced)), float(held))
-        except (ValueError, TypeError, IndexError):
+            return _read(row[0])
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return Account()
 
     def _save(self, connection: sqlite3.Connection, account: Account) -> None:
@@ -113,6 +112,20 @@ class InFile:
             self._connection = _connect(self.path)
             self._inode = inode_of(self.path)
         return self._connection
+
+
+def _read(text: str) -> Account:
+    """The account that a text tells of. Raises what reading raises, also for numbers that are none."""
+    slots, paced, held = json.loads(text)
+    counts = {int(number): (_amount(requests), _amount(tokens)) for number, requests, tokens in slots}
+    return Account(counts, Paced(*(_amount(moment) for moment in paced)), _amount(held))
+
+
+def _amount(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"{number} is no amount")
+    return number
 
 
 def _connect(path: Path) -> sqlite3.Connection:
