@@ -20,9 +20,10 @@ import pydantic
 import pytest
 
 import outlast as ol
-from outlast.errors import LMContextError
+from outlast.errors import AnswerError, LMContextError, LMError
+from outlast.lms.decide import decide
 from outlast.lms.protocol import LM
-from outlast.messages import Finished, Response, TextDelta
+from outlast.messages import Finished, Question, Request, Response, TextDelta, user
 
 pytestmark = pytest.mark.server
 HERE = Path(__file__).parent
@@ -173,6 +174,26 @@ async def test_64_streams_at_once_all_come_to_their_end(url):
         assert response.usage.output_tokens == 20
 
 
+@pytest.mark.parametrize("dialect", ["openai-responses", "anthropic-messages"])
+def test_the_other_dialects(url, dialect):
+    lm = LM("tiny", base_url=url, dialect=dialect, cache=False, retries=0, max_tokens=30, temperature=0.0)
+    reply = lm("hello there")
+    deltas, response = streamed(lm, "hello there")
+    assert "".join(deltas) == response.text == reply.text != ""
+    assert 0 < reply.usage.output_tokens == response.usage.output_tokens <= 30
+    chat = opened(url, max_tokens=30, temperature=0.0)("hello there")
+    assert (reply.text, reply.usage.input_tokens) == (chat.text, chat.usage.input_tokens)
+    with pytest.raises(LMError):
+        lm("word " * 9000)
+
+
+def test_a_schema_that_the_server_ignores_is_found_out(url):
+    lm = LM("tiny", base_url=url, dialect="openai-responses", cache=False, retries=0, max_tokens=60)
+    program = ol.Predict(Card, lm=lm, adapter=ol.JSON())
+    with pytest.raises(ol.OutlastError):
+        program(message="my card is gone")
+
+
 def test_the_official_client_as_a_control(url):
     with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as sdk:
         asked: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "seed": 3}
@@ -183,3 +204,25 @@ def test_the_official_client_as_a_control(url):
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert ours.text == reply.choices[0].message.content == text
     assert ours.usage.output_tokens == reply.usage.completion_tokens
+
+
+TEAM = Question("choice", "Which team should have this?", options=("cards", "loans"))
+
+
+async def test_what_a_model_that_cannot_answer_says_is_not_taken_for_an_answer(url):
+    asked = Request((user("my card is gone"),), questions=(("team", TEAM),))
+    lm = opened(url, max_tokens=4)
+    for evidence in ("logprobs", "samples"):
+        with pytest.raises(AnswerError, match="with none of cards, loans"):
+            await decide(lm, asked, by=(evidence,))
+
+
+async def test_typed_questions_are_answered_by_samples_of_a_model_held_to_its_answers(url):
+    asked = Request((user("my card is gone"),), questions=(("team", TEAM),))
+    lm = opened(url, max_tokens=12, extra={"grammar": 'root ::= "cards" | "loans"'})
+    response = await decide(lm, asked, by=("samples",), samples=8)
+    decision = dict(response.decisions)["team"]
+    assert decision.evidence == "samples"
+    assert decision.value in TEAM.options
+    assert sum(decision.probabilities.values()) == pytest.approx(1)
+    assert set(decision.probabilities) == set(TEAM.options)
