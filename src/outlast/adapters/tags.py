@@ -106,6 +106,9 @@ class Tags:
         is only mentioned, an echo of the inputs, copies of `request` and prose around do not count; nor does a next
         question that the model makes up after its answer.
         """
+        exact = self._exact(text.strip(), nonce)
+        if exact is not None:
+            return exact
         tags, marked = self._tags(text, nonce, request)
         tags, limit = self._before_next_turn(tags, len(text))
         sections = [section for name in self.outputs if (section := self._section(name, tags)) is not None]
@@ -119,6 +122,26 @@ class Tags:
             found[section.name] = value
         ended = len(found) == len(self.outputs) and all(section.closing is not None for section in sections)
         return Reading(found, ended, marked)
+
+    def _exact(self, text: str, nonce: str) -> Reading | None:
+        """The reading of a reply that is just what was asked for, which most are. None for all others."""
+        if text.count("<") != 2 * len(self.outputs) or "<<" in text or ">>" in text:
+            return None
+        found: dict[str, str] = {}
+        at = 0
+        for name in self.outputs:
+            opening = self.spell(name, nonce)
+            begin = at + len(opening)
+            stop = text.find("<", begin)
+            closing = f"</{opening[1:]}"
+            if not (text.startswith(opening, at) and text.startswith(closing, stop)):
+                return None
+            value = text[begin:stop]
+            found[name] = trimmed(value) if value.startswith("\n") else value.strip()
+            at = stop + len(closing)
+            while text.startswith("\n", at):
+                at += 1
+        return Reading(found, ended=True, marked=True) if at == len(text) else None
 
     def outside(self, text: str) -> str:
         """A text without the sections of its outputs, other tags and the names of code fences."""

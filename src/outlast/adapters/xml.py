@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 from outlast.adapters.chat import ChatPlan
+from outlast.adapters.elements import from_elements
 from outlast.adapters.layout import failed
 from outlast.adapters.protocol import Adapter, Plan, Task, check_limits
 from outlast.adapters.tags import ESCAPE, Tags
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Response
 from outlast.signatures.codec import Codec, codecs
-
-_ITEMS = re.compile(r"\s*+(?:<(\w{1,60})>[^<>]*+</\1>\s*+)(?:<\1>[^<>]*+</\1>\s*+)*+")
-_ITEM = re.compile(r">([^<>]*+)</")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,11 @@ class XMLPlan(ChatPlan):
 
 def _unescaped(codec: Codec, text: str) -> str:
     """A text with its XML escapes taken back where only that can be meant; raises `ValueError` for doubt."""
-    if codec.lists_simple and _ITEMS.fullmatch(text):
-        return json.dumps([unescape(item.strip()) for item in _ITEM.findall(text)], ensure_ascii=False)
-    found = ESCAPE.search(text)
+    if codec.style == "json" and text.lstrip().startswith("<"):
+        data = from_elements(text, codec.schema())
+        if data is not None:
+            return json.dumps(data)
+    found = ESCAPE.search(text) if "&" in text else None
     if found is None:
         return text
     plain = unescape(text)
