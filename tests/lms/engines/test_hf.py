@@ -6,10 +6,13 @@ import asyncio
 import json
 import math
 import os
+import pickle
 import random
 import subprocess
 import sys
 import threading
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +20,7 @@ import outlast as ol
 from outlast.errors import ConfigError, LMContextError, LMRequestError, LMTimeout, LMUnsupported, UsageError
 from outlast.lms.decide import decide
 from outlast.lms.hf import HF
-from outlast.lms.hf_batch import Batch
+from outlast.lms.hf_batch import Batch, Row, Sampling
 from outlast.lms.hf_text import Spoken
 from outlast.lms.hf_weights import fingerprint
 from outlast.lms.protocol import LM
@@ -132,6 +135,31 @@ def test_seeds_samples_and_temperatures(lm):
     assert len({draw(seed=1), draw(seed=2), draw(seed=1, sample=1)}) == 3
     assert len({draw() for _ in range(3)}) == 3
     assert draw(seed=1, top_p=0.0) == lm("hello", max_tokens=30, temperature=0).text
+
+
+@pytest.mark.parametrize(
+    ("sampling", "kept"),
+    [
+        (Sampling(temperature=0.5), 4),
+        (Sampling(temperature=2.0), 4),
+        (Sampling(temperature=1.0, top_p=0.7), 2),
+        (Sampling(temperature=1.0, top_k=3), 3),
+        (Sampling(temperature=1.0, top_p=0.0), 1),
+    ],
+)
+def test_draws_follow_the_distribution(sampling, kept):
+    import torch
+
+    logits = torch.tensor([1.0, 2.0, 0.5, -0.5])
+    shares = (logits / sampling.temperature).softmax(0)
+    allowed = shares.argsort(descending=True)[:kept].tolist()
+    expected = {token: float(shares[token] / shares[allowed].sum()) for token in allowed}
+    row = Row([1], 1, Spoken(str), sampling, generator=torch.Generator().manual_seed(3))
+    batch = SimpleNamespace(_torch=torch)
+    drawn = Counter(Batch._pick(batch, row, logits) for _ in range(4000))
+    assert set(drawn) == set(allowed)
+    for token, share in expected.items():
+        assert drawn[token] / 4000 == pytest.approx(share, abs=0.03)
 
 
 def test_usage_and_finish(lm):
@@ -427,6 +455,7 @@ def test_it_is_opened_by_name_like_any_other(folder, tmp_path):
     assert opened.capabilities.json_schema
     assert opened.capabilities.logprobs
     assert [layer.kind for layer in opened.info()][-1] == "HF"
+    assert pickle.loads(pickle.dumps(opened)) == opened
     strict = LM(f"hf/{folder}", cache=False, adapt="refuse", device="cpu")
     assert strict("hello", reasoning="low", max_tokens=1).usage.output_tokens == 1
     for odd in ({"tier": "flex"}, {"output": OutputSchema("odd", {"type": "string", "format": "no such format"})}):
