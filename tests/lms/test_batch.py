@@ -375,6 +375,33 @@ def test_two_processes_claim_each_request_once(tmp_path: Path):
     assert oct(os.stat(tmp_path / "b.db").st_mode & 0o777) == "0o600"
 
 
+def test_what_is_older_than_providers_keep_it_is_forgotten(tmp_path: Path):
+    store = BatchStore(tmp_path / "b.db")
+    store.claim("old", "s", "d", ["a"])
+    store.claim("new", "s", "d", ["b"])
+    store.close()
+    db = sqlite3.connect(tmp_path / "b.db")
+    db.execute("UPDATE job SET created = created - 31 * 86400 WHERE token = 'old'")
+    db.commit()
+    db.close()
+    assert (store.job_of("a"), store.job_of("b")) == (None, "new")
+
+
+def test_the_baseline_is_asked_as_it_is(tmp_path: Path):
+    baseline = LM("outlast/baseline")
+    assert Batches(tmp_path / "b.db")(baseline) is baseline
+
+
+def test_a_copy_works_on_the_same_store(tmp_path: Path):
+    import copy
+    import pickle
+
+    lm = Batched(LM("openai/m", base_url="http://127.0.0.1:1/v1", cache=False), tmp_path / "b.db", most=5)
+    for twin in (copy.copy(lm), pickle.loads(pickle.dumps(lm))):
+        assert twin.store.path == lm.store.path
+        assert twin.identity == lm.identity
+
+
 def test_a_claim_of_a_process_that_died_is_seen(tmp_path: Path):
     store = BatchStore(tmp_path / "b.db")
     store.claim("t1", "s", "d", ["a"])

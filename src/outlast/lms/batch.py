@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from outlast.errors import ConfigError, LMError, UsageError, brief
 from outlast.lms.asking import ask, ask_stream
+from outlast.lms.baseline import Baseline
 from outlast.lms.batch_jobs import Jobs, Pace
 from outlast.lms.batch_store import BatchStore
 from outlast.lms.batch_wire import wire_for
@@ -20,6 +21,7 @@ from outlast.lms.bounds import bound_of
 from outlast.lms.cache_key import Keys
 from outlast.lms.prices import find_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
+from outlast.lms.remade import Remade
 from outlast.lms.wire import WireLM
 from outlast.messages import Request, Response, StreamEvent
 from outlast.runtime import Bound, running
@@ -28,7 +30,7 @@ from outlast.runtime.waiting import ForkSafeLock
 TIER = "batch"
 
 
-class Batched(Wrapper):
+class Batched(Remade, Wrapper):
     """A model opened by name, asked through its provider's batch interface: half the price, within a day.
 
     Calls that are under way at the same time are collected until none came for `idle` seconds, or until there are
@@ -38,8 +40,9 @@ class Batched(Wrapper):
     seconds, then less and less often, down to every `poll[1]` seconds. Requests that expired or failed for a passing
     reason go into a later batch, up to `retries` times.
 
-    The cache and the pin of the model stay in place; its retries and limits do not apply. OpenAI's and Anthropic's
-    interfaces are spoken, and those of servers that have the same. Raises `ConfigError` for any other model.
+    What the store holds is not asked again for 30 days, also without a cache: another `sample`, or another store, draws
+    anew. The cache and the pin of the model stay in place; its retries and limits do not apply. The interfaces of
+    OpenAI and Anthropic are spoken, and those of servers that have the same. Raises `ConfigError` for other models.
     Only worth it for many calls at once: each step of a program that waits for an answer waits for a whole batch.
     Cost: one call at the provider's batch price for each request that the store does not hold.
     """
@@ -54,13 +57,13 @@ class Batched(Wrapper):
         poll: tuple[float, float] = (5.0, 60.0),
         retries: int = 2,
     ) -> None:
-        from outlast.lms.models import OpenedModel, through
+        from outlast.lms.models import OpenedModel
 
         pace = Pace(idle, most, poll, retries).checked()
         kept = store if isinstance(store, BatchStore) else BatchStore(_path(store))
         asking: LM | None = None
         if isinstance(inner, OpenedModel):
-            asking = through(inner, lambda leaf: _Collected(leaf, kept, pace))
+            asking = inner.through(lambda leaf: _Collected(leaf, kept, pace))
         elif isinstance(inner, WireLM):
             asking = _Collected(inner, kept, pace)
         if asking is None:
@@ -86,7 +89,8 @@ class Batched(Wrapper):
 
 
 class Batches:
-    """Stands a `Batched` in for each model that is asked, all with one store; takes what `Batched` takes.
+    """Stands a `Batched` in for each model that is asked, all with one store; takes what `Batched` takes. The built-in
+    baseline is asked as it is.
 
     ol.evaluate(program, data, metric, transport=ol.Batches("batches.db", most=50_000))
     """
@@ -98,7 +102,7 @@ class Batches:
         self._lock = ForkSafeLock()
 
     def __call__(self, lm: LM) -> LM:
-        if isinstance(lm, Batched):
+        if isinstance(lm, (Batched, Baseline)):  # what costs nothing needs no discount
             return lm
         with self._lock:
             made = self._made.get(lm.identity)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outlast.errors import ConfigError
+from outlast.runtime.waiting import ForkSafeLock, forks
 
 if TYPE_CHECKING:
     import sqlite3
 
 _APPLICATION = 0x6F6C6261  # marks a file as ours
+_KEPT = 30 * 86_400.0  # seconds
 _UNDER_WAY = ("sending", "pending")
 _SCHEMA = """
 CREATE TABLE job (
@@ -51,12 +52,14 @@ class Known(NamedTuple):
 class BatchStore:
     """A SQLite file of jobs and the replies in them. Safe for several processes; what is written survives a crash.
 
-    An item without a reply is under way in its job. Raises `ConfigError` for a file that is something else.
+    An item without a reply is under way in its job. What was sent more than 30 days ago is forgotten, as providers do.
+    Raises `ConfigError` for a file that is something else.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
+        self._forks = forks()
         self._connection: sqlite3.Connection | None = None
 
     def reply(self, key: str) -> dict[str, Any] | None:
@@ -182,9 +185,11 @@ class BatchStore:
             self._open().execute(sql, values)
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
+        if self._connection is not None and self._forks == forks():
             return self._connection
         import sqlite3
+
+        self._forks = forks()  # the connection of the parent is the parent's
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -216,6 +221,15 @@ class BatchStore:
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+        old = time.time() - _KEPT
+        if db.execute("SELECT 1 FROM job WHERE created < ?", (old,)).fetchone():
+            db.execute("DELETE FROM item WHERE job IN (SELECT token FROM job WHERE created < ?)", (old,))
+            db.execute("DELETE FROM job WHERE created < ?", (old,))
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and self._forks == forks():
+            connection.close()
 
 
 def _runs(process: int) -> bool:

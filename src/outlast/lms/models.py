@@ -133,8 +133,9 @@ class OpenedModel(Wrapper):
     itself; a pickle holds the name and options but never a key, which the other process takes from its environment.
     """
 
-    def __init__(self, model: str, stack: LM, leaf: LM, options: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, stack: LM, leaf: LM, options: Mapping[str, Any], chosen: ModelOptions) -> None:
         super().__init__(stack)
+        self._chosen = replace(chosen, api_key=None)
         self.model = model
         self.options = {name: value for name, value in options.items() if name != "api_key"}
         if "cache" in options:
@@ -165,6 +166,11 @@ class OpenedModel(Wrapper):
 
     def facts(self) -> Mapping[str, Any]:
         return {"model": self.model}
+
+    def through(self, way: Callable[[WireLM], LM]) -> LM | None:
+        """The same model with another way to its server in the place of its retries and limits; its pin and its cache
+        stay. None for a model that is not behind a server."""
+        return _kept(way(self.leaf), self._chosen) if isinstance(self.leaf, WireLM) else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OpenedModel) and other.identity == self.identity
@@ -211,7 +217,7 @@ def open_model(model: str, **options: Any) -> LM:
     if chosen.fallback_tier is not None:
         limited = TierFallback(limited, chosen.fallback_tier)
     stack = _kept(Retrying(limited, chosen.retries), chosen)
-    return OpenedModel(model, stack, leaf, options)
+    return OpenedModel(model, stack, leaf, options, chosen)
 
 
 def through(model: OpenedModel, way: Callable[[WireLM], LM]) -> LM | None:
