@@ -12,7 +12,7 @@ import pytest
 import outlast as ol
 from outlast.errors import AnswerError, LMServerError, ParseError, UsageError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Message, OutputSchema, Response
+from outlast.messages import Message, OutputSchema, Response, TextPart, Thought, assistant, user
 from outlast.signatures import Signature, input, output
 from outlast.testing import ScriptedLM
 
@@ -144,7 +144,7 @@ async def test_async_calls_re_ask_too() -> None:
     assert lm.calls == 2
 
 
-@pytest.mark.parametrize("adapter", [ol.Chat, ol.JSON])
+@pytest.mark.parametrize("adapter", [ol.Chat, ol.JSON, ol.XML, ol.Tools])
 @pytest.mark.parametrize(
     ("options", "part"),
     [
@@ -166,6 +166,8 @@ def test_adapters_are_values() -> None:
     assert ol.Chat(fallback=ol.JSON()) == ol.Chat(fallback=ol.JSON())
     assert hash(ol.JSON(reasks=1)) == hash(ol.JSON(reasks=1))
     assert ol.Chat() != ol.JSON()
+    assert ol.XML() == ol.XML(reasks=2)
+    assert len({ol.XML(), ol.Tools(), ol.Tools(fallback=ol.XML()), ol.XML()}) == 3
 
 
 # JSON mode
@@ -238,6 +240,37 @@ def test_values_that_do_not_go_together_are_asked_for_again(strategy: Any) -> No
     )
     assert strategy(locate, lm=lm)("x") == Span(start=3, stop=5)
     assert "stop lies before start" in lm.requests[1].messages[-1].text
+
+
+@dataclasses.dataclass(frozen=True)
+class Curt(ol.Chat):
+    """Says what was wrong in one word, without repeating the reply."""
+
+    def compile(self, task: Any, capabilities: Capabilities) -> Any:
+        plan = super().compile(task, capabilities)
+        prepare = plan.prepare
+        plan.prepare = lambda inputs: dataclasses.replace(
+            prepare(inputs), again=lambda response, error: (assistant("(a reply)"), user("Wrong."))
+        )
+        return plan
+
+
+def test_an_adapter_decides_how_an_error_is_said() -> None:
+    predict, lm = asked(["bad", GOOD], adapter=Curt())
+    assert predict(message="x").team == "cards"
+    assert [(message.role, message.text) for message in lm.requests[1].messages[-2:]] == [
+        ("assistant", "(a reply)"),
+        ("user", "Wrong."),
+    ]
+
+
+def test_native_reasoning_goes_back_with_the_reply_that_is_asked_again() -> None:
+    thought = Thought("hm", '{"signature": "x"}', "anthropic")
+    predict, lm = asked([Response("bad", thoughts=(thought,)), Response(" ", thoughts=(thought,)), GOOD])
+    assert predict(message="x").team == "cards"
+    said = lm.requests[2].messages
+    assert said[-4].parts == (thought, TextPart("bad"))
+    assert said[-2].parts == (thought, TextPart("(empty reply)"))
 
 
 @dataclasses.dataclass

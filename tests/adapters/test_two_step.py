@@ -12,7 +12,7 @@ from outlast.errors import AnswerError, ConfigError, LMServerError, UsageError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import OutputSchema, Response
 from outlast.signatures import Signature, input, output
-from outlast.testing import ScriptedLM
+from outlast.testing import FakeServer, ScriptedLM
 
 
 class Triage(Signature):
@@ -181,3 +181,15 @@ def test_an_extractor_may_be_named() -> None:
     first, second = ol.TwoStep("openai/gpt-5-nano"), ol.TwoStep("openai/gpt-5-nano")
     assert isinstance(first.extractor, ol.LM)
     assert (first == second, hash(first) == hash(second)) == (True, True)
+
+
+@pytest.mark.server
+def test_both_calls_are_cached(tmp_path: Any) -> None:
+    with FakeServer([SAID, READ]) as server:
+        options: dict[str, Any] = {"base_url": server.url, "cache": str(tmp_path / "calls.db")}
+        adapter = ol.TwoStep(ol.LM("small", **options))
+        predict = ol.Predict(Triage, lm=ol.LM("strong", **options), adapter=adapter)
+        first, again = predict(message="x"), predict(message="x")
+        assert server.count == 2
+    assert (first.team, again.team) == ("cards", "cards")
+    assert [span.response.cache for span in again.trace] == ["hit", "hit"]

@@ -93,6 +93,13 @@ CHANGES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("adapter", [ol.XML(), ol.Tools(reasks=0, fallback=ol.XML(reasks=1, fallback=ol.Chat()))])
+def test_every_adapter_of_ours_comes_back_as_it_was(adapter: Any):
+    changed = ol.update(Program(), {"route.adapter": adapter})
+    data = json.loads(json.dumps(dump_changes(changed, {"route.adapter": adapter})))
+    assert ol.update(Program(), restore_changes(Program(), data)) == changed
+
+
 @pytest.mark.parametrize("path", CHANGES)
 def test_every_kind_of_parameter_comes_back_as_it_was(path: str):
     program = Program()
@@ -166,6 +173,7 @@ class Homemade(ol.Chat):
     [
         ("route.lm", Keyed(), "set it in code"),
         ("route.adapter", Homemade(), "no form in a file"),
+        ("route.adapter", ol.TwoStep(Keyed()), "no form in a file"),
         ("route.adapter", ol.Chat(fallback=Homemade()), "no form in a file"),
         ("nothing", object(), "no form in a file"),
         ("nothing", {1: "a"}, "no form in a file"),
