@@ -156,6 +156,11 @@ def _max_tokens(settings: Settings, wire: Wire, notes: Notes, thinking: _Body) -
     return chosen
 
 
+def own_bound(request: Request, wire: Wire) -> int:
+    """The bound that goes with a request which sets none."""
+    return _max_tokens(request.settings, wire, Notes(), _thinking(request, wire, Notes()))
+
+
 def _output_format(output: OutputSchema | str | None, wire: Wire, notes: Notes, body: _Body) -> bool:
     """Constrain the reply by a schema where the model takes one; True when it does."""
     if output is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from outlast.lms.anthropic_messages import RESERVED, VERSION, encode
+from outlast.lms.anthropic_messages import RESERVED, VERSION, encode, own_bound
 from outlast.lms.anthropic_turns import NAME
 from outlast.lms.dialect import Dialect, Notes, Told
 from outlast.lms.reply import (
@@ -255,4 +255,5 @@ MESSAGES = Dialect(
     reserved=RESERVED,
     headers=(("anthropic-version", VERSION),),
     auth="x-api-key",
+    own_bound=own_bound,
 )

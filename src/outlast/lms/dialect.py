@@ -102,6 +102,11 @@ class Reader(Protocol):
         ...
 
 
+def no_bound(request: Request, wire: Wire) -> int | None:
+    """Of dialects in which the server decides how long a reply may become."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A wire format. `encode(request, wire, stream)` writes a body for `path` below the base URL, `decode(data, told)`
@@ -109,7 +114,7 @@ class Dialect:
 
     `reserved` are the names that extra settings may not hold. `headers` go with every request; `auth` is how the key
     is sent: "bearer", or the name of the header that holds it. `other_names` are parameters that a server may know
-    under another name.
+    under another name. `own_bound(request, wire)` is the bound on output tokens that is sent when none was asked for.
     """
 
     name: str
@@ -121,6 +126,7 @@ class Dialect:
     headers: tuple[tuple[str, str], ...] = ()
     auth: str = "bearer"
     other_names: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_bound: Callable[[Request, Wire], int | None] = no_bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ OPENAI = (
         without=_NO_SAMPLING,
         quirks={"samples_at": ("none",)},
     ),
-    Family(("gpt-5*", "gpt-6*"), can=_REASONS, without=_NO_SAMPLING, quirks={"samples_at": ("none",)}),
+    Family(("gpt-5.*", "gpt-6*"), can=_REASONS, without=_NO_SAMPLING, quirks={"samples_at": ("none",)}),
     Family(("gpt-4o-audio*", "gpt-audio*"), can=("audio", "logprobs"), cannot=("json_schema",)),
     Family(("gpt-4o*", "gpt-4.1*"), can=("images", "files", "logprobs")),
     Family(("gpt-3.5*", "gpt-4*"), can=("logprobs",), cannot=("json_schema",)),

@@ -337,7 +337,10 @@ class WireLM(LM):
 
     def bound(self, request: Request) -> Bound:
         """The most that a call can take: its price is known when the user said it or the table lists it."""
-        settings = self._with_settings(request).settings
+        asked = self._with_settings(request)
+        settings = asked.settings
+        if settings.max_tokens is None:
+            settings = replace(settings, max_tokens=self.dialect.own_bound(asked, self._wire))
         if self._wire.quirks.max_tokens in self._wire.refused:
             settings = replace(settings, max_tokens=None)
         prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
