@@ -293,7 +293,7 @@ class CacheFile:
         if kind in (CORRUPT, NOT_A_DATABASE):
             self._set_aside(link, error)
         elif kind in (BUSY, LOCKED):
-            self._warn("it is locked by another process; some responses are not stored")
+            self._warn("it is locked by another process; some responses are not looked up or stored")
         elif kind in (FULL, IO_ERROR):
             self._warn(f"it cannot be written ({error}); responses are not stored")
         else:
