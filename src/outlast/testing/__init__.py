@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlast.testing.adapter_contract import check_adapter as check_adapter
     from outlast.testing.contracts import check_optimizer as check_optimizer
+    from outlast.testing.lm_contract import check_layer as check_layer
+    from outlast.testing.lm_contract import check_lm as check_lm
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
     from outlast.testing.server import Answer as Answer
     from outlast.testing.server import FakeServer as FakeServer
@@ -23,9 +25,22 @@ _HOMES = {
     "SimulatedLM": "world",
     "World": "world",
     "check_adapter": "adapter_contract",
+    "check_layer": "lm_contract",
+    "check_lm": "lm_contract",
     "check_optimizer": "contracts",
 }
-__all__ = ["Answer", "FakeServer", "Fault", "ScriptedLM", "SimulatedLM", "World", "check_adapter", "check_optimizer"]
+__all__ = [
+    "Answer",
+    "FakeServer",
+    "Fault",
+    "ScriptedLM",
+    "SimulatedLM",
+    "World",
+    "check_adapter",
+    "check_layer",
+    "check_lm",
+    "check_optimizer",
+]
 
 
 def __getattr__(name: str) -> Any:
