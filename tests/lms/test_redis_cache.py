@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -33,6 +34,7 @@ from outlast.messages import (
     user,
 )
 from outlast.runtime import sleep
+from outlast.testing.server import FakeServer
 from outlast.types import Label
 
 BINARY = shutil.which("redis-server")
@@ -117,6 +119,13 @@ def opened() -> Iterator[list[RedisCache]]:
     yield caches
     for cache in caches:
         cache.close()
+
+
+class Echo(LM):
+    name, blocking_safe = "echo", True
+
+    async def complete(self, request: Request) -> Response:
+        return Response(request.messages[-1].text)
 
 
 class Counting(LM):
@@ -531,6 +540,37 @@ def test_a_forked_child_makes_its_own_connection(server: Redis, opened: list[Red
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert [lm(text).cache for text in ("hi", "child")] == ["hit", "hit"]
+
+
+def ask_in_child(lm: Cached) -> None:
+    for number in range(50):
+        lm(str(number))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_of_multiprocessing_has_stored_everything_at_its_end(
+    server: Redis, opened: list[RedisCache], method: str
+) -> None:
+    store = RedisCache(server.url, timeout=5)
+    opened.append(store)
+    lm = Cached(Echo(), store, memory=0)
+    lm("warm up")
+    store.flush()
+    child = multiprocessing.get_context(method).Process(target=ask_in_child, args=(lm,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert len(server.cli("KEYS", "*").split()) == 51
+
+
+def test_a_model_that_is_opened_by_name_shares_its_answers(server: Redis, opened: list[RedisCache]) -> None:
+    opened.append(open_redis(server.url))
+    with FakeServer("yes") as models:
+        options: dict[str, Any] = {"base_url": models.url, "api_key": "k", "cache": server.url}
+        assert ol.LM("openai/m", **options)("hi").cache == "miss"
+        open_redis(server.url).flush()
+        assert ol.LM("openai/m", **options)("hi").cache == "hit"
 
 
 def test_nothing_is_imported_or_connected_before_the_first_call() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from outlast.errors import ConfigError, OutlastError, brief
+from outlast.lms.cache_files import flush_at_end
 from outlast.lms.cache_rows import proof_of
 from outlast.lms.redis_wire import Command, RedisLine
 from outlast.lms.transport import Secret
@@ -183,6 +184,7 @@ class RedisCache:
                     secret = self._secret or _password_from_environment()
                     self._line = RedisLine(self.place, secret, self.timeout, self.rest, self._report)
                     _open.add(self)
+                    flush_at_end(self)
         return self._line
 
     def _note(self, result: Any) -> None:
