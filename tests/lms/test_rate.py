@@ -105,6 +105,13 @@ async def test_a_refusal_costs_no_tokens_and_a_cached_answer_nothing():
     cached = Fast(Noting(tokens=100, cache="hit", rate=RateStates(RateState(1, 0, 99.0))), 2, 200)
     for _ in range(20):
         await asyncio.wait_for(cached.acall("hi"), 0.5)
+    unsent = Noting()
+    unsent.error = LMServerError("no connection")
+    unsent.error.sent = False
+    lm = Fast(unsent, 2, 200)
+    for _ in range(20):
+        with pytest.raises(LMServerError):
+            await asyncio.wait_for(lm.acall("hi"), 0.5)
     inner = Noting()
     inner.error = LMServerError("busy", status=503)
     lm = Fast(inner, None, 300, burst=1.0)

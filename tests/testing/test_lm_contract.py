@@ -16,13 +16,10 @@ def test_every_layer_of_ours_keeps_it(name):
     check_layer(LAYERS[name])
 
 
-def test_a_cache_keeps_it(tmp_path):
-    from itertools import count
-
-    from outlast.lms.cache import Cached
-
+def test_a_cache_and_a_recording_keep_it(tmp_path):
     numbers = count()
     check_layer(lambda lm: Cached(lm, tmp_path / f"{next(numbers)}.db"))
+    check_layer(lambda lm: Cassette(lm, tmp_path / f"{next(numbers)}.jsonl", "record"))
 
 
 def test_models_of_ours_keep_it():

@@ -133,7 +133,8 @@ class RateLimited(Remade, Guard):
 
     def _learn(self, token: _Pass, response: Response | None, error: BaseException | None) -> None:
         lease = token.lease
-        if response is not None and response.cache != "miss":
+        hit = response is not None and response.cache != "miss"
+        if hit or (isinstance(error, LMError) and not error.sent):  # nothing reached the server
             self._release(lease)
             return
         states = response.rate if response is not None else error.rate if isinstance(error, LMError) else None
