@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from outlast.adapters import JSON, XML, Adapter, Chat, Demo, Task, Tools, TwoStep
+from outlast.adapters.decisions import Decisions
 from outlast.adapters.placing import placed
 from outlast.errors import InputError
 from outlast.lms.protocol import Capabilities
@@ -281,6 +282,19 @@ def test_images_as_outputs_are_data_urls_in_demonstrations() -> None:
         assert media_of(messages) == []
         said = "".join(part.arguments if isinstance(part, ToolCall) else "" for one in messages for part in one.parts)
         assert png(1).address in said + "".join(one.text for one in messages)
+
+
+def test_typed_questions_go_with_media_and_earlier_turns() -> None:
+    class Judge(Signature):
+        history: History = input(default=History())
+        photo: Image = input()
+        fine: bool = output()
+
+    talk = History().add({"photo": png(1)}, {"fine": True})
+    can = Capabilities(decisions=True)
+    messages = render(Decisions(), task(Judge), {"history": talk, "photo": png(2)}, can)
+    assert media_of(messages) == [png(1), png(2)]
+    assert [one.role for one in messages] == ["system", "user", "assistant", "user"]
 
 
 def test_tools_are_shown_to_the_model() -> None:

@@ -184,3 +184,29 @@ async def models() -> None:
 
 def takes_messages(messages: Sequence[ol.Message]) -> ol.Response:
     return Echo()(messages)
+
+
+# Types of fields, and export
+
+
+class Look(ol.Signature):
+    """Look at a picture."""
+
+    photo: ol.Image = ol.input()
+    more: list[ol.Image] = ol.input(default=[])
+    history: ol.History = ol.input(default=ol.History())
+    sketch: ol.Code = ol.output()
+
+
+def types_and_export(picture: bytes) -> None:
+    photo = ol.Image.from_bytes(picture)
+    assert_type(photo, ol.Image)
+    out = ol.Predict(Look)(photo=photo)
+    assert_type(out.sketch, ol.Code)
+    assert_type(out.photo, ol.Image)
+    assert_type(ol.History(last=3).add({"photo": photo}, out), ol.History)
+    assert_type(ol.Tool.of(plain), ol.Tool)
+    prompt = ol.export(ol.Predict(Look))[""]
+    assert_type(prompt.fill(photo=photo), tuple[ol.Message, ...])
+    assert_type(prompt.variables(photo=photo), dict[str, Any])
+    assert_type(ol.Predict(Look).export("jinja", lm="outlast/baseline"), dict[str, Any])

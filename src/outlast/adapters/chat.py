@@ -96,7 +96,7 @@ class ChatPlan(Plan):
         """Render one call."""
         given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        nonce = self.nonce([text for _, text in given] + _texts(turns))
+        nonce = self.nonce([text for _, text in given] + _texts(turns) if turns else [text for _, text in given])
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
 
         def read(response: Response) -> dict[str, Any]:
@@ -128,8 +128,12 @@ class ChatPlan(Plan):
 
     def nonce(self, held: Sequence[str]) -> str:
         """The nonce in the markers of a call whose data are these texts; "" when there need be none."""
-        if not any(self.markers.holds(text) or (self.usual and self.usual in text) for text in held):
-            return self.usual
+        holds, usual = self.markers.holds, self.usual
+        for text in held:
+            if holds(text) or (usual and usual in text):
+                break
+        else:
+            return usual
         if not any(self._nonce in text for text in held):
             return self._nonce
         return nonce_for(self._texts, [self._texts, *held])

@@ -32,10 +32,10 @@ def shelved(
     When `texts` of it hold what looks like a reference and is none, references carry a nonce that no text holds.
     `cites` says that documents go apart, to be cited.
     """
-    shelf = Shelf(cites=cites)
+    shelf = Shelf("", cites)
     made = write(shelf)
     if shelf.media and shelf.doubtful(texts(made)):
-        shelf = Shelf(nonce_for("", texts(made)), cites=cites)
+        shelf = Shelf(nonce_for("", texts(made)), cites)
         made = write(shelf)
     return made, shelf
 
@@ -46,7 +46,11 @@ def written(fields: Sequence[tuple[str, Codec]], values: Mapping[str, Any], *, c
     def write(shelf: Shelf) -> list[tuple[str, str]]:
         return [(name, codec.write(values[name], shelf)) for name, codec in fields if name in values]
 
-    return Written(*shelved(write, lambda made: [text for _, text in made], cites=cites))
+    return Written(*shelved(write, _second, cites=cites))
+
+
+def _second(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [text for _, text in pairs]
 
 
 def placed(role: Role, text: str, shelf: Shelf) -> Message:
@@ -106,11 +110,13 @@ def earlier(signature: Any, values: Mapping[str, Any]) -> list[Turn | Message]:
 
     Raises `InputError` for a turn that does not fit the signature.
     """
+    histories = [(name, value) for name, value in values.items() if type(value) is History]
+    if not histories:
+        return []
     table = codecs(signature)
     found: list[Turn | Message] = []
-    for name in signature.inputs:
-        history = values.get(name)
-        if isinstance(history, History) and is_history(table[name]):
+    for name, history in histories:
+        if name in signature.inputs and is_history(table[name]):
             for turn in fitted(signature, history, name).turns:
                 found += [turn] if isinstance(turn, Turn) else turn
     return found

@@ -126,10 +126,12 @@ class Codec:
 
         Media in it go on the shelf, and a reference stands in the text; without one they are data: URLs.
         """
-        plain = raw(value) if self.style == "choice" else value
-        if self.style == "shown" and value is not None:
+        plain, style = value, self.style
+        if style == "choice":
+            plain = raw(value)
+        elif style == "shown" and value is not None:
             plain = prompt_of(value, shelf)
-        if isinstance(plain, str) and self.style != "json":
+        if style != "json" and isinstance(plain, str):
             return plain if _is_plain(plain) else json.dumps(plain, ensure_ascii=False)
         if type(value) is bool:
             return "true" if value else "false"

@@ -33,7 +33,7 @@ def marked(annotation: Any) -> Any:
     if is_shown(annotation) and get_origin(annotation) is None:
         return annotation if issubclass(annotation, FieldType) else Annotated[annotation, Shown]
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if not arguments or origin is Literal:
+    if not arguments or origin in (Literal, type):
         return annotation
     if origin is Annotated:
         inner, *metadata = arguments

@@ -36,7 +36,7 @@ class Shelf:
 
     __slots__ = ("cites", "counts", "held", "inline", "media", "nonce")
 
-    def __init__(self, nonce: str = "", *, cites: bool = False, inline: bool = False) -> None:
+    def __init__(self, nonce: str = "", cites: bool = False, *, inline: bool = False) -> None:
         self.nonce, self.cites, self.inline = nonce, cites, inline
         self.media: dict[str, Media | Document] = {}
         self.counts: dict[str, int] = {}
