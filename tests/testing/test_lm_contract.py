@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
-from tests.lms.test_layers import LAYERS
 
 import outlast as ol
+from outlast.lms.budget import Budgeted
+from outlast.lms.cache import Cached
+from outlast.lms.cassette import Cassette
+from outlast.lms.pinned import Pinned
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
+from outlast.lms.tier import TierFallback
 from outlast.messages import Finished, Response, TextDelta, Usage
 from outlast.testing import FakeServer, ScriptedLM, check_layer, check_lm
+
+LAYERS = {
+    "Limited": ol.Limited,
+    "AdaptiveLimited": ol.AdaptiveLimited,
+    "RateLimited": lambda lm: ol.RateLimited(lm, 100_000),
+    "Retrying": lambda lm: ol.Retrying(lm, base=0.0),
+    "Timeout": lambda lm: ol.Timeout(lm, 60),
+    "Hedged": lambda lm: ol.Hedged(lm, after=20.0),
+    "CircuitBreaker": lambda lm: ol.CircuitBreaker(lm, 100),
+    "Fallback": lambda lm: ol.Fallback(lm, ScriptedLM(["spare"])),
+    "Balanced": lambda lm: ol.Balanced([lm]),
+    "Routed": lambda lm: ol.Routed(lambda request: "only", {"only": lm}),
+    "Pinned": lambda lm: Pinned(lm, "probe"),
+    "Budgeted": lambda lm: Budgeted(lm, calls=1000),
+    "TierFallback": TierFallback,
+}
 
 
 @pytest.mark.parametrize("name", LAYERS)
