@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from outlast.errors import ConfigError, LMRequestError
-from outlast.lms.engines.litellm import _loaded
+from outlast.lms.engines.litellm import _load, _loaded
 from outlast.lms.protocol import LM
 from outlast.testing.server import FakeServer
 
@@ -22,6 +22,7 @@ def model(name: str, server: FakeServer, **options) -> LM:
 
 @pytest.mark.parametrize("switch", ["drop_params", "modify_params"])
 def test_it_refuses_to_change_requests_in_silence(switch, monkeypatch):
+    _load()
     monkeypatch.setattr(_loaded(), switch, True)
     with FakeServer("yes") as server:
         with pytest.raises(ConfigError, match=f"litellm.{switch} is True"):
@@ -31,11 +32,16 @@ def test_it_refuses_to_change_requests_in_silence(switch, monkeypatch):
 
 def test_what_litellm_knows_a_provider_not_to_take_is_told():
     with FakeServer("yes") as server:
-        reply = model("deepseek/deepseek-chat", server)("hi", parallel_tools=True, seed=3)
-        sent = server.requests[-1].body
-        told = " ".join(reply.adaptations)
-        for name, wire in (("seed", "seed"), ("parallel_tools", "parallel_tool_calls")):
-            assert (wire in sent) != (f"{name}=" in told)
+        lm = LM("litellm:anthropic/claude-opus-4-1", base_url=server.root, api_key="k-0123456789", cache=False)
+        reply = lm("hi", max_tokens=30, top_p=0.5, seed=3, logprobs=2, tier="flex", prediction="yes")
+        assert [note.split(" not sent")[0] for note in reply.adaptations] == [
+            "seed=3",
+            "tier='flex'",
+            "logprobs=2",
+            "prediction",
+        ]
+        assert server.requests[0].body["top_p"] == 0.5
+        assert server.count == 1  # litellm refuses before it sends
 
 
 def test_a_provider_in_its_own_dialect():
@@ -56,8 +62,8 @@ def test_loading_it_asks_no_server_for_prices_and_sets_no_environment():
         "import os, socket\n"
         "def refuse(*args): raise SystemExit('it looked up ' + str(args[0]))\n"
         "socket.getaddrinfo = refuse\n"
-        "from outlast.lms.engines.litellm import _loaded\n"
-        "before = dict(os.environ); _loaded(); assert dict(os.environ) == before, set(os.environ) ^ set(before)\n"
+        "from outlast.lms.engines.litellm import _load\n"
+        "before = dict(os.environ); _load(); assert dict(os.environ) == before, set(os.environ) ^ set(before)\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM")}
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=environment)

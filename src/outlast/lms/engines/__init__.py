@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -115,3 +117,9 @@ def engine_of(name: str) -> tuple[Engine, str] | None:
 def package(name: str) -> Any:
     """A package of an engine, imported now. Its types are not ours to know, so it is `Any`."""
     return import_module(name)
+
+
+async def load(name: str, how: Callable[[], Any] | None = None) -> None:
+    """Import a package in a thread, unless it is there: that takes seconds, which a loop has not."""
+    if name not in sys.modules:
+        await asyncio.to_thread(how or (lambda: package(name)))

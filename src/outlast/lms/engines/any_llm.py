@@ -24,6 +24,7 @@ class AnyLLM(ChatEngine):
     """
 
     engine = "any-llm"
+    library = "any_llm"
 
     def __init__(self, model: str, *args: Any, **options: Any) -> None:
         super().__init__(model, *args, **options)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar, cast
 
 from outlast.errors import LMError, LMResponseError
+from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, outcome_of
 from outlast.lms.openai_chat_reply import CHAT
@@ -23,17 +24,22 @@ _EVENTS = {"content-type": "text/event-stream"}
 class ChatEngine(WireLM):
     """A model asked through a library instead of over our own HTTP client; all else is as in `WireLM`.
 
-    A subclass defines `ask` and `pieces`. Both get the JSON of a chat completion request and run on an event loop;
-    what they raise is told apart by `failures`. The endpoint's timeout bounds a whole exchange, and each piece of a
-    stream.
+    A subclass names its `engine` and its `library` and defines `ask` and `pieces`. Both get the JSON of a chat
+    completion request and run on an event loop; what they raise is told apart by `failures`. The endpoint's timeout
+    bounds a whole exchange, and each piece of a stream.
     """
 
     engine: ClassVar[str]
+    library: ClassVar[str]
 
     def __init__(self, model: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(model, endpoint, CHAT, **options)
         facts: dict[str, Any] = json.loads(self._identity)
         self._identity = json.dumps({**facts, "engine": self.engine}, sort_keys=True)
+
+    async def load(self) -> None:
+        """Import the library, off the loop."""
+        await load(self.library)
 
     @abstractmethod
     async def ask(self, body: dict[str, Any], key: Secret | None) -> Answer:
@@ -56,6 +62,7 @@ class ChatEngine(WireLM):
     async def _answer(self, payload: bytes, key: Secret | None) -> Reply | LMError:
         body, hide = json.loads(payload), _hider(key)
         try:
+            await self.load()
             async with asyncio.timeout(self.endpoint.timeout):
                 data, headers = await self.ask(body, key)
         except BaseException as error:
@@ -79,6 +86,7 @@ class ChatEngine(WireLM):
         hide, endpoint = _hider(key), self.endpoint
         pieces = self.pieces(json.loads(payload), key)
         try:
+            await self.load()
             async with asyncio.timeout(endpoint.timeout):
                 first = await anext(pieces, None)
         except BaseException as error:

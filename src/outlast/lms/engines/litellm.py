@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from outlast.errors import ConfigError
-from outlast.lms.engines import package
+from outlast.lms.engines import load, package
 from outlast.lms.engines.chat import Answer, ChatEngine
 from outlast.lms.transport import Secret
 
@@ -26,6 +26,11 @@ class LiteLLM(ChatEngine):
     """
 
     engine = "litellm"
+    library = "litellm"
+
+    async def load(self) -> None:
+        """Import litellm, off the loop and without its look at the network."""
+        await load(self.library, _load)
 
     async def ask(self, body: dict[str, Any], key: Secret | None) -> Answer:
         """One chat completion."""
@@ -58,15 +63,8 @@ class LiteLLM(ChatEngine):
 
 
 def _loaded() -> Any:
-    """litellm, without the fetching of prices that its import does, and quiet. Raises `ConfigError`."""
-    with _lock:
-        told = os.environ.get(_LOCAL_PRICES)
-        os.environ[_LOCAL_PRICES] = told or "True"
-        try:
-            litellm = package("litellm")
-        finally:
-            if told is None:
-                del os.environ[_LOCAL_PRICES]
+    """litellm, quiet. Raises `ConfigError` when it is set to change requests in silence."""
+    litellm = package("litellm")
     litellm.suppress_debug_info = True  # else it prints advice with every error
     for name in ("drop_params", "modify_params"):
         if getattr(litellm, name, False):
@@ -75,6 +73,18 @@ def _loaded() -> Any:
                 "provider does not take is then left out and told in Response.adaptations"
             )
     return litellm
+
+
+def _load() -> None:
+    """Import it without the fetching of prices from the network that this does."""
+    with _lock:
+        told = os.environ.get(_LOCAL_PRICES)
+        os.environ[_LOCAL_PRICES] = told or "True"
+        try:
+            package("litellm")
+        finally:
+            if told is None:
+                del os.environ[_LOCAL_PRICES]
 
 
 def _headers(reply: Any) -> Mapping[str, str]:

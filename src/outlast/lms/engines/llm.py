@@ -35,6 +35,7 @@ class LLMEngine(NativeEngine):
     """
 
     engine = "llm"
+    library = "llm"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

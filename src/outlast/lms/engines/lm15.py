@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -25,6 +26,7 @@ class LM15(NativeEngine):
     """
 
     engine = "lm15"
+    library = "lm15"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -32,9 +34,8 @@ class LM15(NativeEngine):
 
     def write(self, request: Request, notes: Notes) -> Any:
         """An `lm15.Request`."""
-        resolved = self._resolved()
-        refuse_prefill(request, self.name, resolved.adapter)
-        turns = turns_of(request.messages, wanted_back(resolved), notes)
+        refuse_prefill(request, self.name, self._route.adapter)
+        turns = turns_of(request.messages, wanted_back(self._route), notes)
         return package("lm15").Request(
             self.model,
             turns.messages,
@@ -46,7 +47,7 @@ class LM15(NativeEngine):
     async def ask(self, written: Any, key: Secret | None) -> Response:
         """One reply."""
         router = await self._router(key)
-        return response_of(await router.complete(written), self._resolved().adapter)
+        return response_of(await router.complete(written), self._route.adapter)
 
     async def pieces(self, written: Any, key: Secret | None) -> AsyncGenerator[StreamEvent]:
         """One reply in pieces."""
@@ -58,9 +59,11 @@ class LM15(NativeEngine):
                 if event.type == "delta":
                     for piece in _pieces(event.delta, calls):
                         yield piece
-            yield Finished(response_of(await stream.response(), self._resolved().adapter))
+            yield Finished(response_of(await stream.response(), self._route.adapter))
 
-    def _resolved(self) -> Any:
+    @functools.cached_property
+    def _route(self) -> Any:
+        """The provider, the model and the class that speaks to it, as lm15 reads the name."""
         lm15 = package("lm15")
         return lm15.AsyncLMRouter(lm15.RouterConfig(env={})).resolve(self.model)
 
@@ -72,7 +75,7 @@ class LM15(NativeEngine):
 
     def _new(self, key: Secret | None) -> Any:
         lm15 = package("lm15")
-        provider, base_url, seconds = self._resolved().provider, self.endpoint.base_url, self.endpoint.timeout
+        provider, base_url, seconds = self._route.provider, self.endpoint.base_url, self.endpoint.timeout
         given: dict[str, Any] = {}
         if key is not None:
             given["api_keys"] = {provider: key.reveal()}

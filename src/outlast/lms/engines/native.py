@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 from outlast.errors import LMConnectionError, LMError, LMRequestError, LMUnsupported, UsageError
 from outlast.lms.bounds import Bound, bound_of
 from outlast.lms.dialect import ANYTHING, Notes
+from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, said
 from outlast.lms.prices import Price, as_price, possible_prices, priced
@@ -35,12 +37,13 @@ from outlast.runtime import io
 class NativeEngine(LM):
     """A model asked through a library, whose words a subclass translates both ways.
 
-    It defines `write`, a request as the library wants it, and `ask` and `pieces`, which answer it and run on an event
-    loop. What they raise is told apart by `failures`. The endpoint's timeout bounds a whole exchange, and each piece
-    of a stream.
+    It names its `engine` and its `library` and defines `write`, a request as the library wants it, and `ask` and
+    `pieces`, which answer it and run on an event loop. What they raise is told apart by `failures`. The endpoint's
+    timeout bounds a whole exchange, and each piece of a stream.
     """
 
     engine: ClassVar[str]
+    library: ClassVar[str]
     blocking_safe = True
 
     def __init__(
@@ -112,6 +115,7 @@ class NativeEngine(LM):
 
     async def complete(self, request: Request) -> Response:
         """Answer one request. Raises an `LMError`."""
+        await self._load()
         asked, written, notes = self._written(request)
         started = time.perf_counter()
         outcome = await io(self._answer(written))
@@ -122,6 +126,7 @@ class NativeEngine(LM):
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         """Answer one request in pieces. Raises what `complete` raises; closing the generator closes the connection."""
+        await self._load()
         asked, written, notes = self._written(request)
         started, first = time.perf_counter(), None
         reading = _Reading(self.pieces(written, self._key()))
@@ -140,6 +145,10 @@ class NativeEngine(LM):
                 yield outcome
         finally:
             reading.abandon()
+
+    async def _load(self) -> None:
+        if self.library not in sys.modules:
+            await io(load(self.library))
 
     def _written(self, request: Request) -> tuple[Request, Any, Notes]:
         if not request.messages:

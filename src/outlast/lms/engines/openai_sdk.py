@@ -21,6 +21,7 @@ class OpenAISDK(ChatEngine):
     """
 
     engine = "openai-sdk"
+    library = "openai"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
