@@ -12,6 +12,7 @@ from outlast.data import Example
 from outlast.errors import DataError, MetricError, UsageError
 from outlast.evals import answer_in, exact_match, json_equal, numeric, token_f1
 from outlast.signatures import Prediction
+from outlast.types import Code, Document
 
 
 def example(**targets):
@@ -202,3 +203,20 @@ def test_exact_match_folds_width_but_not_what_means_something_else():
     assert same("\uff21\uff22\u3000\uff11", "ab 1") == 1
     assert same("\uff76\uff9e", "\u30ac") == 1  # half-width katakana with its mark
     assert same("e\u0301t\u00e9", "\u00c9TE\u0301") == 1
+
+
+@pytest.mark.parametrize("kind", [Code, Document])
+def test_code_and_documents_are_compared_with_text_by_their_text(kind):
+    metrics = (
+        exact_match("program"),
+        exact_match("program", strict=True),
+        answer_in("program"),
+        answer_in("program", within=True),
+        token_f1("program"),
+        json_equal("program"),
+    )
+    for metric in metrics:
+        for target in ("x = 1", kind("x = 1")):
+            row = example(program=target)
+            assert metric(row, {"program": kind("x = 1")}).value == 1.0, metric
+            assert metric(row, {"program": kind("y = 2")}).value < 1.0, metric

@@ -17,6 +17,7 @@ from outlast.data.jsonform import json_form
 from outlast.errors import DataError, MetricError, UsageError, brief, did_you_mean
 from outlast.evals.identity import IDENTITY
 from outlast.evals.score import Score
+from outlast.types import Code, Document
 
 Metric = Callable[[Example, Any], Score]
 TARGETS = "__outlast_targets__"  # names of targets that a ready-made metric reads, checked before the first call
@@ -176,7 +177,7 @@ def _no_field(name: str, names: Mapping[str, Any]) -> str:
 
 
 def _accepted(target: Any) -> list[Any]:
-    form = json_form(target)
+    form = json_form(target.text if isinstance(target, (Code, Document)) else target)
     accepted = cast("list[Any]", form) if isinstance(form, list) else [form]
     if not accepted:
         raise DataError("the list of accepted answers is empty")
@@ -191,12 +192,21 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", narrow).casefold()).split())
 
 
+def _comparable(a: Any, b: Any) -> tuple[Any, Any]:
+    """Code and documents beside text are compared by their text: rows of data hold them so."""
+    if isinstance(b, str) and isinstance(a, (Code, Document)):
+        return a.text, b
+    return (a, b.text) if isinstance(a, str) and isinstance(b, (Code, Document)) else (a, b)
+
+
 def _same_form(a: Any, b: Any) -> bool:
+    a, b = _comparable(a, b)
     a, b = json_form(a, lenient=True), json_form(b, lenient=True)
     return _difference(a, b, True, "$") == ""
 
 
 def _alike(a: Any, b: Any) -> bool:
+    a, b = _comparable(a, b)
     return _alike_forms(json_form(a, lenient=True), json_form(b, lenient=True))
 
 
@@ -233,6 +243,8 @@ _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 
 def _words(value: Any, *, articles: bool = False) -> list[str]:
+    if isinstance(value, (Code, Document)):
+        value = value.text
     text = value if isinstance(value, str) else "" if value is None else json.dumps(json_form(value, lenient=True))
     words = _CJK.sub(r" \1 ", _plain(text)).translate(_STRIPPED).split()
     return words if articles else [word for word in words if word not in _ARTICLES]
@@ -265,6 +277,8 @@ def _number(value: Any) -> Decimal | None:
 
 def _parsed(value: Any) -> Any:
     """The JSON form; text is parsed when it is JSON of a compound, else it stands for itself."""
+    if isinstance(value, (Code, Document)):
+        value = value.text
     if isinstance(value, str):
         text = value.strip()
         if text[:1] not in ("{", "["):
