@@ -44,6 +44,7 @@ from outlast.messages import (
     system,
     user,
 )
+from outlast.testing.lm_contract import check_lm
 from outlast.testing.server import Answer, FakeServer, Fault
 from outlast.types import Document, Image, Tool
 
@@ -278,6 +279,11 @@ def test_odd_letters_survive(row):
     text = "añ🙂\u2028\"'\\ \n<b>"
     with FakeServer() as server:
         assert model(row, server)(text).text == text
+
+
+def test_it_keeps_the_contract_of_models(row):
+    with FakeServer("yes indeed it is", latency=0.02) as server:
+        check_lm(bare(row, server))
 
 
 # Streams

@@ -37,6 +37,7 @@ from outlast.messages import (
     system,
     user,
 )
+from outlast.testing.lm_contract import check_lm
 from outlast.types import Tool
 
 CARD = OutputSchema(
@@ -389,6 +390,10 @@ async def test_many_that_come_and_go_never_mix_their_words(lm, reference):
     assert len(done) >= 45
     for prompt, count, text in done:
         assert text == reference(prompt, count)
+
+
+def test_it_keeps_the_contract_of_models(folder):
+    check_lm(HF(folder, name="hf/tiny", device="cpu", settings=ol.Settings(max_tokens=20)))
 
 
 # What it refuses
