@@ -114,6 +114,8 @@ def _thought(thinking: Any) -> str:
 
 def _thoughts(message: dict[str, Any], reasoning: str | None) -> tuple[Thought, ...]:
     details = message.get("reasoning_details")
+    if details is None and reasoning is None and "tool_calls" not in message:
+        return ()
     signed = {text_of(call.get("id")): call["extra_content"] for call in _signed(message)}
     state = json.dumps(details, ensure_ascii=False) if isinstance(details, list) and details else ""
     if signed:
@@ -171,11 +173,12 @@ def _number(value: Any) -> float:
 def usage_of(data: Any, quirks: Quirks) -> Usage:
     """Token counts as they were told. A cost only where the server tells one that is the bill."""
     incoming, outgoing = count(data, "prompt_tokens"), count(data, "completion_tokens")
-    details = get(data, "prompt_tokens_details")
-    cached = count(details, "cached_tokens")
+    details, inside = get(data, "prompt_tokens_details"), get(data, "completion_tokens_details")
+    cached = None if details is None else count(details, "cached_tokens")
     if cached is None:
         cached = count(data, "prompt_cache_hit_tokens")
-    reasoning = count(get(data, "completion_tokens_details"), "reasoning_tokens")
+    reasoning = None if inside is None else count(inside, "reasoning_tokens")
+    written = None if details is None else count(details, "cache_write_tokens")
     total = count(data, "total_tokens")
     if incoming is not None and outgoing is not None and total is not None:
         hidden = total - incoming - outgoing
@@ -186,7 +189,7 @@ def usage_of(data: Any, quirks: Quirks) -> Usage:
     charged = get(data, "cost") if quirks.reports_cost else None
     if isinstance(charged, (int, float)) and not isinstance(charged, bool) and math.isfinite(charged):
         cost, source = float(charged), "provider"
-    return Usage(incoming, outgoing, cached, reasoning, cost, source, count(details, "cache_write_tokens"))
+    return Usage(incoming, outgoing, cached, reasoning, cost, source, written)
 
 
 class ChatReader:

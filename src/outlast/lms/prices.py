@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, brief
 from outlast.messages import Usage
@@ -222,10 +224,22 @@ def _factor(price: Price, provider: str, tier: str | None) -> float | None:
     return 0.5 if (provider, tier) in _HALF else None
 
 
+def _is_local(provider: str) -> bool:
+    """Whether a base URL is on this machine or its network: nobody lists what that costs, and the table is large."""
+    host = urlsplit(provider).hostname if "://" in provider else None
+    if host is None:
+        return False
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+
+
 @lru_cache(maxsize=4096)
 def _listed(model: str, provider: str, tier: str | None, minute: int) -> Priced | None:
     """What the table says. One look-up a minute for each model: the table is long and searched in order."""
-    snapshot = None if not model or not provider or provider in _UNLISTED else _snapshot()
+    known = model and provider and provider not in _UNLISTED and not _is_local(provider)
+    snapshot = _snapshot() if known else None
     if snapshot is None:
         return None
     if "://" in provider:
