@@ -47,6 +47,12 @@ class Server(LM):
         return Response(text=str(self.number))
 
 
+def refused() -> LMConnectionError:
+    error = LMConnectionError("refused")
+    error.sent = False
+    return error
+
+
 def three(*seconds: float) -> list[Server]:
     return [Server(number, each) for number, each in enumerate(seconds or (0, 0, 0))]
 
@@ -130,11 +136,12 @@ def test_when_all_said_so_the_error_says_when_the_first_is_back(clock):
 
 def test_one_that_cannot_be_reached_comes_last_but_is_not_forgotten(clock):
     servers = three()
-    servers[0].error = LMConnectionError("refused")
+    servers[0].error = refused()
     lm = Balanced(servers, "round_robin")
+    assert lm("hi").attempts == 2
     assert {lm("hi").text for _ in range(6)} == {"1", "2"}
     assert servers[0].calls == 1
-    servers[1].error = servers[2].error = LMConnectionError("refused")
+    servers[1].error = servers[2].error = refused()
     servers[0].error = None
     assert lm("hi").text == "0"
     clock[0] += 1.1
@@ -151,7 +158,7 @@ def test_an_open_circuit_is_passed_over(clock):
     assert servers[0].calls == 1
 
 
-@pytest.mark.parametrize("error", [LMServerError("x"), LMRequestError("x")])
+@pytest.mark.parametrize("error", [LMServerError("x"), LMRequestError("x"), LMConnectionError("broke on its way")])
 def test_other_errors_go_out(error):
     servers = three()
     servers[0].error = error

@@ -19,7 +19,7 @@ from outlast.messages import Request, Response
 T = TypeVar("T")
 
 _WAYS = ("least_busy", "round_robin", "latency")
-_NOT_TAKEN = (LMRateLimited, LMCircuitOpen, LMConnectionError)  # the call was not worked on: another may take it
+_NOT_TAKEN = (LMRateLimited, LMCircuitOpen, LMConnectionError)  # after these a member rests
 _SOFT_REST = 1.0  # seconds that a member comes last after such an error without a time
 _PREFIX = 2048  # characters of the prompt that decide where a sticky call goes
 
@@ -33,9 +33,10 @@ class Balanced(Several):
     same model while it can take them, so that its prompt cache is warm.
 
     A member that says when to come back (Retry-After) is not asked before; one whose circuit is open, whose
-    connection fails or that is rate limited comes last for a second, and the call that met the error goes on to the
-    next, to each at most once. When all wait, `LMRateLimited` says when the first is back. Other errors go out. Put
-    `Retrying` around this layer, `Limited`, `RateLimited` and `CircuitBreaker` inside, around each member.
+    connection fails or that is rate limited comes last for a second. The call that met such an error goes on to the
+    next member, to each at most once, unless it may have been worked on. When all wait, `LMRateLimited` says when the
+    first is back. Other errors go out. Put `Retrying` around this layer, `Limited`, `RateLimited` and `CircuitBreaker`
+    inside, around each member.
 
     For a cache all members are one model: their identities must be equal, or `identity` names what they are. Cost:
     one call, and one of each member before that did not take it.
@@ -51,7 +52,7 @@ class Balanced(Several):
     ) -> None:
         if isinstance(models, str) or not isinstance(models, Sequence):
             raise ConfigError(f"Balanced(...) takes a list of models; got {brief(models)}")
-        super().__init__(models)  # pyright: ignore[reportArgumentType] - names are opened
+        super().__init__(models)
         self._identity = _one_identity(self.members, identity)
         self.by = by
         self.sticky = sticky
@@ -74,12 +75,13 @@ class Balanced(Several):
         places = self._in_order(request)
         if not places:
             raise self._all_wait()
-        for place in places[:-1]:
+        for tries, place in enumerate(places[:-1]):
             try:
-                return await attempt(place), Mark()
-            except _NOT_TAKEN:
-                continue
-        return await attempt(places[-1]), Mark()
+                return await attempt(place), Mark(attempts=tries)
+            except _NOT_TAKEN as error:
+                if isinstance(error, LMConnectionError) and error.sent:
+                    raise  # it may have been worked on, and be billed
+        return await attempt(places[-1]), Mark(attempts=len(places) - 1)
 
     def _in_order(self, request: Request) -> list[_Place]:
         """Those that may be asked now, the best first."""

@@ -40,7 +40,7 @@ class Fallback(Several):
     """
 
     def __init__(self, *models: LM | str, on: type[LMError] | tuple[type[LMError], ...] = UNAVAILABLE) -> None:
-        super().__init__(models, least=2)  # pyright: ignore[reportArgumentType] - names are opened
+        super().__init__(models, least=2)
         self.on = on if isinstance(on, tuple) else (on,)
         for kind in self.on:
             if not isinstance(kind, type) or not issubclass(kind, LMError):

@@ -44,7 +44,7 @@ class RateLimited(Remade, Guard):
     A process that is killed gives back what it had reserved within a minute.
 
     Put it innermost, under `Limited` and `Retrying`, so that each try counts and nothing waits between here and the
-    server; a cache belongs outside, as its hits need no limit. Costs no calls; some 100 us more with `shared`.
+    server; a cache belongs outside, as its hits need no limit. Costs no calls; 15 us, some 200 us with `shared`.
     """
 
     window = 60.0  # seconds; a subclass may have limits per second or per hour
@@ -160,26 +160,25 @@ class RateLimited(Remade, Guard):
 
     def _told(self, states: RateStates) -> None:
         """Learn limits that were not given, and what others use of them."""
-        told = [state.limit for state in states]
         self._limits = self._asked._replace(
-            requests=self._asked.requests or told[REQUESTS] or self._limits.requests,
-            tokens=self._asked.tokens or told[TOKENS] or self._limits.tokens,
+            requests=self._asked.requests or states.requests.limit or self._limits.requests,
+            tokens=self._asked.tokens or states.tokens.limit or self._limits.tokens,
         )
-        foreign = [self._foreign(kind, state) for kind, state in enumerate(states)]
-        if any(foreign):
-            now = time.monotonic()
-            slot = int(now * SLOTS / self.window)
+        used = [self._used(kind, state) for kind, state in enumerate(states)]
+        if any(used):
+            slot = int(time.monotonic() * SLOTS / self.window)
             with self._store.account() as account:
                 account.forget(slot)
-                extra = [max(0.0, used - account.used(kind)) if used else 0.0 for kind, used in enumerate(foreign)]
-                if any(extra):
-                    account.settle(self._limits, max(slot, *account.slots, slot), extra[REQUESTS], extra[TOKENS])
+                others = [max(0.0, all_used - account.used(kind)) for kind, all_used in enumerate(used)]
+                if any(others):
+                    account.settle(self._limits, slot, others[REQUESTS], others[TOKENS])
         empty = [state for state in states if state.remaining == 0 and state.reset]
         if empty:
             self._hold(max((state.reset or 0.0) / max(1.0, state.limit or 1.0) for state in empty))
 
-    def _foreign(self, kind: int, state: RateState) -> float:
-        """How much of a learned limit the provider says is used, by us and by others."""
+    def _used(self, kind: int, state: RateState) -> float:
+        """How much of a learned limit the provider says is used, by us and by others; of one that was given, nothing:
+        it may be meant to be only a part of the provider's."""
         if self._asked[kind] is not None or state.limit is None or state.remaining is None:
             return 0.0
         return max(0.0, state.limit - state.remaining)

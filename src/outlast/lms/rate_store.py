@@ -50,7 +50,7 @@ class InProcess:
 class InFile:
     """An account under `key` in an SQLite file.
 
-    A change costs some 100 us. The file is made private to the user and holds counts and hashed names only. Nothing is
+    A change costs some 170 us. The file is made private to the user and holds counts and hashed names only. Nothing is
     kept from other processes by one that was killed: what it had reserved leaves the window with time. It must be on
     a local disk: the clock is this machine's.
     """

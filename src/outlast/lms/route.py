@@ -34,7 +34,7 @@ class Routed(Several):
             raise ConfigError(f"choose is a plain function of the request that gives a name; got {brief(choose)}")
         if not isinstance(models, Mapping) or not all(isinstance(name, str) and name for name in models):
             raise ConfigError(f"models is a mapping of names to models; got {brief(models)}")
-        super().__init__(tuple(models.values()))  # pyright: ignore[reportArgumentType] - names are opened
+        super().__init__(tuple(models.values()))
         self.choose = choose
         self.models = dict(zip(models, self.members, strict=True))
         self._routed = Counter[str]()

@@ -16,7 +16,7 @@ from outlast.runtime import Bound
 class Several(Trying):
     """A layer over several models. It can do what all of them can, and is named after them."""
 
-    def __init__(self, members: Sequence[LM], least: int = 1) -> None:
+    def __init__(self, members: Sequence[LM | str], least: int = 1) -> None:
         self.members = tuple(opened(type(self).__name__, member) for member in members)
         if len(self.members) < least:
             raise ConfigError(f"{type(self).__name__}(...) takes {least} models or more; got {len(self.members)}")
