@@ -359,6 +359,13 @@ def test_the_password_is_shown_nowhere(
         server.stop()
 
 
+def test_an_error_that_echoes_the_password_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    store = RedisCache(f"redis://:{PASSWORD}@127.0.0.1:1/0")
+    store._report(OSError(f"AUTH {PASSWORD} failed"))
+    assert "AUTH [key] failed" in caplog.text
+    assert PASSWORD not in f"{caplog.text} {store.problem}"
+
+
 def test_tls_is_verified_and_a_user_may_be_named(
     tmp_path: Path, opened: list[RedisCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
