@@ -67,6 +67,13 @@ def test_an_unknown_price_is_unknown_and_a_bound_that_is_not_there_is_none():
     assert found.to_json()["dollars"] is None
 
 
+def test_what_a_dialect_sends_anyway_bounds_the_output():
+    found = estimate(ol.Predict("question -> draft"), data(5), lm="anthropic/claude-sonnet-4-5")
+    assert found.output_tokens.high is not None
+    assert found.dollars is not None
+    assert found.dollars.high is not None
+
+
 def test_a_user_may_know_better_what_a_reply_takes():
     short, long = (
         estimate(ol.Predict("question -> draft"), data(5), lm="openai/gpt-5-mini", output_tokens=tokens)

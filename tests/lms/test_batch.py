@@ -657,3 +657,10 @@ async def test_the_responses_dialect_is_batched_too(tmp_path: Path):
         answers = await all_of(Batched(model, tmp_path / "b.db", **QUICK), 3)
         assert [answer.text for answer in answers] == [f"question {number}" for number in range(3)]
         assert [batch.path for batch in batches_of(server)] == ["/v1/responses"]
+
+
+def test_a_batched_model_keeps_the_contract_of_models(tmp_path: Path):
+    from outlast.testing import check_lm
+
+    with FakeServer("yes it is") as server:
+        check_lm(batched(server, tmp_path))

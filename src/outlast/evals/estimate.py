@@ -192,7 +192,7 @@ def _price(lm: LM, request: Request) -> tuple[Priced | None, Settings]:
     """The price of a model behind a server, and the settings that it sends."""
     for layer in layers(lm):
         if isinstance(layer, WireLM):
-            settings = request.settings.over(layer.settings)
+            settings = layer.sent(request)
             return find_price(layer.model, layer.seller, tier=settings.tier, price=layer.price), settings
     return None, request.settings
 

@@ -181,8 +181,7 @@ class _Collected(LM):
         found = find_price(leaf.model, leaf.seller, tier=TIER, price=leaf.price) or find_price(
             leaf.model, leaf.seller, price=leaf.price
         )
-        settings = request.settings.over(leaf.settings)
-        return bound_of(request, settings, model=self.name, prices=() if found is None else (found.price,))
+        return bound_of(request, leaf.sent(request), model=self.name, prices=() if found is None else (found.price,))
 
     def _read(self, data: dict[str, Any], request: Request, key: str) -> Response:
         try:

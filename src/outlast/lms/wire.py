@@ -337,14 +337,19 @@ class WireLM(LM):
 
     def bound(self, request: Request) -> Bound:
         """The most that a call can take: its price is known when the user said it or the table lists it."""
+        settings = self.sent(request)
+        prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
+        return bound_of(request, settings, model=self.name, prices=prices)
+
+    def sent(self, request: Request) -> Settings:
+        """The settings that a request goes out with, its bound on output included where one is sent anyway."""
         asked = self._with_settings(request)
         settings = asked.settings
         if settings.max_tokens is None:
             settings = replace(settings, max_tokens=self.dialect.own_bound(asked, self._wire))
         if self._wire.quirks.max_tokens in self._wire.refused:
             settings = replace(settings, max_tokens=None)
-        prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
-        return bound_of(request, settings, model=self.name, prices=prices)
+        return settings
 
     def _error(self, reply: Reply, request: Request, key: Secret | None) -> LMError:
         error = error_from(*reply, subject=self.name, redact=str if key is None else key.redact)
