@@ -253,6 +253,13 @@ def test_15_data_never_reads_as_structure_and_no_call_is_hidden() -> None:
     assert twice.calls == 1
 
 
+@pytest.mark.parametrize("adapter", [ol.Chat(), ol.JSON(), ol.XML(), ol.Tools(), ol.TwoStep(ScriptedLM([]))])
+def test_15_every_adapter_keeps_to_the_contract_of_adapters(adapter: Any) -> None:
+    from outlast.testing import check_adapter
+
+    check_adapter(adapter)
+
+
 def test_16_retries_are_counted_spread_and_in_one_place() -> None:
     from outlast.testing.server import FakeServer, Fault
 
@@ -401,9 +408,10 @@ def test_20_schemas_and_prompts_are_compiled_once_not_per_call(monkeypatch: pyte
 )
 def test_21_hostile_output_costs_little_and_never_crashes(reply: str) -> None:
     begin = time.process_time()
-    for adapter in (ol.Chat(reasks=0), ol.JSON(reasks=0)):
+    for adapter in (ol.Chat(reasks=0), ol.JSON(reasks=0), ol.XML(reasks=0), ol.Tools(reasks=0)):
+        lm = ScriptedLM(lambda _: reply, capabilities=ol.Capabilities(tools=True))
         with pytest.raises(AnswerError):
-            ol.Predict(Triage, lm=ScriptedLM(lambda _: reply), adapter=adapter)(message="x")
+            ol.Predict(Triage, lm=lm, adapter=adapter)(message="x")
     assert time.process_time() - begin < 2.0
 
 

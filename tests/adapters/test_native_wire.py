@@ -26,7 +26,7 @@ RIGHT = Answer(tools=[("Triage", {"team": "cards", "urgency": 4})])
 DEMO = {"message": "Charged twice", "team": "billing", "urgency": 2}
 
 
-@pytest.mark.parametrize("dialect", ["openai-chat"])
+@pytest.mark.parametrize("dialect", ["openai-chat", "openai-responses", "anthropic-messages"])
 def test_a_wrong_call_is_mended_in_a_conversation_that_the_server_takes(dialect: str) -> None:
     with FakeServer([WRONG, RIGHT]) as server:
         capabilities = ol.Capabilities(tools=True)
