@@ -10,6 +10,7 @@ import pytest
 
 import outlast as ol
 from outlast.errors import LMConnectionError, LMError, LMQuotaError, LMRateLimited, LMServerError, LMUnsupported
+from outlast.lms.batch import Batched
 from outlast.lms.dialects import NAMES
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import (
@@ -169,6 +170,14 @@ def test_the_key_goes_where_the_dialect_wants_it():
     assert [headers.get("authorization") for headers in seen] == ["Bearer secret", "Bearer secret", None]
     assert [headers.get("x-api-key") for headers in seen] == [None, None, "secret"]
     assert [headers.get("anthropic-version") for headers in seen] == [None, None, "2023-06-01"]
+
+
+@pytest.mark.parametrize(("dialect", "text"), [("openai-responses", "one "), ("anthropic-messages", "one STOP two")])
+async def test_batches_cut_too_where_the_server_does_not(dialect, text, tmp_path):
+    with FakeServer("one STOP two") as server:
+        lm = Batched(opened(server, dialect), tmp_path / "b.db", idle=0.03, poll=(0.02, 0.05))
+        response = await lm.acall("hi", stop=["STOP"])
+    assert (response.text, response.tier) == (text, "batch")
 
 
 def test_a_budget_knows_the_bound_that_the_messages_dialect_sends():

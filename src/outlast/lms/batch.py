@@ -185,7 +185,7 @@ class _Collected(LM):
 
     def _read(self, data: dict[str, Any], request: Request, key: str) -> Response:
         try:
-            return self.leaf.read(data, request, tier=TIER, notes=self.leaf.write(request).adaptations)
+            return self.leaf.read(data, request, self.leaf.write(request), tier=TIER)
         except LMError as error:
             self.store.drop(key)  # or the same reply would be read again and again
             error.request = request

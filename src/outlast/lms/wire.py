@@ -314,11 +314,12 @@ class WireLM(LM):
             raise LMUnsupported(f"{self.name}: typed questions cannot be sent in this way", request=request)
         return self._encoded(self._with_settings(request), stream=False)[0]
 
-    def read(self, data: dict[str, Any], request: Request, *, tier: str, notes: tuple[str, ...] = ()) -> Response:
-        """The response in the JSON of a reply that came in another way, priced at `tier`. Raises an `LMError`."""
-        told = self._told(request, None, Reply(200, {}, b""), notes, 0.0)._replace(redact=str)
+    def read(self, data: dict[str, Any], request: Request, sent: Encoded, *, tier: str) -> Response:
+        """The response in the JSON of a reply to what was `sent` in another way, priced at `tier`. Raises an
+        `LMError`."""
+        told = self._told(request, None, Reply(200, {}, b""), sent.adaptations, 0.0)._replace(redact=str)
         raise_error_in(data, told)
-        return self._priced(replace(self.dialect.decode(data, told), tier=tier))
+        return cut(self._priced(replace(self.dialect.decode(data, told), tier=tier)), sent.stop)
 
     def failed(self, status: int, body: bytes, request: Request, sent: Encoded | None = None) -> LMError | None:
         """The error in a reply that came in another way; None when it taught what the server refuses, so that the
