@@ -195,6 +195,34 @@ def test_what_nobody_lists_is_unknown_and_never_free(model: str, provider: str):
     assert priced(Usage(10, 10), model, provider) == Usage(10, 10)
 
 
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "gpt-5-mini"),
+        ("openai-responses", "gpt-5-mini"),
+        ("azure", "gpt-5-mini"),
+        ("anthropic", "claude-sonnet-4-5"),
+        ("gemini", "gemini-2.5-flash"),
+        ("openrouter", "openai/gpt-5-mini"),
+        ("groq", "llama-3.3-70b-versatile"),
+        ("mistral", "mistral-large-latest"),
+        ("deepseek", "deepseek-chat"),
+        ("xai", "grok-4"),
+        ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("moonshot", "kimi-k2-0905-preview"),
+        ("zai", "glm-4.6"),
+    ],
+)
+def test_every_provider_that_sells_is_in_the_table(provider: str, model: str):
+    assert find_price(model, provider, at=NOVEMBER) is not None
+
+
+def test_a_provider_in_another_dialect_has_the_same_tiers():
+    price = Price(1, 1)
+    half = [find_price("m", name, tier="flex", price=price) for name in ("openai", "openai-responses", "gemini")]
+    assert [found.price.input for found in half if found is not None] == [0.5, 0.5, 0.5]
+
+
 def test_a_server_is_known_by_its_address():
     named, addressed = (
         find_price("llama-3.3-70b-versatile", place, at=NOVEMBER)

@@ -26,15 +26,20 @@ _HALF = frozenset(
         ("openai", "flex"),
         ("openai", "batch"),
         ("anthropic", "batch"),
-        ("gemini", "flex"),
-        ("gemini", "batch"),
+        ("google", "flex"),
+        ("google", "batch"),
         ("mistral", "batch"),
         ("groq", "batch"),
     )
 )
-_LISTED_AS = {"gemini": "google"}  # where our name for a provider and the table's differ
+_SELLERS = {  # where our name for a provider and the table's differ
+    "gemini": "google",
+    "openai-responses": "openai",
+    "xai": "x-ai",
+    "moonshot": "moonshotai",
+}
 _UNLISTED = frozenset(
-    ("ollama", "vllm", "llama_cpp", "hf", "outlast")
+    ("ollama", "vllm", "sglang", "lm_studio", "llama_cpp", "hf", "outlast")
 )  # on your own machine: nobody lists what it costs
 _RATES = ("input", "output", "cached_input", "cache_write", "reasoning", "call")
 _MINUTE = 60  # some prices depend on the time of day
@@ -145,6 +150,7 @@ def find_price(
     a tier whose price is not known gives None. `price`, when given, is what the user says the plain tier costs.
     `asked` is the name to look up when `model` is not listed: the alias that a newer version answered for.
     """
+    provider = _SELLERS.get(provider, provider)
     if price is not None:
         factor = _factor(price, provider, tier)
         if factor is None:
@@ -245,7 +251,7 @@ def _listed(model: str, provider: str, tier: str | None, minute: int) -> Priced 
     if "://" in provider:
         where = {"provider_id": None, "provider_api_url": provider}
     else:
-        where = {"provider_id": _LISTED_AS.get(provider, provider), "provider_api_url": None}
+        where = {"provider_id": provider, "provider_api_url": None}
     try:
         seller, info = snapshot.find_provider_model(model, None, **where)
         when = datetime.fromtimestamp(minute * _MINUTE, UTC)
