@@ -9,7 +9,7 @@ python="${PYTHON:-python3}"
 torch="${TORCH:-torch==2.13.0}" # beside transformers; on Linux the index gives a CUDA build of several GB
 wanted=("$@")
 [ $# -gt 0 ] || wanted=(openai openai==1.99.1 lm15 lm15==1.2.0 llm llm==0.33 any-llm-sdk any-llm-sdk==1.28.0
-  litellm litellm==1.84.9 transformers transformers==5.0.0)
+  litellm litellm==1.109.3 transformers transformers==5.0.0)
 failed=0
 for package in "${wanted[@]}"; do
   name="${package%%=*}"

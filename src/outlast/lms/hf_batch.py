@@ -11,7 +11,7 @@ from outlast.lms.hf_text import Spoken
 from outlast.lms.hf_weights import Weights
 from outlast.messages import TokenLogprob
 
-End = Literal["stop", "length"]
+End = Literal["stop", "length", "other"]  # other: the grammar ran out of the means that llguidance allows it
 
 
 @dataclass(slots=True, eq=False)
@@ -168,7 +168,9 @@ class Batch:
             row.spoken.add(token)
             if row.matcher is not None:
                 row.matcher.consume_token(token)
-            if row.spoken.stopped or (row.matcher is not None and row.matcher.is_stopped()):
+            if row.matcher is not None and row.matcher.is_error():
+                row.ended = "other"
+            elif row.spoken.stopped or (row.matcher is not None and row.matcher.is_stopped()):
                 row.ended = "stop"
             elif row.count >= row.most:
                 row.ended = "length"

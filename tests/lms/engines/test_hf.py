@@ -238,6 +238,15 @@ def test_any_json_object_is_one(lm):
             assert isinstance(json.loads(reply.text), dict)
 
 
+def test_a_grammar_that_gives_out_is_no_whole_answer(lm):
+    lm("hello", max_tokens=1)
+    batch = Batch(lm._worker._weights)
+    broken = SimpleNamespace(consume_token=lambda token: False, is_error=lambda: True, is_stopped=lambda: True)
+    row = Row([1], 9, Spoken(batch._weights.decode), matcher=broken)
+    batch._take(row, batch._weights.tokenizer.convert_tokens_to_ids("h"))
+    assert (row.ended, row.spoken.text) == ("other", "h")
+
+
 async def test_constrained_and_free_rows_share_a_batch(lm, reference):
     free, held, other = await asyncio.gather(
         lm.acall("hi", temperature=0, max_tokens=20),
