@@ -48,3 +48,22 @@ def test_only_some_are_run_and_an_unknown_one_is_refused(tmp_path: Path) -> None
     code, out = bench(tmp_path, "thrid")
     assert code == 2
     assert "no benchmark 'thrid'; there are first, second" in out
+
+
+def test_a_script_beside_http_py_still_finds_the_http_of_the_standard_library(tmp_path: Path) -> None:
+    shutil.copy(MAIN.with_name("http.py"), tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text("import http, http.client; print(http.HTTPStatus.OK.value, http.client.HTTPConnection.__name__)")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("200 HTTPConnection\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_http_benchmark_measures_and_judges() -> None:
+    command = [sys.executable, str(MAIN.with_name("http.py")), "--concurrency", "8", "--rounds", "1", "--calls", "40"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr[-2000:]
+    assert "BAR" in done.stdout, done.stderr[-2000:]
+    assert "8 in flight: <= 1.5 x its CPU per call" in done.stdout
+    assert "PASS 256 streams at once" in done.stdout

@@ -59,7 +59,9 @@ def ask(lm: LM, request: Request) -> Coroutine[Any, Any, Response]:
     To be awaited at once.
     """
     meter = current().meter
-    return _asked(lm, request) if meter is None or not lm.spends else _paid(lm, request, meter)
+    if meter is not None and lm.spends:
+        return _paid(lm, request, meter)
+    return lm.complete(request) if lm._checked and lm.blocking_safe else _asked(lm, request)
 
 
 async def _asked(lm: LM, request: Request) -> Response:

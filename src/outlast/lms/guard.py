@@ -23,6 +23,8 @@ class Guard(Wrapper):
     `Response.queued_seconds`.
     """
 
+    _checked = True
+
     async def before(self, request: Request) -> Any:
         """Let a call in: wait, count, or raise."""
         return None

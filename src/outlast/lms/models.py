@@ -133,6 +133,8 @@ class OpenedModel(Wrapper):
     itself; a pickle holds the name and options but never a key, which the other process takes from its environment.
     """
 
+    _checked = True
+
     def __init__(self, model: str, stack: LM, leaf: LM, options: Mapping[str, Any], chosen: ModelOptions) -> None:
         super().__init__(stack)
         self._chosen = replace(chosen, api_key=None)

@@ -114,6 +114,7 @@ class LM(metaclass=LMType):
     capabilities: Capabilities = Capabilities()
     blocking_safe: bool = False
     spends: bool = True
+    _checked: bool = False  # `complete` is ours and gives a Response or raises: it is not looked at again
 
     if TYPE_CHECKING:
 
@@ -195,6 +196,8 @@ class LM(metaclass=LMType):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         complete = cls.__dict__.get("complete")
+        if complete is not None and "_checked" not in cls.__dict__:
+            cls._checked = False
         plain = inspect.isfunction(complete) and not inspect.iscoroutinefunction(complete)
         if plain and not hasattr(complete, "__wrapped__"):  # a decorator may wrap one that is async
             raise UsageError(f"{cls.__name__}.complete is a plain function; write `async def complete`")

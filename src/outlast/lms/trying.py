@@ -69,6 +69,7 @@ class Trying(Remade):
 
     blocking_safe = True
     spends = False
+    _checked = True
 
     @abstractmethod
     async def reach(self, request: Request, attempt: Attempt[T]) -> tuple[T, Mark]:

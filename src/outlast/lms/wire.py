@@ -60,6 +60,7 @@ class WireLM(LM):
     """
 
     blocking_safe = True
+    _checked = True
 
     def __init__(
         self,
