@@ -33,7 +33,7 @@ from _model_server import TEXT
 HERE = Path(__file__).parent
 LATENCY, STREAM_SECONDS = 0.1, 1.0
 PROMPT = "Which team should answer this message? " * 9
-IN_FLIGHT, PREDICTS = 256, {"ours": 3_000, "peer": 1_000}
+IN_FLIGHT, PREDICTS = 256, {"ours": 1.5, "peer": 0.5}  # calls of a round, as multiples of --calls: it is slower
 
 Call = Callable[[int], Awaitable[str]]
 
@@ -231,7 +231,7 @@ def main() -> int:
         return 0
     rows, busy = calls_table(given.concurrency, given.rounds, given.calls)
     streams = streams_table(max(1, given.rounds - 2))
-    predicts = predict_table(given.peer, max(1, given.rounds - 2))
+    predicts = predict_table(given.peer, max(1, given.rounds - 2), given.calls)
     if given.json:
         print(json.dumps({"calls": rows, "streams": streams, "predict": predicts, "server_cpu": busy}))
         return 0
@@ -257,14 +257,14 @@ def streams_table(rounds: int) -> Turns:
         return taking_turns(url, {"aiohttp": raw_streams, "outlast": our_streams}, 2 * IN_FLIGHT, IN_FLIGHT, rounds)
 
 
-def predict_table(peer: str | None, rounds: int) -> Turns:
+def predict_table(peer: str | None, rounds: int, calls: int) -> Turns:
     """Figures of `Predict`, ours and, when there is one, the peer's."""
     sides = {"ours": sys.executable, **({"peer": peer} if peer else {})}
     found: dict[str, list[Figures]] = {side: [] for side in sides}
     with server(LATENCY) as (url, _):
         for _ in range(rounds):
             for side, python in sides.items():
-                found[side].append(in_process(python, side, url, PREDICTS[side]))
+                found[side].append(in_process(python, side, url, int(PREDICTS[side] * calls)))
     return Turns(found)
 
 
