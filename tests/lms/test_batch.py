@@ -34,7 +34,7 @@ from outlast.lms.prices import Price
 from outlast.lms.protocol import LM
 from outlast.testing import FakeServer, Fault, ScriptedLM
 
-QUICK: dict[str, Any] = {"idle": 0.03, "poll": (0.02, 0.05)}
+QUICK: dict[str, Any] = {"idle": 0.15, "poll": (0.02, 0.05)}
 HALF = Price(10, 10, tiers={"batch": 0.5})
 
 

@@ -18,7 +18,6 @@ from outlast.evals.identity import metric_hash, name_of, own_models, program_has
 from outlast.evals.progress import Guarded, Snapshot, display_for
 from outlast.evals.rowfile import About, End, RowWriter, about_line, end_line, read_evaluation
 from outlast.evals.runner import RowRunner, check_first
-from outlast.lms.batch import Transport, carried
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
@@ -26,6 +25,7 @@ from outlast.runtime import current, default, run_blocking
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
+    from outlast.lms.batch import Transport
     from outlast.lms.protocol import LM
 
 Keep = Literal["rows", "traces", "nothing"]
@@ -137,6 +137,8 @@ async def aevaluate(
 ) -> Evaluation:
     """`evaluate` from async code. A cancelled task gets the result so far instead of `CancelledError`."""
     _check_options(concurrency, max_errors, errors, threshold, level, keep, save, resume)
+    from outlast.lms.batch import carried
+
     with carried(transport, save, subject="evaluate") as in_batches:
         runner = RowRunner(
             program, metric, lm=lm, adapter=adapter, sample=sample, threshold=threshold, traces=keep == "traces"

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from outlast.errors import ConfigError, LMError, UsageError, brief
 from outlast.lms.asking import ask, ask_stream
-from outlast.lms.baseline import Baseline
 from outlast.lms.batch_jobs import Jobs, Pace
 from outlast.lms.batch_store import BatchStore
 from outlast.lms.batch_wire import wire_for
@@ -102,6 +101,8 @@ class Batches:
         self._lock = ForkSafeLock()
 
     def __call__(self, lm: LM) -> LM:
+        from outlast.lms.baseline import Baseline
+
         if isinstance(lm, (Batched, Baseline)):  # what costs nothing needs no discount
             return lm
         with self._lock:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from outlast import artifact
 from outlast.adapters.protocol import Adapter
@@ -14,7 +14,6 @@ from outlast.data.dataset import Dataset
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError, brief
 from outlast.evals.score import check_metric
-from outlast.lms.batch import Transport, carried
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
@@ -30,6 +29,9 @@ from outlast.optimize.setting import SMALLEST, Setting, default_lm, ledger_path,
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
 from outlast.runtime import current, run_blocking, running
+
+if TYPE_CHECKING:
+    from outlast.lms.batch import Transport
 
 __all__ = ["Compiled", "Report", "acompile", "compile"]
 
@@ -124,6 +126,8 @@ async def acompile(
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
     """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
+    from outlast.lms.batch import carried
+
     search = RandomSearch() if optimizer is None else optimizer
     limits = Budget() if budget is None else budget
     _check_options(program, metric, search, limits, seed, margin, level, concurrency)
