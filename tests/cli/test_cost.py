@@ -139,3 +139,10 @@ def test_an_evaluation_is_estimated_without_asking_a_model(outlast: Any):
     assert found["dollars"]["high"] is None
     text = outlast(*words, "--lm", "openai/gpt-5-mini", "--estimate").out
     assert "without max_tokens nothing bounds the output" in text
+
+
+def test_the_transport_is_chosen_on_the_command_line(outlast: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("eval", "app.py:route", "data.jsonl", "--targets", "team", "--metric", "app.py:correct", "--limit", "3")
+    assert outlast(*words, "--lm", "outlast/baseline", "--transport", "batch", "--json").json["n"] == 3
+    assert outlast(*words, "--lm", "outlast/baseline", "--transport", "bach").code == 2

@@ -230,7 +230,7 @@ class Meter:
             raise ConfigError(
                 f"a budget in dollars is set and nobody knows what {bound.model!r} costs: say so with price=(input, "
                 "output) in dollars per million tokens (0 for a model of your own), install outlast[prices], limit "
-                "calls or tokens instead, or set on_unknown='count'"
+                "calls or tokens instead, or let it count as 0 with ol.budget(..., on_unknown='count')"
             )
 
     def _open(self, tokens: float, dollars: float) -> None:
