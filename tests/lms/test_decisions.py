@@ -34,7 +34,7 @@ from outlast.messages import (
     user,
 )
 from outlast.testing.server import FakeServer, Fault, decisions, systemone
-from outlast.types import File, Image
+from outlast.types import Document, File, Image
 
 URGENT = Question("yes_no", "Is it urgent?", described=(("yes", "money is leaving"), ("no", "it can wait")))
 TEAM = Question("choice", "Which team?", ("cards", "billing"), described=(("cards", "plastic"),))
@@ -146,6 +146,14 @@ def test_images_go_to_openai_only_and_files_nowhere():
     letter = Request((Message("user", (File("application/pdf", b"x"),)),), questions=QUESTIONS[:1])
     with pytest.raises(LMUnsupported, match="text and images"):
         encode_decisions(letter, "m")
+
+
+def test_documents_are_text_to_both():
+    letter = Document("Dear Sir", title="Letter")
+    asked = Request((Message("user", (TextPart("Read: "), letter)),), questions=QUESTIONS[:1])
+    (item,) = encode_decisions(asked, "m")["input"]
+    assert item["content"][1] == {"type": "input_text", "text": letter.__prompt__()}
+    assert encode_systemone(asked, "m")["state"] == "Read: " + letter.__prompt__()
 
 
 # Answers

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from outlast.errors import LMUnsupported
 from outlast.lms.dialect import Notes, Wire
-from outlast.lms.openai_chat import refuse_media
+from outlast.lms.openai_chat_turns import refuse_media
 from outlast.messages import Message, Part, TextPart, Thought, ToolCall, ToolResult
 from outlast.types import Audio, Document, File, Image
 

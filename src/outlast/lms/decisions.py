@@ -30,7 +30,7 @@ from outlast.messages import (
     ToolResult,
     Usage,
 )
-from outlast.types import Image
+from outlast.types import Document, Image
 
 _MOST_LEVELS = 10
 _Body = dict[str, Any]
@@ -69,8 +69,8 @@ def _items(message: Message, model: str) -> list[_Body]:
     content: list[_Body] = []
     calls: list[_Body] = []
     for part in message.content:
-        if isinstance(part, TextPart):
-            content.append({"type": kind, "text": part.text})
+        if isinstance(part, (TextPart, Document)):
+            content.append({"type": kind, "text": _text(part)})
         elif isinstance(part, Image):
             content.append({"type": "input_image", "image_url": part.address})
         elif isinstance(part, ToolCall):
@@ -84,6 +84,10 @@ def _items(message: Message, model: str) -> list[_Body]:
     return [*results, *([{"role": role, "content": content}] if content else []), *calls]
 
 
+def _text(part: TextPart | ToolResult | Document) -> str:
+    return part.__prompt__() if isinstance(part, Document) else part.text
+
+
 def _told(result: ToolResult) -> str:
     return f"ERROR: {result.text}" if result.error else result.text
 
@@ -92,12 +96,13 @@ def _state(messages: tuple[Message, ...], model: str) -> str | list[_Body]:
     """The messages as the state of affairs: the text of a single one, else what each role said."""
     told: list[_Body] = []
     for message in messages:
-        turn: _Body = {"role": message.role, "content": message.text}
+        spoken = [_text(part) for part in message.parts if isinstance(part, (TextPart, ToolResult, Document))]
+        turn: _Body = {"role": message.role, "content": "".join(spoken)}
         for part in message.parts:
             if isinstance(part, ToolCall):
                 call = {"name": part.name, "arguments": part.arguments}
                 turn.setdefault("tool_calls", []).append(call)
-            elif not isinstance(part, (TextPart, ToolResult, Thought)):
+            elif not isinstance(part, (TextPart, Document, ToolResult, Thought)):
                 raise LMUnsupported(f"{model!r} decides on text; the request holds {part!r}")
         told.append(turn)
     if len(told) == 1 and told[0].keys() == {"role", "content"}:

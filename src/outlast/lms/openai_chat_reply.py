@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from outlast.errors import LMServerError
 from outlast.lms.dialect import Dialect, Notes, Told
-from outlast.lms.openai_chat import NAME, RESERVED, encode
+from outlast.lms.openai_chat import RESERVED, encode
+from outlast.lms.openai_chat_turns import NAME
 from outlast.lms.providers import Quirks
 from outlast.lms.reply import (
     as_arguments,

@@ -14,13 +14,13 @@ from outlast.errors import LMUnsupported, UsageError
 from outlast.lms.dialect import Encoded, Notes, Wire
 from outlast.lms.openai_chat import (
     function,
-    refuse_media,
     refuse_tools,
     refused_settings,
     schema_form,
     schema_name,
     shown_setting,
 )
+from outlast.lms.openai_chat_turns import refuse_media
 from outlast.lms.stops import emulated
 from outlast.messages import (
     Message,
