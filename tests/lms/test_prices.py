@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ from outlast.lms import prices
 from outlast.lms.prices import Price, as_price, find_price, priced, table
 from outlast.messages import Usage
 
+SOURCE = str(Path(prices.__file__).parents[2])
 NOVEMBER = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
 amounts = st.floats(0, 1000, allow_nan=False)
 maybe = st.none() | amounts
@@ -268,3 +273,17 @@ def test_18_cached_tokens_are_not_billed_twice_and_unknown_is_not_zero():
     assert priced(usage, "m", price=Price(1, 1, cached_input=0.1)).cost == pytest.approx(0.1)
     assert priced(usage, "m").cost is None
     assert priced(replace(usage, input_tokens=0, cached_tokens=0), "m", price=Price(1, 1)).cost == 0
+
+
+def test_the_table_is_loaded_while_the_first_reply_is_waited_for():
+    """In a new process: asking does not load it, and the thread that does is done when it is needed."""
+    code = (
+        "import sys, time\n"
+        "from outlast.lms.prices import find_price, prepare\n"
+        "prepare()\n"
+        "until = time.monotonic() + 30\n"
+        "while 'genai_prices.data' not in sys.modules and time.monotonic() < until:\n"
+        "    time.sleep(0.01)\n"
+        "assert find_price('gpt-5-mini', 'openai') is not None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={**os.environ, "PYTHONPATH": SOURCE})

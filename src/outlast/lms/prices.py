@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, brief
 from outlast.messages import Usage
+from outlast.runtime.threads import start
 
 STANDARD = frozenset((None, "", "default", "standard", "auto", "on_demand"))
 """Service tiers at the plain price."""
@@ -215,6 +216,17 @@ def possible_prices(
     return tuple(known) if len(known) == len(found) else ()
 
 
+def may_be_listed(provider: str) -> bool:
+    """Whether it is of any use to look a provider's models up in the table."""
+    return bool(provider) and provider not in _UNLISTED and not _is_local(provider)
+
+
+@cache
+def prepare() -> None:
+    """Begin to load the table in a thread, once: it takes 0.2 s, which a call spends waiting for its reply anyway."""
+    start(table)
+
+
 def table() -> str | None:
     """The price table in use with its version and the date of its data, None when the extra is not installed."""
     snapshot = _snapshot()
@@ -244,8 +256,7 @@ def _is_local(provider: str) -> bool:
 @lru_cache(maxsize=4096)
 def _listed(model: str, provider: str, tier: str | None, minute: int) -> Priced | None:
     """What the table says. One look-up a minute for each model: the table is long and searched in order."""
-    known = model and provider and provider not in _UNLISTED and not _is_local(provider)
-    snapshot = _snapshot() if known else None
+    snapshot = _snapshot() if model and may_be_listed(provider) else None
     if snapshot is None:
         return None
     if "://" in provider:

@@ -15,7 +15,7 @@ from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError,
 from outlast.lms.bounds import bound_of
 from outlast.lms.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Shape, Told, Wire
 from outlast.lms.openai_errors import error_from, refused_parameter, refuses_schema
-from outlast.lms.prices import Price, as_price, possible_prices, priced
+from outlast.lms.prices import Price, as_price, may_be_listed, possible_prices, prepare, priced
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.providers import COMMON, Quirks
 from outlast.lms.rate_headers import rate_states
@@ -86,6 +86,7 @@ class WireLM(LM):
         self.settings = settings
         self.price = as_price(price)
         self.seller = seller
+        self._looked_up = self.price is None and may_be_listed(seller)
         self.adapt: Policy = adapt
         self._decisions = decisions
         self._key = key
@@ -265,6 +266,8 @@ class WireLM(LM):
         return replace(request, settings=request.settings.over(self.settings))
 
     def _encoded(self, request: Request, *, stream: bool) -> tuple[Encoded, bytes, tuple[str, ...]]:
+        if self._looked_up:
+            prepare()
         try:
             encoded = self.dialect.encode(request, self._wire, stream)
         except LMUnsupported as error:
