@@ -33,7 +33,7 @@ from outlast.messages import (
     canonical,
     user,
 )
-from outlast.types import Audio, File, Image, Label, Tool
+from outlast.types import Audio, Document, File, Image, Label, Tool
 
 
 def key(request: Request, identity: str = "m", namespace: str = "") -> bytes | None:
@@ -41,6 +41,7 @@ def key(request: Request, identity: str = "m", namespace: str = "") -> bytes | N
 
 
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
+names = texts.map(lambda text: "".join(one for one in text if one.isprintable()) or "x")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -49,10 +50,11 @@ json_values = st.recursive(
 data = st.binary(min_size=1, max_size=8)
 parts = st.one_of(
     st.builds(TextPart, texts),
-    st.builds(lambda d, n: Image("image/png", d, name=n), data, st.none() | texts),
+    st.builds(lambda d, n: Image("image/png", d, name=n), data, st.none() | names),
     st.builds(lambda d: Audio("audio/wav", d), data),
-    st.builds(lambda d, n: File("text/plain", d, name=n), data, st.none() | texts),
+    st.builds(lambda d, n: File("text/plain", d, name=n), data, st.none() | names),
     st.sampled_from(["http://a/b.png", "http://a/c.png"]).map(lambda url: Image("image/png", url=url)),
+    st.builds(Document, texts.filter(str.strip), texts, texts),
     st.builds(ToolCall, texts, texts, texts),
     st.builds(ToolResult, texts, texts, st.booleans()),
     st.builds(Thought, texts, texts, texts),
