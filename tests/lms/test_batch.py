@@ -333,6 +333,24 @@ async def test_what_is_written_wrong_fails_the_batch_with_the_reason(tmp_path: P
     assert "not parseable as valid JSON" in str(answers[0])
 
 
+async def test_a_batch_that_is_too_much_goes_out_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from dataclasses import replace
+
+    def read(data: dict[str, Any]) -> Any:
+        job = OPENAI.read(data)
+        many = data["request_counts"]["total"] > 3
+        return job._replace(ended=True, failed="Enqueued token limit reached (token_limit_exceeded)") if many else job
+
+    monkeypatch.setattr("outlast.lms.batch.wire_for", lambda _: replace(OPENAI, read=read))
+    with FakeServer(batch_delay=None) as server:
+        work = asyncio.create_task(all_of(batched(server, tmp_path), 12))
+        await asyncio.to_thread(until, lambda: sum(len(batch.requests) <= 3 for batch in batches_of(server)) == 4)
+        await asyncio.to_thread(server.finish_batches)
+        answers = await work
+    assert [answer.text for answer in answers] == [f"question {number}" for number in range(12)]
+    assert [len(batch.requests) for batch in batches_of(server)] == [12, 6, 6, 3, 3, 3, 3]
+
+
 def test_only_models_of_a_server_can_be_batched(tmp_path: Path):
     for model in (ScriptedLM(["x"]), LM("outlast/baseline"), ol.Limited(LM("openai/m", cache=False))):
         with pytest.raises(ConfigError, match="cannot be asked in batches"):

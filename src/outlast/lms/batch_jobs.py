@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from outlast.runtime.waiting import ForkSafeLock, Waiter
 
 _SENDING = 600.0  # seconds that a process on another machine gets to send a batch
 _GROWTH = 1.5
+_TOO_MUCH = re.compile(r"token_limit|enqueued|too many|limit reached", re.I)  # why a provider refuses a whole batch
 _MOST_BYTES = 100 << 20  # of one batch; providers take 200 MB
 _REPLY_BYTES = 1 << 30
 _EXCHANGE = 600.0  # seconds for one exchange with so much in it
@@ -91,6 +93,8 @@ class Jobs:
         self._asked: dict[str, _Asked] = {}  # by key: everything that is waited for
         self._queue: list[str] = []
         self._arrived = 0.0
+        self._most = pace.most
+        self._held_until = 0.0  # after the provider had too much to do
         self._working = False
         self._watched: dict[str, _Watched] = {}  # by token; touched on the I/O loop only
 
@@ -140,10 +144,11 @@ class Jobs:
 
     def _ready(self) -> list[str]:
         """The requests that go out now. The caller holds the lock."""
-        quiet = time.monotonic() - self._arrived >= self.pace.idle
-        if not self._queue or not (quiet or len(self._queue) >= self.pace.most):
+        now, most = time.monotonic(), self._most
+        quiet = now - self._arrived >= self.pace.idle
+        if not self._queue or now < self._held_until or not (quiet or len(self._queue) >= most):
             return []
-        ready, self._queue = self._queue[: self.pace.most], self._queue[self.pace.most :]
+        ready, self._queue = self._queue[:most], self._queue[most:]
         return ready
 
     def _pause(self) -> float:
@@ -323,8 +328,14 @@ class Jobs:
     async def _settle(self, token: str, job: Job) -> None:
         """Take the results of a job that has ended."""
         if job.failed:
+            keys = self.store.keys(token)
             self.store.settle(token, {})
-            self._fail(token, LMRequestError(f"{self.leaf.name}: the provider refused the batch: {job.failed}"))
+            if _TOO_MUCH.search(job.failed) and all(self.store.tries(key) <= self.pace.retries for key in keys):
+                self._most = min(self._most, max(1, len(keys) // 2))
+                self._held_until = time.monotonic() + self.pace.poll[1]
+                self._end(token)
+            else:
+                self._fail(token, LMRequestError(f"{self.leaf.name}: the provider refused the batch: {job.failed}"))
             return
         results: dict[str, Result] = {}
         for path in job.results:

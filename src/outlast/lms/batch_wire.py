@@ -90,7 +90,8 @@ def _read_openai(data: dict[str, Any]) -> Job:
     failed = ""
     if status == "failed":
         problems: Any = _of(data.get("errors"), "data") or []
-        failed = "; ".join(str(_of(problem, "message")) for problem in problems[:3]) or "no reason given"
+        told = (f"{_of(problem, 'message')} ({_of(problem, 'code')})" for problem in problems[:3])
+        failed = "; ".join(told) or "no reason given"
     ended = status in ("completed", "expired", "cancelled", "failed")
     token = _of(data.get("metadata"), TOKEN)
     return Job(_identifier(data), ended, failed, files, token if isinstance(token, str) else "")
