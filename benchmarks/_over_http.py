@@ -217,7 +217,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256, 1000, 4000])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each client (%(default)s)")
-    parser.add_argument("--calls", type=int, default=2000, help="calls a round, or twice those in flight (%(default)s)")
+    parser.add_argument(
+        "--calls", type=int, default=2000, help="least calls of a round; more with many in flight (%(default)s)"
+    )
     parser.add_argument("--peer", metavar="PYTHON", help="python of an environment that has the peer (dspy)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
@@ -246,7 +248,9 @@ def calls_table(levels: list[int], rounds: int, calls: int) -> tuple[dict[int, T
         for concurrency in levels:
             began, used = time.perf_counter(), cpu()
             sides: dict[str, Side] = {"aiohttp": raw, "outlast": ours}
-            rows[concurrency] = taking_turns(url, sides, max(calls, 2 * concurrency), concurrency, rounds)
+            rows[concurrency] = taking_turns(
+                url, sides, max(calls, min(4 * concurrency, 4 * calls)), concurrency, rounds
+            )
             busy[concurrency] = (cpu() - used) / (time.perf_counter() - began)
     return rows, busy
 
