@@ -22,9 +22,9 @@ import subprocess
 import sys
 import time
 
-from outlast.lms.cache import Cached
+from outlast.lms.caching.cache import Cached
+from outlast.lms.caching.redis_cache import RedisCache
 from outlast.lms.protocol import LM
-from outlast.lms.redis_cache import RedisCache
 from outlast.messages import Request, Response, Usage, user
 from outlast.runtime import drive, running
 

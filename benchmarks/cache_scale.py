@@ -29,8 +29,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from outlast.lms.cache import Cached
-from outlast.lms.cache_files import open_file
+from outlast.lms.caching.cache import Cached
+from outlast.lms.caching.files import open_file
 from outlast.lms.protocol import LM
 from outlast.messages import Request, Response, Usage, system, user
 from outlast.runtime import drive, running

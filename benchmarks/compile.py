@@ -109,7 +109,7 @@ def split(world: Any) -> Any:
 def gains() -> list[dict[str, Any]]:
     """The sample program with the baseline model, split and searched anew for every seed."""
     import outlast as ol
-    from outlast.lms.baseline import Baseline
+    from outlast.lms.baseline.model import Baseline
     from outlast.samples.triage import Triage, messages, triaged
 
     found: list[dict[str, Any]] = []

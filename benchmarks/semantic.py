@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from outlast.errors import ConfigError
-from outlast.lms.lexical import lexical
-from outlast.lms.semantic import SemanticCache
+from outlast.lms.caching.lexical import lexical
+from outlast.lms.caching.semantic import SemanticCache
 
 HERE = Path(__file__).resolve().parent
 THRESHOLDS = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)

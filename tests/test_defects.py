@@ -317,7 +317,7 @@ def test_19_an_unknown_setting_is_refused_not_dropped() -> None:
 
 
 def test_16_a_thousand_calls_at_once_wait_long_enough_for_a_connection() -> None:
-    from outlast.lms.transport import CONNECT_SECONDS
+    from outlast.lms.wire.transport import CONNECT_SECONDS
     from outlast.testing.server import FakeServer
 
     async def many(lm: ol.LM) -> int:
@@ -331,7 +331,7 @@ def test_16_a_thousand_calls_at_once_wait_long_enough_for_a_connection() -> None
 
 
 def test_17_errors_are_not_kept_and_models_of_ones_own_are(tmp_path: Path) -> None:
-    from outlast.lms.cache import Cached
+    from outlast.lms.caching.cache import Cached
     from outlast.testing.server import FakeServer, Fault
 
     replies: list[Any] = [Fault.error(500), "hi"]

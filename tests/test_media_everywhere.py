@@ -139,7 +139,7 @@ def test_traces_show_media_in_words() -> None:
 
 
 def test_requests_are_cached_by_the_bytes_of_media(tmp_path: Path) -> None:
-    from outlast.lms.cache import Cached
+    from outlast.lms.caching.cache import Cached
 
     other = ol.Image.from_bytes(b"\x89PNG\r\n\x1a\n" + b"abc")
     inner = ScriptedLM([REPLY, REPLY.replace("true", "false")])

@@ -37,28 +37,28 @@ if TYPE_CHECKING:
     from outlast.evals.score import Score as Score
     from outlast.evals.score import metric as metric
     from outlast.evals.score import unscored as unscored
-    from outlast.lms.adaptive import AdaptiveLimited as AdaptiveLimited
-    from outlast.lms.balance import Balanced as Balanced
-    from outlast.lms.batch import Batched as Batched
-    from outlast.lms.batch import Batches as Batches
-    from outlast.lms.breaker import CircuitBreaker as CircuitBreaker
-    from outlast.lms.budget import Budgeted as Budgeted
-    from outlast.lms.budget import budget as budget
-    from outlast.lms.cache import Cached as Cached
-    from outlast.lms.cassette import Cassette as Cassette
-    from outlast.lms.deadline import Timeout as Timeout
-    from outlast.lms.fallback import Fallback as Fallback
-    from outlast.lms.hedge import Hedged as Hedged
-    from outlast.lms.limit import Limited as Limited
-    from outlast.lms.pinned import Pinned as Pinned
+    from outlast.lms.batch.batched import Batched as Batched
+    from outlast.lms.batch.batched import Batches as Batches
+    from outlast.lms.caching.cache import Cached as Cached
+    from outlast.lms.caching.cassette import Cassette as Cassette
+    from outlast.lms.caching.redis_cache import RedisCache as RedisCache
+    from outlast.lms.caching.semantic import SemanticCache as SemanticCache
+    from outlast.lms.layers.adaptive import AdaptiveLimited as AdaptiveLimited
+    from outlast.lms.layers.balance import Balanced as Balanced
+    from outlast.lms.layers.breaker import CircuitBreaker as CircuitBreaker
+    from outlast.lms.layers.budget import Budgeted as Budgeted
+    from outlast.lms.layers.budget import budget as budget
+    from outlast.lms.layers.deadline import Timeout as Timeout
+    from outlast.lms.layers.fallback import Fallback as Fallback
+    from outlast.lms.layers.hedge import Hedged as Hedged
+    from outlast.lms.layers.limit import Limited as Limited
+    from outlast.lms.layers.pinned import Pinned as Pinned
+    from outlast.lms.layers.rate import RateLimited as RateLimited
+    from outlast.lms.layers.retry import Retrying as Retrying
+    from outlast.lms.layers.route import Routed as Routed
     from outlast.lms.prices import Price as Price
     from outlast.lms.protocol import LM as LM
     from outlast.lms.protocol import Capabilities as Capabilities
-    from outlast.lms.rate import RateLimited as RateLimited
-    from outlast.lms.redis_cache import RedisCache as RedisCache
-    from outlast.lms.retry import Retrying as Retrying
-    from outlast.lms.route import Routed as Routed
-    from outlast.lms.semantic import SemanticCache as SemanticCache
     from outlast.messages import Decision as Decision
     from outlast.messages import Finished as Finished
     from outlast.messages import History as History
@@ -132,25 +132,25 @@ _HOMES = {
     "evals.evaluate": "aevaluate evaluate",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.score": "Score metric unscored",
-    "lms.adaptive": "AdaptiveLimited",
-    "lms.balance": "Balanced",
-    "lms.batch": "Batched Batches",
-    "lms.breaker": "CircuitBreaker",
-    "lms.budget": "Budgeted budget",
-    "lms.deadline": "Timeout",
-    "lms.fallback": "Fallback",
-    "lms.hedge": "Hedged",
-    "lms.limit": "Limited",
-    "lms.pinned": "Pinned",
+    "lms.layers.adaptive": "AdaptiveLimited",
+    "lms.layers.balance": "Balanced",
+    "lms.batch.batched": "Batched Batches",
+    "lms.layers.breaker": "CircuitBreaker",
+    "lms.layers.budget": "Budgeted budget",
+    "lms.layers.deadline": "Timeout",
+    "lms.layers.fallback": "Fallback",
+    "lms.layers.hedge": "Hedged",
+    "lms.layers.limit": "Limited",
+    "lms.layers.pinned": "Pinned",
     "lms.prices": "Price",
-    "lms.rate": "RateLimited",
-    "lms.retry": "Retrying",
-    "lms.route": "Routed",
-    "lms.semantic": "SemanticCache",
-    "lms.cache": "Cached",
-    "lms.cassette": "Cassette",
+    "lms.layers.rate": "RateLimited",
+    "lms.layers.retry": "Retrying",
+    "lms.layers.route": "Routed",
+    "lms.caching.semantic": "SemanticCache",
+    "lms.caching.cache": "Cached",
+    "lms.caching.cassette": "Cassette",
     "lms.protocol": "LM Capabilities",
-    "lms.redis_cache": "RedisCache",
+    "lms.caching.redis_cache": "RedisCache",
     "messages": "Decision Finished History Message Question Request Response Settings TextDelta ThoughtDelta "
     "ToolCall ToolDelta ToolResult Usage",
     "modules.chain_of_thought": "ChainOfThought",

@@ -175,7 +175,7 @@ async def test_the_async_form_asks_the_same():
 
 
 def test_questions_are_part_of_the_cache_key_and_decisions_are_kept(tmp_path):
-    from outlast.lms.cache import Cached
+    from outlast.lms.caching.cache import Cached
 
     inner = Deciding()
     lm = Cached(inner, tmp_path / "c.db")

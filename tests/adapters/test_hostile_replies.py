@@ -127,7 +127,7 @@ def outcome(call: Prepared, reply: Response) -> ParseError | None:
         call.read(reply)
     except ParseError as error:
         found = error
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.5  # a second for a megabyte, on a busy machine
     assert found is None or (len(str(found)) < 5_000 and len(found.for_model) < 5_000)
     return found
 

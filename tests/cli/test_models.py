@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from outlast.lms.providers import PROVIDERS
+from outlast.lms.wire.providers import PROVIDERS
 from outlast.testing import FakeServer, Fault
 
 

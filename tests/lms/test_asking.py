@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from outlast.errors import UsageError
-from outlast.lms.limit import Limited
+from outlast.lms.layers.limit import Limited
+from outlast.lms.layers.retry import Retrying
 from outlast.lms.protocol import LM, Wrapper
-from outlast.lms.retry import Retrying
 from outlast.messages import Request, Response
 
 

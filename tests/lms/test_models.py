@@ -30,10 +30,10 @@ from outlast.errors import (
     OutlastError,
     UsageError,
 )
-from outlast.lms.hf_open import LocalOptions
+from outlast.lms.hf.opening import LocalOptions
 from outlast.lms.models import open_model
 from outlast.lms.protocol import LM, Capabilities
-from outlast.lms.providers import PROVIDERS
+from outlast.lms.wire.providers import PROVIDERS
 from outlast.messages import OutputSchema, user
 from outlast.testing.server import FakeServer, Fault, completion
 

@@ -129,7 +129,7 @@ def test_seconds_end_a_search():
 
 
 def test_answers_of_the_response_cache_cost_nothing(tmp_path: Any):
-    from outlast.lms.cache import Cached
+    from outlast.lms.caching.cache import Cached
 
     inner = WORLD.lm()
     path = tmp_path / "cache.db"

@@ -25,8 +25,8 @@ from outlast.errors import (
     LMServerError,
     LMTimeout,
 )
+from outlast.lms.layers.retry import Retrying
 from outlast.lms.protocol import LM, Wrapper, ask
-from outlast.lms.retry import Retrying
 from outlast.messages import Request, Response, Usage, user
 from outlast.runtime import Bound, Meter, current, running, sleep
 from outlast.runtime.meter import Joined, Ticket, may_be_billed

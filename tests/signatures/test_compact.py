@@ -13,7 +13,7 @@ import annotated_types as at
 import pydantic
 import pytest
 
-from outlast.lms.baseline_types import read_type
+from outlast.lms.baseline.types import read_type
 from outlast.signatures.codec import schema_of
 from outlast.signatures.compact import compact_type
 

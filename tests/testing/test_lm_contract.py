@@ -7,12 +7,12 @@ from itertools import count
 import pytest
 
 import outlast as ol
-from outlast.lms.budget import Budgeted
-from outlast.lms.cache import Cached
-from outlast.lms.cassette import Cassette
-from outlast.lms.pinned import Pinned
+from outlast.lms.caching.cache import Cached
+from outlast.lms.caching.cassette import Cassette
+from outlast.lms.layers.budget import Budgeted
+from outlast.lms.layers.pinned import Pinned
+from outlast.lms.layers.tier import TierFallback
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
-from outlast.lms.tier import TierFallback
 from outlast.messages import Finished, Response, TextDelta, Usage
 from outlast.testing import FakeServer, ScriptedLM, check_layer, check_lm
 

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names_a_model(word: str) -> bool:
-    from outlast.lms.providers import PROVIDERS
+    from outlast.lms.wire.providers import PROVIDERS
 
     prefix, slash, name = word.partition("/")
     return bool(slash and name) and prefix in PROVIDERS

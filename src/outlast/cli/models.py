@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _providers(as_json: bool) -> int:
-    from outlast.lms.providers import PROVIDERS
+    from outlast.lms.wire.providers import PROVIDERS
 
     rows: list[dict[str, Any]] = []
     for name, provider in PROVIDERS.items():

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from outlast.data.example import Example
 from outlast.errors import DataError, OutlastError, UsageError, brief
-from outlast.lms.baseline import Baseline
+from outlast.lms.baseline.model import Baseline
 from outlast.lms.bounds import input_bound, output_bound
+from outlast.lms.layers.trying import layers
 from outlast.lms.prices import Priced, find_price
 from outlast.lms.protocol import LM, Wrapper
-from outlast.lms.trying import layers
-from outlast.lms.wire import WireLM
+from outlast.lms.wire.model import WireLM
 from outlast.messages import Request, Response, Settings, Usage
 from outlast.runtime import run_blocking, running
 

@@ -25,7 +25,7 @@ from outlast.runtime import current, default, run_blocking
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
-    from outlast.lms.batch import Transport
+    from outlast.lms.batch.batched import Transport
     from outlast.lms.protocol import LM
 
 Keep = Literal["rows", "traces", "nothing"]
@@ -137,7 +137,7 @@ async def aevaluate(
 ) -> Evaluation:
     """`evaluate` from async code. A cancelled task gets the result so far instead of `CancelledError`."""
     _check_options(concurrency, max_errors, errors, threshold, level, keep, save, resume)
-    from outlast.lms.batch import carried
+    from outlast.lms.batch.batched import carried
 
     with carried(transport, save, subject="evaluate") as in_batches:
         runner = RowRunner(

@@ -11,23 +11,23 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_unknown
-from outlast.lms.adaptive import AdaptiveLimited
-from outlast.lms.cache import Cached
-from outlast.lms.dialects import decisions_named, dialect_named
+from outlast.lms.caching.cache import Cached
+from outlast.lms.caching.redis_cache import RedisCache, safe_place
 from outlast.lms.engines import engine_of
-from outlast.lms.limit import Limited
+from outlast.lms.layers.adaptive import AdaptiveLimited
+from outlast.lms.layers.limit import Limited
+from outlast.lms.layers.pinned import FIRST, Pinned
+from outlast.lms.layers.rate import RateLimited
+from outlast.lms.layers.retry import Retrying
+from outlast.lms.layers.tier import TierFallback
 from outlast.lms.options import SETTING_NAMES, settings_from
-from outlast.lms.pinned import FIRST, Pinned
 from outlast.lms.prices import Price, as_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper
-from outlast.lms.providers import PROVIDERS, UNKNOWN, Provider
-from outlast.lms.rate import RateLimited
-from outlast.lms.redis_cache import RedisCache, safe_place
-from outlast.lms.reply import serialize
-from outlast.lms.retry import Retrying
-from outlast.lms.tier import TierFallback
-from outlast.lms.transport import Endpoint, Secret, checked_url
-from outlast.lms.wire import Policy, WireLM, key_from
+from outlast.lms.wire.dialects import decisions_named, dialect_named
+from outlast.lms.wire.model import Policy, WireLM, key_from
+from outlast.lms.wire.providers import PROVIDERS, UNKNOWN, Provider
+from outlast.lms.wire.reply import serialize
+from outlast.lms.wire.transport import Endpoint, Secret, checked_url
 from outlast.messages import Request, Response, Settings, StreamEvent
 
 BUILT_IN = ("outlast/baseline",)
@@ -203,7 +203,7 @@ def open_model(model: str, **options: Any) -> LM:
     `model` is "provider/name" with one of the known providers, or with `base_url=` any name: a known provider's
     prefix is taken off, anything else goes to the server as it is; or "engine:model", which asks through the library
     of an engine (`outlast.lms.engines`); or "hf/<folder or hub id>", a model in this process. `options` are those of
-    `ModelOptions`, for "hf/" those of `outlast.lms.hf_open.LocalOptions`. The result
+    `ModelOptions`, for "hf/" those of `outlast.lms.hf.opening.LocalOptions`. The result
     caches, retries, limits and asks, in that order from the outside. Raises `ConfigError` for a provider that is not
     known or an option out of range, `UsageError` for an option that does not exist or a setting out of range.
     """
@@ -243,7 +243,7 @@ def _kept(stack: LM, chosen: ModelOptions) -> LM:
 def _options_kind(model: str) -> type[ModelOptions]:
     """The options that a model of this name takes."""
     if isinstance(model, str) and model.startswith("hf/"):
-        from outlast.lms.hf_open import LocalOptions
+        from outlast.lms.hf.opening import LocalOptions
 
         return LocalOptions
     return ModelOptions
@@ -252,7 +252,7 @@ def _options_kind(model: str) -> type[ModelOptions]:
 def _leaf(model: str, chosen: ModelOptions) -> LM:
     """The bare model, without wrappers: local, through the library of an engine, or behind a server."""
     if model.startswith("hf/"):
-        from outlast.lms.hf_open import LocalOptions, open_local
+        from outlast.lms.hf.opening import LocalOptions, open_local
 
         return open_local(model, cast("LocalOptions", chosen))
     through = engine_of(model)
@@ -304,7 +304,7 @@ def _built_in(model: str, options: Mapping[str, Any]) -> LM:
             f"{model!r} takes no options: it is deterministic, local and free, and nothing of it can be set; "
             f"got {', '.join(options)}"
         )
-    from outlast.lms.baseline import Baseline
+    from outlast.lms.baseline.model import Baseline
 
     return Baseline()
 

@@ -33,8 +33,8 @@ from outlast.runtime import Bound, Span, current, drive, gather, running, runnin
 if TYPE_CHECKING:
     import os
 
+    from outlast.lms.caching.redis_cache import RedisCache
     from outlast.lms.prices import Price
-    from outlast.lms.redis_cache import RedisCache
 
 
 @dataclass(frozen=True, slots=True)

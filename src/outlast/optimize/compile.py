@@ -31,7 +31,7 @@ from outlast.optimize.verdict import Verdict, judge
 from outlast.runtime import current, run_blocking, running
 
 if TYPE_CHECKING:
-    from outlast.lms.batch import Transport
+    from outlast.lms.batch.batched import Transport
 
 __all__ = ["Compiled", "Report", "acompile", "compile"]
 
@@ -126,7 +126,7 @@ async def acompile(
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
     """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
-    from outlast.lms.batch import carried
+    from outlast.lms.batch.batched import carried
 
     search = RandomSearch() if optimizer is None else optimizer
     limits = Budget() if budget is None else budget

@@ -92,7 +92,7 @@ class Routing(Signature):
 
     message: str = input()
     note: str = input(default="")
-    reasoning: str = output()
+    reasoning: str = output()  # pyright: ignore[reportIncompatibleMethodOverride]
     team: Literal["billing", "cards"] = output()
     urgency: int = output(ge=1, le=5)
     tags: list[str] = output()

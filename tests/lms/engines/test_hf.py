@@ -19,10 +19,10 @@ import pytest
 import outlast as ol
 from outlast.errors import ConfigError, LMContextError, LMRequestError, LMTimeout, LMUnsupported, UsageError
 from outlast.lms.decide import decide
-from outlast.lms.hf import HF
-from outlast.lms.hf_batch import Batch, Row, Sampling
-from outlast.lms.hf_text import Spoken
-from outlast.lms.hf_weights import fingerprint
+from outlast.lms.hf.batch import Batch, Row, Sampling
+from outlast.lms.hf.model import HF
+from outlast.lms.hf.text import Spoken
+from outlast.lms.hf.weights import fingerprint
 from outlast.lms.protocol import LM
 from outlast.messages import (
     Finished,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import ConfigError, UsageError
 from outlast.lms.protocol import LM, Capabilities
-from outlast.lms.providers import PROVIDERS
-from outlast.lms.transport import Endpoint, Secret, checked_url
+from outlast.lms.wire.providers import PROVIDERS
+from outlast.lms.wire.transport import Endpoint, Secret, checked_url
 
 if TYPE_CHECKING:
     from outlast.lms.models import ModelOptions

@@ -11,7 +11,7 @@ from outlast.errors import ConfigError
 from outlast.lms.engines import package
 from outlast.lms.engines.chat import Answer, ChatEngine
 from outlast.lms.engines.clients import PerLoop
-from outlast.lms.transport import Secret
+from outlast.lms.wire.transport import Secret
 
 NO_KEY = "no-key"  # or the SDK would send the key of the environment to a server that is not its own
 

@@ -12,9 +12,9 @@ from outlast.errors import LMError, LMResponseError
 from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, outcome_of
-from outlast.lms.openai_chat_reply import CHAT
-from outlast.lms.transport import Endpoint, Reply, Secret, Stream
-from outlast.lms.wire import WireLM
+from outlast.lms.wire.model import WireLM
+from outlast.lms.wire.openai_chat_reply import CHAT
+from outlast.lms.wire.transport import Endpoint, Reply, Secret, Stream
 
 Answer = tuple[Mapping[str, Any] | bytes, Mapping[str, str]]
 _JSON = {"content-type": "application/json"}

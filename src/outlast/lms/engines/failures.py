@@ -17,8 +17,8 @@ from outlast.errors import (
     LMTimeout,
     OutlastError,
 )
-from outlast.lms.openai_errors import error_from
-from outlast.lms.transport import Reply
+from outlast.lms.wire.openai_errors import error_from
+from outlast.lms.wire.transport import Reply
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.I)
 _LONGEST = 600

@@ -10,7 +10,7 @@ from typing import Any
 from outlast.errors import ConfigError
 from outlast.lms.engines import load, package
 from outlast.lms.engines.chat import Answer, ChatEngine
-from outlast.lms.transport import Secret
+from outlast.lms.wire.transport import Secret
 
 NO_KEY = "no-key"  # or litellm would send the key of the environment to a server that is not its own
 _LOCAL_PRICES = "LITELLM_LOCAL_MODEL_COST_MAP"

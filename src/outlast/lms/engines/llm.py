@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from outlast.errors import ConfigError, LMUnsupported
-from outlast.lms.dialect import Notes
 from outlast.lms.engines import package
 from outlast.lms.engines.clients import PerLoop
 from outlast.lms.engines.llm_words import (
@@ -20,7 +19,8 @@ from outlast.lms.engines.llm_words import (
     tools_of,
 )
 from outlast.lms.engines.native import NativeEngine
-from outlast.lms.transport import Secret
+from outlast.lms.wire.dialect import Notes
+from outlast.lms.wire.transport import Secret
 from outlast.messages import Finished, Request, Response, StreamEvent, TextDelta, ThoughtDelta, ToolDelta
 
 NO_KEY = "no-key"  # or llm would send a key of its own to a server that is not the provider's

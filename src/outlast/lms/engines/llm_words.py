@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from outlast.errors import LMUnsupported
-from outlast.lms.dialect import Notes
 from outlast.lms.engines import package
-from outlast.lms.reply import count, finish_of, get, objects, text_of
+from outlast.lms.wire.dialect import Notes
+from outlast.lms.wire.reply import count, finish_of, get, objects, text_of
 from outlast.messages import (
     Message,
     OutputSchema,

@@ -6,12 +6,12 @@ import functools
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from outlast.lms.dialect import Notes
 from outlast.lms.engines import package
 from outlast.lms.engines.clients import PerLoop
 from outlast.lms.engines.lm15_words import refuse_prefill, response_of, settings_of, tools_of, turns_of, wanted_back
 from outlast.lms.engines.native import NativeEngine
-from outlast.lms.transport import CONNECT_SECONDS, Secret
+from outlast.lms.wire.dialect import Notes
+from outlast.lms.wire.transport import CONNECT_SECONDS, Secret
 from outlast.messages import Finished, Request, Response, StreamEvent, TextDelta, ThoughtDelta, ToolDelta
 
 NO_KEY = "no-key"  # or lm15 would send the key of the environment to a server that is not its own

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from outlast.errors import LMUnsupported
-from outlast.lms.dialect import Notes
 from outlast.lms.engines import package
-from outlast.lms.reply import finish_of
-from outlast.lms.strict_schema import strict_schema
+from outlast.lms.wire.dialect import Notes
+from outlast.lms.wire.reply import finish_of
+from outlast.lms.wire.strict_schema import strict_schema
 from outlast.messages import (
     Citation,
     Message,

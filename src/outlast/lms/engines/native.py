@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 
 from outlast.errors import LMConnectionError, LMError, LMRequestError, LMUnsupported, UsageError
 from outlast.lms.bounds import Bound, bound_of
-from outlast.lms.dialect import ANYTHING, Notes
 from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, said
 from outlast.lms.prices import Price, as_price, possible_prices, priced
 from outlast.lms.protocol import LM, Capabilities
-from outlast.lms.reply import serialize
-from outlast.lms.transport import Endpoint, Secret
+from outlast.lms.wire.dialect import ANYTHING, Notes
+from outlast.lms.wire.reply import serialize
+from outlast.lms.wire.transport import Endpoint, Secret
 from outlast.messages import (
     NO_SETTINGS,
     Finished,

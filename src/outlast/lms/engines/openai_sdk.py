@@ -8,7 +8,7 @@ from typing import Any
 from outlast.lms.engines import package
 from outlast.lms.engines.chat import Answer, ChatEngine
 from outlast.lms.engines.clients import PerLoop
-from outlast.lms.transport import Secret
+from outlast.lms.wire.transport import Secret
 
 NO_KEY = "no-key"  # the SDK wants one for servers that do not
 

@@ -1,0 +1,1 @@
+"""Half price for those who can wait: batches of calls that survive a restart."""

@@ -1,0 +1,1 @@
+"""The same question, once paid for: caches in memory, on disk and in Redis, and recordings."""

@@ -1,0 +1,1 @@
+"""The wire: dialects as pure functions, what providers and models are like, and HTTP to them."""

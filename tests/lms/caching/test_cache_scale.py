@@ -1,0 +1,43 @@
+"""The cache under processes that are killed while they write, scaled down from benchmarks/cache_scale.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "cache_scale.py"
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_killed_processes_leave_a_whole_file_without_a_wrong_answer_within_its_bound() -> None:
+    options = [
+        "--entries",
+        "12000",
+        "--processes",
+        "8",
+        "--kills",
+        "4",
+        "--bound",
+        "4",
+        "--seconds",
+        "4",
+        "--checks",
+        "1500",
+        "--json",
+    ]
+    done = subprocess.run([sys.executable, BENCHMARK, *options], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["filled"]["killed"] >= 1
+    assert (figures["checked"]["wrong"], figures["checked"]["whole"]) == (0, True)
+    assert figures["checked"]["missing"] <= 0.005 * figures["checked"]["asked"]
+    assert figures["bounded"]["whole"]
+    assert figures["bounded"]["written"] > figures["bounded"]["rows"] > 0  # it had to drop some
+    assert figures["bounded"]["largest"] <= 1.25 * figures["bounded"]["bound"]
+    assert figures["costs"]["memory"] <= 50
+    assert figures["costs"]["disk"] <= 150
