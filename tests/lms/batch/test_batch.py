@@ -341,7 +341,7 @@ async def test_a_batch_that_is_too_much_goes_out_in_halves(tmp_path: Path, monke
         many = data["request_counts"]["total"] > 3
         return job._replace(ended=True, failed="Enqueued token limit reached (token_limit_exceeded)") if many else job
 
-    monkeypatch.setattr("outlast.lms.batch.wire_for", lambda _: replace(OPENAI, read=read))
+    monkeypatch.setattr("outlast.lms.batch.batched.wire_for", lambda _: replace(OPENAI, read=read))
     with FakeServer(batch_delay=None) as server:
         work = asyncio.create_task(all_of(batched(server, tmp_path), 12))
         await asyncio.to_thread(until, lambda: sum(len(batch.requests) <= 3 for batch in batches_of(server)) == 4)
