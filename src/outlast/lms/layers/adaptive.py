@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from outlast.errors import ConfigError, LMError, LMRateLimited, LMServerError, brief
 from outlast.lms.layers.guard import Guard
 from outlast.lms.layers.remade import Remade
+from outlast.lms.layers.rest import Rest
 from outlast.lms.layers.slots import Slots
 from outlast.lms.layers.trying import checked_whole
 from outlast.lms.protocol import LM
@@ -143,6 +144,7 @@ class AdaptiveLimited(Remade, Guard):
             raise ConfigError(f"least <= start <= most; got least={least}, start={start}, most={brief(most)}")
         self._climb = Climb(start, least, most)
         self._slots = Slots(start)
+        self._rest = Rest()
         self._lock = ForkSafeLock()
 
     @property
@@ -157,11 +159,12 @@ class AdaptiveLimited(Remade, Guard):
 
     async def before(self, request: Request) -> Any:
         """Wait for a turn."""
-        return await self._slots.take(), time.monotonic()
+        return await self._slots.take_rested(self._rest), time.monotonic()
 
     def after(self, token: Any, response: Response | None, error: BaseException | None) -> None:
         """Learn from how the call ended, and give its slot on."""
         slot, began = token
+        self._rest.told(error)
         now = time.monotonic()
         signal = _signal(response, error)
         if signal != "neither":

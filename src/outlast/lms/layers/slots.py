@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from outlast.lms.layers.rest import Rest
 from outlast.lms.waiting import Waiter, forks, holds_up_loop
 
 
@@ -35,6 +36,16 @@ class Slots:
     def waiting(self) -> int:
         """How many wait for one now."""
         return 0 if self._forks != forks() else len(self._queue)
+
+    async def take_rested(self, rest: Rest) -> threading.RLock:
+        """Wait for a slot, and then until a rest is over."""
+        token = await self.take()
+        try:
+            await rest.over()
+        except BaseException:
+            self.give(token)
+            raise
+        return token
 
     async def take(self) -> threading.RLock:
         """Wait for a slot. The result is to be given to `give`, whatever happens then."""
