@@ -410,6 +410,18 @@ def test_the_baseline_is_asked_as_it_is(tmp_path: Path):
     assert Batches(tmp_path / "b.db")(baseline) is baseline
 
 
+@pytest.mark.parametrize("options", [{"idle": -1}, {"poll": 5}, {"poll": (5, 1)}, {"most": 0}, {"retries": True}])
+def test_options_of_a_transport_are_checked_where_they_are_given(tmp_path: Path, options: dict[str, Any]):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Batches(tmp_path / "b.db", **options)
+
+
+def test_an_option_that_a_transport_does_not_have_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="'idel'. Did you mean 'idle'"):
+        Batches(tmp_path / "b.db", idel=5)
+    assert not (tmp_path / "b.db").exists()
+
+
 def test_a_copy_works_on_the_same_store(tmp_path: Path):
     import copy
     import pickle

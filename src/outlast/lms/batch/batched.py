@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from outlast.errors import ConfigError, LMError, UsageError, brief
+from outlast.errors import ConfigError, LMError, UsageError, brief, refuse_unknown
 from outlast.lms.asking import ask, ask_stream
 from outlast.lms.batch.jobs import Jobs, Pace
 from outlast.lms.batch.store import BatchStore
@@ -27,6 +27,7 @@ from outlast.runtime import Bound, running
 from outlast.runtime.waiting import ForkSafeLock
 
 TIER = "batch"
+_DEFAULTS = Pace(idle=1.5, most=10_000, poll=(5.0, 60.0), retries=2)
 
 
 class Batched(Remade, Wrapper):
@@ -51,10 +52,10 @@ class Batched(Remade, Wrapper):
         inner: LM,
         store: str | Path | BatchStore,
         *,
-        idle: float = 1.5,
-        most: int = 10_000,
-        poll: tuple[float, float] = (5.0, 60.0),
-        retries: int = 2,
+        idle: float = _DEFAULTS.idle,
+        most: int = _DEFAULTS.most,
+        poll: tuple[float, float] = _DEFAULTS.poll,
+        retries: int = _DEFAULTS.retries,
     ) -> None:
         from outlast.lms.models import OpenedModel
 
@@ -92,9 +93,13 @@ class Batches:
     baseline is asked as it is.
 
     ol.evaluate(program, data, metric, transport=ol.Batches("batches.db", most=50_000))
+
+    Raises `UsageError` for an option that does not exist and `ConfigError` for one out of range.
     """
 
     def __init__(self, store: str | Path, **options: Any) -> None:
+        refuse_unknown(options, [option.name for option in fields(Pace)], "Batches(...)")
+        replace(_DEFAULTS, **options).checked()
         self.store = BatchStore(_path(store))
         self._options = options
         self._made: dict[str, Batched] = {}
