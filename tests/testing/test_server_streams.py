@@ -213,6 +213,21 @@ def test_clients_that_leave_are_counted():
         assert (server.disconnects, server.in_flight) == (1, 0)
 
 
+def test_clients_that_leave_are_no_error_of_the_server(caplog):
+    with FakeServer("word " * 4000) as server:
+        for _ in range(5):
+            reply = post(server)
+            reply.read1(10)
+            reply.close()
+            OPENED.pop().close()
+            OPENED.pop().close()
+        deadline = time.monotonic() + 5
+        while server.in_flight and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert server.disconnects == 5
+    assert not caplog.records
+
+
 def test_answers_carry_headers_and_models():
     with FakeServer(Answer("x", headers={"x-ratelimit-remaining-requests": "3"}, model="m-2026")) as server:
         whole, stream = post(server, stream=False), post(server)

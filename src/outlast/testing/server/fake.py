@@ -179,6 +179,8 @@ class FakeServer:
             self.in_flight -= 1
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
         dialect = DIALECTS[request.path]
         sender = Sender(request, dialect, {}, self._note, self.pace)
         try:
@@ -199,10 +201,16 @@ class FakeServer:
             if self.latency:
                 await asyncio.sleep(self.latency)
             return await sender.send(await self._asked(body))
-        except (asyncio.CancelledError, ConnectionError):
-            if not sender.hung_up and self._stop is not None and not self._stop.is_set():
-                self.disconnects += 1
+        except asyncio.CancelledError:
+            self._count_disconnect(sender)
             raise
+        except ConnectionError:  # found while writing; there is nobody to answer, and nothing went wrong here
+            self._count_disconnect(sender)
+            return web.Response()
+
+    def _count_disconnect(self, sender: Sender) -> None:
+        if not sender.hung_up and self._stop is not None and not self._stop.is_set():
+            self.disconnects += 1
 
     def _refused(self, request: web.Request, body: Mapping[str, Any]) -> Fault | None:
         stranger = self._stranger(request)
