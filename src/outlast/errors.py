@@ -159,11 +159,12 @@ class LMError(OutlastError, RuntimeError):
 
     `status` is the HTTP status or None; `retry_after` seconds that the server asked to wait, or None; `rate` what it
     told of its rate limits, or None. `sent` is False when the request never reached the server, so that nobody can
-    have billed it.
+    have billed it; `begun` is True when it stood inside a reply that had begun, which may be billed whatever it says.
     """
 
     retryable = False
     sent = True
+    begun = False
     code = ""  # the server's own word for the error
     rate: RateStates | None = None
 

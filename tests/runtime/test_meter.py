@@ -177,6 +177,12 @@ def test_a_call_that_never_reached_the_server_costs_nothing() -> None:
     assert (meter.spent.calls, meter.left("dollars")) == (1, 1)
 
 
+def test_a_refusal_inside_a_reply_that_had_begun_may_be_billed() -> None:
+    error = LMRateLimited("slow down", status=429)
+    error.begun = True
+    assert may_be_billed(error)
+
+
 def test_a_call_without_a_key_is_no_call() -> None:
     meter = Meter(calls=1)
     meter.reserve().fail(ConfigError("no key"))

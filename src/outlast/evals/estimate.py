@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from outlast.data.example import Example
 from outlast.errors import DataError, OutlastError, UsageError, brief
 from outlast.lms.baseline.model import Baseline
-from outlast.lms.bounds import input_bound, output_bound
+from outlast.lms.bounds import asked_tier, input_bound, output_bound
 from outlast.lms.layers.trying import layers
 from outlast.lms.prices import Priced, find_price
 from outlast.lms.protocol import LM, Wrapper
@@ -193,7 +193,7 @@ def _price(lm: LM, request: Request) -> tuple[Priced | None, Settings]:
     for layer in layers(lm):
         if isinstance(layer, WireLM):
             settings = layer.sent(request)
-            return find_price(layer.model, layer.seller, tier=settings.tier, price=layer.price), settings
+            return find_price(layer.model, layer.seller, tier=asked_tier(settings), price=layer.price), settings
     return None, request.settings
 
 

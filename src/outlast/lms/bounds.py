@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from outlast.lms.prices import Price
 from outlast.messages import Message, Request, Settings, TextPart, Thought, ToolCall, ToolResult
@@ -47,6 +48,12 @@ def output_bound(settings: Settings) -> int | None:
     if settings.prediction is not None:  # what of it is not in the reply is billed as output too
         most += _bytes(settings.prediction)
     return most
+
+
+def asked_tier(settings: Settings) -> str | None:
+    """The service tier that a call asks for, be it in `extra`, which is sent in its place."""
+    tier: Any = settings.extra.get("service_tier", settings.tier)
+    return tier if isinstance(tier, str) else None
 
 
 def bound_of(request: Request, settings: Settings | None = None, *, model: str, prices: Sequence[Price] = ()) -> Bound:

@@ -313,7 +313,10 @@ class Ticket:
 
 
 def may_be_billed(error: BaseException) -> bool:
-    """Whether a call that ended like this may appear on a bill: it was sent, and the server did not say no."""
+    """Whether a call that ended like this may appear on a bill: it was sent, and the server did not say no before it
+    began to answer."""
+    if isinstance(error, LMError) and error.begun:
+        return True
     if isinstance(error, _REFUSED) or (isinstance(error, LMError) and not error.sent):
         return False
     return not (isinstance(error, LMServerError) and (error.status or 500) >= 400)  # one in a reply of 200 broke off

@@ -307,6 +307,19 @@ def test_a_reply_is_priced_at_the_tier_that_served_it():
     assert costs == {None: 1.0, "default": 1.0, "flex": 0.5, "priority": None}
 
 
+def test_a_tier_in_extra_settings_is_in_the_bound_and_in_the_price():
+    with FakeServer(lambda body: completion(10, 50)) as server:
+        price = ol.Price(1, 1, tiers={"priority": 100.0})
+        model = LM("openai/gpt-5-mini", base_url=server.url, price=price, cache=False, max_tokens=50)
+        said, extra = {"tier": "priority"}, {"extra": {"service_tier": "priority"}}
+        bounds = [model.bound(Request((user("q"),), Settings(**options))).dollars for options in (said, extra)]
+        assert bounds[1] == pytest.approx(bounds[0], rel=0.1)  # the text of `extra` counts as input too
+        assert model("q", **extra).usage.cost == model("q", **said).usage.cost
+        with budget(dollars=0.001), pytest.raises(BudgetExceeded):
+            model("q", **extra)
+        assert len(server.requests) == 2
+
+
 @given(st.text(max_size=300), st.text(max_size=50))
 def test_no_byte_of_a_request_escapes_the_bound(text: str, more: str):
     """A token of a byte-level tokenizer covers a byte or more, so bytes bound tokens."""

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 import outlast as ol
-from outlast.errors import LMConnectionError, LMError, LMQuotaError, LMRateLimited, LMServerError, LMUnsupported
+from outlast.errors import (
+    BudgetExceeded,
+    LMConnectionError,
+    LMError,
+    LMQuotaError,
+    LMRateLimited,
+    LMServerError,
+    LMUnsupported,
+)
 from outlast.lms.batch.batched import Batched
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.wire.dialects import NAMES
@@ -91,6 +99,31 @@ def test_an_error_in_the_middle_of_a_stream_is_raised(dialect):
     with FakeServer(Fault.error_event("busy", after=3)) as server:
         with pytest.raises(LMError, match="busy"):
             streamed(opened(server, dialect))
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+@pytest.mark.parametrize(("kind", "code"), [("overloaded_error", "server_error"), ("rate_limit_error", None)])
+def test_a_stream_that_ends_in_an_error_may_be_billed_for_what_it_wrote(dialect, kind, code):
+    fault = Fault.error_event("busy", kind=kind, code=code, after=20, answer="word " * 40)
+    with FakeServer(fault) as server, ol.budget(dollars=1) as spent:
+        lm = opened(server, dialect, price=(1000, 1000))
+        errors: list[type[Exception]] = []
+        for _ in range(4):
+            with pytest.raises((LMError, BudgetExceeded)) as caught:
+                streamed(lm)
+            errors.append(caught.type)
+    assert errors[-1] is BudgetExceeded
+    assert spent.uncertain == len(server.requests) == 2
+    assert spent.uncertain_dollars > 0.5
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_a_stream_that_begins_with_a_refusal_costs_nothing(dialect):
+    fault = Fault.error_event("slow down", kind="rate_limit_error", code="rate_limit_exceeded", after=0)
+    with FakeServer(fault) as server, ol.budget(dollars=0.5) as spent:
+        with pytest.raises(LMRateLimited):
+            streamed(opened(server, dialect, price=(1000, 1000)))
+    assert (spent.calls, spent.uncertain, spent.uncertain_dollars) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("dialect", NAMES)

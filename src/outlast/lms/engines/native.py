@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, ClassVar
 
 from outlast.errors import LMConnectionError, LMError, LMRequestError, LMUnsupported, UsageError
-from outlast.lms.bounds import Bound, bound_of
+from outlast.lms.bounds import Bound, asked_tier, bound_of
 from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, said
@@ -110,7 +110,7 @@ class NativeEngine(LM):
     def bound(self, request: Request) -> Bound:
         """The most that a call can take: its price is known when the user said it or the table lists it."""
         settings = request.settings.over(self.settings)
-        prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
+        prices = possible_prices(self.model, self.seller, tier=asked_tier(settings), price=self.price)
         return bound_of(request, settings, model=self.name, prices=prices)
 
     async def complete(self, request: Request) -> Response:
@@ -226,7 +226,7 @@ class NativeEngine(LM):
             served,
             self.seller,
             tier=response.tier,
-            asked_tier=request.settings.tier,
+            asked_tier=asked_tier(request.settings),
             price=self.price,
             asked=asked,
         )

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError, LMUnsupported
-from outlast.lms.bounds import bound_of
+from outlast.lms.bounds import asked_tier, bound_of
 from outlast.lms.prices import Price, as_price, may_be_listed, possible_prices, prepare, priced
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.wire.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Shape, Told, Wire
@@ -221,12 +221,14 @@ class WireLM(LM):
             return
         lines, reader, cutter = EventBytes(), self.dialect.reader(), Cutter(stop)
         first: float | None = None
-        ended = False
+        written = ended = False
         while not ended:
             chunk = await io(stream.read())
             ended = not chunk
             for told_event in lines.finish() if ended else lines.feed(chunk):
-                for event in cutter.shown(reader.feed(told_event)):
+                deltas = reader.feed(told_event)
+                written = written or bool(deltas)
+                for event in cutter.shown(deltas):
                     if first is None:
                         first = time.perf_counter() - started
                     yield event
@@ -237,8 +239,12 @@ class WireLM(LM):
             raise LMConnectionError(f"{self.endpoint.base_url}: the stream ended before the reply did")
         reply = Reply(stream.status, stream.headers, b"")
         told = self._told(request, key, reply, notes, time.perf_counter() - started)
-        raise_error_in(data, told)
-        response = cut(_rated(self._priced(self.dialect.decode(data, told), request.settings.tier), told), stop)
+        try:
+            raise_error_in(data, told)
+            response = cut(self._priced_and_rated(self.dialect.decode(data, told), request, told), stop)
+        except LMError as error:
+            error.begun = error.begun or written
+            raise
         yield Finished(replace(response, first_token_seconds=first))
 
     async def _decide(self, request: Request) -> Response:
@@ -294,11 +300,13 @@ class WireLM(LM):
 
     def _decoded(self, reply: Reply, told: Told, request: Request) -> Response:
         try:
-            response = self.dialect.decode(object_in(reply.body, told), told)
-            return _rated(self._priced(response, request.settings.tier), told)
+            return self._priced_and_rated(self.dialect.decode(object_in(reply.body, told), told), request, told)
         except LMError as error:
             error.request = request
             raise
+
+    def _priced_and_rated(self, response: Response, request: Request, told: Told) -> Response:
+        return _rated(self._priced(response, asked_tier(request.settings)), told)
 
     def _priced(self, response: Response, asked_tier: str | None = None) -> Response:
         usage = priced(
@@ -343,7 +351,7 @@ class WireLM(LM):
     def bound(self, request: Request) -> Bound:
         """The most that a call can take: its price is known when the user said it or the table lists it."""
         settings = self.sent(request)
-        prices = possible_prices(self.model, self.seller, tier=settings.tier, price=self.price)
+        prices = possible_prices(self.model, self.seller, tier=asked_tier(settings), price=self.price)
         return bound_of(request, settings, model=self.name, prices=prices)
 
     def sent(self, request: Request) -> Settings:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from outlast.errors import LMResponseError, UsageError
+from outlast.errors import LMResponseError, LMServerError, UsageError
 from outlast.lms.wire.dialect import Notes, Told
 from outlast.lms.wire.openai_errors import error_from
 from outlast.messages import FinishReason
@@ -119,7 +119,10 @@ def start(body: bytes, told: Told) -> str:
 
 
 def raise_error_in(place: Any, told: Told) -> None:
-    """Raise the error that a reply holds: some servers say 200 and put an error there."""
+    """Raise the error that a reply holds: some servers say 200 and put an error there.
+
+    A failure of the server in such a reply may have come in the midst of its work, which is billed; a refusal has not.
+    """
     error = get(place, "error")
     if not error:
         return
@@ -127,7 +130,9 @@ def raise_error_in(place: Any, told: Told) -> None:
     told_status = _STATUS.get(str(get(error, "type"))) or _STATUS.get(str(code), 502)
     status = code if isinstance(code, int) and 400 <= code < 600 else told_status
     body = json.dumps({"error": error}).encode()
-    raise error_from(status, told.headers, body, subject=told.subject, redact=told.redact)
+    failure = error_from(status, told.headers, body, subject=told.subject, redact=told.redact)
+    failure.begun = isinstance(failure, LMServerError) and told.status < 300
+    raise failure
 
 
 _STATUS = {
