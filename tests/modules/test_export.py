@@ -333,6 +333,23 @@ def test_model_and_adapter_are_those_of_a_call() -> None:
     assert ol.export(Two(), adapter=ol.Tools(fallback=ol.XML()))["first"].adapter == "XML"
 
 
+@pytest.mark.parametrize("name", ["self", "true", "false", "none"])
+def test_a_name_that_no_template_can_take_is_refused(name):
+    program = ol.Predict(f"{name}, question -> answer")
+    with pytest.raises(UsageError, match=f"{name!r}.*means something else in Jinja"):
+        program.export("jinja")
+    assert program.export("json")[""]["inputs"][name]["form"] == "text"
+
+
+@pytest.mark.parametrize("name", ["loop", "caller", "kwargs", "value", "name", "nonce", "range", "block", "raw"])
+def test_other_words_of_jinja_are_fine_as_names(name):
+    program = ol.Predict(f"{name}, question -> answer")
+    (prompt,) = ol.export(program).values()
+    inputs = {name: "x y", "question": "why"}
+    assert rendered(prompt.to_jinja(), prompt.variables(**inputs)) == plain(program.render(**inputs))
+    assert rendered(prompt.to_jinja(), inputs) == plain(program.render(**inputs))
+
+
 def test_a_program_exports_itself_in_each_form() -> None:
     assert Two().export()["first"][-1] == {
         "role": "user",

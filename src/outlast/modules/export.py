@@ -115,11 +115,12 @@ class Prompt:
         """The messages as `{"role": ..., "template": ...}`, where the template is Jinja with the inputs as variables.
 
         A template takes `variables(...)`, and plain values by hand; what would come out other than a call sends it
-        is an undefined variable that says so. Raises `UsageError` for prompts with parts that are no text.
+        is an undefined variable that says so. Raises `UsageError` for prompts with parts that are no text, and for
+        inputs called `self`, `true`, `false` or `none`, which no template can take.
         """
-        from outlast.modules.jinja import template
+        from outlast.modules.jinja import templates
 
-        return [template(self, message) for message in self.messages]
+        return templates(self)
 
     def to(self, form: Format) -> Any:
         """One of the three forms, JSON-ready."""

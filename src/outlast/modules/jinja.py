@@ -13,11 +13,22 @@ if TYPE_CHECKING:
 
 _BRACE = re.compile(r"\{(?=[{%#]|\Z)")  # what would open a block, alone or with what comes after the text
 _ODD = re.compile("[\r\ud800-\udfff]")  # what Jinja or UTF-8 would change
+_TAKEN = ("self", "true", "false", "none")  # what no template can get as a variable
 _REFUSED = "{{ {}[name ~ %s] }}"  # an undefined item, whose name is the message
 
 
-def template(prompt: Prompt, message: Mapping[str, Any]) -> dict[str, Any]:
-    """One message of an exported prompt as a template."""
+def templates(prompt: Prompt) -> list[dict[str, Any]]:
+    """The messages of an exported prompt as templates. Raises `UsageError` for what no template can give."""
+    for name, slot in prompt.inputs.items():
+        if name in _TAKEN and slot.form != "turns":
+            raise UsageError(
+                f"the input {name!r} of {prompt.signature} has a name that means something else in Jinja, so no "
+                "template can take it: rename the input, or export it as json or messages"
+            )
+    return [_template(prompt, message) for message in prompt.messages]
+
+
+def _template(prompt: Prompt, message: Mapping[str, Any]) -> dict[str, Any]:
     if "turns" in message:
         return dict(message)
     content = message["content"]
