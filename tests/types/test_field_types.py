@@ -369,12 +369,46 @@ def test_code_reads_back_exactly(text: str, language: str) -> None:
         ("x = 1\n", Code("x = 1")),
         ("    x = 1\n    y = 2", Code("    x = 1\n    y = 2")),
         ("````md\n```\nx\n```\n````", Code("```\nx\n```", "md")),
-        ("```\na\n```\nor\n```\nb\n```", Code("```\na\n```\nor\n```\nb\n```")),
         ("```python\r\nx = 1\r\n```", Code("x = 1\r", "python")),
+        ("Here you go:\n```py\nx = 1\n```\nHope it helps!", Code("x = 1", "py")),
+        ("~~~ruby\nputs 1\n```\n~~~~", Code("puts 1\n```", "ruby")),
+        ("1. Write\n   ```py\n   if x:\n       y\n   ```", Code("if x:\n    y", "py")),
+        ("So:\n\t```\n\tx\n\t```", Code("x")),
+        ("``` js title='a b'\nx\n```", Code("x", "js")),
+        ("```{r}\nx\n```", Code("x")),
+        ("```\n```", Code("")),
+        ('```py\n"""\n    ```\n    x\n    ```\n"""\n```', Code('"""\n    ```\n    x\n    ```\n"""', "py")),
+        ("use `x` and ``` here", Code("use `x` and ``` here")),
     ],
 )
 def test_code_is_read_out_of_one_fence(reply: str, code: Code) -> None:
     assert codec(Code, "output").read(reply) == code
+
+
+@pytest.mark.parametrize(
+    ("reply", "wrong"),
+    [
+        ("```\na\n```\nor\n```\nb\n```", "holds 2 fences"),
+        ("```py\nx = (", "nothing closes"),
+        ("Here:\n```py\nx = 1```", "nothing closes"),
+        ("```py\nx = 1\n``` Hope it helps!", "nothing closes"),
+        ("Here: ```py\nx = 1\n```", "nothing closes"),
+        ("```x = 1```", "nothing closes"),
+        ("````\nx\n```", "nothing closes"),
+        ("~~~\nx\n```", "nothing closes"),
+        ('"""Use it:\n```\nx\n```\n"""\nx = 1', "within the program"),
+    ],
+)
+def test_a_reply_whose_program_is_in_doubt_is_refused(reply: str, wrong: str) -> None:
+    for read in (codec(Code, "output").read, codec(Code, "output").read_data):
+        with pytest.raises(ValueError, match=wrong):
+            read(reply)
+
+
+def test_a_program_that_a_person_gives_may_hold_fences() -> None:
+    text = "# Title\n\n```\nx\n```\n"
+    assert codec(Code).check(text) == Code(text)
+    assert codec(Code).check("```py\nx\n```\n") == Code("x", "py")
 
 
 @given(texts.filter(str.strip), texts, texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,14 +12,17 @@ from outlast.types.shown import FieldType
 
 _LANGUAGE = re.compile(r"[\w+#.-]{0,40}")
 _TICKS = re.compile(r"`{3,}")
-_FENCED = re.compile(r"(`{3,})[ \t]*([\w+#.-]*)[ \t]*\r?\n(?:(.*)\n)?[ \t]*\1", re.DOTALL)
+_FENCE = re.compile(r"([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+(.*)")
+_DOCSTRING = re.compile(r"\"{3}|'{3}")  # a fence in one is a part of the program
+_LONGER = ", which is longer than any in it"
 
 
 @dataclass(frozen=True, slots=True)
 class Code(FieldType):
     """Program text and its language ("" when not told). Never run by this class.
 
-    Shown in a fence that is longer than any in the text; read from a fence, or from bare text. Raises `InputError`.
+    Shown in a fence that is longer than any in the text; what a model writes is read from its one fence, or from bare
+    text. A text that a person gives for an input may hold fences. Raises `InputError`.
     """
 
     text: str
@@ -43,11 +46,29 @@ class Code(FieldType):
 
     @classmethod
     def __read__(cls, text: str) -> Self:
-        """The program in the one fence that encloses the text, or the text itself."""
-        found = _FENCED.fullmatch(text.strip())
-        if found is None or _closes_before_end(found[3] or "", found[1]):
+        """The program in the one fence of a text, whatever is said around it, or the text itself when it has none.
+
+        Raises `InputError` for several fences, and for one that nothing closes, which may have been cut off.
+        """
+        fences, around = _fences(text)
+        if not fences:
             return cls(text)
-        return cls(found[3] or "", found[2])
+        if len(fences) > 1:
+            raise InputError(
+                f"holds {len(fences)} fences; put the whole program in one{_LONGER}; got {brief(text, 60)}"
+            )
+        language, program = fences[0]
+        if program is None:
+            raise InputError(f"has a fence that nothing closes; close it on a line of its own; got {brief(text, 60)}")
+        if _DOCSTRING.search(around):
+            raise InputError(f"has a fence within the program; put the whole in one{_LONGER}; got {brief(text, 60)}")
+        return cls(program, language)
+
+    @classmethod
+    def _given(cls, text: str) -> Self:
+        fences, around = _fences(text)
+        enclosed = len(fences) == 1 and not around.strip() and fences[0][1] is not None
+        return cls.__read__(text) if enclosed else cls(text)
 
     @classmethod
     def __describe__(cls) -> str:
@@ -64,6 +85,30 @@ class Code(FieldType):
         return cls(data.get("text", None), data.get("language", ""))
 
 
-def _closes_before_end(text: str, fence: str) -> bool:
-    """True when a line of the text closes the fence, so that there are several fences and not one."""
-    return any(line.strip() == fence for line in text.split("\n"))
+def _fences(text: str) -> tuple[list[tuple[str, str | None]], str]:
+    """The language and the program of each fence of a text, and the text around them; None is one that stays open."""
+    found: list[tuple[str, str | None]] = []
+    around: list[str] = []
+    lines = iter(text.split("\n"))
+    for line in lines:
+        opening = _FENCE.fullmatch(line.removesuffix("\r"))
+        if opening is None:
+            around.append(line)
+            continue
+        indent, fence, said = opening.groups()
+        word = said.split(maxsplit=1)[0] if said.strip() else ""
+        program = None if fence[0] in said else _closed(lines, fence, len(indent))
+        found.append((word if _LANGUAGE.fullmatch(word) else "", program))
+    return found, "\n".join(around)
+
+
+def _closed(lines: Iterator[str], fence: str, indent: int) -> str | None:
+    """The text up to the line that closes a fence, None when none does. Its indentation is taken off."""
+    inside: list[str] = []
+    for line in lines:
+        bare = line.strip()
+        own = len(line) - len(line.lstrip(" \t"))
+        if own < indent + 4 and len(bare) >= len(fence) and bare == fence[0] * len(bare):
+            return "\n".join(inside)
+        inside.append(line[min(indent, own) :])
+    return None

@@ -155,11 +155,16 @@ class FieldType:
         return {"type": "string", "description": cls.__describe__()}
 
     @classmethod
+    def _given(cls, text: str) -> Any:
+        """The value of a text that a person gives for an input."""
+        return cls.__read__(text)
+
+    @classmethod
     def _validated(cls, value: Any, *, addresses: bool) -> Any:
         if isinstance(value, cls):
             return value
         if isinstance(value, str):
-            return cls.__read__(value)
+            return cls._given(value) if addresses else cls.__read__(value)
         if isinstance(value, Mapping):
             data = cast("Mapping[str, Any]", value)
             if data.get("type", cls.kind) != cls.kind:
