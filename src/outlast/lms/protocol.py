@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from outlast.errors import UsageError, brief
+from outlast.errors import ConfigError, UsageError, brief
 from outlast.lms.asking import ask as ask
 from outlast.lms.asking import ask_stream as ask_stream
 from outlast.lms.asking import send as send
@@ -287,14 +287,24 @@ class LM(metaclass=LMType):
         return f"LM({self.name!r})"
 
 
+def opened(owner: str, inner: Any) -> LM:
+    """What goes into the layer `owner` as an LM; a name is opened. Raises `ConfigError` for anything else."""
+    if isinstance(inner, str):
+        return LM(inner)
+    if not isinstance(inner, LM):
+        raise ConfigError(f"{owner}(...) goes around an LM such as ol.LM('openai/gpt-5-mini'); got {brief(inner)}")
+    return inner
+
+
 class Wrapper(LM):
-    """An LM around an LM. Says the inner model's name, identity and capabilities unless it knows better."""
+    """An LM around an LM, which may be given by name. Says the inner model's name, identity and capabilities unless it
+    knows better. Raises `ConfigError` for what is neither."""
 
     blocking_safe = True
     spends = False
 
-    def __init__(self, inner: LM) -> None:
-        self.inner = inner
+    def __init__(self, inner: LM | str) -> None:
+        self.inner = opened(type(self).__name__, inner)
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -156,7 +156,7 @@ def test_options_are_checked_and_shown(path: Path) -> None:
         with pytest.raises(ConfigError):
             Cached(Counting(), **options)
     with pytest.raises(ConfigError, match="ol.LM"):
-        Cached("openai/gpt-5", path)
+        Cached(5, path)  # pyright: ignore[reportArgumentType]
     lm = Cached(Counting(), path, namespace="n", ttl=5)
     assert lm.info()[0].facts == {"path": str(path), "namespace": "n", "ttl": 5}
 

@@ -67,7 +67,7 @@ def test_it_is_not_made_without_a_measurement_or_a_threshold() -> None:
     with pytest.raises(ConfigError, match="calibrate"):
         SemanticCache(Counting())
     with pytest.raises(ConfigError, match="ol.LM"):
-        SemanticCache("openai/m", threshold=0.9)
+        SemanticCache(None, threshold=0.9)  # pyright: ignore[reportArgumentType]
     lm = SemanticCache(Counting(), calibration=calibration)
     assert lm.threshold == calibration.threshold
     assert lm.info()[0].facts == {"threshold": calibration.threshold, "max_error": 0.1}

@@ -14,7 +14,7 @@ from contextlib import aclosing
 import pytest
 
 import outlast as ol
-from outlast.errors import BudgetExceeded, LMRequestError, LMServerError
+from outlast.errors import BudgetExceeded, ConfigError, LMRequestError, LMServerError
 from outlast.lms.protocol import LM, Wrapper
 from outlast.messages import Finished, Question, Request, Response, StreamEvent, TextDelta, Usage, user
 from outlast.runtime import Meter, drive, run_blocking, running, sleep
@@ -97,6 +97,37 @@ LAYERS = {
     "Balanced": lambda inner: ol.Balanced([inner]),
     "Routed": lambda inner: ol.Routed(always_first, {"first": inner}),
 }
+
+
+AROUND = {  # those of one model, which may be given by name
+    **{name: make for name, make in LAYERS.items() if name not in ("Fallback", "Balanced", "Routed", "Retrying")},
+    "Retrying": lambda inner: ol.Retrying(inner, 0),
+    "Pinned": lambda inner: ol.Pinned(inner, "m"),
+    "Budgeted": lambda inner: ol.Budgeted(inner, calls=3),
+    "Cached": lambda inner: ol.Cached(inner, ":memory:"),
+    "Cassette": lambda inner: ol.Cassette(inner, "never-made.jsonl"),
+    "SemanticCache": lambda inner: ol.SemanticCache(inner, embed=lambda texts: [[1.0] for _ in texts], threshold=0.9),
+}
+MANY = {
+    "Fallback": lambda inner: ol.Fallback(inner, Inner("spare")),
+    "Balanced": lambda inner: ol.Balanced([inner]),
+    "Routed": lambda inner: ol.Routed(always_first, {"first": inner}),
+}
+
+
+@pytest.mark.parametrize("name", [*AROUND, *MANY])
+@pytest.mark.parametrize("wrong", [None, 5, ["openai/gpt-5-mini"], ol.LM])
+def test_what_is_no_model_is_refused_when_it_is_given(name, wrong):
+    with pytest.raises(ConfigError, match="an LM") as caught:
+        {**AROUND, **MANY}[name](wrong)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_a_name_is_opened(name):
+    layer = AROUND[name]("outlast/baseline")
+    assert isinstance(layer.inner, LM)
+    assert layer.name == layer.inner.name == ol.LM("outlast/baseline").name
 
 
 @pytest.fixture(params=LAYERS)

@@ -20,7 +20,7 @@ from outlast.lms.bounds import bound_of
 from outlast.lms.caching.key import Keys
 from outlast.lms.layers.remade import Remade
 from outlast.lms.prices import find_price
-from outlast.lms.protocol import LM, Capabilities, Wrapper
+from outlast.lms.protocol import LM, Capabilities, Wrapper, opened
 from outlast.lms.wire.model import WireLM
 from outlast.messages import Request, Response, StreamEvent
 from outlast.runtime import Bound, running
@@ -49,7 +49,7 @@ class Batched(Remade, Wrapper):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         store: str | Path | BatchStore,
         *,
         idle: float = _DEFAULTS.idle,
@@ -62,6 +62,7 @@ class Batched(Remade, Wrapper):
         pace = Pace(idle, most, poll, retries).checked()
         kept = store if isinstance(store, BatchStore) else BatchStore(_path(store))
         asking: LM | None = None
+        inner = opened(type(self).__name__, inner)
         if isinstance(inner, OpenedModel):
             asking = inner.through(lambda leaf: _Collected(leaf, kept, pace))
         elif isinstance(inner, WireLM):

@@ -65,7 +65,7 @@ class Cached(Wrapper):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         path: str | os.PathLike[str] | RedisCache | None = None,
         *,
         namespace: str = "",
@@ -73,8 +73,8 @@ class Cached(Wrapper):
         max_bytes: int = 1 << 30,
         memory: int = 4096,
     ) -> None:
-        check_options(inner, namespace, ttl, max_bytes, memory)
         super().__init__(inner)
+        check_options(namespace, ttl, max_bytes, memory)
         self.namespace = namespace
         self.ttl = ttl
         self.max_bytes = max_bytes
@@ -282,12 +282,8 @@ def _rebuilt(inner: LM, path: Any, options: Mapping[str, Any]) -> Cached:
     return Cached(inner, path, **options)
 
 
-def check_options(inner: Any, namespace: Any, ttl: Any, max_bytes: Any, memory: Any) -> None:
+def check_options(namespace: Any, ttl: Any, max_bytes: Any, memory: Any) -> None:
     """Raise `ConfigError` for the first option of a cache that is out of range."""
-    if not isinstance(inner, LM):
-        raise ConfigError(
-            f"a cache goes around an LM; got {brief(inner)}. For a model by name: ol.LM('provider/model')"
-        )
     if not isinstance(namespace, str):
         raise ConfigError(f"namespace is text; got {brief(namespace)}")
     if ttl is not None and (

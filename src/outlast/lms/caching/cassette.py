@@ -38,9 +38,8 @@ class Cassette(Wrapper):
     else at most one.
     """
 
-    def __init__(self, inner: LM, path: str | os.PathLike[str], mode: str | None = None) -> None:
-        if not isinstance(inner, LM):
-            raise ConfigError(f"a cassette goes around an LM; got {brief(inner)}. For one by name: ol.LM('...')")
+    def __init__(self, inner: LM | str, path: str | os.PathLike[str], mode: str | None = None) -> None:
+        super().__init__(inner)
         if not isinstance(path, (str, os.PathLike)) or path == "":
             raise ConfigError(f"the file of a cassette is a path such as 'tests/triage.jsonl'; got {brief(path)}")
         named = os.environ.get(VARIABLE, "").strip() if mode is None else ""
@@ -48,7 +47,6 @@ class Cassette(Wrapper):
         if self.mode not in MODES:
             where = f"the environment variable {VARIABLE}" if named else "mode"
             raise ConfigError(f"{where} is {', '.join(map(repr, MODES[:2]))} or {MODES[2]!r}; got {brief(self.mode)}")
-        super().__init__(inner)
         self.path = Path(path)
         self._writer = writer_for(self.path)
         self._recorded: dict[bytes, list[Exchange]] | None = None

@@ -58,7 +58,7 @@ class SemanticCache(Wrapper):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         *,
         embed: Embed | None = None,
         threshold: float | None = None,
@@ -66,8 +66,7 @@ class SemanticCache(Wrapper):
         text: Callable[[Request], str | None] | None = None,
         entries: int = 10_000,
     ) -> None:
-        if not isinstance(inner, LM):
-            raise ConfigError(f"a semantic cache goes around an LM; got {brief(inner)}. By name: ol.LM('...')")
+        super().__init__(inner)
         if (threshold is None) == (calibration is None):
             raise ConfigError(
                 "a semantic cache needs either calibration=SemanticCache.calibrate(examples, max_error=...), which "
@@ -81,7 +80,6 @@ class SemanticCache(Wrapper):
             raise ConfigError(f"threshold is a similarity above 0, up to 1; got {brief(threshold)}")
         if isinstance(entries, bool) or not isinstance(entries, int) or entries < 1:
             raise ConfigError(f"entries is a whole number from 1; got {brief(entries)}")
-        super().__init__(inner)
         self.calibration = calibration
         self.threshold = calibration.threshold if calibration is not None else float(threshold or 0)
         self.embed: Embed = calibration.embed if calibration is not None else embed or lexical

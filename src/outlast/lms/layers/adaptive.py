@@ -135,7 +135,7 @@ class AdaptiveLimited(Remade, Guard):
     32 changes. Put it inside `Retrying`, so that every refusal is seen. Cost: one call of `inner`.
     """
 
-    def __init__(self, inner: LM, start: int = 16, *, least: int = 1, most: int = 512) -> None:
+    def __init__(self, inner: LM | str, start: int = 16, *, least: int = 1, most: int = 512) -> None:
         super().__init__(inner)
         checked_whole("least", least, 1)
         checked_whole("start", start, 1)

@@ -28,7 +28,7 @@ class CircuitBreaker(Remade, Guard):
     It!", 2007, ch. 5). Costs no calls.
     """
 
-    def __init__(self, inner: LM, failures: int = 5, *, within: float = 60.0, rest: float = 30.0) -> None:
+    def __init__(self, inner: LM | str, failures: int = 5, *, within: float = 60.0, rest: float = 30.0) -> None:
         super().__init__(inner)
         self.failures = checked_whole("failures", failures, 1)
         self.within = checked_number("within", within, above=0, unit="of seconds")

@@ -58,7 +58,7 @@ class Budgeted(Remade, Wrapper):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         *,
         dollars: float | None = None,
         tokens: int | None = None,

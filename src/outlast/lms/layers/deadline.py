@@ -28,7 +28,7 @@ class Timeout(Remade, Wrapper):
     stopped. Cost: one call of `inner`; one that was given up may still be billed.
     """
 
-    def __init__(self, inner: LM, seconds: float, *, first_token: float | None = None) -> None:
+    def __init__(self, inner: LM | str, seconds: float, *, first_token: float | None = None) -> None:
         super().__init__(inner)
         self.seconds = checked_number("seconds", seconds, above=0)
         self.first_token = None if first_token is None else checked_number("first_token", first_token, above=0)

@@ -40,7 +40,7 @@ class Hedged(Trying, Wrapper):
     does the I/O of blocking callers.
     """
 
-    def __init__(self, inner: LM, after: float | str = "p95", *, budget: float = 0.05) -> None:
+    def __init__(self, inner: LM | str, after: float | str = "p95", *, budget: float = 0.05) -> None:
         super().__init__(inner)
         self.after = after
         self.budget = checked_number("budget", budget)
@@ -49,7 +49,7 @@ class Hedged(Trying, Wrapper):
         self._percent = _percent(after)
         if self._percent is None:
             checked_number("after", after, above=0, unit="of seconds")
-        defaults = [getattr(layer, "settings", None) for layer in layers(inner)]
+        defaults = [getattr(layer, "settings", None) for layer in layers(self.inner)]
         self._tier = next((each.tier for each in defaults if isinstance(each, Settings) and each.tier), None)
         self._lock = ForkSafeLock()
         self._latencies: deque[float] = deque(maxlen=_SEEN)

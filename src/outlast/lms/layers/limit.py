@@ -23,7 +23,7 @@ class Limited(Remade, Guard):
     those in the queue wait too. Cost: one call of `inner`.
     """
 
-    def __init__(self, inner: LM, concurrency: int = 256) -> None:
+    def __init__(self, inner: LM | str, concurrency: int = 256) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
         super().__init__(inner)

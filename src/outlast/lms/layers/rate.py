@@ -53,7 +53,7 @@ class RateLimited(Remade, Guard):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         *,

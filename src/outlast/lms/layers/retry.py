@@ -40,7 +40,7 @@ class Retrying(Trying, Wrapper):
 
     def __init__(
         self,
-        inner: LM,
+        inner: LM | str,
         retries: int = 4,
         *,
         max_wait: float = 60.0,
@@ -55,7 +55,7 @@ class Retrying(Trying, Wrapper):
         self.deadline = checked_number("deadline", deadline, unit="of seconds")
         self.base = checked_number("base", base, unit="of seconds")
         self.budget = None if budget is None else checked_number("budget", budget)
-        _refuse_nested(inner, retries)
+        _refuse_nested(self.inner, retries)
         self._allowance = None if budget is None else RetryBudget(budget, _SPARE)
         # The user's global random state is theirs; SystemRandom has none, so forked children do not wait in step.
         self._random = random or random_module.SystemRandom()

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from outlast.errors import ConfigError, brief
+from outlast.errors import ConfigError
 from outlast.lms.layers.trying import Trying
-from outlast.lms.protocol import LM, Capabilities, LayerInfo
+from outlast.lms.protocol import LM, Capabilities, LayerInfo, opened
 from outlast.messages import Request, canonical
 from outlast.runtime import Bound
 
@@ -54,15 +54,6 @@ class Several(Trying):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.members))})"
-
-
-def opened(owner: str, member: Any) -> LM:
-    """A member as an LM; a name is opened. Raises `ConfigError` for anything else."""
-    if isinstance(member, str):
-        return LM(member)
-    if not isinstance(member, LM):
-        raise ConfigError(f"{owner}(...) takes models such as LM('openai/gpt-5-mini'); got {brief(member)}")
-    return member
 
 
 def shared_by(capabilities: Sequence[Capabilities]) -> Capabilities:

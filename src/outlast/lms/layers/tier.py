@@ -28,7 +28,7 @@ class TierFallback(Trying, Wrapper):
     that costs. Requests in the plain tier are left alone. Cost: one call of `inner`; a tier without room bills nothing.
     """
 
-    def __init__(self, inner: LM, tier: str = "default") -> None:
+    def __init__(self, inner: LM | str, tier: str = "default") -> None:
         if not isinstance(tier, str) or not tier:
             raise ConfigError(f"fallback_tier is the name of a service tier, such as 'default'; got {brief(tier)}")
         super().__init__(inner)  # pyright: ignore[reportCallIssue]
@@ -58,7 +58,7 @@ class TierFallback(Trying, Wrapper):
 class _InTier(Wrapper):
     """The same model, asked in one tier."""
 
-    def __init__(self, inner: LM, tier: str) -> None:
+    def __init__(self, inner: LM | str, tier: str) -> None:
         super().__init__(inner)
         self.tier = tier
 
