@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from outlast.errors import ConfigError, UsageError, brief, did_you_mean, refuse_unknown
-from outlast.lms.caching.cache import Cached
+from outlast.lms.caching.cache import Cached, named_place
 from outlast.lms.caching.redis_cache import RedisCache, safe_place
 from outlast.lms.engines import engine_of
 from outlast.lms.layers.adaptive import AdaptiveLimited
@@ -92,6 +92,8 @@ class ModelOptions:
             raise ConfigError(
                 f"cache is True, False, the path of a file or 'redis://host:port/0'; got {brief(self.cache)}"
             )
+        if not isinstance(self.cache, bool):
+            named_place(self.cache)
         if self.adapt not in ("note", "refuse"):
             raise ConfigError(f"adapt is 'note' or 'refuse'; got {brief(self.adapt)}")
         if self.dialect is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import outlast as ol
 import outlast.lms.caching.file as cache_file
 import outlast.lms.caching.files as cache_files
 from outlast.errors import ConfigError, LMError, LMServerError, UsageError
@@ -697,6 +698,48 @@ def test_it_can_be_switched_off_from_outside(monkeypatch, word):
     lm = Cached(inner)
     assert [lm("hi").cache for _ in range(2)] == ["miss", "miss"]
     assert lm.stats().path is None
+
+
+@pytest.mark.parametrize("word", ["off", "On", " OFF ", "true", "none"])
+def test_a_switch_is_not_taken_for_a_file(monkeypatch, word):
+    for opened in (lambda: Cached(Counting(), word), lambda: ol.LM("openai/gpt-5-mini", cache=word)):
+        with pytest.raises(ConfigError, match=r"cache=False.*OUTLAST_CACHE=off"):
+            opened()
+    if word.strip().lower() != "off":
+        monkeypatch.setenv("OUTLAST_CACHE", word)
+        with pytest.raises(ConfigError, match="OUTLAST_CACHE"):
+            Cached(Counting())("hi")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize(
+    "place", ["http://u:secret@host/x", "unix://u:secret@/tmp/x", "Postgres://secret@h", "s3://secret"]
+)
+def test_an_address_is_not_taken_for_a_file_and_is_not_shown(monkeypatch, place, kind):
+    monkeypatch.setenv("OUTLAST_CACHE", place)
+    attempts = [
+        lambda: Cached(Counting(), kind(place)),
+        lambda: ol.LM("openai/gpt-5-mini", cache=kind(place)),
+        lambda: Cached(Counting())("hi"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ConfigError, match="redis://host:port/0") as caught:
+            attempt()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_redis_address_as_a_path_is_refused():
+    with pytest.raises(ConfigError, match="as text"):
+        Cached(Counting(), Path("redis://u:secret@host:1/0"))
+
+
+def test_a_file_may_still_have_such_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lm = Cached(Counting(), "./off")
+    lm("hi")
+    lm.close()
+    assert (tmp_path / "off").exists()
+    assert Cached(Counting(), Path("off"))("hi").cache == "hit"
 
 
 def test_nothing_is_opened_before_the_first_call(path):

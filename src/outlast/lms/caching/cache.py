@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -34,12 +35,15 @@ from outlast.messages import (
 
 def default_place() -> str | Path | None:
     """Where responses are cached: `OUTLAST_CACHE` (a path, a "redis://..." address, or "off"), else `responses.db` in
-    `outlast` under `XDG_CACHE_HOME` or `~/.cache`. None means off."""
+    `outlast` under `XDG_CACHE_HOME` or `~/.cache`. None means off. Raises `ConfigError` for what is no place."""
     named = os.environ.get("OUTLAST_CACHE", "").strip()
     if named.lower() == "off":
         return None
+    if is_redis(named):
+        return named
     if named:
-        return named if is_redis(named) else Path(named)
+        _refuse_no_place(named, "OUTLAST_CACHE")
+        return Path(named)
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "outlast" / "responses.db"
 
@@ -78,7 +82,7 @@ class Cached(Wrapper):
         self.namespace = namespace
         self.ttl = ttl
         self.max_bytes = max_bytes
-        self._named = _named_place(path)
+        self._named = named_place(path)
         self._memory = Recent(memory)
         self._keys = Keys(namespace)
         self._tally = Tally()
@@ -302,14 +306,35 @@ def is_worth_keeping(answer: Response) -> bool:
     return bool(answer.text or answer.tool_calls or answer.finish == "tool_calls")
 
 
-def _named_place(path: Any) -> Path | RedisCache | None:
-    if path is None or isinstance(path, (RedisCache, Path)):
+def named_place(path: Any) -> Path | RedisCache | None:
+    """Where a cache keeps things that was told so, None for the default. Raises `ConfigError` for what is no place."""
+    if path is None or isinstance(path, RedisCache):
         return path
     if isinstance(path, str) and is_redis(path):
         return open_redis(path)
     if not isinstance(path, (str, os.PathLike)) or path == "":
         raise ConfigError(f"the place of a cache is a path, 'redis://host:port/0' or a RedisCache; got {brief(path)}")
+    _refuse_no_place(path, "cache")
     return Path(cast("str", path))
+
+
+_ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.I)  # of a scheme; a drive has one letter
+_SWITCHES = ("off", "on", "true", "false", "none")
+
+
+def _refuse_no_place(path: Any, subject: str) -> None:
+    """Raise `ConfigError` for what would become a file and was not meant to."""
+    text = os.fsdecode(path)
+    if _ADDRESS.match(text):  # not shown: it may hold a password
+        raise ConfigError(
+            f"{subject} is an address of a kind that no cache is kept at. There are 'redis://host:port/0', "
+            "'rediss://host:port/0' and the path of a file, as text or as a pathlib.Path"
+        )
+    if isinstance(path, str) and text.strip().lower() in _SWITCHES:  # whoever says a `Path` means a file
+        raise ConfigError(
+            f"{subject}={text!r} is no place for a cache. Off for one model: cache=False; off everywhere: "
+            f"OUTLAST_CACHE=off; on: leave it out. A file of that name is './{text.strip()}'"
+        )
 
 
 @dataclass(frozen=True, slots=True)
