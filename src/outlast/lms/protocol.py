@@ -292,7 +292,7 @@ def opened(owner: str, inner: Any) -> LM:
     if isinstance(inner, str):
         return LM(inner)
     if not isinstance(inner, LM):
-        raise ConfigError(f"{owner}(...) goes around an LM such as ol.LM('openai/gpt-5-mini'); got {brief(inner)}")
+        raise ConfigError(f"{owner}(...) takes models such as ol.LM('openai/gpt-5-mini'); got {brief(inner)}")
     return inner
 
 
