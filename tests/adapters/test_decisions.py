@@ -13,7 +13,7 @@ import outlast as ol
 from outlast.errors import AnswerError, LMUnsupported, SignatureError, UsageError
 from outlast.lms.decide import values_text
 from outlast.lms.protocol import LM, Capabilities
-from outlast.messages import Decision, Question, Request, Response, TokenLogprob, Usage
+from outlast.messages import Decision, FinishReason, Question, Request, Response, TokenLogprob, Usage
 from outlast.testing import ScriptedLM
 
 
@@ -145,6 +145,34 @@ def test_samples_are_counted_and_each_has_a_number_of_its_own():
     decision = dict(lm.decide("x", {"q": "Is it?"}, sample=2).decisions)["q"]
     assert decision == Decision(True, {"yes": 0.75, "no": 0.25}, "samples")
     assert sorted(request.sample for request in lm.requests) == [10, 11, 12, 13, 14]
+
+
+def test_samples_that_cannot_be_read_are_told_and_most_must_be_readable():
+    replies = iter(["yes", "Not yes", "no", "yes", "yes"])
+    reply = ScriptedLM(lambda messages: next(replies)).decide("x", {"q": "Is it?"})
+    assert dict(reply.decisions)["q"].probabilities == {"yes": 0.75, "no": 0.25}
+    assert "'q': 1 of 5 samples not counted: they name no answer beyond doubt" in reply.adaptations
+    replies = iter(["yes", "hm", "no", "hm"])
+    with pytest.raises(AnswerError, match="2 of 4 samples not counted"):
+        ScriptedLM(lambda messages: next(replies)).decide("x", {"q": "Is it?"}, samples=4)
+    replies = iter(["yes", "hm", "hm", "yes: 70%\nno: 30%"])
+    reply = ScriptedLM(lambda messages: next(replies)).decide("x", {"q": "Is it?"}, by=["samples", "verbal"], samples=3)
+    assert dict(reply.decisions)["q"] == Decision(True, {"yes": 0.7, "no": 0.3}, "verbal")
+    assert "'q': 2 of 3 samples not counted: they name no answer beyond doubt" in reply.adaptations
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_a_reply_that_was_cut_is_no_sample_and_no_percentage(finish: FinishReason):
+    lm = ScriptedLM(
+        lambda messages: Response("yes: 70%" if "How likely" in messages[-1].text else "yes", finish=finish)
+    )
+    with pytest.raises(AnswerError, match=f"5 of 5 samples not counted.*ended with '{finish}'"):
+        lm.decide("x", {"q": "Is it?"}, by=["samples", "verbal"])
+
+
+def test_percentages_that_leave_answers_out_are_no_answer():
+    with pytest.raises(AnswerError, match="with none of cards, loans"):
+        ScriptedLM(["cards: 80%"]).decide("x", {"q": Question("choice", "?", ("cards", "loans"))}, by=["verbal"])
 
 
 def test_percentages_are_the_last_resort_and_only_when_asked_for():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from string import ascii_uppercase
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from outlast.errors import AnswerError, LMUnsupported, UsageError, brief
 from outlast.lms.protocol import LM, send
+from outlast.lms.readings import percentages_in, read_answer, told
 from outlast.messages import (
     Decision,
     Evidence,
@@ -32,7 +32,7 @@ EVIDENCE: tuple[Evidence, ...] = ("native", "logprobs", "samples", "verbal")
 USUAL: tuple[Evidence, ...] = ("native", "logprobs", "samples")
 _MOST_ALTERNATIVES = 20  # of a token that providers tell
 _LEAST_MASS = 0.5  # of the answers among the likeliest first tokens; below it the model is not answering
-_NUMBERED = re.compile(r"\W*(\w+)")
+_UNFINISHED = ("length", "content_filter")  # what stands in such a reply may not be what it was to say
 
 
 async def decide(lm: LM, request: Request, *, by: Sequence[Evidence] = USUAL, samples: int = 5) -> Response:
@@ -40,9 +40,11 @@ async def decide(lm: LM, request: Request, *, by: Sequence[Evidence] = USUAL, sa
 
     "native": one call for all questions (capability `decisions`). "logprobs": one call for each question; answers
     are lettered and the probabilities of the first token are taken, for at most 20 answers (capability `logprobs`).
-    "samples": `samples` calls for each question; the shares of the answers, as coarse as their number. "verbal": one
-    call for each question, in which the model says percentages; rarely calibrated. Each `Decision` names its
-    evidence. Raises `LMUnsupported` when none can be had, `AnswerError` when the model gave no answer.
+    "samples": `samples` calls for each question; the shares of the answers, as coarse as their number, of those replies
+    that name one answer beyond doubt: how many do not is in `adaptations`, and when it is half of them or more, they
+    are no evidence. "verbal": one call for each question, in which the model says percentages; rarely calibrated, and
+    taken only when they cover all answers and add up to about 100. Each `Decision` names its evidence. Raises
+    `LMUnsupported` when none can be had, `AnswerError` when the model gave no answer.
     """
     checked(by, samples)
     if not request.questions:
@@ -54,8 +56,17 @@ async def decide(lm: LM, request: Request, *, by: Sequence[Evidence] = USUAL, sa
     asked = [_one(lm, request, question, others, samples) for _, question in request.questions]
     found = await gather(*asked)
     names = [name for name, _ in request.questions]
-    decisions = tuple(zip(names, (decision for decision, _ in found), strict=True))
-    return _joined(lm, request, decisions, [reply for _, replies in found for reply in replies])
+    decisions = tuple((name, one.decision) for name, one in zip(names, found, strict=True))
+    doubts = [f"{name!r}: {doubt}" for name, one in zip(names, found, strict=True) for doubt in one.doubts]
+    return _joined(lm, request, decisions, [reply for one in found for reply in one.replies], doubts)
+
+
+class _Found(NamedTuple):
+    """The answer to one question, the replies that it took, and what of them could not be read."""
+
+    decision: Decision
+    replies: list[Response]
+    doubts: list[str]
 
 
 def checked(by: Sequence[Evidence], samples: int) -> None:
@@ -66,27 +77,27 @@ def checked(by: Sequence[Evidence], samples: int) -> None:
         raise UsageError(f"samples is a whole number from 1; got {brief(samples)}")
 
 
-async def _one(
-    lm: LM, request: Request, question: Question, by: Sequence[Evidence], samples: int
-) -> tuple[Decision, list[Response]]:
-    """The answer to one question and the replies that it took."""
+async def _one(lm: LM, request: Request, question: Question, by: Sequence[Evidence], samples: int) -> _Found:
+    """The answer to one question."""
     replies: list[Response] = []
+    doubts: list[str] = []
     for kind in by:
         if kind == "logprobs":
             decision = await _by_logprobs(lm, request, question, replies)
         elif kind == "samples":
-            decision = await _by_samples(lm, request, question, replies, samples)
+            decision = await _by_samples(lm, request, question, replies, doubts, samples)
         else:
             decision = await _by_word(lm, request, question, replies)
         if decision is not None:
-            return decision, replies
+            return _Found(decision, replies, doubts)
     if not replies:
         raise LMUnsupported(
             f"{lm.name} cannot answer {brief(question.text)} by {' or '.join(by) or 'native decisions'}: it has no "
             "such capability, or there are too many answers. Allow other evidence with by="
         )
     raise AnswerError(
-        f"{lm.name} answered {brief(question.text)} with none of {', '.join(question.answers[:8])}; the last reply: "
+        f"{lm.name} answered {brief(question.text)} with none of {', '.join(question.answers[:8])} that is beyond "
+        f"doubt{''.join(f'; {doubt}' for doubt in doubts)}; the last reply ended with {replies[-1].finish!r}: "
         f"{brief(replies[-1].text)}",
         response=replies[-1],
         attempts=len(replies),
@@ -119,27 +130,27 @@ def _first_alternatives(logprobs: tuple[TokenLogprob, ...] | None) -> tuple[tupl
 
 
 async def _by_samples(
-    lm: LM, request: Request, question: Question, replies: list[Response], samples: int
+    lm: LM, request: Request, question: Question, replies: list[Response], doubts: list[str], samples: int
 ) -> Decision | None:
     """How often each answer comes. `samples` calls, at the same time."""
     first = request.sample * samples
     asked = [_asking(request, _listed(question), request.settings, first + number) for number in range(samples)]
     drawn = await gather(*(send(lm, each) for each in asked))
     replies.extend(drawn)
-    said = Counter(answer for reply in drawn if (answer := _read(question, reply.text)) is not None)
+    whole = [reply.text for reply in drawn if reply.finish not in _UNFINISHED]
+    said = Counter(answer for text in whole if (answer := read_answer(question, text)) is not None)
+    if (read := said.total()) < samples:
+        doubts.append(f"{samples - read} of {samples} samples not counted: they name no answer beyond doubt")
     counts = {answer: float(said[answer]) for answer in question.answers}
-    return _decision(question, counts, "samples") if said else None
+    return _decision(question, counts, "samples") if 2 * read > samples else None
 
 
 async def _by_word(lm: LM, request: Request, question: Question, replies: list[Response]) -> Decision | None:
     """The percentages that the model writes down. One call."""
     reply = await send(lm, _asking(request, _percentages(question), request.settings, request.sample))
     replies.append(reply)
-    said: dict[str, float] = {}
-    for answer in question.answers:
-        found = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)\W{{0,6}}(\d{{1,3}}(?:\.\d+)?)", reply.text, re.IGNORECASE)
-        said[answer] = min(float(found[1]), 100.0) if found else 0.0
-    return _decision(question, said, "verbal") if sum(said.values()) > 0 else None
+    said = None if reply.finish in _UNFINISHED else percentages_in(question, reply.text)
+    return None if said is None else _decision(question, said, "verbal")
 
 
 def _asking(request: Request, text: str, settings: Settings, sample: int) -> Request:
@@ -156,39 +167,20 @@ def _asking(request: Request, text: str, settings: Settings, sample: int) -> Req
 
 def _lettered(question: Question) -> str:
     rows = "\n".join(
-        f"{letter}: {_told(question, answer)}"
-        for letter, answer in zip(ascii_uppercase, question.answers, strict=False)
+        f"{letter}: {told(question, answer)}" for letter, answer in zip(ascii_uppercase, question.answers, strict=False)
     )
     return f"{question.text}\n{rows}\nReply with one letter and nothing else."
 
 
 def _listed(question: Question) -> str:
-    rows = "\n".join(f"- {_told(question, answer)}" for answer in question.answers)
+    rows = "\n".join(f"- {told(question, answer)}" for answer in question.answers)
     return f"{question.text}\nReply with one of these answers, as it is written, and nothing else:\n{rows}"
 
 
 def _percentages(question: Question) -> str:
-    rows = "\n".join(f"{_told(question, answer)}: ...%" for answer in question.answers)
+    rows = "\n".join(f"{told(question, answer)}: ...%" for answer in question.answers)
     asked = "How likely is each of these answers? Reply with all lines, the percentages adding to 100:"
     return f"{question.text}\n{asked}\n{rows}"
-
-
-def _told(question: Question, answer: str) -> str:
-    described = dict(question.described).get(answer)
-    return f"{answer} ({described})" if described else answer
-
-
-def _read(question: Question, text: str) -> str | None:
-    """The answer that a reply names, or None when it names none or several."""
-    folded = {answer.casefold(): answer for answer in question.answers}
-    said = text.strip(" \t\r\n*_`\"'.-").casefold()
-    if said in folded:
-        return folded[said]
-    first = _NUMBERED.match(said)
-    if first is not None and first[1] in folded and len(said) < 40:
-        return folded[first[1]]
-    named = [answer for low, answer in folded.items() if re.search(rf"(?<!\w){re.escape(low)}(?!\w)", said)]
-    return named[0] if len(named) == 1 else None
 
 
 def _decision(question: Question, weights: dict[str, float], evidence: Evidence) -> Decision:
@@ -198,7 +190,13 @@ def _decision(question: Question, weights: dict[str, float], evidence: Evidence)
     return Decision(question.value(best), shares, evidence)
 
 
-def _joined(lm: LM, request: Request, decisions: tuple[tuple[str, Decision], ...], replies: list[Response]) -> Response:
+def _joined(
+    lm: LM,
+    request: Request,
+    decisions: tuple[tuple[str, Decision], ...],
+    replies: list[Response],
+    doubts: list[str],
+) -> Response:
     """One response for all the questions, with what their calls cost together."""
     last = replies[-1]
     kinds = sorted({decision.evidence for _, decision in decisions})
@@ -216,6 +214,7 @@ def _joined(lm: LM, request: Request, decisions: tuple[tuple[str, Decision], ...
         attempts=sum(reply.attempts for reply in replies),
         adaptations=(
             *dict.fromkeys(note for reply in replies for note in reply.adaptations),
+            *doubts,
             f"{lm.name} answers no typed questions: decided by {', '.join(kinds)} in {len(replies)} calls",
         ),
         decisions=decisions,
