@@ -119,6 +119,23 @@ def test_a_budget_too_small_for_the_proof_is_refused_before_it_is_spent(budget: 
     assert str(budget) in str(caught.value)
 
 
+@pytest.mark.parametrize("limits", [{"calls": 30}, {"tokens": 2000}, {"dollars": 0.03}])
+def test_a_budget_around_a_compile_is_named_when_it_cannot_pay_the_proof(limits: dict[str, Any]):
+    lm = WORLD.lm()
+    with ol.budget(**limits), pytest.raises(UsageError, match="does not pay for the proof") as caught:
+        compiled(None, lm)
+    (name,) = limits
+    assert lm.calls <= 2
+    assert f"the budget around this compile ({name}={limits[name]:g})" in str(caught.value)
+    assert "no limit" not in str(caught.value)
+
+
+def test_the_budget_of_a_model_is_told_when_it_cannot_pay_the_proof():
+    with pytest.raises(UsageError, match=r"or of its model, does not pay.*the budget of 30 calls is used up") as caught:
+        compiled(None, ol.Budgeted(WORLD.lm(), calls=30))
+    assert "no limit" not in str(caught.value)
+
+
 def test_seconds_end_a_search():
     found, lm = compiled(
         Budget(seconds=0.4), WORLD.lm(latency=0.01), optimizer=ol.RandomSearch(candidates=60), concurrency=4

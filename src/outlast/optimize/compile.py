@@ -191,14 +191,27 @@ def _check_options(
 def _check_calls(budget: Budget, ledger: Ledger, confirm: int) -> None:
     """Refuse a budget that no program can be proven with, before anything is spent."""
     if budget.calls is not None and budget.calls < 2 * confirm and not ledger.count("reply"):
-        raise _unpayable(budget, confirm, f"that takes at least {2 * confirm} calls")
+        raise _unpayable(f"the budget of {budget}", confirm, f"that takes at least {2 * confirm} calls")
 
 
-def _unpayable(budget: Budget, confirm: int, why: str) -> UsageError:
+def _unpayable(which: str, confirm: int, why: str) -> UsageError:
     return UsageError(
-        f"the budget of {budget} does not pay for the proof, which runs the {confirm} examples of the part 'confirm' "
-        f"twice: {why}. Raise it, or give less data to that part."
+        f"{which} does not pay for the proof, which runs the {confirm} examples of the part 'confirm' twice: {why}. "
+        f"Raise it, or give less data to that part."
     )
+
+
+def _refuse_unpayable(purse: Purse, rollouts: int, confirm: int) -> None:
+    """Refuse what the proof will not fit in at the cost of the first rollouts: the budget, or one around it."""
+    for name in ("calls", "tokens", "dollars"):
+        limit, each = purse.limits[name], getattr(purse.spent, name) / rollouts
+        why = f"a rollout takes {each:g} {name}"
+        if limit is not None and 2 * confirm * each > limit:
+            raise _unpayable(f"the budget of {purse.budget}", confirm, why)
+        for meter in purse.chain[1:]:
+            if (2 * confirm - rollouts) * each > meter.left(name):
+                left = f"{why}, and {meter.left(name):g} are left"
+                raise _unpayable(f"the budget around this compile ({name}={meter.limits[name]:g})", confirm, left)
 
 
 async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
@@ -250,18 +263,16 @@ async def _first_proof(study: Study, setting: Setting) -> list[Outcome]:
     The first rollout runs alone, so that what is wrong with the program, the metric or the key costs one.
     """
     confirm = setting.parts["confirm"]
-    budget = study.purse.budget
     try:
         await _probe(study, confirm)
         if not study.known and study.rollouts:
-            for name in ("calls", "tokens", "dollars"):
-                limit, each = study.purse.limits[name], getattr(study.purse.spent, name) / study.rollouts
-                if limit is not None and 2 * len(confirm) * each > limit:
-                    raise _unpayable(budget, len(confirm), f"a rollout takes {each:g} {name}")
+            _refuse_unpayable(study.purse, study.rollouts, len(confirm))
         _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:5]))
         outcomes = await study.evaluate(study.start, confirm)
     except BudgetExceeded as error:
-        raise _unpayable(budget, len(confirm), str(error)) from error
+        own = study.purse.refused is not None
+        which = f"the budget of {study.purse.budget}" if own else "a budget around this compile, or of its model,"
+        raise _unpayable(which, len(confirm), str(error)) from error
     scored = sum(outcome.value is not None for outcome in outcomes)
     if scored < SMALLEST:
         reasons = [outcome.error or outcome.feedback for outcome in outcomes if outcome.value is None]
