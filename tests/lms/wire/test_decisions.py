@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import outlast as ol
-from outlast.errors import LMRequestError, LMResponseError, LMServerError, LMUnsupported
+from outlast.errors import LMRequestError, LMResponseError, LMServerError, LMUnsupported, UsageError
 from outlast.lms.wire.decisions import (
     DECISIONS,
     SYSTEM_ONE,
     decode_decisions,
     decode_systemone,
+    encode_asked,
     encode_decisions,
     encode_systemone,
 )
@@ -25,6 +28,7 @@ from outlast.messages import (
     Question,
     Request,
     Response,
+    Settings,
     TextPart,
     Thought,
     ToolCall,
@@ -34,7 +38,7 @@ from outlast.messages import (
     user,
 )
 from outlast.testing.server import FakeServer, Fault, decisions, systemone
-from outlast.types import Document, File, Image
+from outlast.types import Document, File, Image, Tool
 
 URGENT = Question("yes_no", "Is it urgent?", described=(("yes", "money is leaving"), ("no", "it can wait")))
 TEAM = Question("choice", "Which team?", ("cards", "billing"), described=(("cards", "plastic"),))
@@ -176,7 +180,7 @@ def test_answers_become_decisions(dialect: DecisionDialect, answered: Any):
     assert found["grade"].probabilities == pytest.approx({"1": 0.1, "2": 0.0, "3": 0.9})
     assert found["grade"].mean == pytest.approx(2.8)
     assert {decision.evidence for decision in found.values()} == {"native"}
-    assert response.text == ""
+    assert response.text == '{"urgent": true, "team": "billing", "grade": 3, "long": 20}'
     assert response.usage.input_tokens == 5
     assert response.adaptations == ("a", "the score 'long' asked as a choice between its 21 numbers")
 
@@ -273,6 +277,46 @@ def test_a_server_is_asked_and_its_faults_are_told(name: str, path: str, answere
         assert server.requests[0].path == path
         with pytest.raises(LMRequestError, match="not supported here"):
             ask(lm)
+
+
+FULL = Settings(
+    temperature=0.5,
+    max_tokens=9,
+    tier="flex",
+    prediction="long text",
+    show_reasoning=True,
+    extra={"safety_identifier": "u1"},
+)
+
+
+@pytest.mark.parametrize("dialect", [DECISIONS, SYSTEM_ONE])
+def test_what_has_no_place_is_told_and_what_is_extra_is_sent(dialect: DecisionDialect):
+    tool = Tool("find", "Finds.", {"type": "object"})
+    asked = Request(ASKED.messages, FULL, "json", questions=QUESTIONS[:1], tools=(tool,))
+    encoded = encode_asked(dialect, asked, "m")
+    assert encoded.body == {**dialect.encode(asked, "m"), "safety_identifier": "u1"}
+    told = "temperature=0.5 max_tokens=9 show_reasoning=True tier='flex' prediction the output"
+    assert [text.split(" ")[0] for text in encoded.dropped] == told.split()
+    assert encoded.adaptations == encoded.dropped
+    assert encode_asked(dialect, ASKED, "m").adaptations == ()
+    with pytest.raises(UsageError, match="extra may not hold 'questions'"):
+        encode_asked(dialect, replace(asked, settings=Settings(extra={"questions": []})), "m")
+
+
+@pytest.mark.server
+def test_settings_of_the_model_are_sent_noted_or_refused_and_answers_are_cached(tmp_path: Path):
+    with FakeServer(lambda request: decisions({"q": 0.9}, request)) as server:
+        options: Any = {"base_url": server.url, "decisions": "openai", "temperature": 0.5}
+        lm = ol.LM("m", **options, extra={"prompt_cache_key": "k"}, cache=str(tmp_path / "c.db"))
+        first, again = (lm.decide("x", {"q": "Is it?"}, tier="flex") for _ in range(2))
+        assert len(server.requests) == 1
+        assert server.requests[0].body["prompt_cache_key"] == "k"
+        assert first.adaptations == tuple(
+            f"{told} not sent: '/decisions' has no place for it" for told in ("temperature=0.5", "tier='flex'")
+        )
+        assert (again.cache, again.text, again.decisions) == ("hit", '{"q": true}', first.decisions)
+        with pytest.raises(LMUnsupported, match="adapt='refuse': temperature=0.5 not sent"):
+            ol.LM("m", **options, adapt="refuse", cache=False).decide("x", {"q": "Is it?"})
 
 
 def test_models_that_decide_are_known_and_others_refuse():

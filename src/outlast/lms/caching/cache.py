@@ -303,7 +303,7 @@ def is_worth_keeping(answer: Response) -> bool:
     """Whether asking again would not help: the answer is whole, not empty, and one to this question."""
     if answer.finish in ("length", "content_filter") or answer.undecided or answer.cache == "semantic":
         return False
-    return bool(answer.text or answer.tool_calls or answer.finish == "tool_calls")
+    return bool(answer.text or answer.tool_calls or answer.decisions or answer.finish == "tool_calls")
 
 
 def named_place(path: Any) -> Path | RedisCache | None:

@@ -15,8 +15,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from outlast.errors import LMResponseError, LMUnsupported
-from outlast.lms.wire.dialect import DecisionDialect, Told
+from outlast.errors import LMResponseError, LMUnsupported, UsageError
+from outlast.lms.decide import values_text
+from outlast.lms.wire.dialect import DecisionDialect, Encoded, Notes, Told
+from outlast.lms.wire.openai_chat import shown_setting
 from outlast.lms.wire.reply import count, get, no_message, objects, raise_error_in, request_id, text_of
 from outlast.messages import (
     Decision,
@@ -34,6 +36,28 @@ from outlast.types import Document, Image
 
 _MOST_LEVELS = 10
 _Body = dict[str, Any]
+
+
+def encode_asked(dialect: DecisionDialect, request: Request, model: str) -> Encoded:
+    """The JSON body in a dialect with the extra settings as they are, and what else of the request has no place there:
+    it has none for other settings, tools and schemas. Raises what the dialect raises, and `UsageError` for an extra
+    setting that outlast itself sets.
+    """
+    notes, settings = Notes(), request.settings
+    for name, value in settings.to_json().items():
+        if name != "extra":
+            shown = name if name in ("prediction", "grammar") else shown_setting(name, value)
+            notes.drop(f"{shown} not sent: {dialect.path!r} has no place for it")
+    if request.tools:
+        names = ", ".join(tool.name for tool in request.tools)
+        notes.drop(f"the tools {names} not sent: {dialect.path!r} has no place for them")
+    if request.output is not None:
+        notes.drop(f"output not sent: {dialect.path!r} gives probabilities and no text")
+    body = dialect.encode(request, model)
+    for name in settings.extra:
+        if name in body:
+            raise UsageError(f"extra may not hold {name!r}: outlast sets it")
+    return Encoded({**body, **settings.extra}, tuple(notes.texts), tuple(notes.dropped))
 
 
 def encode_decisions(request: Request, model: str) -> _Body:
@@ -192,7 +216,7 @@ def _response(data: dict[str, Any], request: Request, told: Told, answers: Mappi
             notes.append(f"the score {name!r} asked as a choice between its {len(question.answers)} numbers")
     served = data.get("model")
     return Response(
-        text="",
+        text=values_text(tuple(decisions)) if decisions else "",
         model=served if isinstance(served, str) and served else told.model,
         usage=_usage(data.get("usage")),
         seconds=told.seconds,

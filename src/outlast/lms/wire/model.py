@@ -15,6 +15,7 @@ from outlast.errors import ConfigError, LMAuthError, LMConnectionError, LMError,
 from outlast.lms.bounds import asked_tier, bound_of
 from outlast.lms.prices import Price, as_price, may_be_listed, possible_prices, prepare, priced
 from outlast.lms.protocol import LM, Capabilities
+from outlast.lms.wire.decisions import encode_asked
 from outlast.lms.wire.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Shape, Told, Wire
 from outlast.lms.wire.openai_errors import error_from, refused_parameter, refuses_schema
 from outlast.lms.wire.providers import COMMON, Quirks
@@ -253,8 +254,8 @@ class WireLM(LM):
         if dialect is None:
             raise LMUnsupported(f"{self.name} answers no typed questions (capability 'decisions')", request=request)
         key = self._key()
-        payload, mended = serialize(dialect.encode(request, self.model))
-        notes = ("lone surrogates in the request replaced by U+FFFD",) if mended else ()
+        request = self._with_settings(request)
+        _, payload, notes = self._encoded(request, stream=False)
         started = time.perf_counter()
         try:
             reply = await io(post(self.endpoint, dialect.path, payload, key))
@@ -275,7 +276,10 @@ class WireLM(LM):
         if self._looked_up:
             prepare()
         try:
-            encoded = self.dialect.encode(request, self._wire, stream)
+            if request.questions and self._decisions is not None:
+                encoded = encode_asked(self._decisions, request, self.model)
+            else:
+                encoded = self.dialect.encode(request, self._wire, stream)
         except LMUnsupported as error:
             error.request = request
             raise
