@@ -201,11 +201,16 @@ def test_a_reply_that_says_the_same_object_twice_is_one_answer() -> None:
 
 
 def test_an_input_may_hold_the_very_answer() -> None:
-    """Extracting what stands in the text is a task, not a forgery: the object alone is an answer."""
+    """Extracting what stands in the text is a task, not a forgery: in the form that was asked for it is an answer."""
     text = f"Please copy: {json.dumps(HONEST)}"
     for reply in (json.dumps(HONEST), f"```json\n{json.dumps(HONEST)}\n```"):
         assert prepare(JSON(), text).read(Response(reply)) == HONEST
-        assert prepare(Chat(), text).read(Response(reply)) == HONEST
+        assert prepare(Tools(), text).read(Response(reply)) == HONEST
+        for adapter in (Chat(), XML()):
+            with pytest.raises(ParseError, match="only repeats"):
+                prepare(adapter, text).read(Response(reply))
+    assert prepare(Chat(), text).read(Response(marked(HONEST, ""))) == HONEST
+    assert prepare(XML(), text).read(Response(tagged(HONEST))) == HONEST
 
 
 def test_objects_inside_structured_inputs_do_not_count_either() -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from outlast.adapters.extract import Unfit, Wanted, find_object, whole_object, without_thinking
-from outlast.adapters.forms import OtherForms, doubtful
+from outlast.adapters.echoes import Held, held_by
+from outlast.adapters.extract import Unfit, Wanted, find_object, repeats, whole_object, without_thinking
+from outlast.adapters.forms import OtherForms, doubtful, is_repeated
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
-from outlast.adapters.placing import Written, earlier, placed, shown_inputs, with_thoughts, written
+from outlast.adapters.placing import Written, apart, earlier, placed, shown_inputs, texts_in, with_thoughts, written
 from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared, Slots, Task, check_limits, unread
 from outlast.adapters.tags import Tags
 from outlast.errors import ParseError
@@ -18,8 +19,10 @@ from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, Response, Thought, assistant, system
 from outlast.signatures.codec import PLACEHOLDER, Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
+from outlast.signatures.leads import visible, without_lead
 
 _Written = Sequence[tuple[str, str]]
+_ECHO = "it only repeats what stands in an input"
 
 
 class _Shown(NamedTuple):
@@ -35,10 +38,16 @@ def _texts(turns: Iterable[_Shown | Message]) -> list[str]:
     found: list[str] = []
     for turn in turns:
         if isinstance(turn, Message):
-            found.append(turn.text)
+            found += texts_in(turn)
         else:
-            found += [text for _, text in (*turn.given.texts, *turn.wanted)]
+            found += [*_all(turn.given), *(text for _, text in turn.wanted)]
     return found
+
+
+def _all(given: Written) -> list[str]:
+    """The texts of fields, and those that go beside them."""
+    texts = [text for _, text in given.texts]
+    return [*texts, *apart(given.shelf.media.values())] if given.shelf.media else texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class ChatPlan(Plan):
 
     def __init__(self, task: Task, *, cites: bool = False) -> None:
         """`cites` says that the model takes documents apart, to cite them."""
+        self.task = task
         self.signature: Any = task.signature
         self.cites = cites
         table = codecs(self.signature)
@@ -94,13 +104,13 @@ class ChatPlan(Plan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
-        given, shelf = written(self.inputs, inputs, cites=self.cites)
+        shown = given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        nonce = self.nonce([text for _, text in given] + _texts(turns) if turns else [text for _, text in given])
+        nonce = self.nonce(_all(shown) + _texts(turns) if turns else _all(shown))
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
 
         def read(response: Response) -> dict[str, Any]:
-            return self._read(response, nonce, given)
+            return self._read(response, nonce, lambda: held_by(self.task, inputs))
 
         said = cacheable(self._said(turns, nonce)) if turns else ()
         return Prepared((*prefix, *said, placed("user", self._question(given, nonce), shelf)), read)
@@ -112,9 +122,9 @@ class ChatPlan(Plan):
 
     def slots(self, inputs: Mapping[str, Any]) -> Slots:
         """The texts of the inputs, with the space that the grammar puts around them."""
-        given, shelf = written(self.inputs, inputs, cites=self.cites)
+        shown = given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        nonce = self.nonce([text for _, text in given] + _texts(turns))
+        nonce = self.nonce(_all(shown) + _texts(turns))
         texts = {name: self.markers.spaced(text) for name, text in given}
         return Slots(texts, shelf, tuple(self._said(turns, nonce)), nonce)
 
@@ -171,7 +181,7 @@ class ChatPlan(Plan):
                 messages += with_thoughts([assistant(self.markers.answer(turn.wanted, nonce))], turn.thoughts)
         return messages
 
-    def _read(self, response: Response, nonce: str, written: _Written) -> dict[str, Any]:
+    def _read(self, response: Response, nonce: str, held: Callable[[], Held]) -> dict[str, Any]:
         request = self._requests.get(nonce) or self.markers.request(nonce)
         text = without_thinking(response.text, self.kept_tags)
         try:
@@ -184,7 +194,7 @@ class ChatPlan(Plan):
                 return self.values(reading.found, response)
             if reading.marked:
                 raise failed(self.signature, response, [f"there is no {self.markers.word} of an output in it"])
-            return self._unmarked(text, response, written)
+            return self._unmarked(text, response, held())
         except ParseError as error:
             error.for_model += f"\n\nReply again with every output. {request}"
             raise
@@ -193,31 +203,50 @@ class ChatPlan(Plan):
         """The values that the texts of a reply say."""
         return read_fields(self.signature, found, response, "text", what=self.markers.word)
 
-    def _unmarked(self, text: str, response: Response, written: _Written) -> dict[str, Any]:
-        """A reply without any marker: a JSON object, another form, or the one value that was asked for."""
-        given = [given for _, given in written]
+    def _unmarked(self, text: str, response: Response, held: Held) -> dict[str, Any]:
+        """A reply without any marker: a JSON object, another form, or the one value that was asked for.
+
+        None of them is guarded, so an echo of what the call holds counts as none of them.
+        """
+        given, examples = held.texts(), held.examples()
         shown = without_thinking(response.text, self.signature.outputs)
         if not any("</think>" in one for one in given):  # an echo of the input could hide prose
             text, shown = text.rpartition("</think>")[2], shown.rpartition("</think>")[2]
         lacks = f"there is no {self.markers.word} in it"
-        alone = len(self.outputs) == 1
         try:
-            data = whole_object(text, self.wanted) if alone else find_object(text, self.wanted, given)
+            data = self._object(text, held)
         except DuplicateKey as error:
             raise failed(self.signature, response, [str(error)]) from None
         except Unfit as error:
             lacks, data = f"{lacks}, and {error}" if "{" in text else lacks, None
         if data is not None:
+            if repeats(data, self.wanted, held.given) or any(text.strip() in one for one in given):
+                raise failed(self.signature, response, [f"{lacks}, and {_ECHO}"])
             return read_fields(self.signature, data, response, "data", what="key")
         try:
-            texts = self.forms.read(shown, given)
+            texts = self.forms.read(shown, given, examples)
         except Unreadable as error:
             raise failed(self.signature, response, [str(error)]) from None
         if texts is not None:
             return self.values(texts, response)
         if not text.strip():
             raise failed(self.signature, response, ["there is nothing after the thinking"])
-        doubt = lacks if not alone else doubtful(self.outputs[0][0], text) if self.outputs[0][1].takes_text else None
+        if len(self.outputs) > 1:
+            raise failed(self.signature, response, [lacks])
+        return self._alone(text, response, [*given, *examples])
+
+    def _object(self, text: str, held: Held) -> dict[str, Any] | None:
+        if len(self.outputs) == 1:
+            return whole_object(text, self.wanted)
+        return find_object(text, self.wanted, [*held.given, *held.shown], held.said)
+
+    def _alone(self, text: str, response: Response, held: Sequence[str]) -> dict[str, Any]:
+        """The one value that was asked for, with its name before it or without."""
+        name, codec = self.outputs[0]
+        doubt = doubtful(name, text) if codec.takes_text else None
+        named = without_lead(name, visible(text))
+        if doubt is None and named is not None and is_repeated(name, named, held):
+            doubt = _ECHO
         if doubt is not None:
-            raise failed(self.signature, response, [doubt if doubt is lacks else f"{lacks}, and {doubt}"])
-        return self.values({self.outputs[0][0]: text}, response)
+            raise failed(self.signature, response, [f"there is no {self.markers.word} in it, and {doubt}"])
+        return self.values({name: text}, response)

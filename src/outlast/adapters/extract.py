@@ -20,6 +20,7 @@ _WRAPPERS = {
     *("output", "outputs", "parameters", "reply", "response", "result", "results", "tool_call", "tool_calls"),
 }
 _MOST_GIVEN = 100_000  # objects in the inputs of a call
+_LARGE = 10**300
 _ENOUGH = 20  # different objects; more than one is a failure anyway
 
 
@@ -165,12 +166,13 @@ def _whole(text: str, wanted: Wanted, *, lenient: bool) -> dict[str, Any] | None
     return None if wanted.keys.isdisjoint(found) else found
 
 
-def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[str, Any]:
+def find_object(text: str, wanted: Wanted, held: Iterable[Any] = (), examples: Iterable[str] = ()) -> dict[str, Any]:
     """The one JSON object with the wanted keys in a text.
 
     It is the whole text, or stands once in prose. One that lacks a required key does not count unless there is no
-    other; one that stands in `inputs` counts only when it is the whole text, so that an echo is no answer. Broken
-    JSON is mended last, within bounds, and never when it was cut off.
+    other; one that stands in `held`, the data of a call, or in `examples` counts only when it is the whole text, so
+    that an echo is no answer. Where `held` has something like one that a model may mend, the whole text alone counts.
+    Broken JSON is mended last, within bounds, and never when it was cut off.
     Raises `Unfit` when there is none or several different ones, `DuplicateKey` for a key given twice.
     """
     whole = whole_object(text, wanted)
@@ -180,9 +182,11 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     objects = (unwrapped(wanted.spelled(cast("dict[str, Any]", data)), wanted) for data in seen.values)
     candidates = _different(data for data in objects if not wanted.keys.isdisjoint(data))
     if candidates or seen.broken:
-        held = _Held(wanted, inputs)
-        candidates = [data for data in candidates if held.loose(data) not in held.objects]
-        if held.doubtful:  # an echo of it could be mended, here or by the model
+        known = _Held(wanted, held)
+        taught = _Held(wanted, examples)  # an author may show the form as something like an object
+        echoes = known.objects + taught.objects
+        candidates = [data for data in candidates if known.loose(data) not in echoes]
+        if known.doubtful:  # an echo of it could be mended, here or by the model
             raise Unfit("an input holds something like it; give the JSON object alone")
     broken = [piece for piece in seen.broken if any(_count(piece, key) for key in wanted.keys)]
     complete = [data for data in candidates if wanted.fits(data)]
@@ -193,6 +197,12 @@ def find_object(text: str, wanted: Wanted, inputs: Iterable[Any] = ()) -> dict[s
     if broken:
         return _mended(text[text.index(broken[0]) :], wanted)
     return _joined(candidates, wanted)
+
+
+def repeats(data: Mapping[str, Any], wanted: Wanted, held: Iterable[Any]) -> bool:
+    """True when an object, as far as it counts, stands in the data of a call."""
+    known = _Held(wanted, held)
+    return known.loose(data) in known.objects
 
 
 def _joined(parts: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
@@ -249,16 +259,16 @@ def _different(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class _Held:
-    """What the inputs of a call hold of the object that is looked for: echoes of it are no answer.
+    """What the data of a call hold of the object that is looked for: echoes of it are no answer.
 
     `objects` are those that can be read, `doubtful` says that there is something like one that cannot.
     """
 
-    def __init__(self, wanted: Wanted, inputs: Iterable[Any]) -> None:
+    def __init__(self, wanted: Wanted, held: Iterable[Any]) -> None:
         self.wanted = wanted
         self.objects: list[Any] = []
         self.doubtful = False
-        for value in inputs:
+        for value in held:
             self._look(value)
 
     def loose(self, data: Mapping[str, Any]) -> Any:
@@ -298,4 +308,6 @@ def _loose(data: Any) -> Any:
         return {key: _loose(value) for key, value in cast("dict[str, Any]", data).items()}
     if isinstance(data, list):
         return [_loose(item) for item in cast("list[Any]", data)]
+    if isinstance(data, int) and abs(data) > _LARGE:  # Python writes no integer of thousands of digits
+        return hex(data)
     return (data.text if isinstance(data, Number) else str(data)).strip().casefold()

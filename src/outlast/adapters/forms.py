@@ -1,12 +1,13 @@
 """Replies in another form than the one that was asked for: tags, labels, and values that stand alone.
 
-Nothing here is guarded by a nonce, so it is read only where no input of the call holds anything of that form.
+Nothing here is guarded by a nonce, so it is read only where no input of the call and no earlier turn holds anything of
+that form, and where no demonstration or instruction holds the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from outlast.adapters.markers import Unreadable
@@ -28,6 +29,7 @@ _REFUSAL = re.compile(  # a plain quote stands for curly ones, too
 )
 _PREAMBLE = re.compile(r"\W*(?:sure|certainly|of course|okay|here(?:'s| is| are)|based on)\b[^\n]*\n", re.IGNORECASE)
 _WORD = re.compile(r"\w")
+_WORDS = re.compile(r"\w++")
 _LONGEST = 20_000  # characters; a longer reply in labels is no reply
 
 
@@ -43,14 +45,21 @@ class OtherForms:
         self.tags = Tags(self.outputs, tuple(signature.inputs), "", lambda name: table[name].takes_text)
         names = {_fold(name): name for name in self.outputs}
         self.names = names if len(names) == len(self.outputs) else {}
-        spelled = "|".join(re.escape(name).replace("_", r"[\s_-]") for name in self.outputs)
+        spelled = "|".join(_spelled(name) for name in self.outputs)
         self._like_label = re.compile(rf"(?<!\w)(?:{spelled})\W{{0,9}}?[:=\n\\]", re.IGNORECASE)
 
-    def read(self, text: str, given: Sequence[str]) -> dict[str, str] | None:
-        """The texts of all outputs by name, None when they are in neither form.
+    def read(self, text: str, given: Sequence[str], examples: Sequence[str] = ()) -> dict[str, str] | None:
+        """The texts of all outputs by name, None when they are in neither form, or only repeat `examples`.
 
-        `given` are the inputs of the call as text. Raises `Unreadable` for a field that is given twice.
+        `given` are the texts of the call's inputs and earlier turns, `examples` those of the instruction and the
+        demonstrations. Raises `Unreadable` for a field that is given twice.
         """
+        found = self._found(text, given)
+        if found and all(is_repeated(name, value, examples) for name, value in found.items()):
+            return None
+        return found
+
+    def _found(self, text: str, given: Sequence[str]) -> dict[str, str] | None:
         if not any(self.tags.holds(held) for held in given):
             found = self.tags.read(text)
             if found.marked:
@@ -96,6 +105,15 @@ class OtherForms:
         return name, rest
 
 
+def is_repeated(name: str, value: str, texts: Iterable[str]) -> bool:
+    """True when a text has the name of an output and then the value, or one that begins with the same word."""
+    word = _WORDS.search(value)
+    begins = re.escape(word[0]) + r"(?!\w)" if word else ""
+    sign = r"(?:\s{0,9}(?:[^\w\s]|\n|\bis\b)\W{0,9})"
+    told = re.compile(rf"(?<!\w){_spelled(name)}{sign}{begins}", re.IGNORECASE)
+    return any(told.search(text) for text in texts)
+
+
 def doubtful(name: str, text: str) -> str | None:
     """Why a text that stands alone may be something else than the text that was asked for; None when it may not."""
     plain = text.replace("\u2019", "'")
@@ -114,6 +132,11 @@ def doubtful(name: str, text: str) -> str | None:
             return None
         return "it is JSON"
     return None
+
+
+def _spelled(name: str) -> str:
+    """A pattern for the name of a field, in words or as it is."""
+    return re.escape(name).replace("_", r"[\s_-]")
 
 
 def _fold(name: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from outlast.adapters.echoes import Held, held_by
 from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, whole_array, without_thinking
 from outlast.adapters.forms import OtherForms
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
@@ -51,6 +52,7 @@ class JSONPlan(Plan):
     plain = Plain(_ESCAPED, quoted=True)
 
     def __init__(self, task: Task, capabilities: Capabilities) -> None:
+        self.task = task
         self.signature: Any = task.signature
         table = codecs(self.signature)
         self.cites = capabilities.citations
@@ -84,7 +86,7 @@ class JSONPlan(Plan):
         said = cacheable(self._said(turns, self.count + 1)) if turns else ()
 
         def read(response: Response) -> dict[str, Any]:
-            return self.read(response, data)
+            return self.read(response, lambda: held_by(self.task, inputs))
 
         return Prepared((*self.static, *said, placed("user", _encoded(data), shelf)), read, self.output)
 
@@ -138,25 +140,29 @@ class JSONPlan(Plan):
             return OutputSchema(plain_name(self.signature.__name__), schema)
         return _JSON_MODE if capabilities.json_object else None
 
-    def read(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a reply; `inputs` are those of the call, as data."""
+    def read(self, response: Response, held: Callable[[], Held]) -> dict[str, Any]:
+        """The values of a reply; `held` tells what the call holds, which is no answer when it is only repeated."""
         text = without_thinking(response.text)
         try:
             try:
                 data = complete_object(text, self.wanted)
                 refuse_unfinished(self.signature, response, complete=data is not None)
                 if data is None:
-                    data = find_object(text, self.wanted, [inputs])
+                    data = self.found(text, held())
             except DuplicateKey as error:
                 raise failed(self.signature, response, [str(error)]) from None
             except Unfit as error:
-                return self.otherwise(response, inputs, str(error))
+                return self.otherwise(response, held(), str(error))
             return read_fields(self.signature, data, response, "data", what="key")
         except ParseError as error:
             error.for_model += f"\n\n{self.request}"
             raise
 
-    def otherwise(self, response: Response, inputs: Mapping[str, Any], lacks: str) -> dict[str, Any]:
+    def found(self, text: str, held: Held) -> dict[str, Any]:
+        """The one object in a text. Raises `Unfit`, `DuplicateKey`."""
+        return find_object(text, self.wanted, [*held.given, *held.shown], held.said)
+
+    def otherwise(self, response: Response, held: Held, lacks: str) -> dict[str, Any]:
         """The values of a reply without the object that was asked for: the one value alone, or another form."""
         shown = without_thinking(response.text, self.signature.outputs)
         if len(self.outputs) == 1:
@@ -165,9 +171,7 @@ class JSONPlan(Plan):
             if codec.is_list and items is not None and not any(self.wanted.holds(item) for item in items):
                 return read_fields(self.signature, {name: items}, response, "data", what="key")
         try:
-            texts = self.forms.read(
-                shown, [json.dumps(inputs), *(text for text in inputs.values() if isinstance(text, str))]
-            )
+            texts = self.forms.read(shown, held.texts(), held.examples())
         except Unreadable as error:
             raise failed(self.signature, response, [str(error)]) from None
         if texts is None:

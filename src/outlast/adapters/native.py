@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from outlast.adapters.echoes import Held
 from outlast.adapters.extract import Unfit, complete_object, find_object, whole_object, without_thinking
 from outlast.adapters.json import JSONPlan, object_schema, plain_name
 from outlast.adapters.layout import failed, read_fields, refuse_unfinished
@@ -78,14 +79,14 @@ class ToolsPlan(JSONPlan):
         call = ToolCall(f"call_{number}", self.name, outputs)
         return [Message("assistant", (call,)), tool_result(call, "Received.")]
 
-    def read(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a reply; `inputs` are those of the call, as data."""
+    def read(self, response: Response, held: Callable[[], Held]) -> dict[str, Any]:
+        """The values of a reply; `held` tells what the call holds, which is no answer when it is only repeated."""
         try:
             try:
-                data = self._called(response) if response.tool_calls else self._written(response, inputs)
+                data = self._called(response) if response.tool_calls else self._written(response, held)
             except Unfit as error:
                 if not response.tool_calls:
-                    return self.otherwise(response, inputs, str(error))
+                    return self.otherwise(response, held(), str(error))
                 raise failed(self.signature, response, [str(error)]) from None
             except DuplicateKey as error:
                 raise failed(self.signature, response, [str(error)]) from None
@@ -121,7 +122,7 @@ class ToolsPlan(JSONPlan):
         except Unfit:
             return None
 
-    def _written(self, response: Response, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _written(self, response: Response, held: Callable[[], Held]) -> dict[str, Any]:
         """The one object in a reply that called nothing."""
         text = without_thinking(response.text)
         data = complete_object(text, self.wanted)
@@ -129,7 +130,7 @@ class ToolsPlan(JSONPlan):
         if data is not None:
             return data
         try:
-            return find_object(text, self.wanted, [inputs])
+            return self.found(text, held())
         except Unfit as error:
             raise Unfit(
                 f"{self.name} was not called, and {error}" if "{" in text else f"{self.name} was not called"

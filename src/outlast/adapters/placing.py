@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from outlast.adapters.markers import nonce_for
 from outlast.errors import InputError, brief, did_you_mean
-from outlast.messages import History, Message, Part, Role, TextPart, Thought, Turn
+from outlast.messages import History, Message, Part, Role, TextPart, Thought, ToolCall, ToolResult, Turn
 from outlast.signatures.codec import Codec, codecs
+from outlast.types import Document, File
 from outlast.types.shown import Shelf
 
 T = TypeVar("T")
+_READABLE = ("text/", "application/json", "application/xml")
 
 
 class Written(NamedTuple):
@@ -75,6 +77,27 @@ def pieces_of(text: str, shelf: Shelf) -> list[str | Part]:
         pieces += [text[done:stop], cast("Part", shelf.media[reference])]
         done = stop
     return [*pieces, text[done:]] if done < len(text) else pieces
+
+
+def apart(media: Iterable[Any]) -> list[str]:
+    """The texts that a model reads beside the text of a message: documents that it cites, and text files."""
+    found: list[str] = []
+    for medium in media:
+        if isinstance(medium, Document):
+            found.append(medium.__prompt__())
+        elif isinstance(medium, File) and medium.data is not None and medium.mime.startswith(_READABLE):
+            found.append(medium.data.decode("utf-8", "replace"))
+    return found
+
+
+def texts_in(message: Message) -> list[str]:
+    """All texts of a message that are data, each for itself."""
+    said = [
+        part.arguments if isinstance(part, ToolCall) else part.text
+        for part in message.parts
+        if isinstance(part, (TextPart, ToolCall, ToolResult))
+    ]
+    return [*said, *apart(message.parts)]
 
 
 def with_thoughts(messages: Sequence[Message], thoughts: tuple[Thought, ...]) -> list[Message]:
