@@ -184,6 +184,13 @@ def test_a_field_of_the_right_name_in_a_question_costs_nothing() -> None:
     assert read(call, "cards, because it is about a card") == {"team": "cards"}
 
 
+def test_an_author_may_show_the_very_reply() -> None:
+    for demos in ((), (Demo({"q": "Team: GOOD", "team": "GOOD"}),)):
+        call = plan_of(Chat(), ROUTE, demos, 'Reply such as\nTeam: GOOD\nor {"team": "GOOD"}').prepare({"q": "x"})
+        for reply in ("Team: GOOD", "**Team:** GOOD", '{"team": "GOOD"}'):
+            assert read(call, reply) == {"team": "GOOD"}
+
+
 def test_large_and_odd_values_are_looked_through() -> None:
     class Odd(Signature):
         page: Any = input()

@@ -208,7 +208,7 @@ class ChatPlan(Plan):
 
         None of them is guarded, so an echo of what the call holds counts as none of them.
         """
-        given, examples = held.texts(), held.examples()
+        given = held.texts()
         shown = without_thinking(response.text, self.signature.outputs)
         if not any("</think>" in one for one in given):  # an echo of the input could hide prose
             text, shown = text.rpartition("</think>")[2], shown.rpartition("</think>")[2]
@@ -224,7 +224,7 @@ class ChatPlan(Plan):
                 raise failed(self.signature, response, [f"{lacks}, and {_ECHO}"])
             return read_fields(self.signature, data, response, "data", what="key")
         try:
-            texts = self.forms.read(shown, given, examples)
+            texts = self.forms.read(shown, given, held.examples())
         except Unreadable as error:
             raise failed(self.signature, response, [str(error)]) from None
         if texts is not None:
@@ -233,19 +233,19 @@ class ChatPlan(Plan):
             raise failed(self.signature, response, ["there is nothing after the thinking"])
         if len(self.outputs) > 1:
             raise failed(self.signature, response, [lacks])
-        return self._alone(text, response, [*given, *examples])
+        return self._alone(text, response, given)
 
     def _object(self, text: str, held: Held) -> dict[str, Any] | None:
         if len(self.outputs) == 1:
             return whole_object(text, self.wanted)
         return find_object(text, self.wanted, [*held.given, *held.shown], held.said)
 
-    def _alone(self, text: str, response: Response, held: Sequence[str]) -> dict[str, Any]:
+    def _alone(self, text: str, response: Response, given: Sequence[str]) -> dict[str, Any]:
         """The one value that was asked for, with its name before it or without."""
         name, codec = self.outputs[0]
         doubt = doubtful(name, text) if codec.takes_text else None
         named = without_lead(name, visible(text))
-        if doubt is None and named is not None and is_repeated(name, named, held):
+        if doubt is None and named is not None and is_repeated(name, named, given):
             doubt = _ECHO
         if doubt is not None:
             raise failed(self.signature, response, [f"there is no {self.markers.word} in it, and {doubt}"])
