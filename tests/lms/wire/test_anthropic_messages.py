@@ -96,7 +96,11 @@ def test_texts_of_nothing_are_left_out_as_the_dialect_refuses_them():
     encoded = ask(Settings(max_tokens=9), OPUS, user("q"), assistant(""), user(" \n"), user("z"))
     (turn,) = encoded.body["messages"]
     assert [block["text"] for block in turn["content"]] == ["q", "z"]
-    assert encoded.adaptations == ("a text of white space only not sent: the dialect refuses it",)
+    assert encoded.adaptations == (
+        "an empty turn of the role 'assistant' not sent: the dialect refuses it",
+        "a text of white space only not sent: the dialect refuses it",
+        "an empty turn of the role 'user' not sent: the dialect refuses it",
+    )
 
 
 def test_ids_of_other_providers_are_put_into_letters_that_are_taken():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.errors import LMUnsupported, UsageError
+from outlast.lms.options import check_tools
 from outlast.lms.wire.anthropic_schema import MOST_STRICT_TOOLS, anthropic_schema
 from outlast.lms.wire.anthropic_turns import NAME, conversation
 from outlast.lms.wire.dialect import Encoded, Notes, Wire
@@ -37,6 +38,8 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
         raise LMUnsupported(
             f"{wire.model!r} cannot go on from the start of a reply (a last message of the role 'assistant')"
         )
+    if request.tools or request.tool_choice != "auto":
+        check_tools(request.tools, request.tool_choice)
     notes = Notes()
     settings = request.settings
     constrained = isinstance(request.output, OutputSchema) and _takes_schemas(wire)
@@ -52,6 +55,8 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
         lessons["output_config"] = "output_format"
     if request.tools:
         body.update(_tools(request, wire, notes))
+    elif settings.parallel_tools is not None:
+        notes.say(f"parallel_tools={settings.parallel_tools} not sent: the request has no tools")
     stop = _stop(settings, wire, notes, body)
     if stream:
         body["stream"] = True
@@ -102,7 +107,7 @@ def _thinking(request: Request, wire: Wire, notes: Notes) -> _Body:
     shown = f"reasoning={effort!r}" if effort is not None else f"show_reasoning={show}"
     if effort is None and not show:
         if show is False:
-            notes.say("show_reasoning=False not sent without reasoning=: the model shows what it shows")
+            notes.drop("show_reasoning=False not sent without reasoning=: the model shows what it shows")
         return {}
     never = "reasoning" in wire.capabilities.without
     if effort == "none" and (never or quirks.reasoning_off is None):
@@ -209,6 +214,8 @@ def _tools(request: Request, wire: Wire, notes: Notes) -> _Body:
         said = {"type": "any"} if choice == "required" else {"type": "tool", "name": choice}
     if parallel is not None and choice != "none":
         said["disable_parallel_tool_use"] = not parallel
+    elif parallel is not None:
+        notes.say(f"parallel_tools={parallel} not sent: tool_choice='none' allows no call")
     if said != {"type": "auto"}:
         body["tool_choice"] = said
     return body

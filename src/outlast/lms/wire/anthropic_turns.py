@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from outlast.errors import LMUnsupported
 from outlast.lms.wire.dialect import Notes, Wire
-from outlast.lms.wire.openai_chat_turns import refuse_media
+from outlast.lms.wire.openai_chat_turns import check_turn, refuse_media
 from outlast.messages import Message, Part, TextPart, Thought, ToolCall, ToolResult
 from outlast.types import Audio, Document, File, Image
 
@@ -40,6 +40,7 @@ class _Turns:
 
     def add(self, message: Message) -> None:
         """Take the next message."""
+        check_turn(message, self._wire, self._notes)
         if message.role == "system":
             blocks = self._instructions(message)
         else:
@@ -49,6 +50,8 @@ class _Turns:
                 self._turns[-1][1].extend(blocks)
             elif blocks:
                 self._turns.append((role, blocks))
+        if not blocks:
+            self._notes.say(f"an empty turn of the role {message.role!r} not sent: the dialect refuses it")
         if message.cache and blocks and not blocks[-1]["type"].endswith("thinking"):
             self._marked.append(blocks[-1])
 
@@ -82,6 +85,8 @@ class _Turns:
     def _blocks(self, parts: Iterable[Part], role: str) -> list[_Body]:
         blocks: list[_Body] = []
         for part in parts:
+            if isinstance(part, Thought) and role != "assistant":
+                continue  # which `check_turn` tells
             block = self._block(part)
             if block is None:
                 continue
@@ -178,5 +183,16 @@ def _document_source(file: File, wire: Wire) -> _Body:
     if file.mime == "application/pdf":
         return {"type": "base64", "media_type": file.mime, "data": file.base64}
     if file.data is not None and (file.mime.startswith("text/") or file.mime == "application/json"):
-        return {"type": "text", "media_type": "text/plain", "data": file.data.decode("utf-8", "replace")}
+        return {"type": "text", "media_type": "text/plain", "data": _utf8(file, file.data, wire)}
     raise LMUnsupported(f"{wire.model!r} takes PDF and text files; got {file!r}")
+
+
+def _utf8(file: File, data: bytes, wire: Wire) -> str:
+    """The text of a file, which the dialect takes as text: bytes that are none would arrive as others."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise LMUnsupported(
+            f"{wire.model!r} takes text files in UTF-8; {file!r} is not, from byte {error.start} on. Write it in "
+            "UTF-8, or give its text as text"
+        ) from None

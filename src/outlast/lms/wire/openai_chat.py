@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from outlast.errors import LMUnsupported, UsageError
+from outlast.lms.options import check_tools
 from outlast.lms.wire.dialect import Encoded, Notes, Shape, Wire
 from outlast.lms.wire.gemini_schema import gemini_schema
 from outlast.lms.wire.openai_chat_turns import messages_of
@@ -29,12 +30,15 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
     """
     if not request.messages:
         raise UsageError("a request needs at least one message; got none")
+    if request.tools or request.tool_choice != "auto":
+        check_tools(request.tools, request.tool_choice)
     notes = Notes()
     body: _Body = {"model": wire.model, "messages": list(messages_of(request.messages, wire, notes))}
     settings = () if request.settings is NO_SETTINGS else _settings(request.settings, wire, notes)
     for name, value, shown in settings:
         if name == "parallel_tool_calls" and not request.tools:
-            continue  # which is an error there
+            notes.say(f"{shown} not sent: the request has no tools")  # sent, it would be an error there
+            continue
         if name in wire.refused:
             notes.drop(f"{shown} not sent: {wire.model!r} refuses {name!r}")
         else:
@@ -127,7 +131,7 @@ def _reasoning(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[s
             yield "reasoning", said, shown
         return
     if show is not None:
-        notes.say(
+        notes.drop(
             f"show_reasoning={show} not sent: the dialect has no word for it; the reply shows what the server shows"
         )
     if effort is None:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, cast
 
 from outlast.errors import LMUnsupported
+from outlast.lms.options import check_message
 from outlast.lms.wire.dialect import Notes, Wire
 from outlast.messages import Message, Part, TextPart, Thought, ToolCall, ToolResult
 from outlast.types import Audio, Document, File, Image
@@ -21,6 +22,7 @@ _Body = dict[str, Any]
 def messages_of(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
     """The conversation as the dialect writes it. Raises `LMUnsupported` for media that cannot go."""
     for message in messages:
+        check_turn(message, wire, notes)
         marked = message.cache and wire.quirks.cache_control
         role = wire.quirks.system_role if message.role == "system" else message.role
         if isinstance(message.content, str):
@@ -42,7 +44,7 @@ def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: 
         content[-1] = _cached(content[-1])
     if calls:
         turn["tool_calls"] = calls
-    thoughts = [part for part in parts if isinstance(part, Thought)]
+    thoughts = [part for part in parts if isinstance(part, Thought) and role == "assistant"]
     if thoughts:
         turn.update(_thoughts(thoughts, wire, notes, calls))
     if calls and wire.quirks.thought_field == "reasoning_content":
@@ -62,7 +64,7 @@ def _turn(role: str, parts: tuple[Part, ...], wire: Wire, notes: Notes, marked: 
 
 def _content(part: TextPart | Image | Audio | File | Document, wire: Wire) -> _Body:
     if isinstance(part, (TextPart, Document)):
-        return {"type": "text", "text": part.__prompt__() if isinstance(part, Document) else part.text}
+        return {"type": "text", "text": text_of_part(part)}
     refuse_media(part, wire)
     if isinstance(part, Image):
         return {"type": "image_url", "image_url": {"url": part.address}}
@@ -74,6 +76,31 @@ def _content(part: TextPart | Image | Audio | File | Document, wire: Wire) -> _B
     if part.data is None:
         raise LMUnsupported(f"{wire.model!r} takes files as bytes, not by address; got {part!r}")
     return {"type": "file", "file": {"filename": part.name or "file", "file_data": part.address}}
+
+
+def text_of_part(part: TextPart | Document) -> str:
+    """The text of a part, for a dialect without documents."""
+    return part.__prompt__() if isinstance(part, Document) else part.text
+
+
+def check_turn(message: Message, wire: Wire, notes: Notes) -> None:
+    """Raise for a part that no dialect has a place for in such a turn: calls are the assistant's, results the user's.
+
+    `LMUnsupported` for those, `UsageError` for what is no part at all; reasoning that is not the assistant's is noted.
+    """
+    if isinstance(message.content, str):
+        return
+    check_message(message)
+    role = message.role
+    for part in message.content:
+        if isinstance(part, ToolCall) and role != "assistant":
+            raise LMUnsupported(f"{wire.model!r} takes calls of tools in turns of the assistant; {role!r} has {part!r}")
+        if isinstance(part, ToolResult) and role not in ("tool", "user"):
+            raise LMUnsupported(
+                f"{wire.model!r} takes results of tools in turns of the roles 'tool' and 'user'; {role!r} has {part!r}"
+            )
+        if isinstance(part, Thought) and role != "assistant":
+            notes.say(f"reasoning in a turn of the role {role!r} not sent: only the assistant has any")
 
 
 def refuse_media(part: Image | Audio | File, wire: Wire) -> None:

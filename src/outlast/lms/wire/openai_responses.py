@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from outlast.errors import LMUnsupported, UsageError
+from outlast.lms.options import check_tools
 from outlast.lms.wire.dialect import Encoded, Notes, Wire
 from outlast.lms.wire.openai_chat import (
     function,
@@ -20,7 +21,7 @@ from outlast.lms.wire.openai_chat import (
     schema_name,
     shown_setting,
 )
-from outlast.lms.wire.openai_chat_turns import refuse_media
+from outlast.lms.wire.openai_chat_turns import check_turn, refuse_media, text_of_part
 from outlast.lms.wire.stops import emulated
 from outlast.messages import (
     Message,
@@ -54,13 +55,16 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
             f"{wire.model!r} cannot go on from the start of a reply (a last message of the role 'assistant') in the "
             f"dialect {NAME!r}"
         )
+    if request.tools or request.tool_choice != "auto":
+        check_tools(request.tools, request.tool_choice)
     notes = Notes()
     body: _Body = {"model": wire.model, "input": list(_items(request.messages, wire, notes))}
     if "store" not in wire.refused:
         body["store"] = False
     for name, value, shown in _settings(request.settings, wire, notes):
         if name == "parallel_tool_calls" and not request.tools:
-            continue  # which is an error there
+            notes.say(f"{shown} not sent: the request has no tools")  # sent, it would be an error there
+            continue
         if name in wire.refused:
             notes.drop(f"{shown} not sent: {wire.model!r} refuses {name!r}")
         else:
@@ -90,6 +94,7 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
 def _items(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
     """The conversation as input items. Instructions stay where they stand, so that prefixes stay the same."""
     for message in messages:
+        check_turn(message, wire, notes)
         if message.role == "assistant":
             yield from _said(message, wire, notes)
             continue
@@ -109,7 +114,7 @@ def _items(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_B
 
 def _content(part: TextPart | Image | Audio | File | Document, wire: Wire) -> _Body:
     if isinstance(part, (TextPart, Document)):
-        return {"type": "input_text", "text": part.text if isinstance(part, TextPart) else part.__prompt__()}
+        return {"type": "input_text", "text": text_of_part(part)}
     refuse_media(part, wire)
     if isinstance(part, Image):
         return {"type": "input_image", "image_url": part.address, "detail": "auto"}
@@ -124,7 +129,10 @@ def _said(message: Message, wire: Wire, notes: Notes) -> Iterable[_Body]:
     """A turn of the model: its reasoning where it stood, its text, its calls."""
     parts = message.parts
     before: dict[str, list[_Body]] = {}
-    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    for part in parts:
+        if isinstance(part, (Image, Audio, File)):
+            raise LMUnsupported(f"{wire.model!r} takes only text and calls in a turn of the assistant; got {part!r}")
+    text = "".join(text_of_part(part) for part in parts if isinstance(part, (TextPart, Document)))
     reply = spoken(text)
     for part in parts:
         if isinstance(part, Thought):
