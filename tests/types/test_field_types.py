@@ -282,6 +282,31 @@ def test_people_see_the_size_of_media_and_not_their_bytes() -> None:
     assert short_media({"a": [big]}) != short_media({"a": [{**big, "data": "B" + big["data"][1:]}]})
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://u:secret@example.com:8/a/b.png?token=secret", "https://example.com:8/a/b.png?…"),
+        ("https://secret@example.com/a@b.png#secret", "https://example.com/a@b.png#…"),
+        ("https://example.com/b.png", "https://example.com/b.png"),
+    ],
+)
+def test_people_see_an_address_without_what_is_secret_in_it(address: str, shown: str) -> None:
+    image = Image.from_url(address, "image/png")
+    assert image.url == image.address == image.to_json()["url"] == address
+    assert repr(image) == f"Image(mime='image/png', url={shown!r}, name=None)"
+    assert Message("user", (image,)).shown == f"⟨image/png {shown}⟩"
+    assert short_media([image.to_json()])[0]["url"] == shown
+    with pytest.raises(InputError, match="address or a data: URL; got .ftp:") as caught:
+        Image.from_url(address.replace("https:", "ftp:"))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Image, Audio, File])
+def test_people_see_of_bytes_what_they_are(kind: Any) -> None:
+    mime = {"image": "image/png", "audio": "audio/wav", "file": "text/plain"}[kind.kind]
+    assert repr(kind(mime, b"x" * 1000, name="n")) == f"{kind.__name__}(mime={mime!r}, url=None, name='n')"
+
+
 watched: list[str] = []
 watching = False
 

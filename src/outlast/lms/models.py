@@ -49,7 +49,7 @@ class ModelOptions:
     `requests_per_minute`, `tokens_per_minute`: see `RateLimited`; `shared_rate` is the file through which processes
     keep them together. `price`: US dollars per million tokens, (input, output) or a `Price`. `pin`: the version
     that must answer, see `Pinned`. `fallback_tier`: see `TierFallback`. `max_response_bytes`: a longer reply is an
-    error. The others are default `Settings`.
+    error. The others are default `Settings`; `extra` is pickled with the model, so it is no place for a secret.
     """
 
     base_url: str | None = None

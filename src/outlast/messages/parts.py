@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from outlast.errors import UsageError, brief
 from outlast.types.document import Document
-from outlast.types.media import MEDIA, Audio, File, Image, Media
+from outlast.types.media import MEDIA, Audio, File, Image, Media, shown_address
 from outlast.types.text_part import TextPart
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -107,7 +107,7 @@ def _shown(part: Part) -> str:
         return f"⟨thought: {part.text}⟩"
     if isinstance(part, Document):
         return f"⟨{part.__prompt__()}⟩"
-    held = part.url if part.data is None else f"{len(part.data):,} bytes"
+    held = shown_address(part.url or "") if part.data is None else f"{len(part.data):,} bytes"
     return f"⟨{' '.join(word for word in (part.mime, part.name, held) if word)}⟩"
 
 

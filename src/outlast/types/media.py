@@ -13,7 +13,7 @@ import mimetypes
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -26,6 +26,7 @@ MOST_BYTES = 50 << 20  # of one medium: more than any provider takes
 
 _MIME = re.compile(r"[\w.+-]{1,100}/[\w.+*-]{1,100}", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+_SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)  # of an address
 _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
     (b"\xff\xd8\xff", 0, "image/jpeg"),
@@ -41,16 +42,17 @@ _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Media(FieldType):
     """Bytes with a media type, or the address of some. Exactly one of `data` and `url` is set.
 
     `mime` is a media type such as "image/png". `url` is http(s) and is given to the provider as it is. Raises
-    `InputError` for anything else, and for more than 50 MB.
+    `InputError` for anything else, and for more than 50 MB. `repr` shows no bytes, and of an address neither user,
+    password nor query, where its secrets are.
     """
 
     mime: str
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes | None = None
     url: str | None = None
     name: str | None = None
 
@@ -73,6 +75,10 @@ class Media(FieldType):
                 raise InputError(f"{what}: {len(self.data)} bytes are more than the {MOST_BYTES} that one may hold")
         else:
             _check_url(what, self.url)
+
+    def __repr__(self) -> str:
+        address = None if self.url is None else shown_address(self.url)
+        return f"{type(self).__name__}(mime={self.mime!r}, url={address!r}, name={self.name!r})"
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], mime: str | None = None) -> Self:
@@ -177,7 +183,7 @@ class Media(FieldType):
         return cls(data.get("mime", ""), raw, data.get("url"), data.get("name"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Image(Media):
     """A picture."""
 
@@ -185,7 +191,7 @@ class Image(Media):
     _family: ClassVar[str] = "image/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audio(Media):
     """A sound."""
 
@@ -193,7 +199,7 @@ class Audio(Media):
     _family: ClassVar[str] = "audio/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class File(Media):
     """A file of any kind, such as a PDF; `name` is what the model is told that it is called."""
 
@@ -201,7 +207,8 @@ class File(Media):
 
 
 def short_media(data: Any) -> Any:
-    """JSON-ready data for people, in which the bytes of media are told by their number and hash."""
+    """JSON-ready data for people, in which the bytes of media are told by their number and hash, and addresses without
+    their secrets."""
     if isinstance(data, list):
         return [short_media(item) for item in cast("list[Any]", data)]
     if not isinstance(data, dict):
@@ -211,6 +218,8 @@ def short_media(data: Any) -> Any:
     if form.get("type") in MEDIA and isinstance(encoded, str) and len(encoded) > 64:
         digest = blake2b(encoded.encode(errors="replace"), digest_size=6).hexdigest()
         return {**form, "data": f"{len(encoded) * 3 // 4:,} bytes, {digest}"}
+    if form.get("type") in MEDIA and isinstance(form.get("url"), str):
+        return {**form, "url": shown_address(form["url"])}
     return {key: short_media(item) for key, item in form.items()}
 
 
@@ -225,6 +234,11 @@ def sniffed(data: bytes) -> str | None:
     return None
 
 
+def shown_address(url: str) -> str:
+    """An address for people: without user, password, query and fragment, which may be secret."""
+    return _SECRETS.sub(lambda found: f"{found[0][0]}…" if found[0][0] in "?#" else "", url)
+
+
 def _check_url(what: str, url: Any) -> None:
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
@@ -232,4 +246,5 @@ def _check_url(what: str, url: Any) -> None:
     except ValueError:
         fine = False
     if not fine or any(character.isspace() or ord(character) < 32 for character in url):
-        raise InputError(f"{what}: url is an http(s) address or a data: URL; got {brief(url)}. For a file: from_path")
+        got = brief(shown_address(url) if isinstance(url, str) else url)
+        raise InputError(f"{what}: url is an http(s) address or a data: URL; got {got}. For a file: from_path")
