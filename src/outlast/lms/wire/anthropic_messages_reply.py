@@ -255,5 +255,6 @@ MESSAGES = Dialect(
     reserved=RESERVED,
     headers=(("anthropic-version", VERSION),),
     auth="x-api-key",
+    shaped_by=("citations",),
     own_bound=own_bound,
 )

@@ -115,6 +115,7 @@ class Dialect:
     `reserved` are the names that extra settings may not hold. `headers` go with every request; `auth` is how the key
     is sent: "bearer", or the name of the header that holds it. `other_names` are parameters that a server may know
     under another name. `own_bound(request, wire)` is the bound on output tokens that is sent when none was asked for.
+    `shaped_by` are the capabilities, besides those of schemas, by which `encode` asks for something else.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Dialect:
     auth: str = "bearer"
     other_names: Mapping[str, str] = field(default_factory=dict[str, str])
     own_bound: Callable[[Request, Wire], int | None] = no_bound
+    shaped_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from outlast.lms.wire.decisions import encode_asked
 from outlast.lms.wire.dialect import ANYTHING, DecisionDialect, Dialect, Encoded, Shape, Told, Wire
 from outlast.lms.wire.openai_errors import error_from, refused_parameter, refuses_schema
 from outlast.lms.wire.providers import COMMON, Quirks
+from outlast.lms.wire.quirks import SHAPING
 from outlast.lms.wire.rate_headers import rate_states
 from outlast.lms.wire.reply import object_in, raise_error_in, serialize
 from outlast.lms.wire.sse import EventBytes
@@ -107,8 +108,8 @@ class WireLM(LM):
         return f"{self.endpoint.base_url} {self.model} {digest}"
 
     def _identify(self, quirks: Quirks) -> str:
-        """Name, server, settings and all else that shapes the request. Extra settings by their hash: they may hold
-        what is nobody's business."""
+        """Name, server, settings and all else that shapes the request or decides which are answered. Extra settings
+        by their hash: they may hold what is nobody's business."""
         facts: dict[str, Any] = {
             "dialect": self.dialect.name,
             "server": self.endpoint.base_url,
@@ -119,9 +120,15 @@ class WireLM(LM):
             "reasoning_style": quirks.reasoning,
             "strict": quirks.strict,
         }
-        for name in ("schemas", "max_output", "samples_at"):  # in keys only where it is not the usual
+        for name in SHAPING.difference(("reasoning", "strict")):  # in keys only where it is not the usual
             if (value := getattr(quirks, name)) != getattr(COMMON, name):
                 facts[name] = value
+        for name in self.dialect.shaped_by:
+            facts[f"can_{name}"] = getattr(self.capabilities, name)
+        if self._decisions is not None:
+            facts["decisions"] = self._decisions.name
+        if self.adapt != "note":
+            facts["adapt"] = self.adapt
         if self.capabilities.without:
             facts["without"] = sorted(self.capabilities.without)
         if self.settings.extra:

@@ -314,4 +314,4 @@ class ResponsesReader:
         return {**whole, "output": list(self._items.values())}
 
 
-RESPONSES = Dialect(NAME, "/responses", encode, decode, ResponsesReader, reserved=RESERVED)
+RESPONSES = Dialect(NAME, "/responses", encode, decode, ResponsesReader, reserved=RESERVED, shaped_by=("reasoning",))

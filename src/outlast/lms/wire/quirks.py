@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -51,6 +51,10 @@ class Quirks:
 
 
 COMMON = Quirks()
+SHAPING = frozenset(each.name for each in fields(Quirks)).difference(
+    ("hides_reasoning", "reports_cost", "stream_usage", "cache_control")
+)
+"""The quirks that decide what a model is asked, and so what it answers; the others are about counting and prices."""
 
 
 @dataclass(frozen=True, slots=True)
