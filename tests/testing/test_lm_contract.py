@@ -26,7 +26,7 @@ LAYERS = {
     "CircuitBreaker": lambda lm: ol.CircuitBreaker(lm, 100),
     "Fallback": lambda lm: ol.Fallback(lm, ScriptedLM(["spare"])),
     "Balanced": lambda lm: ol.Balanced([lm]),
-    "Routed": lambda lm: ol.Routed(lambda request: "only", {"only": lm}),
+    "Routed": lambda lm: ol.Routed(lambda request: "only", {"only": lm}, identity="only"),
     "Pinned": lambda lm: Pinned(lm, "probe"),
     "Budgeted": lambda lm: Budgeted(lm, calls=1000),
     "TierFallback": TierFallback,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import outlast as ol
 from outlast.errors import ConfigError, SearchStopped, UsageError
 from outlast.lms.caching.cache import Cached
 from outlast.lms.caching.lexical import DIMENSIONS, lexical
-from outlast.lms.caching.semantic import SemanticCache
+from outlast.lms.caching.semantic import SemanticCache, last_text
 from outlast.lms.caching.semantic_error import upper_bound
 from outlast.lms.protocol import LM
 from outlast.messages import Finished, Message, Request, Response, Settings, TextPart, Usage, assistant, system, user
@@ -264,3 +266,17 @@ def test_the_lexical_embedding_is_near_in_spelling_and_has_length_one() -> None:
     assert not empty.any()
     lm = SemanticCache(Counting(), threshold=0.1)
     assert [lm(" !?").cache for _ in range(2)] == ["miss", "miss"]
+
+
+def test_a_copy_or_pickle_is_a_new_one_that_holds_no_answers() -> None:
+    calibration = SemanticCache.calibrate([("a b c", 1), ("a b c d", 1)] * 60, 0.1)
+    for lm in (
+        SemanticCache(Counting(), threshold=0.9, text=last_text, entries=5),
+        SemanticCache(Counting(), calibration=calibration),
+    ):
+        lm(ONE)
+        for other in (pickle.loads(pickle.dumps(lm)), copy.deepcopy(lm), copy.copy(lm)):
+            assert (other.identity, other.entries, other.embed) == (lm.identity, lm.entries, lm.embed)
+            assert other.stats().entries == 0
+            assert (other(NEAR).cache, other(NEAR).cache) == ("miss", "semantic")
+        assert lm.stats().entries == 1

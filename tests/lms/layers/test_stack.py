@@ -73,7 +73,8 @@ def stack(one: LM, two: LM, spare: LM) -> LM:
 
     both = ol.Retrying(ol.Balanced([place(one), place(two)]), 3, base=0.005)
     first = ol.Timeout(ol.Hedged(both, after=0.1, budget=0.2), 1.0, first_token=0.5)
-    return ol.Routed(lambda request: "main", {"main": ol.Fallback(first, ol.Retrying(spare, 1, base=0.0))})
+    last = ol.Retrying(spare, 1, base=0.0)
+    return ol.Routed(lambda request: "main", {"main": ol.Fallback(first, last)}, identity="main")
 
 
 def test_every_call_is_answered_or_reported_and_nothing_is_left_open():

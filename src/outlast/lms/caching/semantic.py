@@ -22,6 +22,7 @@ from outlast.lms.caching.semantic_error import (
     embed_some,
     false_hits,
 )
+from outlast.lms.layers.remade import Remade
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
 from outlast.lms.waiting import forks
 from outlast.messages import Finished, Request, Response, StreamEvent, events_of
@@ -40,7 +41,7 @@ class SemanticStats:
     entries: int
 
 
-class SemanticCache(Wrapper):
+class SemanticCache(Remade, Wrapper):
     """Answers with what was said to a near question. **Some of its answers are wrong**: measure how many, first.
 
     Two requests are near when the texts of their last messages are, as vectors of `embed` (a function from a list of
@@ -49,11 +50,11 @@ class SemanticCache(Wrapper):
     a template, or None for a request that the model is to answer; calibrate on texts of the same kind.
 
     It cannot be made without a `calibration` (see `calibrate`) or a `threshold` of your own, a similarity from 0 to 1.
-    A response from a near question says `cache="semantic"` and names the similarity in `adaptations`; no `Cached`
-    keeps it, and the identity of this LM is its own. Within `compile` it raises `UsageError`: a search that is
-    answered with near answers measures nothing. At most `entries` answers are held, in memory; the oldest go first.
-    Needs numpy (extra `semantic`). Raises `ConfigError` for options out of range. Cost: at most one call, and one of
-    `embed`.
+    A response from a near question says `cache="semantic"` and names the similarity in `adaptations`; no `Cached` keeps
+    it, and the identity of this LM is its own. Within `compile` it raises `UsageError`: a search that is answered with
+    near answers measures nothing. At most `entries` answers are held, in memory; the oldest go first. A copy or pickle
+    is a new one, which holds none. Needs numpy (extra `semantic`). Raises `ConfigError` for options out of range. Cost:
+    at most one call, and one of `embed`.
     """
 
     def __init__(
