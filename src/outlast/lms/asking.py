@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from outlast.errors import UsageError, brief
+from outlast.errors import LMError, UsageError, brief
 from outlast.messages import Finished, Request, Response, StreamEvent
 from outlast.runtime import Meter, current, enter, io, leave
 from outlast.runtime.meter import Ticket
@@ -123,11 +123,16 @@ async def _paid_pieces(lm: LM, request: Request, meter: Meter) -> AsyncGenerator
 async def _pieces(lm: LM, request: Request, run: Run | None) -> AsyncGenerator[StreamEvent]:
     """The events of `lm`, each made within `run`; between them the code that reads them is on its own."""
     events = lm.stream(request)
+    event: StreamEvent | None = None
     finished = False
     async with aclosing(events):
         while True:
             step = anext(events, None)
-            event = await _step(step if lm.blocking_safe else io(_awaited(step)), run)
+            try:
+                event = await _step(step if lm.blocking_safe else io(_awaited(step)), run)
+            except LMError as error:
+                error.begun = error.begun or event is not None
+                raise
             if event is None:
                 break
             finished = isinstance(event, Finished)

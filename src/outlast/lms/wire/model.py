@@ -229,14 +229,12 @@ class WireLM(LM):
             return
         lines, reader, cutter = EventBytes(), self.dialect.reader(), Cutter(stop)
         first: float | None = None
-        written = ended = False
+        ended = False
         while not ended:
             chunk = await io(stream.read())
             ended = not chunk
             for told_event in lines.finish() if ended else lines.feed(chunk):
-                deltas = reader.feed(told_event)
-                written = written or bool(deltas)
-                for event in cutter.shown(deltas):
+                for event in cutter.shown(reader.feed(told_event)):
                     if first is None:
                         first = time.perf_counter() - started
                     yield event
@@ -247,12 +245,8 @@ class WireLM(LM):
             raise LMConnectionError(f"{self.endpoint.base_url}: the stream ended before the reply did")
         reply = Reply(stream.status, stream.headers, b"")
         told = self._told(request, key, reply, notes, time.perf_counter() - started)
-        try:
-            raise_error_in(data, told)
-            response = cut(self._priced_and_rated(self.dialect.decode(data, told), request, told), stop)
-        except LMError as error:
-            error.begun = error.begun or written
-            raise
+        raise_error_in(data, told)
+        response = cut(self._priced_and_rated(self.dialect.decode(data, told), request, told), stop)
         yield Finished(replace(response, first_token_seconds=first))
 
     async def _decide(self, request: Request) -> Response:
