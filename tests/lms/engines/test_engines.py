@@ -532,7 +532,8 @@ def test_identity_is_engine_model_server_and_settings(row):
     def identity(**options: Any) -> str:
         return LM(row.name, **{"base_url": "http://a.test/v1", "api_key": KEY, **options}).identity
 
-    assert len({identity(), identity(base_url="http://b.test/v1"), identity(temperature=0.5)}) == 3
+    others = ({"base_url": "http://b.test/v1"}, {"temperature": 0.5}, {"adapt": "refuse"})
+    assert len({identity(), *(identity(**other) for other in others)}) == 4
     assert identity() == identity(api_key="another-key-0123456789")
     assert row.engine in identity()
 

@@ -539,6 +539,7 @@ def test_identity_is_the_content_and_not_the_place(folder, tmp_path):
     assert fingerprint(copied) == fingerprint(folder)
     assert HF(copied, name="a").identity == HF(folder, name="b").identity
     assert HF(folder, name="a", dtype="bfloat16").identity != HF(folder, name="a").identity
+    assert HF(folder, name="a", adapt="refuse").identity != HF(folder, name="a").identity
     template = copied / "chat_template.jinja"
     template.write_text(template.read_text() + " ")
     assert fingerprint(copied) != fingerprint(folder)

@@ -83,7 +83,7 @@ class NativeEngine(LM):
 
     @property
     def identity(self) -> str:
-        """Engine, model, server, settings; extra settings by their hash."""
+        """Engine, model, server, settings, policy; extra settings by their hash."""
         facts: dict[str, Any] = {
             "engine": self.engine,
             "server": self.endpoint.base_url,
@@ -92,6 +92,10 @@ class NativeEngine(LM):
             "json_object": self.capabilities.json_object,
             "settings": replace(self.settings, extra={}).to_json(),
         }
+        if self.capabilities.without:
+            facts["without"] = sorted(self.capabilities.without)
+        if self.adapt != "note":
+            facts["adapt"] = self.adapt
         if self.settings.extra:
             facts["extra"] = blake2b(canonical(dict(self.settings.extra)), digest_size=8).hexdigest()
         return json.dumps(facts, sort_keys=True)

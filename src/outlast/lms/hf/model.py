@@ -102,10 +102,10 @@ class HF(LM):
 
     @property
     def identity(self) -> str:
-        """Content of the model's files (of large ones size and time of change), dtype and default settings."""
+        """Content of the model's files (of large ones size and time of change), dtype, default settings, policy."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self.folder)
-        facts = {
+        facts: dict[str, Any] = {
             "dialect": "hf",
             "weights": self._fingerprint,
             "dtype": self.dtype,
@@ -113,6 +113,8 @@ class HF(LM):
             "json_object": self.capabilities.json_object,
             "settings": self.settings.to_json(),
         }
+        if self.adapt != "note":
+            facts["adapt"] = self.adapt
         return json.dumps(facts, sort_keys=True)
 
     def facts(self) -> Mapping[str, Any]:
