@@ -37,7 +37,9 @@ from outlast.messages import (
     Request,
     Settings,
     TextDelta,
+    TextPart,
     ThoughtDelta,
+    ToolCall,
     ToolDelta,
     ToolResult,
     assistant,
@@ -465,6 +467,17 @@ def test_what_it_is_known_not_to_take_is_not_sent(row):
         with pytest.raises(LMUnsupported, match="start of a reply"):
             model(row, server)([user("a"), assistant("b")])
         assert server.count == 1
+
+
+def test_what_stands_in_the_wrong_turn_is_refused(row):
+    with say("yes") as server:
+        lm = model(row, server)
+        for role, part in (("user", ToolCall("1", "look", "{}")), ("assistant", ToolResult("1", "found"))):
+            with pytest.raises(LMUnsupported, match=f"'{role}' has Tool"):
+                lm([user("a"), Message(role, (TextPart("b"), part)), user("c")])
+        with pytest.raises(UsageError, match="two that are named 'look'"):
+            lm("hi", tools=[LOOK, Tool("look", "Another.")])
+        assert server.count == 0
 
 
 def test_what_it_can_do_is_the_usual_or_what_we_know_of_the_provider(row):

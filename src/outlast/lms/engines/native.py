@@ -17,9 +17,11 @@ from outlast.lms.bounds import Bound, asked_tier, bound_of
 from outlast.lms.engines import load
 from outlast.lms.engines.clients import close_soon
 from outlast.lms.engines.failures import error_of, hiding, ours, said
+from outlast.lms.options import check_tools
 from outlast.lms.prices import Price, as_price, possible_prices, priced
 from outlast.lms.protocol import LM, Capabilities
 from outlast.lms.wire.dialect import ANYTHING, Notes
+from outlast.lms.wire.openai_chat_turns import check_turn
 from outlast.lms.wire.reply import serialize
 from outlast.lms.wire.transport import Endpoint, Secret
 from outlast.messages import (
@@ -174,6 +176,9 @@ class NativeEngine(LM):
     def _tried(self, request: Request, notes: Notes) -> Any:
         """What `write` gives, or the error that it raised."""
         try:
+            check_tools(request.tools, request.tool_choice)
+            for message in request.messages:
+                check_turn(message, self.model, notes)
             return self.write(request, notes)
         except (ValueError, TypeError) as error:
             if ours(error):

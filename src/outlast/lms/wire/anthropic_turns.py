@@ -40,7 +40,7 @@ class _Turns:
 
     def add(self, message: Message) -> None:
         """Take the next message."""
-        check_turn(message, self._wire, self._notes)
+        check_turn(message, self._wire.model, self._notes)
         if message.role == "system":
             blocks = self._instructions(message)
         else:

@@ -22,7 +22,7 @@ _Body = dict[str, Any]
 def messages_of(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
     """The conversation as the dialect writes it. Raises `LMUnsupported` for media that cannot go."""
     for message in messages:
-        check_turn(message, wire, notes)
+        check_turn(message, wire.model, notes)
         marked = message.cache and wire.quirks.cache_control
         role = wire.quirks.system_role if message.role == "system" else message.role
         if isinstance(message.content, str):
@@ -83,7 +83,7 @@ def text_of_part(part: TextPart | Document) -> str:
     return part.__prompt__() if isinstance(part, Document) else part.text
 
 
-def check_turn(message: Message, wire: Wire, notes: Notes) -> None:
+def check_turn(message: Message, model: str, notes: Notes) -> None:
     """Raise for a part that no dialect has a place for in such a turn: calls are the assistant's, results the user's.
 
     `LMUnsupported` for those, `UsageError` for what is no part at all; reasoning that is not the assistant's is noted.
@@ -94,10 +94,10 @@ def check_turn(message: Message, wire: Wire, notes: Notes) -> None:
     role = message.role
     for part in message.content:
         if isinstance(part, ToolCall) and role != "assistant":
-            raise LMUnsupported(f"{wire.model!r} takes calls of tools in turns of the assistant; {role!r} has {part!r}")
+            raise LMUnsupported(f"{model!r} takes calls of tools in turns of the assistant; {role!r} has {part!r}")
         if isinstance(part, ToolResult) and role not in ("tool", "user"):
             raise LMUnsupported(
-                f"{wire.model!r} takes results of tools in turns of the roles 'tool' and 'user'; {role!r} has {part!r}"
+                f"{model!r} takes results of tools in turns of the roles 'tool' and 'user'; {role!r} has {part!r}"
             )
         if isinstance(part, Thought) and role != "assistant":
             notes.say(f"reasoning in a turn of the role {role!r} not sent: only the assistant has any")

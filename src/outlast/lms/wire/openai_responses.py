@@ -94,7 +94,7 @@ def encode(request: Request, wire: Wire, stream: bool = False) -> Encoded:
 def _items(messages: Iterable[Message], wire: Wire, notes: Notes) -> Iterable[_Body]:
     """The conversation as input items. Instructions stay where they stand, so that prefixes stay the same."""
     for message in messages:
-        check_turn(message, wire, notes)
+        check_turn(message, wire.model, notes)
         if message.role == "assistant":
             yield from _said(message, wire, notes)
             continue
