@@ -63,11 +63,13 @@ if TYPE_CHECKING:
     from outlast.messages import Finished as Finished
     from outlast.messages import History as History
     from outlast.messages import Message as Message
+    from outlast.messages import OutputSchema as OutputSchema
     from outlast.messages import Question as Question
     from outlast.messages import Request as Request
     from outlast.messages import Response as Response
     from outlast.messages import Settings as Settings
     from outlast.messages import TextDelta as TextDelta
+    from outlast.messages import TextPart as TextPart
     from outlast.messages import ThoughtDelta as ThoughtDelta
     from outlast.messages import ToolCall as ToolCall
     from outlast.messages import ToolDelta as ToolDelta
@@ -151,8 +153,8 @@ _HOMES = {
     "lms.caching.cassette": "Cassette",
     "lms.protocol": "LM Capabilities",
     "lms.caching.redis_cache": "RedisCache",
-    "messages": "Decision Finished History Message Question Request Response Settings TextDelta ThoughtDelta "
-    "ToolCall ToolDelta ToolResult Usage",
+    "messages": "Decision Finished History Message OutputSchema Question Request Response Settings TextDelta TextPart "
+    "ThoughtDelta ToolCall ToolDelta ToolResult Usage",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.export": "export",
     "modules.module": "Module",

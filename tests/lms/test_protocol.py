@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import outlast as ol
-from outlast.errors import LMServerError, UsageError
-from outlast.lms.protocol import Wrapper, ask
+from outlast.errors import ConfigError, LMServerError, UsageError
+from outlast.lms.protocol import Capabilities, Wrapper, ask
 from outlast.messages import Message, OutputSchema, Request, Response
 from outlast.runtime import Meter, current, running
 from outlast.testing import ScriptedLM
@@ -205,3 +205,10 @@ def test_the_run_is_as_before_after_a_call() -> None:
     with pytest.raises(ValueError):
         ScriptedLM([ValueError()])("q")
     assert current() is before
+
+
+def test_capabilities_are_checked() -> None:
+    assert Capabilities(without=["seed"]).without == frozenset(("seed",))  # type: ignore[arg-type]
+    for wrong, words in (({"without": {"sed"}}, "Did you mean 'seed'"), ({"tools": "yes"}, "True or False")):
+        with pytest.raises(ConfigError, match=words):
+            Capabilities(**wrong)  # type: ignore[arg-type]

@@ -348,7 +348,7 @@ def _server(
         base_url = _azure(model, base_url)
     host = _host(base_url)
     at_home = _at_home(provider, host)
-    if provider.own_models and not at_home:
+    if provider.own_models and not at_home and not provider.knows(model.partition("/")[2]):
         # "openai" with another address says what is spoken there, not who speaks it
         provider = replace(UNKNOWN, dialect=provider.dialect)
     explicit = None if options.api_key is None else Secret(options.api_key).checked("api_key")

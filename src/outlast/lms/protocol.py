@@ -5,19 +5,19 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABCMeta, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from outlast.errors import ConfigError, UsageError, brief
+from outlast.errors import ConfigError, UsageError, brief, did_you_mean
 from outlast.lms.asking import ask as ask
 from outlast.lms.asking import ask_stream as ask_stream
 from outlast.lms.asking import send as send
 from outlast.lms.asking import send_stream as send_stream
 from outlast.lms.events import Events
-from outlast.lms.options import as_request
+from outlast.lms.options import SETTING_NAMES, as_request
 from outlast.messages import (
     Evidence,
     Finished,
@@ -61,6 +61,23 @@ class Capabilities:
     decisions: bool = False
     streaming: bool = False
     without: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value: Any = getattr(self, f.name)
+            if f.name != "without" and not isinstance(value, bool):
+                raise ConfigError(f"Capabilities({f.name}=...) is True or False; got {brief(value)}")
+        names: Any = self.without
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise ConfigError(f"Capabilities(without=...) is a set of names; got {brief(names)}")
+        known = (*SETTING_NAMES, *(f.name for f in fields(self)))
+        for name in cast("Iterable[Any]", names):
+            if name not in known:
+                raise ConfigError(
+                    f"Capabilities(without=...) names settings and capabilities; there is no {name!r}."
+                    f"{did_you_mean(str(name), known)}"
+                )
+        object.__setattr__(self, "without", frozenset(cast("Iterable[str]", names)))
 
 
 @dataclass(frozen=True, slots=True)

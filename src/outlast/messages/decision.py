@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,13 +30,33 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.kind not in ("yes_no", "choice", "score"):
-            raise UsageError(f"the kind of a question is 'yes_no', 'choice' or 'score'; got {brief(self.kind)}")
+            raise UsageError(
+                f"the kind of a question is 'yes_no', 'choice' or 'score'; got {brief(self.kind)}. Write "
+                "Question.yes_no(text), Question.choice(text, options) or Question.score(text, low, high)"
+            )
         if self.kind == "choice":
             distinct = len(set(self.options))
             if not 2 <= len(self.options) <= MOST_OPTIONS or distinct < len(self.options) or "" in self.options:
                 raise UsageError(f"a choice is between 2 to {MOST_OPTIONS} different texts; got {brief(self.options)}")
         if self.kind == "score" and not 1 <= self.high - self.low < MOST_OPTIONS:
             raise UsageError(f"a score has 2 to {MOST_OPTIONS} steps from low to high; got {self.low} to {self.high}")
+
+    @classmethod
+    def yes_no(cls, text: str) -> Question:
+        """A question that is answered with True or False."""
+        return cls("yes_no", text)
+
+    @classmethod
+    def choice(cls, text: str, options: Iterable[str] | Mapping[str, str]) -> Question:
+        """A question between options; a mapping says more about each."""
+        names = tuple(options)
+        described = tuple(options.items()) if isinstance(options, Mapping) else ()
+        return cls("choice", text, names, described=described)
+
+    @classmethod
+    def score(cls, text: str, low: int, high: int) -> Question:
+        """A question for a whole number from `low` to `high`."""
+        return cls("score", text, low=low, high=high)
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -251,3 +251,16 @@ def test_the_bound_holds_while_processes_write(path: Path) -> None:
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+def test_a_cache_around_a_cache_is_refused_and_a_name_is_opened_without_one(tmp_path):
+    from outlast.lms.caching.cassette import Cassette
+    from outlast.lms.layers.retry import Retrying
+    from outlast.testing import ScriptedLM
+
+    inner = Cached(ScriptedLM(["x"]), tmp_path / "a.db")
+    for outer in (lambda: Cached(Retrying(inner), tmp_path / "b.db"), lambda: Cassette(inner, tmp_path / "c.jsonl")):
+        with pytest.raises(ConfigError, match="has a cache already"):
+            outer()
+    named = Cached("openai/gpt-5-mini", tmp_path / "d.db")
+    assert [layer.kind for layer in named.info()].count("Cached") == 1

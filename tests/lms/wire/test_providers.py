@@ -148,7 +148,15 @@ def test_stop_texts_that_a_server_refused_are_cut_here():
     assert encoded.dropped == ()
 
 
+def test_a_gateway_keeps_what_is_known_of_a_model_and_a_name_that_nobody_knows_is_unknown(monkeypatch):
+    behind = ol.LM("anthropic/claude-3-haiku", base_url="http://127.0.0.1:9/v1", cache=False)
+    assert behind.capabilities == ol.LM("anthropic/claude-3-haiku", cache=False).capabilities
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert "temperature" in ol.LM("openai/gpt-5-mini", cache=False).capabilities.without
+    assert ol.LM("openai/my-own", cache=False).capabilities == ol.Capabilities(streaming=True)
+
+
 def test_another_address_is_another_server():
-    lm = ol.LM("anthropic/claude-3-haiku", base_url="http://127.0.0.1:9/v1", cache=False)
+    lm = ol.LM("anthropic/my-own", base_url="http://127.0.0.1:9/v1", cache=False)
     assert not lm.capabilities.prefill
     assert lm.info()[-1].facts["dialect"] == "anthropic-messages"

@@ -48,6 +48,26 @@ def default_place() -> str | Path | None:
     return (Path(home) if home else Path.home() / ".cache") / "outlast" / "responses.db"
 
 
+def uncached(inner: LM | str, outer: str) -> LM | str:
+    """The model to keep answers of: a name is opened without a cache of its own.
+
+    Raises `ConfigError` for one that has a cache already, whose answers would pass for new ones.
+    """
+    if isinstance(inner, str):
+        from outlast.lms.models import open_model
+
+        return open_model(inner, cache=False)
+    layer: Any = inner
+    while isinstance(layer, Wrapper):
+        if isinstance(layer, Cached):
+            raise ConfigError(
+                f"{outer}(...) around a model that has a cache already ({inner.name!r}) would take its old answers for "
+                "new ones. Open the model with cache=False"
+            )
+        layer = layer.inner
+    return inner
+
+
 class Cached(Wrapper):
     """Answers what was answered before, from memory (some 5 us) or from a store (a file, some 50 us; a Redis server).
 
@@ -77,7 +97,7 @@ class Cached(Wrapper):
         max_bytes: int = 1 << 30,
         memory: int = 4096,
     ) -> None:
-        super().__init__(inner)
+        super().__init__(uncached(inner, "Cached"))
         check_options(namespace, ttl, max_bytes, memory)
         self.namespace = namespace
         self.ttl = ttl

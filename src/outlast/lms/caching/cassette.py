@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from outlast.errors import ConfigError, LMReplayError, brief
+from outlast.lms.caching.cache import uncached
 from outlast.lms.caching.tape import Exchange, asked_form, difference, key_of, read_tape, writer_for, written
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
 from outlast.lms.waiting import forks
@@ -39,7 +40,7 @@ class Cassette(Wrapper):
     """
 
     def __init__(self, inner: LM | str, path: str | os.PathLike[str], mode: str | None = None) -> None:
-        super().__init__(inner)
+        super().__init__(uncached(inner, "Cassette"))
         if not isinstance(path, (str, os.PathLike)) or path == "":
             raise ConfigError(f"the file of a cassette is a path such as 'tests/triage.jsonl'; got {brief(path)}")
         named = os.environ.get(VARIABLE, "").strip() if mode is None else ""

@@ -43,6 +43,10 @@ class Provider:
         changes = self.family(model).quirks
         return replace(self.quirks, **changes) if changes else self.quirks
 
+    def knows(self, model: str) -> bool:
+        """Whether a name is that of one of its models, wherever it is asked."""
+        return any(family.knows(model) for family in self.families)
+
     def capabilities(self, model: str) -> Capabilities:
         """What `model` can do here, as far as is known without asking it."""
         family = self.family(model)

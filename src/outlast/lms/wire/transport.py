@@ -327,7 +327,8 @@ def _failure(error: Exception, endpoint: Endpoint) -> LMError:
         failure.retryable = False  # it will be the same certificate next time
         return _unsent(failure)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _unsent(LMConnectionError(f"{where}: no connection: {error}"))
+        hint = ". Is the server running?" if isinstance(error.os_error, ConnectionRefusedError) else ""
+        return _unsent(LMConnectionError(f"{where}: no connection: {error.strerror or error}{hint}"))
     if isinstance(error, aiohttp.ClientPayloadError):
         return LMConnectionError(f"{where}: the reply was cut off or garbled on the way")
     if isinstance(error, aiohttp.ServerDisconnectedError):
