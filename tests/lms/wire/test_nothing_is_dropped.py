@@ -10,12 +10,14 @@ import pytest
 
 from outlast.errors import LMUnsupported, UsageError
 from outlast.lms.protocol import Capabilities
+from outlast.lms.wire.decisions import DECISIONS, SYSTEM_ONE, encode_asked
 from outlast.lms.wire.dialect import Wire
 from outlast.lms.wire.dialects import NAMES, dialect_named
 from outlast.lms.wire.providers import PROVIDERS
 from outlast.messages import (
     Message,
     OutputSchema,
+    Question,
     Request,
     Settings,
     TextPart,
@@ -121,6 +123,19 @@ def test_a_part_is_sent_noted_or_refused_in_whatever_turn_it_stands(dialect, par
         except LMUnsupported:
             continue
         assert mark in json.dumps(encoded.body) or "not sent" in str(encoded.adaptations), content
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
+@pytest.mark.parametrize("part", SAID)
+@pytest.mark.parametrize("dialect", [DECISIONS, SYSTEM_ONE], ids=lambda dialect: dialect.name)
+def test_a_part_is_so_among_typed_questions_too(dialect, part, role):
+    held, mark = SAID[part]
+    request = Request((user("hi"), Message(role, (held,))), questions=(("sure", Question("yes_no", "Sure?")),))
+    try:
+        encoded = encode_asked(dialect, request, "m")
+    except LMUnsupported:
+        return
+    assert mark in json.dumps(encoded.body) or "not sent" in str(encoded.adaptations)
 
 
 @pytest.mark.parametrize("dialect", NAMES)

@@ -19,6 +19,7 @@ from outlast.errors import LMResponseError, LMUnsupported, UsageError
 from outlast.lms.decide import values_text
 from outlast.lms.wire.dialect import DecisionDialect, Encoded, Notes, Told
 from outlast.lms.wire.openai_chat import shown_setting
+from outlast.lms.wire.openai_chat_turns import check_turn
 from outlast.lms.wire.reply import count, get, no_message, objects, raise_error_in, request_id, text_of
 from outlast.messages import (
     Decision,
@@ -53,6 +54,10 @@ def encode_asked(dialect: DecisionDialect, request: Request, model: str) -> Enco
         notes.drop(f"the tools {names} not sent: {dialect.path!r} has no place for them")
     if request.output is not None:
         notes.drop(f"output not sent: {dialect.path!r} gives probabilities and no text")
+    for message in request.messages:
+        check_turn(message, model, notes)
+        if message.role == "assistant" and any(isinstance(part, Thought) for part in message.parts):
+            notes.say("reasoning of an earlier turn not sent: it is nobody's evidence")
     body = dialect.encode(request, model)
     for name in settings.extra:
         if name in body:
