@@ -31,6 +31,9 @@ def test_a_model_is_told_without_asking_it(outlast, monkeypatch):
     assert "json_schema" in result.out
     assert "without  logprobs, temperature, top_p" in result.out
     assert "set the environment variable OPENAI_API_KEY" in result.out
+    told = outlast("models", "outlast/baseline").out
+    assert "needs none" in told
+    assert "built in" in told
 
 
 def test_asking_shows_what_came_back(outlast):

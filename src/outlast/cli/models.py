@@ -118,7 +118,11 @@ def _leaf(lm: Any) -> Any:
 
 
 def _key(lm: Any) -> str:
+    from outlast.lms.models import BUILT_IN
+
     leaf = _leaf(lm)
+    if lm.name in BUILT_IN:
+        return "needs none"
     if getattr(cast("type[Any]", type(leaf)), "account", None) is None:
         return "is the business of its own library"
     try:
@@ -128,7 +132,11 @@ def _key(lm: Any) -> str:
 
 
 def _price(find: Any, lm: Any) -> str:
+    from outlast.lms.models import BUILT_IN
+
     leaf = _leaf(lm)
+    if lm.name in BUILT_IN:
+        return "none: it is built in"
     if not hasattr(leaf, "seller"):
         return "unknown"
     found = find(leaf.model, leaf.seller)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from outlast.errors import StudyError
 from outlast.lms.asking import ask_within
 from outlast.lms.protocol import LM, Wrapper
-from outlast.lms.waiting import Waiter, holds_up_loop
 from outlast.messages import Request, Response
 from outlast.optimize.budget import Purse
 from outlast.optimize.ledger import Form, Ledger
 from outlast.runtime import current
 from outlast.runtime.meter import Joined
+from outlast.runtime.waiting import Waiter, holds_up_loop
 
 
 class Asked(NamedTuple):

@@ -22,7 +22,6 @@ from outlast.lms.caching.key import Keys
 from outlast.lms.caching.memory import CacheStats, Recent, Tally
 from outlast.lms.caching.redis_cache import RedisCache, is_redis, open_redis
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
-from outlast.lms.waiting import forks, holds_up_loop
 from outlast.messages import (
     Finished,
     Request,
@@ -31,6 +30,7 @@ from outlast.messages import (
     canonical,
     events_of,
 )
+from outlast.runtime.waiting import forks, holds_up_loop
 
 
 def default_place() -> str | Path | None:

@@ -14,8 +14,8 @@ from outlast.errors import ConfigError, LMReplayError, brief
 from outlast.lms.caching.cache import uncached
 from outlast.lms.caching.tape import Exchange, asked_form, difference, key_of, read_tape, writer_for, written
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
-from outlast.lms.waiting import forks
 from outlast.messages import Finished, Request, Response, StreamEvent, events_of
+from outlast.runtime.waiting import forks
 
 MODES = ("replay", "auto", "record")
 VARIABLE = "OUTLAST_CASSETTE"

@@ -27,7 +27,7 @@ from outlast.lms.caching.db import (
     result_code,
 )
 from outlast.lms.caching.rows import Batch, proof_of, write
-from outlast.lms.waiting import forks
+from outlast.runtime.waiting import forks
 
 logger = logging.getLogger("outlast.cache")
 

@@ -6,8 +6,8 @@ import copy
 import threading
 
 from outlast.errors import LMError
-from outlast.lms.waiting import Waiter
 from outlast.messages import Response
+from outlast.runtime.waiting import Waiter
 
 
 class Flight:

@@ -19,11 +19,11 @@ from outlast.errors import ConfigError, OutlastError, brief
 from outlast.lms.caching.files import flush_at_end
 from outlast.lms.caching.redis_wire import Command, RedisLine
 from outlast.lms.caching.rows import proof_of
-from outlast.lms.waiting import forks
 from outlast.lms.wire.transport import Secret
 from outlast.runtime import blocking, sleep
 from outlast.runtime.driving import run_on_io_loop
 from outlast.runtime.ioloop import in_io_thread, submit
+from outlast.runtime.waiting import forks
 
 logger = logging.getLogger("outlast.cache")
 

@@ -24,9 +24,9 @@ from outlast.lms.caching.semantic_error import (
 )
 from outlast.lms.layers.remade import Remade
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
-from outlast.lms.waiting import forks
 from outlast.messages import Finished, Request, Response, StreamEvent, events_of
 from outlast.runtime import current
+from outlast.runtime.waiting import forks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from weakref import WeakSet, WeakValueDictionary
 
 from outlast.errors import LMReplayError, UsageError, brief
 from outlast.lms.caching.hiding import known_secrets, without_secrets
-from outlast.lms.waiting import forks
 from outlast.messages import Request, Response
+from outlast.runtime.waiting import forks
 from outlast.types import TRUSTED
 
 _NEAR = 200  # recorded requests that a missing one is compared with

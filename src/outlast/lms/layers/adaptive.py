@@ -14,8 +14,8 @@ from outlast.lms.layers.rest import Rest
 from outlast.lms.layers.slots import Slots
 from outlast.lms.layers.trying import checked_whole
 from outlast.lms.protocol import LM
-from outlast.lms.waiting import ForkSafeLock
 from outlast.messages import Request, Response
+from outlast.runtime.waiting import ForkSafeLock
 
 Signal = Literal["fine", "overloaded", "failed", "neither"]
 

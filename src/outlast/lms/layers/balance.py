@@ -13,8 +13,8 @@ from outlast.lms.layers.guard import Guard
 from outlast.lms.layers.several import Several
 from outlast.lms.layers.trying import Attempt, Mark, checked_number
 from outlast.lms.protocol import LM
-from outlast.lms.waiting import ForkSafeLock, forks
 from outlast.messages import Request, Response
+from outlast.runtime.waiting import ForkSafeLock, forks
 
 T = TypeVar("T")
 

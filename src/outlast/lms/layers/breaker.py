@@ -12,8 +12,8 @@ from outlast.lms.layers.guard import Guard
 from outlast.lms.layers.remade import Remade
 from outlast.lms.layers.trying import checked_number, checked_whole
 from outlast.lms.protocol import LM
-from outlast.lms.waiting import ForkSafeLock, forks
 from outlast.messages import Request, Response
+from outlast.runtime.waiting import ForkSafeLock, forks
 
 _DOWN = (LMConnectionError, LMTimeout, LMServerError)
 

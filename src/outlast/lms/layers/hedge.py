@@ -12,11 +12,11 @@ from typing import Any, TypeVar, cast
 from outlast.errors import ConfigError, brief
 from outlast.lms.layers.trying import Attempt, Begun, Mark, Trying, checked_number, layers
 from outlast.lms.protocol import LM, Wrapper
-from outlast.lms.waiting import ForkSafeLock, holds_up_loop
 from outlast.messages import Request, Settings, StreamEvent
 from outlast.runtime import blocking, current, io
 from outlast.runtime.driving import GRACE
 from outlast.runtime.ioloop import submit
+from outlast.runtime.waiting import ForkSafeLock, holds_up_loop
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from outlast.errors import ConfigError, LMModelChanged, brief
 from outlast.lms.layers.remade import Remade
 from outlast.lms.protocol import LM, Wrapper, ask, ask_stream
-from outlast.lms.waiting import ForkSafeLock
 from outlast.messages import Finished, Request, Response, StreamEvent
+from outlast.runtime.waiting import ForkSafeLock
 
 FIRST = "first"
 

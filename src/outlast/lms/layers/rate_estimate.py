@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outlast.lms.waiting import ForkSafeLock
 from outlast.messages import Request, Response, TextPart
+from outlast.runtime.waiting import ForkSafeLock
 from outlast.types import Document
 
 _PER_CHARACTER = 0.25  # English text, until the model's own figures are known

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from outlast.errors import ConfigError
 from outlast.lms.caching.db import inode_of
 from outlast.lms.layers.pace import Account, Paced
-from outlast.lms.waiting import ForkSafeLock, forks
+from outlast.runtime.waiting import ForkSafeLock, forks
 
 if TYPE_CHECKING:
     import sqlite3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from outlast.errors import LMRateLimited
-from outlast.lms.waiting import holds_up_loop
 from outlast.runtime import sleep
+from outlast.runtime.waiting import holds_up_loop
 
 _MOST = 60.0  # a server that asks for longer is not waited for here: its error says so
 

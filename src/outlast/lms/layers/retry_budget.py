@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.lms.waiting import ForkSafeLock
+from outlast.runtime.waiting import ForkSafeLock
 
 _PARTS = 6  # of the window
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from outlast.lms.layers.rest import Rest
-from outlast.lms.waiting import Waiter, forks, holds_up_loop
+from outlast.runtime.waiting import Waiter, forks, holds_up_loop
 
 
 class Slots:
