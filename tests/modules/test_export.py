@@ -267,9 +267,31 @@ def test_parts_that_are_no_text_have_no_template() -> None:
     _, prompt = exported(Everything, ol.Tools(), MARKED)
     with pytest.raises(UsageError, match="tool_call"):
         prompt.to_jinja()
-    _, prompt = exported(Shown, ol.Chat())
-    with pytest.raises(UndefinedError, match="variables"):
-        rendered(prompt.to_jinja(), prompt.variables(photo=IMAGE))
+
+
+@pytest.mark.parametrize(
+    "kind", ["Image", "File", "Audio | None", "list[Image]", "dict[str, list[Person]]", "Person | None"]
+)
+def test_inputs_that_may_hold_media_have_no_template(kind: str) -> None:
+    program = ol.Predict(f"seen: {kind}, n: int -> answer", types=[Person])
+    with pytest.raises(UsageError, match="'seen' .* may hold media .* export it as json"):
+        program.export("jinja")
+    assert program.export("json")[""]["messages"]
+
+
+def test_media_in_demonstrations_have_no_template() -> None:
+    demo = {"talk": ol.History().add({"photo": IMAGE}, {"answer": "a"}), "photo": IMAGE, "answer": "b"}
+    _, prompt = exported(Shown, ol.Chat(), demo)
+    assert any(part.get("type") == "image" for m in prompt.messages for part in m["content"] if isinstance(part, dict))
+    with pytest.raises(UsageError, match="export it as json"):
+        prompt.to_jinja()
+    talk = ol.Predict(
+        "talk: History, note: str -> answer",
+        types=[ol.History],
+        adapter=ol.Chat(),
+        demos=[{"note": "n", "answer": "a"}],
+    )
+    assert talk.export("jinja")[""][-1]["template"]
 
 
 def test_a_document_holds_all_that_is_sent_besides() -> None:

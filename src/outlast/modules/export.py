@@ -37,11 +37,13 @@ class SlotInfo:
     """What goes into the slot of an input.
 
     `form` "text": a text as it is, as far as it can be; "integer": its digits; "json": JSON; "shown": what the class of
-    the value says; "turns": messages before the last. `words` is the type as the model is told it.
+    the value says; "turns": messages before the last. `words` is the type as the model is told it; `media` says that
+    a value may hold images, audio or files, so that it is no text alone.
     """
 
     form: Form
     words: str
+    media: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,8 @@ class Prompt:
         """The messages as `{"role": ..., "template": ...}`, where the template is Jinja with the inputs as variables.
 
         A template takes `variables(...)`, and plain values by hand; what would come out other than a call sends it
-        is an undefined variable that says so. Raises `UsageError` for prompts with parts that are no text, and for
-        inputs called `self`, `true`, `false` or `none`, which no template can take.
+        is an undefined variable that says so. Raises `UsageError` for prompts with parts that are no text, for inputs
+        that may hold media, and for inputs called `self`, `true`, `false` or `none`, which no template can take.
         """
         from outlast.modules.jinja import templates
 
@@ -203,7 +205,10 @@ def _prompt(path: str, part: Predict[..., Any]) -> Prompt:
     lm: LM | None = part.lm if part.lm is not None else run.lm if run.lm is not None else default("lm")
     plan, adapter = _plan(part, chosen_adapter(part.adapter, run), Capabilities() if lm is None else lm.capabilities)
     table = codecs(part.signature)
-    inputs = {name: SlotInfo(_form(table[name]), table[name].describe()) for name in part.signature.inputs}
+    inputs = {
+        name: SlotInfo(form := _form(table[name]), table[name].describe(), form != "turns" and table[name].holds_media)
+        for name in part.signature.inputs
+    }
     messages, prepared = _outlined(plan, [name for name, slot in inputs.items() if slot.form != "turns"])
     turns = [name for name, slot in inputs.items() if slot.form == "turns"]
     if turns:

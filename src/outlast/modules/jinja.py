@@ -25,6 +25,11 @@ def templates(prompt: Prompt) -> list[dict[str, Any]]:
                 f"the input {name!r} of {prompt.signature} has a name that means something else in Jinja, so no "
                 "template can take it: rename the input, or export it as json or messages"
             )
+        if slot.media:
+            raise UsageError(
+                f"the input {name!r} of {prompt.signature} may hold media ({slot.words}), which are no text, so no "
+                "template can take it: export it as json or messages"
+            )
     return [_template(prompt, message) for message in prompt.messages]
 
 

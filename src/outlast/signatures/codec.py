@@ -19,7 +19,7 @@ from outlast.signatures.field import REQUIRED, Field
 from outlast.signatures.fitting import fitting, ordering
 from outlast.signatures.jsontext import DuplicateKey, Number, mend, scan, strict, tolerant
 from outlast.signatures.leads import visible, without_lead
-from outlast.signatures.shown import marked, only_shown, reads_any_text, shown_kind, unmarked, words
+from outlast.signatures.shown import holds_media, marked, only_shown, reads_any_text, shown_kind, unmarked, words
 from outlast.signatures.walking import Misfit
 from outlast.signatures.wording import describe_type, json_schema
 from outlast.types.shown import ADDRESSES, INLINE, Shelf, is_read, prompt_of
@@ -115,6 +115,11 @@ class Codec:
         if self.plain_str and type(value) is str:
             return value
         return self.validate(value)
+
+    @property
+    def holds_media(self) -> bool:
+        """Whether a value may be, or hold, an image, audio or a file."""
+        return not self.plain_str and holds_media(self.adapter.core_schema)
 
     def default(self) -> Any:
         """The field's default as its type, never shared between calls; `REQUIRED` when there is none."""

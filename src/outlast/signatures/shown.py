@@ -65,6 +65,22 @@ def only_shown(schema: Any) -> type | None:
     return None
 
 
+def holds_media(schema: Any) -> bool:
+    """Whether a value of the type of pydantic's core schema may be, or hold, an image, audio or a file."""
+    nodes: list[Any] = [schema]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Mapping):
+            known = cast("Mapping[str, Any]", node)
+            told: Any = cast("Mapping[str, Any]", known.get("metadata") or {}).get("outlast")
+            if isinstance(told, type) and issubclass(told, Media):
+                return True
+            nodes += known.values()
+        elif isinstance(node, (list, tuple)):
+            nodes.extend(cast("list[Any]", node))
+    return False
+
+
 def _only_input(kind: Any) -> bool:
     return issubclass(kind, FieldType) and kind.only_input
 
