@@ -151,12 +151,23 @@ def test_requests_are_cached_by_the_bytes_of_media(tmp_path: Path) -> None:
     assert inner.calls == 2
 
 
-def test_the_baseline_says_what_it_does_not_look_at() -> None:
-    with ol.trace() as spans:
+def test_the_baseline_refuses_what_it_cannot_look_at() -> None:
+    with pytest.raises(LMUnsupported, match="baseline reads text only.*kind 'image'"):
         ol.Predict("photo: Image, n: int -> answer", lm="outlast/baseline")(photo=IMAGE, n=1)
-    (span,) = spans
-    assert span.response is not None
-    assert span.response.adaptations == ("image not looked at: the baseline reads text only",)
+
+
+def test_an_estimate_sees_the_steps_after_one_with_media() -> None:
+    class Two(ol.Module):
+        look = ol.Predict("photo: Image, n: int -> answer")
+        judge = ol.Predict("answer -> fine: bool")
+
+        def forward(self, photo: ol.Image, n: int) -> Any:
+            return self.judge(answer=self.look(photo=photo, n=n).answer)
+
+    data = [ol.Example({"photo": IMAGE, "n": 1})]
+    found = ol.estimate(Two(), data, lm=ScriptedLM([]))
+    assert found.calls == 2
+    assert found.output_tokens.likely > 0
 
 
 def test_a_model_that_takes_no_images_refuses_them_before_anything_is_sent() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from outlast.lms.layers.trying import layers
 from outlast.lms.prices import Priced, find_price
 from outlast.lms.protocol import LM, Wrapper
 from outlast.lms.wire.model import WireLM
-from outlast.messages import Request, Response, Settings, Usage
+from outlast.messages import Message, Request, Response, Settings, Usage
 from outlast.runtime import run_blocking, running
 
 _UNSURE = 0.75  # share of the likely tokens that the low figure takes
@@ -104,7 +104,7 @@ class _Foreseen(Wrapper):
     async def complete(self, request: Request) -> Response:
         """The baseline's answer. Cost: no LM call."""
         try:
-            response = await self._baseline.complete(request)
+            response = await self._baseline.complete(_text_of(request))
         except OutlastError:
             self._seen.asked.append((self.inner, request, Usage()))
             raise
@@ -149,6 +149,12 @@ async def _run(program: Any, rows: list[Example], lm: LM | str | None, seen: _Se
         for index, example in enumerate(rows):
             await runner(index, example, run=runner.run)
         runner.close()
+
+
+def _text_of(request: Request) -> Request:
+    """What the baseline reads of a request: its text, so that later steps are seen where there are media or tools."""
+    messages = tuple(Message(message.role, message.text) for message in request.messages)
+    return replace(request, messages=messages, tools=(), tool_choice="auto")
 
 
 def _forecast(seen: _Seen, examples: int, sampled: int, output_tokens: float | None) -> Forecast:

@@ -18,10 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+import outlast as ol
 import outlast.signatures as sig
 from outlast.adapters import JSON, XML, Adapter, Chat, Demo, Plan, Task
+from outlast.errors import LMUnsupported
 from outlast.lms.baseline.model import Baseline
-from outlast.messages import Message, OutputSchema, Request, Response, Settings, assistant, system, user
+from outlast.messages import Message, OutputSchema, Request, Response, Settings, TextPart, assistant, system, user
 from outlast.runtime import drive
 
 TEAMS = ("billing", "cards", "fraud")
@@ -438,7 +440,6 @@ def test_a_refused_value_is_replaced_by_the_smallest_valid_one() -> None:
         ),
         ([user("Hello")], "Hello"),
         ([user("")], ""),
-        ([], ""),
         ([system("<<a>>")], "<<a>>"),
         ([assistant("I speak first.")], "I speak first."),
     ],
@@ -538,3 +539,28 @@ def test_what_is_remembered_is_bounded() -> None:
     for i in range(80):
         lm([system(f"Say {i}."), user("Hello there")])
     assert len(lm._prefixes._values) == len(lm._known._values) == 64
+
+
+def test_tools_are_refused_and_never_left_out():
+    weather = ol.Tool("weather", "The weather.", {"type": "object", "properties": {}})
+    with pytest.raises(LMUnsupported, match="calls no tools; the request has weather.*tool_choice='none'"):
+        ol.LM("outlast/baseline")("weather?", tools=[weather], tool_choice="required")
+    with pytest.raises(LMUnsupported, match="calls no tools"):
+        Baseline()("weather?", tools=[weather])
+    assert Baseline()("It rains. It is late. Does it rain?", tools=[weather], tool_choice="none").text == "It rains."
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ol.Image.from_bytes(b"\x89PNG\r\n\x1a\n"),
+        ol.Audio.from_bytes(b"RIFF\x00\x00\x00\x00WAVE"),
+        ol.File.from_bytes(b"%PDF-1.7"),
+        ol.Document("Hello."),
+    ],
+    ids=lambda part: part.kind,
+)
+def test_media_are_refused_and_never_left_out(part: Any):
+    messages = [Message("user", (TextPart("What is it?"), part)), assistant("a"), user("And now?")]
+    with pytest.raises(LMUnsupported, match=f"reads text only; a message of the role 'user' holds.*{part.kind!r}"):
+        Baseline()(messages)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from outlast.errors import LMUnsupported, brief
 from outlast.lms.baseline.answer import answer
 from outlast.lms.baseline.evidence import Question, ask
 from outlast.lms.baseline.prompt import (
@@ -77,8 +78,10 @@ class Baseline(LM):
         return type(self), ()
 
     async def complete(self, request: Request) -> Response:
-        """Answer at once; no content of a message makes it raise."""
+        """Answer at once. Raises `LMUnsupported` for tools, unless `tool_choice` is "none", and for media; no text
+        makes it raise."""
         started = time.perf_counter()
+        _refuse_unread(request)
         messages = request.messages
         known = self._read(request)
         at = locate(messages, known.spec)
@@ -98,7 +101,7 @@ class Baseline(LM):
             usage=usage,
             finish=finish,
             seconds=time.perf_counter() - started,
-            adaptations=(*_ignored(request.settings), *_unseen(request)),
+            adaptations=_ignored(request.settings),
             label=request.label,
         )
 
@@ -218,11 +221,23 @@ def _ignored(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{name} ignored: the baseline is deterministic" for name in asked)
 
 
-def _unseen(request: Request) -> tuple[str, ...]:
-    """What of the messages is no text: media are told apart from text, and nothing is made of them."""
-    parts = [part for message in request.messages if not isinstance(message.content, str) for part in message.parts]
-    kinds = dict.fromkeys(part.kind for part in parts if isinstance(part, (Media, Document)))
-    return tuple(f"{kind} not looked at: the baseline reads text only" for kind in kinds)
+def _refuse_unread(request: Request) -> None:
+    """Raise for what cannot be read here and would be another question when left out."""
+    if request.tools and request.tool_choice != "none":
+        raise LMUnsupported(
+            f"outlast/baseline calls no tools; the request has {', '.join(tool.name for tool in request.tools[:8])}. "
+            "Use a model with native tools, such as 'openai/gpt-5-mini', or tool_choice='none'",
+            request=request,
+        )
+    for message in request.messages:
+        found = () if isinstance(message.content, str) else message.content
+        for part in found:
+            if isinstance(part, (Media, Document)):
+                raise LMUnsupported(
+                    f"outlast/baseline reads text only; a message of the role {message.role!r} holds {brief(part)}. "
+                    f"Use a model that takes such parts (kind {part.kind!r}), or give its text",
+                    request=request,
+                )
 
 
 def _printable(text: str) -> str:
