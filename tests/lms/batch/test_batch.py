@@ -109,11 +109,11 @@ async def test_a_batch_is_no_larger_than_asked(tmp_path: Path):
 
 async def test_settings_schema_and_samples_reach_the_batch(tmp_path: Path):
     with FakeServer() as server:
-        lm = Batched(opened(server, temperature=0.5), tmp_path / "b.db", **QUICK)
+        lm = Batched(opened(server, seed=5), tmp_path / "b.db", **QUICK)
         await asyncio.gather(lm.acall("q", max_tokens=7), lm.acall("q", max_tokens=7, sample=1))
         (batch,) = batches_of(server)
-    assert [body["temperature"] for body in batch.requests.values()] == [0.5, 0.5]
-    assert {body["max_tokens"] for body in batch.requests.values()} == {7}
+    assert [body["seed"] for body in batch.requests.values()] == [5, 5]
+    assert {body["max_completion_tokens"] for body in batch.requests.values()} == {7}
     assert len(batch.requests) == 2
 
 
