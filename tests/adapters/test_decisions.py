@@ -13,7 +13,7 @@ import outlast as ol
 from outlast.errors import AnswerError, LMUnsupported, SignatureError, UsageError
 from outlast.lms.decide import values_text
 from outlast.lms.protocol import LM, Capabilities
-from outlast.messages import Decision, FinishReason, Question, Request, Response, TokenLogprob, Usage
+from outlast.messages import Decision, FinishReason, Message, Question, Request, Response, TokenLogprob, Usage
 from outlast.testing import ScriptedLM
 
 
@@ -181,6 +181,73 @@ def test_percentages_are_the_last_resort_and_only_when_asked_for():
     decision = dict(lm.decide("x", {"q": question}, by=["native", "verbal"]).decisions)["q"]
     assert decision.evidence == "verbal"
     assert decision.probabilities == pytest.approx({"cards": 0.7, "loans": 0.2, "other": 0.1})
+
+
+def spread(samples: int = 3) -> tuple[ol.Predict, ScriptedLM]:
+    class Two(ol.Signature):
+        message: str = ol.input()
+        urgent: bool = ol.output()
+        mood: Literal["calm", "angry"] = ol.output()
+
+    def answer(messages: tuple[Message, ...]) -> Response:
+        said = "calm" if "- calm" in messages[-1].text else "yes"
+        return Response(said, "m", usage=Usage(10, 1, cost=0.5, cost_source="test"))
+
+    lm = ScriptedLM(answer, keep=True)
+    return ol.Predict(Two, lm=lm, adapter=ol.Decisions(by=("samples",), samples=samples)), lm
+
+
+def test_a_trace_holds_what_was_sent_and_counts_it_once():
+    program, lm = spread()
+    with ol.trace():
+        out = program(message="x")
+        shown = repr(ol.history())
+    *parts, joined = out.trace
+    assert [span.module for span in parts] == ["decide"] * 6
+    assert {id(span.request) for span in parts} == {id(request) for request in lm.requests}
+    assert [span.response.text for span in parts if span.response is not None] == ["yes"] * 3 + ["calm"] * 3
+    assert (joined.module, joined.joined, joined.values) == ("Predict", 6, {"urgent": True, "mood": "calm"})
+    spent = out.trace.spending
+    assert (spent.calls, spent.input_tokens, spent.dollars) == (6, 60, 3.0)
+    assert shown.count("Reply with one of these answers") == 6
+    assert shown.count('{"message": "x"}') == 6
+    assert shown.count("joined from their replies") == 1
+
+
+def test_a_trace_tells_what_was_sent_before_it_went_wrong():
+    program, _ = spread()
+    lm = ScriptedLM(["hm"] * 6)
+    with ol.trace() as spans, pytest.raises(AnswerError):
+        ol.update(program, {"lm": lm})(message="x")
+    assert [span.module for span in spans][-1] == "Predict"
+    assert [span.joined for span in spans if span.module == "Predict"] == [len(spans) - 1]
+    assert spans.spending.calls == lm.calls
+
+
+def test_questions_put_to_a_model_by_hand_are_in_the_trace():
+    deciding, other = Deciding(), ScriptedLM(["yes"] * 2)
+    with ol.trace() as spans:
+        deciding.decide("x", {"q": "?"})
+        other.decide("x", {"q": "?"}, samples=2)
+    assert [span.module for span in spans] == ["LM", "decide", "decide"]
+
+
+def test_what_a_model_with_decisions_was_asked_is_one_exchange():
+    lm = Deciding()
+    out = ol.Predict(Triage, lm=lm)(message="x")
+    (span,) = out.trace
+    assert span.request is lm.requests[0]
+    assert (span.joined, out.trace.spending.calls) == (0, 1)
+
+
+def test_no_prompt_is_shown_that_is_never_sent():
+    program, lm = spread()
+    with pytest.raises(UsageError, match="no one prompt to export.*one question at a time"):
+        ol.export(program)
+    shown = program.render(message="x")
+    program(message="x")
+    assert shown == lm.requests[0].messages
+    assert ol.export(ol.Predict(Triage, lm=Deciding(), adapter=ol.Decisions()))[""].fill(message="x")
 
 
 def test_what_cannot_be_had_is_a_clear_error():

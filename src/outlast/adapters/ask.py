@@ -9,9 +9,10 @@ from typing import Any
 
 from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
 from outlast.errors import AnswerError, LMUnsupported, ParseError
+from outlast.lms.decide import ASKER
 from outlast.lms.protocol import LM
 from outlast.messages import NO_SETTINGS, Request, Response, Settings
-from outlast.runtime import Run, Span
+from outlast.runtime import Run, Span, Trace, current, enter, leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,13 @@ async def _try(
     response: Response | None = None
     values: dict[str, Any] | None = None
     failure: Exception | None = None
+    trace = question.run.trace
+    parts = Trace()
     try:
-        response = await prepared.ask(question.lm, request)
+        if trace is None or not request.questions:
+            response = await prepared.ask(question.lm, request)
+        else:
+            response = await _apart(question, prepared, request, parts)
         found = prepared.read(response)
         values = {} if isinstance(found, FollowUp) else found
         return response, found, None
@@ -154,7 +160,8 @@ async def _try(
         failure = error
         raise
     finally:
-        trace = question.run.trace
+        if trace is not None:
+            trace.extend(parts)
         if trace is not None and (values is not None or failure is not None):
             trace.append(
                 Span(
@@ -170,5 +177,15 @@ async def _try(
                     started,
                     time.perf_counter() - clock,
                     request.label,
+                    sum(part.module == ASKER for part in parts),
                 )
             )
+
+
+async def _apart(question: Question, prepared: Prepared, request: Request, parts: Trace) -> Response:
+    """Ask, with what was sent instead of the request in `parts`."""
+    token = enter(replace(current(), trace=parts))
+    try:
+        return await prepared.ask(question.lm, request)
+    finally:
+        leave(token)

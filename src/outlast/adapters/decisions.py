@@ -10,7 +10,7 @@ from typing import Any
 from outlast.adapters.json import JSONPlan
 from outlast.adapters.layout import failed, heading, read_fields
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Slots, Task, check_limits
-from outlast.errors import LMUnsupported, SignatureError
+from outlast.errors import LMUnsupported, SignatureError, UsageError
 from outlast.lms.decide import USUAL, checked, decide
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Evidence, Question, Request, Response, system
@@ -63,6 +63,7 @@ class DecisionsPlan(Plan):
     def __init__(self, task: Task, capabilities: Capabilities, adapter: Decisions) -> None:
         self.signature: Any = task.signature
         self.adapter = adapter
+        self._native = "native" in adapter.by and capabilities.decisions
         self.questions = tuple((name, _needed(question_of(task, name))) for name in task.signature.outputs)
         self._heading = system(heading(task))
         self._json = JSONPlan(task, capabilities)
@@ -72,7 +73,14 @@ class DecisionsPlan(Plan):
         return self._deciding(self._json.prepare(inputs))
 
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
-        """The prompt with marks for the inputs."""
+        """The prompt with marks for the inputs. Raises `UsageError` when no such prompt is ever sent."""
+        if not self._native:
+            raise UsageError(
+                f"{self.signature.__name__} has no one prompt to export: Decisions(by={list(self.adapter.by)}) asks a "
+                "model without decisions of its own one question at a time, at the end of the last turn, and what it "
+                "asks next depends on the replies. out.trace and ol.history() show what was sent; export it for a "
+                "model that decides (lm=...), or with another adapter"
+            )
         return self._deciding(self._json.outline(marks, nonce))
 
     def slots(self, inputs: Mapping[str, Any]) -> Slots:

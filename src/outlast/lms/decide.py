@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
 from typing import Any, NamedTuple, cast
 
 from outlast.errors import AnswerError, LMUnsupported, UsageError, brief
-from outlast.lms.protocol import LM, send
+from outlast.lms.protocol import LM, recorded, send
 from outlast.lms.readings import percentages_in, read_answer, told
 from outlast.messages import (
     Decision,
@@ -35,7 +35,17 @@ _LEAST_MASS = 0.5  # of the answers among the likeliest first tokens; below it t
 _UNFINISHED = ("length", "content_filter")  # what stands in such a reply may not be what it was to say
 
 
-async def decide(lm: LM, request: Request, *, by: Sequence[Evidence] = USUAL, samples: int = 5) -> Response:
+ASKER = "decide"  # the module in the spans of what is sent here
+
+
+async def decide(
+    lm: LM,
+    request: Request,
+    *,
+    by: Sequence[Evidence] = USUAL,
+    samples: int = 5,
+    native: Callable[[LM, Request], Coroutine[Any, Any, Response]] = send,
+) -> Response:
     """Answer `request.questions` with the first kind of evidence in `by` that the model can give.
 
     "native": one call for all questions (capability `decisions`). "logprobs": one call for each question; answers
@@ -43,15 +53,15 @@ async def decide(lm: LM, request: Request, *, by: Sequence[Evidence] = USUAL, sa
     "samples": `samples` calls for each question; the shares of the answers, as coarse as their number, of those replies
     that name one answer beyond doubt: how many do not is in `adaptations`, and when it is half of them or more, they
     are no evidence. "verbal": one call for each question, in which the model says percentages; rarely calibrated, and
-    taken only when they cover all answers and add up to about 100. Each `Decision` names its evidence. Raises
+    taken only when they cover all answers and add up to about 100. Each `Decision` names its evidence. `native` puts
+    the whole request to a model that decides; every other call leaves a span of its own, asked by "decide". Raises
     `LMUnsupported` when none can be had, `AnswerError` when the model gave no answer.
     """
     checked(by, samples)
     if not request.questions:
         raise UsageError("decide needs at least one typed question in the request; got none")
-    native = "native" in by and lm.capabilities.decisions
-    if native:
-        return await send(lm, request)
+    if "native" in by and lm.capabilities.decisions:
+        return await native(lm, request)
     others: list[Evidence] = [kind for kind in by if kind != "native"]
     asked = [_one(lm, request, question, others, samples) for _, question in request.questions]
     found = await gather(*asked)
@@ -109,7 +119,7 @@ async def _by_logprobs(lm: LM, request: Request, question: Question, replies: li
     if not lm.capabilities.logprobs or len(question.answers) > _MOST_ALTERNATIVES:
         return None
     settings = replace(request.settings, logprobs=_MOST_ALTERNATIVES, max_tokens=4, temperature=0.0)
-    reply = await send(lm, _asking(request, _lettered(question), settings, request.sample))
+    reply = await recorded(lm, _asking(request, _lettered(question), settings, request.sample), ASKER)
     replies.append(reply)
     letters = dict(zip(ascii_uppercase, question.answers, strict=False))
     mass = dict.fromkeys(question.answers, 0.0)
@@ -135,7 +145,7 @@ async def _by_samples(
     """How often each answer comes. `samples` calls, at the same time."""
     first = request.sample * samples
     asked = [_asking(request, _listed(question), request.settings, first + number) for number in range(samples)]
-    drawn = await gather(*(send(lm, each) for each in asked))
+    drawn = await gather(*(recorded(lm, each, ASKER) for each in asked))
     replies.extend(drawn)
     whole = [reply.text for reply in drawn if reply.finish not in _UNFINISHED]
     said = Counter(answer for text in whole if (answer := read_answer(question, text)) is not None)
@@ -147,7 +157,7 @@ async def _by_samples(
 
 async def _by_word(lm: LM, request: Request, question: Question, replies: list[Response]) -> Decision | None:
     """The percentages that the model writes down. One call."""
-    reply = await send(lm, _asking(request, _percentages(question), request.settings, request.sample))
+    reply = await recorded(lm, _asking(request, _percentages(question), request.settings, request.sample), ASKER)
     replies.append(reply)
     said = None if reply.finish in _UNFINISHED else percentages_in(question, reply.text)
     return None if said is None else _decision(question, said, "verbal")

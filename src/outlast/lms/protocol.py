@@ -227,12 +227,12 @@ class LM(metaclass=LMType):
         if loop is not None and not current().blocking:
             raise UsageError(f"{self!r} was called without await inside async code; use `await lm.acall(...)` there")
         with running(blocking=True, loop=loop):
-            return drive(_recorded(self, request))
+            return drive(recorded(self, request))
 
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
         request = as_request(prompt, options)
-        return await (send if current().trace is None else _recorded)(self, request)
+        return await (send if current().trace is None else recorded)(self, request)
 
     def draw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
         """Ask `n` times at the same time and wait: `n` independent draws, numbered from `sample` on.
@@ -245,11 +245,11 @@ class LM(metaclass=LMType):
         if loop is not None and not current().blocking:
             raise UsageError(f"{self!r} was asked without await inside async code; use `await lm.adraw(...)` there")
         with running(blocking=True, loop=loop):
-            return drive(gather(*(_recorded(self, request) for request in requests)))
+            return drive(gather(*(recorded(self, request) for request in requests)))
 
     async def adraw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
         """Like `draw`, from async code."""
-        return await gather(*(_recorded(self, request) for request in _draws(as_request(prompt, options), n)))
+        return await gather(*(recorded(self, request) for request in _draws(as_request(prompt, options), n)))
 
     def decide(
         self,
@@ -274,7 +274,7 @@ class LM(metaclass=LMType):
         if loop is not None and not current().blocking:
             raise UsageError(f"{self!r} was asked without await inside async code; use `await lm.adecide(...)` there")
         with running(blocking=True, loop=loop):
-            return drive(decide(self, request, by=by, samples=samples))
+            return drive(decide(self, request, by=by, samples=samples, native=recorded))
 
     async def adecide(
         self,
@@ -290,7 +290,7 @@ class LM(metaclass=LMType):
         from outlast.lms.decide import as_questions, decide
 
         request = replace(as_request(prompt, options), questions=as_questions(questions))
-        return await decide(self, request, by=by, samples=samples)
+        return await decide(self, request, by=by, samples=samples, native=recorded)
 
     def events(self, prompt: str | Sequence[Message], /, **options: Any) -> Events:
         """Ask and get the reply in pieces: `for event in lm.events(...)`, or `async for` in async code.
@@ -357,8 +357,8 @@ def _draws(request: Request, n: int) -> list[Request]:
     return [replace(request, sample=request.sample + number) for number in range(n)]
 
 
-async def _recorded(lm: LM, request: Request) -> Response:
-    """`send` for a call that no module makes: it leaves a span of its own."""
+async def recorded(lm: LM, request: Request, asker: str = "LM") -> Response:
+    """`send` for a call that no module makes: it leaves a span of its own, which names the `asker`."""
     trace = current().trace
     if trace is None:
         return await send(lm, request)
@@ -372,7 +372,7 @@ async def _recorded(lm: LM, request: Request) -> Response:
         failure = error
         raise
     finally:
-        trace.append(_span(lm, request, response, failure, started, time.perf_counter() - clock))
+        trace.append(_span(lm, asker, request, response, failure, started, time.perf_counter() - clock))
 
 
 async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
@@ -391,11 +391,17 @@ async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEve
         raise
     finally:
         if trace is not None:
-            trace.append(_span(lm, request, response, failure, started, time.perf_counter() - clock))
+            trace.append(_span(lm, "LM", request, response, failure, started, time.perf_counter() - clock))
 
 
 def _span(
-    lm: LM, request: Request, response: Response | None, failure: Exception | None, started: float, seconds: float
+    lm: LM,
+    asker: str,
+    request: Request,
+    response: Response | None,
+    failure: Exception | None,
+    started: float,
+    seconds: float,
 ) -> Span:
     outputs = None if response is None else _NOTHING
-    return Span(None, "LM", lm.name, _NOTHING, request, response, outputs, failure, 0, started, seconds, request.label)
+    return Span(None, asker, lm.name, _NOTHING, request, response, outputs, failure, 0, started, seconds, request.label)

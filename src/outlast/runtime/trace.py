@@ -17,7 +17,8 @@ class Span:
     `path` is the parameter path of the module that asked ("hops.1.answer"), "" for a program that is itself one
     module and None for a module outside the program. `attempt` counts from 0 within one question; later ones are
     re-asks. `values` are the parsed outputs, None when parsing failed; then `error` says why. `started` is in
-    seconds since the epoch, `seconds` is how long it took.
+    seconds since the epoch, `seconds` is how long it took. `joined` is not 0 where the reply was made of that many
+    exchanges, whose spans stand before it: they are what was sent and what counts; this request never was.
     """
 
     path: str | None
@@ -32,6 +33,7 @@ class Span:
     started: float
     seconds: float
     label: Label = TRUSTED
+    joined: int = 0
 
 
 class Trace(list[Span]):
@@ -41,10 +43,10 @@ class Trace(list[Span]):
 
     @property
     def spending(self) -> Spending:
-        """Calls, tokens and dollars of all spans."""
+        """Calls, tokens and dollars of all spans; of a joined reply those of its exchanges, once."""
         total = Spending()
         for span in self:
-            if span.response is not None:
+            if span.response is not None and not span.joined:
                 total.add(span.response)
         return total
 

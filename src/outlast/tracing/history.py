@@ -47,8 +47,13 @@ def show(span: Span) -> str:
     where = "outside the program" if span.path is None else span.path or "the program"
     again = f", try {span.attempt + 1}" if span.attempt else ""
     lines = [f"── {where} · {span.module}({span.signature}){again} · {when} · {span.seconds * 1000:.0f} ms"]
-    lines += [f"[{message.role}]\n{message.shown}\n" for message in span.request.messages]
-    if span.response is not None:
+    if span.joined:
+        lines.append(f"[what was sent: the exchanges of decide before this, {span.joined} in all]\n")
+    else:
+        lines += [f"[{message.role}]\n{message.shown}\n" for message in span.request.messages]
+    if span.joined and span.response is not None:
+        lines.append(f"[joined from their replies]\n{span.response.text}")
+    elif span.response is not None:
         usage = span.response.usage
         tokens = f"{_known(usage.input_tokens)} in, {_known(usage.output_tokens)} out"
         state = "" if span.response.cache == "miss" else f", cache {span.response.cache}"
