@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from outlast.errors import UsageError
 from outlast.messages import (
     NO_SETTINGS,
     Message,
     OutputSchema,
+    Question,
     Request,
     Response,
     Settings,
@@ -145,3 +147,13 @@ def test_sums_join_and_travel() -> None:
 @pytest.mark.parametrize("value", [REQUEST, Settings(seed=1), OutputSchema("x", {}), Usage(1)])
 def test_values_pickle(value: Any) -> None:
     assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_questions_have_a_constructor_for_each_kind() -> None:
+    assert Question.yes_no("Is it?") == Question("yes_no", "Is it?")
+    assert Question.choice("Which?", ["a", "b"]) == Question("choice", "Which?", ("a", "b"))
+    described = Question.choice("Which?", {"a": "first", "b": "second"})
+    assert (described.options, described.described) == (("a", "b"), (("a", "first"), ("b", "second")))
+    assert Question.score("How?", 1, 3).answers == ("1", "2", "3")
+    with pytest.raises(UsageError, match=r"Question\.choice\(text, options\)"):
+        Question("Which team?", "cards")  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from outlast.errors import UsageError, brief
 
@@ -49,9 +49,9 @@ class Question:
     @classmethod
     def choice(cls, text: str, options: Iterable[str] | Mapping[str, str]) -> Question:
         """A question between options; a mapping says more about each."""
-        names = tuple(options)
-        described = tuple(options.items()) if isinstance(options, Mapping) else ()
-        return cls("choice", text, names, described=described)
+        pairs = cast("Mapping[str, str]", options).items() if isinstance(options, Mapping) else ()
+        names = cast("Iterable[str]", options)
+        return cls("choice", text, tuple(names), described=tuple(pairs))
 
     @classmethod
     def score(cls, text: str, low: int, high: int) -> Question:
