@@ -54,9 +54,9 @@ def uncached(inner: LM | str, outer: str) -> LM | str:
     Raises `ConfigError` for one that has a cache already, whose answers would pass for new ones.
     """
     if isinstance(inner, str):
-        from outlast.lms.models import open_model
+        from outlast.lms.models import BUILT_IN, open_model
 
-        return open_model(inner, cache=False)
+        return open_model(inner) if inner in BUILT_IN else open_model(inner, cache=False)  # the former has none
     layer: Any = inner
     while isinstance(layer, Wrapper):
         if isinstance(layer, Cached):
