@@ -36,6 +36,16 @@ def test_run_with_a_server(outlast) -> None:
         assert server.count == 5, "the second time all answers came from the cache"
 
 
+@pytest.mark.parametrize("dialect", ["openai-responses", "anthropic-messages"])
+def test_a_server_that_speaks_another_dialect_is_one_word(outlast, dialect: str) -> None:
+    with FakeServer('{"team": "cards"}') as server:
+        words = ("--lm", "my-model", "--base-url", server.url, "--dialect", dialect, "--adapter", "json")
+        result = outlast("run", "app.py:route", "--input", "message=My card is gone", *words)
+    assert result.code == 0, result.err
+    assert '"cards"' in result.out
+    assert server.requests[0].path == ("/v1/responses" if dialect == "openai-responses" else "/v1/messages")
+
+
 def test_a_refused_key(outlast) -> None:
     with FakeServer(Fault.error(401)) as server:
         result = outlast("run", "app.py:route", "inputs.jsonl", "--lm", "openai/test", "--base-url", server.url)

@@ -25,8 +25,11 @@ def add_model(parser: argparse.ArgumentParser, *, concurrency: int) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--lm", metavar="NAME", help="such as openai/gpt-5-mini, ollama/qwen3 or outlast/baseline")
     group.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server to ask instead of the provider's")
+    group.add_argument("--dialect", metavar="NAME", help="the wire format of that server, such as openai-responses")
     group.add_argument(
-        "--adapter", choices=("chat", "json", "xml", "tools"), help="how prompts are written and replies are read"
+        "--adapter",
+        choices=("chat", "json", "xml", "tools", "decisions"),
+        help="how prompts are written and replies are read",
     )
     group.add_argument(
         "--concurrency", type=count, default=concurrency, metavar="N", help=f"examples in flight ({concurrency})"
@@ -59,14 +62,17 @@ def add_common(parser: argparse.ArgumentParser, *, progress: bool = True) -> Non
 
 
 def model_of(args: argparse.Namespace) -> LM | None:
-    """The model that --lm names, or None. Raises `UsageError` for --base-url alone."""
+    """The model that --lm names, or None. Raises `UsageError` for --base-url or --dialect alone."""
+    told = {name: value for name in ("base_url", "dialect") if (value := getattr(args, name, None)) is not None}
     if args.lm is None:
-        if args.base_url is not None:
+        if "base_url" in told:
             raise UsageError("--base-url says where to ask; give --lm with the model's name there too")
+        if told:
+            raise UsageError("--dialect says how to ask; give --lm with the model's name too")
         return None
     from outlast.lms.models import open_model
 
-    return open_model(args.lm) if args.base_url is None else open_model(args.lm, base_url=args.base_url)
+    return open_model(args.lm, **told)
 
 
 def adapter_of(args: argparse.Namespace) -> Adapter | None:
@@ -74,11 +80,13 @@ def adapter_of(args: argparse.Namespace) -> Adapter | None:
     if args.adapter is None:
         return None
     from outlast.adapters.chat import Chat
+    from outlast.adapters.decisions import Decisions
     from outlast.adapters.json import JSON
     from outlast.adapters.native import Tools
     from outlast.adapters.xml import XML
 
-    return {"chat": Chat, "json": JSON, "xml": XML, "tools": Tools}[args.adapter]()
+    kinds: dict[str, type[Adapter]] = {"chat": Chat, "json": JSON, "xml": XML, "tools": Tools, "decisions": Decisions}
+    return kinds[args.adapter]()
 
 
 @contextmanager
