@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import openai
@@ -26,7 +22,6 @@ from outlast.lms.protocol import LM
 from outlast.messages import Finished, Question, Request, Response, TextDelta, user
 
 pytestmark = pytest.mark.server
-HERE = Path(__file__).parent
 GO_ON = {"ignore_eos": True}  # then a reply is as long as max_tokens says
 
 
@@ -43,26 +38,6 @@ class Card(ol.Signature):
     urgent: bool = ol.output()
     urgency: int = ol.output(ge=1, le=5)
     order: Order = ol.output()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of the server, for the length of the module."""
-    folder = tmp_path_factory.mktemp("llama")
-    with open(folder / "log.txt", "w") as log:
-        server = subprocess.Popen(
-            [sys.executable, str(HERE / "serve_llama.py"), str(folder / "tiny.gguf")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with server, server.stdin, server.stdout:
-        address = server.stdout.readline().strip()
-        assert address, (folder / "log.txt").read_text()[-2000:]
-        yield f"{address}/v1"
 
 
 def opened(url: str, **options: Any) -> LM:

@@ -7,10 +7,6 @@ still calls itself completed, and neither constrains `tool_choice`.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,31 +31,10 @@ from outlast.messages import (
 from outlast.types import Tool
 
 pytestmark = pytest.mark.server
-HERE = Path(__file__).parent
 DIALECTS = ["openai-responses", "anthropic-messages"]
 GO_ON = {"ignore_eos": True}  # then a reply is as long as the bound says; unheard by /v1/messages
 ABLE = Capabilities(json_schema=True, json_object=True, tools=True, streaming=True, prefill=True)
 FIND = Tool("find", "Look it up.", {"type": "object", "properties": {"q": {"type": "integer"}}, "required": ["q"]})
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of the server, for the length of the module."""
-    folder = tmp_path_factory.mktemp("llama")
-    with open(folder / "log.txt", "w") as log:
-        server = subprocess.Popen(
-            [sys.executable, str(HERE / "serve_llama.py"), str(folder / "tiny.gguf")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with server, server.stdin, server.stdout:
-        address = server.stdout.readline().strip()
-        assert address, (folder / "log.txt").read_text()[-2000:]
-        yield f"{address}/v1"
 
 
 def opened(url: str, dialect: str, **options: Any) -> LM:

@@ -79,14 +79,7 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
         ("tier", "service_tier", settings.tier),
         ("parallel_tools", "parallel_tool_calls", settings.parallel_tools),
     )
-    for name, wire_name, value in plain:
-        if value is None:
-            continue
-        shown = shown_setting(name, value)
-        if name in without:
-            notes.drop(f"{shown} not sent: {wire.model!r} is known not to take it")
-        else:
-            yield wire_name, value, shown
+    yield from plain_settings(plain, without, wire, notes)
     if settings.logprobs is not None:
         shown = f"logprobs={settings.logprobs}"
         if "logprobs" in without:
@@ -107,6 +100,21 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
         else:
             yield "structured_outputs", {"grammar": settings.grammar}, "grammar"
     yield from _reasoning(settings, wire, notes)
+
+
+def plain_settings(
+    plain: Iterable[tuple[str, str, Any]], without: frozenset[str], wire: Wire, notes: Notes
+) -> Iterable[tuple[str, Any, str]]:
+    """Wire name, value and how to speak of it, of those (name, wire name, value) that are set; one that the model is
+    known to refuse (`without`) is noted instead."""
+    for name, wire_name, value in plain:
+        if value is None:
+            continue
+        shown = shown_setting(name, value)
+        if name in without:
+            notes.drop(f"{shown} not sent: {wire.model!r} is known not to take it")
+        else:
+            yield wire_name, value, shown
 
 
 def shown_setting(name: str, value: Any) -> str:

@@ -15,6 +15,7 @@ from outlast.lms.options import check_tools
 from outlast.lms.wire.dialect import Encoded, Notes, Wire
 from outlast.lms.wire.openai_chat import (
     function,
+    plain_settings,
     refuse_tools,
     refused_settings,
     schema_form,
@@ -181,14 +182,7 @@ def _settings(settings: Settings, wire: Wire, notes: Notes) -> Iterable[tuple[st
         ("parallel_tools", "parallel_tool_calls", settings.parallel_tools),
         ("logprobs", "top_logprobs", settings.logprobs),
     )
-    for name, wire_name, value in plain:
-        if value is None:
-            continue
-        shown = shown_setting(name, value)
-        if name in without:
-            notes.drop(f"{shown} not sent: {wire.model!r} is known not to take it")
-        else:
-            yield wire_name, value, shown
+    yield from plain_settings(plain, without, wire, notes)
     for name in ("seed", "prediction", "grammar"):
         value = getattr(settings, name)
         if value is not None:
