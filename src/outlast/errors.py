@@ -7,6 +7,7 @@
     ├── PathError (KeyError)               no such parameter path
     ├── FrozenError (AttributeError)       a program is a value; it cannot be assigned to
     ├── ConfigError (ValueError)           no LM configured, unknown model name, missing key
+    │   └── SandboxUnavailable             code cannot run here: a package or a program is missing; says which
     ├── DataError (ValueError)             a data set or a row of it that cannot be used
     ├── MetricError (ValueError)           a metric gave something that is not a score
     ├── AnswerError (ValueError)           the model answered, but not with what the signature asks
@@ -85,6 +86,10 @@ class FrozenError(OutlastError, AttributeError):
 
 class ConfigError(OutlastError, ValueError):
     """Something that must be configured is not, or names what does not exist."""
+
+
+class SandboxUnavailable(ConfigError):
+    """A sandbox that cannot run here: a package, a program or a feature of the system is missing."""
 
 
 class DataError(OutlastError, ValueError):
