@@ -79,6 +79,13 @@ class Guest(ABC):
     """
 
     @abstractmethod
+    async def start(self) -> None:
+        """Make the interpreter ready; awaited once, before the first `begin`, and costs the code no time of its own.
+
+        Raises `SandboxUnavailable` when it cannot be started.
+        """
+
+    @abstractmethod
     async def begin(self, code: str, variables: Mapping[str, Any], seconds: float) -> Step:
         """Run code with these variables set first (JSON data). The guest has `seconds` until the step ends."""
 
@@ -135,7 +142,10 @@ class Session:
             self._busy = False
 
     async def _run(self, code: str, variables: Mapping[str, Any]) -> Executed:
-        guest = self._guest or self._start()
+        guest = self._guest
+        if guest is None:
+            guest = self._open()
+            await io(guest.start())
         left, calls = self.limits.seconds, 0
         clock = time.monotonic()
         step = await io(guest.begin(code, variables, left))
@@ -181,7 +191,7 @@ class Session:
             raise UsageError("this session is busy: one execute at a time. Open another session for parallel work")
         self._busy = True
 
-    def _start(self) -> Guest:
+    def _open(self) -> Guest:
         guest = self._guest = self.sandbox.open(self.limits, tuple(self.tools))
         self._end = weakref.finalize(self, guest.close)
         return guest
