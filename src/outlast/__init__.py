@@ -75,6 +75,9 @@ if TYPE_CHECKING:
     from outlast.messages import ToolDelta as ToolDelta
     from outlast.messages import ToolResult as ToolResult
     from outlast.messages import Usage as Usage
+    from outlast.modules.attempts import Attempt as Attempt
+    from outlast.modules.attempts import Outcome as Outcome
+    from outlast.modules.best_of_n import BestOfN as BestOfN
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
     from outlast.modules.export import export as export
     from outlast.modules.module import Module as Module
@@ -83,12 +86,13 @@ if TYPE_CHECKING:
     from outlast.modules.paths import update as update
     from outlast.modules.predict import Predict as Predict
     from outlast.modules.predict import predict as predict
+    from outlast.modules.recipe import Recipe as Recipe
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
+    from outlast.modules.strategy import Strategy as Strategy
     from outlast.modules.values import param as param
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
-    from outlast.optimize.budget import Budget as Budget
     from outlast.optimize.compile import Compiled as Compiled
     from outlast.optimize.compile import acompile as acompile
     from outlast.optimize.compile import compile as compile
@@ -96,6 +100,7 @@ if TYPE_CHECKING:
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.study import Study as Study
+    from outlast.runtime import Budget as Budget
     from outlast.runtime import Span as Span
     from outlast.runtime import Trace as Trace
     from outlast.runtime import gather as gather
@@ -155,21 +160,24 @@ _HOMES = {
     "lms.caching.redis_cache": "RedisCache",
     "messages": "Decision Finished History Message OutputSchema Question Request Response Settings TextDelta TextPart "
     "ThoughtDelta ToolCall ToolDelta ToolResult Usage",
+    "modules.attempts": "Attempt Outcome",
+    "modules.best_of_n": "BestOfN",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.export": "export",
     "modules.module": "Module",
+    "modules.recipe": "Recipe",
+    "modules.strategy": "Strategy",
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",
     "modules.settings": "configure context trace",
     "modules.values": "param",
     "optimize.bootstrap": "BootstrapFewShot",
-    "optimize.budget": "Budget",
     "optimize.compile": "Compiled acompile compile",
     "optimize.labeled": "LabeledFewShot",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
     "optimize.study": "Study",
-    "runtime": "Span Trace gather io sleep",
+    "runtime": "Budget Span Trace gather io sleep",
     "signatures.field": "Field input output",
     "signatures.record": "Prediction fields_of outputs_of",
     "signatures.signature": "Signature",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from outlast.errors import ArtifactError, OutlastError, UsageError, brief
 from outlast.modules.module import Module
-from outlast.modules.paths import predictors_of, update
+from outlast.modules.paths import is_strategy, predictors_of, update
 from outlast.modules.state import describe_signature, dump_changes, restore_changes, tuned
 
 M = TypeVar("M", bound=Module)
@@ -142,17 +142,29 @@ def _text(path: Path) -> str:
         raise ArtifactError(f"{str(path)!r} is not a text file in UTF-8: {error}") from error
 
 
-def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = False) -> M:
+def load(
+    path: str | os.PathLike[str],
+    program: M,
+    *,
+    allow_changed: bool = False,
+    known: Mapping[str, Any] | None = None,
+) -> M:
     """The program with the parameters of a compiled file.
 
     `program` is the program as your code builds it; it is not changed. Raises `ArtifactError` when the file was made
     for other modules or signatures and names what differs; `allow_changed=True` accepts changed descriptions, types
     and added fields as long as every parameter still has its place and is valid. The order of fields does not matter.
-    Cost: no LM call.
+    When a strategy was chosen by compiling, `known` has the functions, models and tools that it uses, by name, as far
+    as the program's own strategy does not hold them. Cost: no LM call.
     """
     if not isinstance(program, Module):
         raise UsageError(f"load(path, program) takes the program as your code builds it; got {brief(program)}")
     data = read(path)
+    try:
+        changes = restore_changes(program, {k: v for k, v in data["parameters"].items() if is_strategy(k)}, known)
+        program = update(program, changes)
+    except ArtifactError as error:
+        raise ArtifactError(f"{str(path)!r}: {error}") from error
     problems = mismatches(data, program)
     if problems and not allow_changed:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -161,7 +173,8 @@ def load(path: str | os.PathLike[str], program: M, *, allow_changed: bool = Fals
             f"Compile again, or load with allow_changed=True if the tuned prompt still makes sense."
         )
     try:
-        return update(program, restore_changes(program, data["parameters"]))
+        rest = {name: value for name, value in data["parameters"].items() if not is_strategy(name)}
+        return update(program, restore_changes(program, rest))
     except ArtifactError as error:
         raise ArtifactError(f"{str(path)!r}: {error}") from error
     except (OutlastError, ValueError, TypeError, ArithmeticError) as error:

@@ -37,6 +37,7 @@ def test_parameters_of_a_predictor() -> None:
     lm = ScriptedLM([])
     program = ol.Predict(Triage, instruction="Be kind.", fields={"team": "who"}, lm=lm, temperature=0.3)
     assert ol.parameters(program) == {
+        "strategy": ol.Predict(),
         "instruction": "Be kind.",
         "demos": (),
         "fields.message": "what the customer wrote",
@@ -50,7 +51,7 @@ def test_parameters_of_a_predictor() -> None:
 
 def test_parameters_of_a_program_in_its_order() -> None:
     found = ol.parameters(Program())
-    assert list(found)[:5] == ["threshold", "words", "find.instruction", "find.demos", "find.fields.question"]
+    assert list(found)[:5] == ["threshold", "words", "find.strategy", "find.instruction", "find.demos"]
     assert found["threshold"] == 0.5
     assert found["words"] == ("a", "b")
     assert "hops.1.deep.fields.reasoning" in found

@@ -7,9 +7,10 @@ import pytest
 import outlast as ol
 from outlast.errors import BudgetExceeded, UsageError
 from outlast.messages import Response, Usage
-from outlast.optimize.budget import Budget, Purse, worth
+from outlast.optimize.budget import Purse, worth
 from outlast.optimize.candidate import Outcome
 from outlast.optimize.reserve import Reserve
+from outlast.runtime import Budget
 from outlast.testing.world import SimulatedLM, Triage, World, right
 
 WORLD = World(examples=80, base=0.4, gain=0.5)

@@ -8,10 +8,10 @@ import pytest
 
 from outlast.errors import BudgetExceeded, ConfigError, LMServerError, StudyError
 from outlast.messages import Request, Response, user
-from outlast.optimize.budget import Budget, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.memory import Asked, Memory
-from outlast.runtime import drive, running
+from outlast.runtime import Budget, drive, running
 from outlast.testing import ScriptedLM
 
 QUESTION = Request((user("q"),))

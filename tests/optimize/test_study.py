@@ -8,10 +8,10 @@ import pytest
 import outlast as ol
 from outlast.data.example import id_of
 from outlast.errors import BudgetExceeded, PathError, SearchStopped, UsageError
-from outlast.optimize.budget import Budget, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.study import Progress, Study
-from outlast.runtime import run_blocking, running
+from outlast.runtime import Budget, run_blocking, running
 from outlast.testing import ScriptedLM
 from outlast.testing.world import SimulatedLM, Triage, World, right
 

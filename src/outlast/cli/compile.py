@@ -73,8 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast.cli.targets import load_metric
-    from outlast.optimize.budget import Budget
     from outlast.optimize.compile import compile
+    from outlast.runtime import Budget
 
     program = options.program_of(args)
     metric = load_metric(args.metric)

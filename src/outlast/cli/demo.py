@@ -98,8 +98,8 @@ def _optimizer(args: argparse.Namespace, model: str) -> RandomSearch:
 def _compile(
     program: Any, parts: Any, optimizer: RandomSearch, lm: LM, folder: Path, view: View, args: argparse.Namespace
 ) -> Compiled[Any]:
-    from outlast.optimize.budget import Budget
     from outlast.optimize.compile import compile
+    from outlast.runtime import Budget
     from outlast.samples.triage import triaged
 
     for number in range(1, 100):

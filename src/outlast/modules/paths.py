@@ -10,9 +10,14 @@ from outlast.errors import OutlastError, PathError, UsageError, brief, did_you_m
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.predict import TUNED, Predict
+from outlast.modules.strategy import as_recipe, recipe_of, signature_of, swapped
 from outlast.modules.values import FrozenDict, changed, declared, frozen, value_of, walk
+from outlast.types import Tool
 
 M = TypeVar("M", bound=Module)
+
+STRATEGY = "strategy"  # the parameter that says how a module answers its signature
+TOOLS = "tools"  # the attribute that holds tools, by name
 
 
 def modules_of(program: Module) -> dict[str, Module]:
@@ -30,13 +35,21 @@ def parameters(program: Module) -> dict[str, Any]:
 
     A predictor at `answer` has `answer.instruction`, `answer.demos`, `answer.fields.<name>` (the description of a
     field), `answer.lm`, `answer.adapter` and `answer.settings`; `lm` and `adapter` are None where they are
-    inherited. What a module declared with `param` stands under its name. `update(p, parameters(p)) == p`.
+    inherited. Each module that answers a signature has `answer.strategy`, the way it does; a module with tools
+    `answer.tools.<name>.description` and `answer.tools.<name>.arguments.<argument>`. What a module declared with
+    `param` stands under its name. `update(p, parameters(p)) == p`.
     """
     found: dict[str, Any] = {}
     for path, part in walk(_program(program)):
         dot = f"{path}." if path else ""
+        if signature_of(part) is not None:
+            found[f"{dot}{STRATEGY}"] = recipe_of(part)
         for name in declared(part):
             found[f"{dot}{name}"] = getattr(part, name)
+        for name, tool in tools_of(part).items():
+            found[f"{dot}{TOOLS}.{name}.description"] = tool.description
+            for argument, text in tool.arguments.items():
+                found[f"{dot}{TOOLS}.{name}.arguments.{argument}"] = text
         if _asks(part):
             for kind in TUNED:
                 if kind == "fields":
@@ -50,16 +63,22 @@ def parameters(program: Module) -> dict[str, Any]:
 def update(program: M, changes: Mapping[str, Any]) -> M:
     """A new program with some parameters changed; whatever did not change is shared with the old one.
 
-    Keys are paths as `parameters` gives them; the path of a part (`"answer"`) replaces the part by another module.
+    Keys are paths as `parameters` gives them; the path of a part (`"answer"`) replaces the part by another module. A
+    strategy (`"answer.strategy"`) is put in first, with what is tuned on the part that it replaces; the other paths
+    are those of the program with it.
     Raises `PathError` for a path that does not exist and `UsageError` for a value that cannot stand there.
     """
     _program(program)
     if not isinstance(changes, Mapping):
         raise UsageError(f"update(program, changes) takes a mapping from path to value; got {brief(changes)}")
+    strategies = sorted((path for path in changes if is_strategy(path)), key=lambda path: path.count("."))
     tree = _Branch()
-    for path, value in changes.items():
-        _plant(tree, path, value)
     try:
+        for path in strategies:
+            program = cast("M", _swapped(program, path, changes[path]))
+        for path, value in changes.items():
+            if path not in strategies:
+                _plant(tree, path, value)
         return cast("M", _applied(program, tree, "")) if tree.steps else program
     except _NoPathError as error:
         known = [*parameters(program), *(path for path in modules_of(program) if path)]
@@ -68,6 +87,36 @@ def update(program: M, changes: Mapping[str, Any]) -> M:
             f"{type(program).__name__} has no parameter {error.path!r}.{did_you_mean(error.path, known)} "
             f"Paths: {listed or 'none'}."
         ) from None
+
+
+def tools_of(module: Module) -> Mapping[str, Tool]:
+    """The tools that a module holds in its attribute `tools`, by name."""
+    found = vars(module).get(TOOLS)
+    if type(found) is FrozenDict and all(isinstance(one, Tool) for one in found.values()):
+        return found
+    return {}
+
+
+def is_strategy(path: Any) -> bool:
+    """Whether a path ends in the parameter that says how a module answers."""
+    return isinstance(path, str) and path.rpartition(".")[2] == STRATEGY
+
+
+def _swapped(program: Module, path: str, value: Any) -> Module:
+    """The program with another strategy at `path`, which ends in `strategy`; itself when it is the same one."""
+    at = path.rpartition(".")[0]
+    part = dict(walk(program)).get(at)
+    if part is None or signature_of(part) is None:
+        raise _NoPathError(_Leaf(path, value))
+    recipe = as_recipe(value, path)
+    if recipe == recipe_of(part):
+        return program
+    new = swapped(part, recipe)
+    if not at:
+        return new
+    tree = _Branch()
+    _plant(tree, at, new)
+    return _applied(program, tree, "")
 
 
 class _NoPathError(OutlastError):
@@ -136,6 +185,8 @@ def _applied(module: Module, changes: _Branch, prefix: str) -> Module:
         path = f"{prefix}.{name}" if prefix else name
         if name in TUNED and _asks(module):
             value = _tuned(module, name, change, path)
+        elif name == TOOLS and isinstance(change, _Branch) and tools_of(module):
+            value = _described(tools_of(module), change)
         elif name in declared(module):
             value = _declared(declared(module)[name].value, change)
         elif name in values:
@@ -145,6 +196,36 @@ def _applied(module: Module, changes: _Branch, prefix: str) -> Module:
         if not _same(value, values[name]):
             new[name] = value
     return changed(module, new) if new else module
+
+
+def _described(tools: Mapping[str, Tool], change: _Branch) -> FrozenDict:
+    """The tools with some of their texts changed."""
+    new = dict(tools)
+    for name, one in change.steps.items():
+        if name not in tools or not isinstance(one, _Branch):
+            raise _NoPathError(one)
+        description: str | None = None
+        arguments: dict[str, str] = {}
+        for step, text in one.steps.items():
+            if step == "description" and isinstance(text, _Leaf):
+                description = _words(text)
+            elif step == "arguments" and isinstance(text, _Branch):
+                for argument, leaf in text.steps.items():
+                    if argument not in tools[name].arguments:
+                        raise _NoPathError(leaf)
+                    arguments[argument] = _words(leaf)
+            else:
+                raise _NoPathError(text)
+        new[name] = tools[name].described(description, arguments)
+    return FrozenDict(new)
+
+
+def _words(change: _Change) -> str:
+    if isinstance(change, _Branch):
+        raise _NoPathError(change)
+    if not isinstance(change.value, str):
+        raise UsageError(f"{change.path!r} is text; got {brief(change.value)}")
+    return change.value
 
 
 def _same(a: Any, b: Any) -> bool:

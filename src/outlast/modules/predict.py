@@ -17,8 +17,8 @@ from outlast.errors import InputError, SignatureError, UsageError, brief, did_yo
 from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import History, Message, Settings
-from outlast.modules.module import Module, by_name
 from outlast.modules.settings import DEFAULT_ADAPTER, as_adapter, as_lm, chosen_adapter, chosen_lm, usual_adapter
+from outlast.modules.strategy import Strategy, bound_to
 from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
@@ -68,7 +68,7 @@ class Options(TypedDict, total=False):
     grammar: str | None
 
 
-class Predict(Module, Generic[P, R]):
+class Predict(Strategy, Generic[P, R]):
     """Ask a model once for the outputs of a signature.
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
@@ -177,41 +177,11 @@ class Predict(Module, Generic[P, R]):
         return answer.values, answer.response.reasoning
 
     def _bind(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
-        names = tuple(self.signature.inputs)
-        subject = self.signature.__name__
-        if not self.signature.__positional__:
-            listed = ", ".join(f"{name}=..." for name in names)
-            raise InputError(f"{subject} takes its inputs by name: {listed or 'it has none'}")
-        return by_name(subject, names, args, inputs)
-
-    def _shown(self) -> inspect.Signature:
-        kind = inspect.Parameter
-        how = kind.POSITIONAL_OR_KEYWORD if self.signature.__positional__ else kind.KEYWORD_ONLY
-        fields: Iterable[Field] = self.signature.inputs.values()
-        parameters = [
-            kind(f.name, how, annotation=f.type, default=kind.empty if f.required else f.default) for f in fields
-        ]
-        if how is kind.POSITIONAL_OR_KEYWORD:
-            parameters.sort(key=lambda p: p.default is not kind.empty)
-        return inspect.Signature(parameters)
+        return bound_to(self.signature, args, inputs)
 
     def checked(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs with defaults, each as its field's type; raises `InputError`."""
-        signature = self.signature
-        fields = signature.inputs
-        if len(inputs) != len(fields) or any(name not in fields for name in inputs):
-            inputs = bind_defaults(signature, inputs)
-        values: dict[str, Any] = {}
-        table = codecs(signature)
-        for name in fields:
-            try:
-                values[name] = table[name].check(inputs[name])
-            except ValidationError as error:
-                kind = type_name(fields[name].type)
-                raise InputError(
-                    f"input {name!r} of {signature.__name__} is not of the type {kind}: {explain(error)}"
-                ) from error
-        return values
+        return checked_inputs(self.signature, inputs)
 
     def _plan(self, adapter: Adapter) -> Plan:
         """The prompt for an adapter and the model of this call, compiled at the first call that needs it."""
@@ -239,6 +209,35 @@ class Predict(Module, Generic[P, R]):
         parts += [f"{name}={value!r}" for name in ("lm", "adapter") if (value := getattr(self, name)) is not None]
         parts += [f"{name}={value!r}" for name, value in self.settings.to_json().items()]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def checked_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of a signature with defaults, each as its field's type; raises `InputError`."""
+    fields = signature.inputs
+    if len(inputs) != len(fields) or any(name not in fields for name in inputs):
+        inputs = bind_defaults(signature, inputs)
+    values: dict[str, Any] = {}
+    table = codecs(signature)
+    for name in fields:
+        try:
+            values[name] = table[name].check(inputs[name])
+        except ValidationError as error:
+            kind = type_name(fields[name].type)
+            raise InputError(
+                f"input {name!r} of {signature.__name__} is not of the type {kind}: {explain(error)}"
+            ) from error
+    return values
+
+
+def shown_inputs(signature: Any) -> inspect.Signature:
+    """The inputs of a signature as the parameters of a function."""
+    kind = inspect.Parameter
+    how = kind.POSITIONAL_OR_KEYWORD if signature.__positional__ else kind.KEYWORD_ONLY
+    fields: Iterable[Field] = signature.inputs.values()
+    parameters = [kind(f.name, how, annotation=f.type, default=kind.empty if f.required else f.default) for f in fields]
+    if how is kind.POSITIONAL_OR_KEYWORD:
+        parameters.sort(key=lambda p: p.default is not kind.empty)
+    return inspect.Signature(parameters)
 
 
 def _text(value: Any, what: str) -> str:

@@ -21,14 +21,16 @@ from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
 from outlast.lms.options import settings_from
 from outlast.messages import Settings
 from outlast.modules.module import Module
-from outlast.modules.paths import parameters, predictors_of
+from outlast.modules.paths import STRATEGY, TOOLS, is_strategy, parameters, predictors_of, tools_of, update
 from outlast.modules.predict import TUNED, Predict
-from outlast.modules.values import FrozenDict, declared, walk
+from outlast.modules.recipes import dump_recipe, named_parts, restore_recipe
+from outlast.modules.strategy import signature_of
+from outlast.modules.values import FrozenDict, declared, hidden_of, walk
 from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.contract import field_key
 from outlast.types import TRUSTED, Label
 
-Kind = Literal["instruction", "demos", "fields", "lm", "adapter", "settings", "declared"]
+Kind = Literal["instruction", "demos", "fields", "lm", "adapter", "settings", "declared", "strategy", "tools"]
 
 _ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON, "XML": XML, "Tools": Tools}
 _MOST_REASKS = 20  # that a file may ask for: each is a paid call
@@ -43,7 +45,7 @@ _ROUTES = re.compile(
 
 
 class Place(NamedTuple):
-    """What a parameter path stands for: the predictor (None for a declared parameter) and the kind of value."""
+    """What a parameter path stands for: the predictor, else None, and the kind of value."""
 
     owner: Predict[..., Any] | None
     kind: Kind
@@ -55,8 +57,13 @@ def places(program: Module) -> dict[str, Place]:
     predictors = predictors_of(program)
     for path, part in walk(program):
         dot = f"{path}." if path else ""
+        if signature_of(part) is not None:
+            found[f"{dot}{STRATEGY}"] = Place(None, "strategy")
         for name in declared(part):
             found[f"{dot}{name}"] = Place(None, "declared")
+        for name, tool in tools_of(part).items():
+            found[f"{dot}{TOOLS}.{name}.description"] = Place(None, "tools")
+            found |= {f"{dot}{TOOLS}.{name}.arguments.{one}": Place(None, "tools") for one in tool.arguments}
         owner = predictors.get(path)
         if owner is not None:
             for kind in TUNED:
@@ -72,12 +79,43 @@ def dump_changes(program: Module, changes: Mapping[str, Any]) -> dict[str, Any]:
 
     `restore_changes` reads them back. Raises `ArtifactError` for what has no form in a file, models among it.
     """
-    known = places(program)
+    known = places(with_strategies(program, changes))
     return {path: _dump(path, value, known[path]) for path, value in sorted(changes.items())}
 
 
-def restore_changes(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that `dump_changes` wrote, validated against the program; raises `ArtifactError`."""
+def with_strategies(program: Module, changes: Mapping[str, Any]) -> Module:
+    """The program with the strategies among the changes, and nothing else, in place."""
+    return update(program, {path: value for path, value in changes.items() if is_strategy(path)})
+
+
+def restore_changes(program: Module, data: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The values that `dump_changes` wrote, validated against the program; raises `ArtifactError`.
+
+    `known` are the functions, models and tools of strategies, by name: they come from code, never from data.
+    """
+    strategies: dict[str, Any] = {}
+    for path in sorted((path for path in data if is_strategy(path)), key=lambda path: path.count(".")):
+        strategies[path] = _restored_strategy(program, path, data[path], known or {})
+        program = update(program, {path: strategies[path]})
+    return strategies | _restored(program, {path: value for path, value in data.items() if path not in strategies})
+
+
+def _restored_strategy(program: Module, path: str, value: Any, known: Mapping[str, Any]) -> Any:
+    if places(program).get(path) is None:
+        valid = [one for one in places(program) if is_strategy(one)]
+        raise ArtifactError(
+            f"the file sets {path!r}, which {type(program).__name__} does not have.{did_you_mean(path, valid)}"
+        )
+    own = {**known, **named_parts(parameters(program)[path])}
+    try:
+        return restore_recipe(path, value, own)
+    except ArtifactError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OutlastError) as error:
+        raise ArtifactError(f"the value of {path!r} cannot be used: {error}") from error
+
+
+def _restored(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
     known = places(program)
     present = parameters(program)
     changes: dict[str, Any] = {}
@@ -114,6 +152,7 @@ def tuned(program: Module) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     values = parameters(program)
+    modules = dict(walk(program))
     for path, (owner, kind) in places(program).items():
         value = values[path]
         if kind == "fields":
@@ -123,6 +162,8 @@ def tuned(program: Module) -> dict[str, Any]:
             keep = value is not None and _has_form(value)
         elif kind == "settings":
             keep = bool(value.to_json())
+        elif kind == "strategy":
+            keep = hidden_of(modules[path.rpartition(".")[0]]).swapped
         else:
             keep = kind != "lm"
         if keep:
@@ -159,6 +200,8 @@ def _dump(path: str, value: Any, place: Place) -> Any:
         return _plain(path, data)
     if kind == "adapter":
         return _dump_adapter(value)
+    if kind == "strategy":
+        return dump_recipe(path, value, _plain)
     if kind == "declared":
         return _dump_declared(path, value)
     return value
@@ -269,7 +312,7 @@ def _restore(path: str, value: Any, place: Place, present: Any) -> Any:
     owner, kind = place
     if kind == "lm":
         raise ArtifactError(f"{path!r}: a model is never taken from a file; set it in code")
-    if kind in ("instruction", "fields"):
+    if kind in ("instruction", "fields", "tools"):
         if not isinstance(value, str):
             raise ArtifactError(f"{path!r} is text; got {brief(value)}")
         return value

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast
 
 from outlast.errors import FrozenError, UsageError, brief
+from outlast.modules.recipe import Recipe
 
 if TYPE_CHECKING:
     from outlast.modules.module import Module
@@ -61,6 +62,9 @@ class ModuleType(ABCMeta):
     if not TYPE_CHECKING:
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            instead = cls._instead(args, kwargs)
+            if instead is not None:
+                return instead
             module = super().__call__(*args, **kwargs)
             if isinstance(module, Value) and HIDDEN not in module.__dict__:
                 _freeze(module)
@@ -70,14 +74,16 @@ class ModuleType(ABCMeta):
 class Hidden:
     """What a module knows besides its value: facts about it, and caches that any call may rebuild.
 
-    `params` are the parameters as they were declared, `parts` the attributes that hold modules.
+    `params` are the parameters as they were declared, `parts` the attributes that hold modules; `swapped` says that
+    the module came in place of another strategy.
     """
 
-    __slots__ = ("hash", "params", "parts", "paths", "plans")
+    __slots__ = ("hash", "params", "parts", "paths", "plans", "swapped")
 
-    def __init__(self, params: Mapping[str, Param], parts: tuple[str, ...]) -> None:
+    def __init__(self, params: Mapping[str, Param], parts: tuple[str, ...], swapped: bool = False) -> None:
         self.params = params
         self.parts = parts
+        self.swapped = swapped
         self.paths: Mapping[int, str] | None = None
         self.plans: dict[Any, Any] = {}
         self.hash: int | None = None
@@ -87,6 +93,11 @@ class Value(metaclass=ModuleType):
     """What makes a `Module` a value."""
 
     _reserved: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def _instead(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What a construction gives that makes no module, None when it makes one."""
+        return None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -135,14 +146,14 @@ class Value(metaclass=ModuleType):
     def __deepcopy__(self: V, memo: Any) -> V:
         return self
 
-    def __getstate__(self) -> tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...]]:
+    def __getstate__(self) -> tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...], bool]:
         hidden = hidden_of(self)
-        return value_of(self), hidden.params, hidden.parts
+        return value_of(self), hidden.params, hidden.parts, hidden.swapped
 
-    def __setstate__(self, state: tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...]]) -> None:
-        values, params, parts = state
+    def __setstate__(self, state: tuple[dict[str, Any], Mapping[str, Param], tuple[str, ...], bool]) -> None:
+        values, params, parts, swapped = state
         vars(self).update(values)
-        vars(self)[HIDDEN] = Hidden(params, parts)
+        vars(self)[HIDDEN] = Hidden(params, parts, swapped)
 
 
 def value_of(module: Value) -> dict[str, Any]:
@@ -175,6 +186,7 @@ def changed(module: V, attributes: Mapping[str, Any]) -> V:
         (parts.add if _holds_parts(state[name]) else parts.discard)(name)
     new = object.__new__(type(module))
     _seal(new, state, hidden.params, tuple(name for name in state if name in parts))
+    hidden_of(new).swapped = hidden.swapped
     return new
 
 
@@ -193,6 +205,11 @@ def frozen(value: Any, where: str) -> Any:
     """
     if isinstance(value, Param):
         raise UsageError(f"{where!r}: param(...) declares an attribute of its own; it cannot stand inside another")
+    if isinstance(value, Recipe):
+        raise UsageError(
+            f"{where!r} is a strategy without a signature, which can do nothing yet: {value!r}. Give it one: "
+            f"{value.kind.__name__}(QA, ...)"
+        )
     if type(value) in (list, tuple):
         return tuple(frozen(item, f"{where}.{index}") for index, item in enumerate(value))
     if isinstance(value, dict | types.MappingProxyType):
@@ -274,7 +291,7 @@ def _class_parts(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
-            if not name.startswith("__") and _holds_parts(value):
+            if not name.startswith("__") and (_holds_parts(value) or isinstance(value, Recipe)):
                 found[name] = value
             else:
                 found.pop(name, None)
@@ -319,7 +336,7 @@ def _copied(value: Any) -> Any:
         hidden = hidden_of(value)
         new: Value = object.__new__(type(value))
         vars(new).update({name: _copied(item) for name, item in value_of(value).items()})
-        vars(new)[HIDDEN] = Hidden(hidden.params, hidden.parts)
+        vars(new)[HIDDEN] = Hidden(hidden.params, hidden.parts, hidden.swapped)
         return new
     if type(value) is tuple:
         return tuple(_copied(item) for item in cast("tuple[Any, ...]", value))

@@ -1,53 +1,12 @@
-"""What a compile may spend, and the purse that it is spent from."""
+"""The purse that a compile spends from."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from outlast.errors import UsageError
 from outlast.messages import Response, Spending
-from outlast.runtime import Meter
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Limits on a compile; None is no limit. The first one reached ends the search.
-
-    Every request to a model is a call, also one that fails or is tried again; `calls` are never exceeded. The most that
-    a call can take in `tokens` (in and out) and `dollars` is set aside before it, so with `max_tokens` set and the
-    price known these are never exceeded either; where one of the two is missing, what the dearest recent calls took is
-    set aside, and calls in flight that take more can exceed the limit. A model whose price nobody knows is refused
-    under a limit in dollars. These three bound the search over all its runs: what an earlier, interrupted run of the
-    same search paid counts, so a crash never doubles a bill, and a search that ran out goes on with a larger budget.
-    Answers from the response cache cost nothing. `seconds` is wall time of one run.
-    """
-
-    calls: int | None = None
-    tokens: int | None = None
-    dollars: float | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UsageError(f"Budget({f.name}=...) is a number; got {value!r}")
-            if not value > 0:
-                raise UsageError(f"Budget({f.name}=...) is more than 0; got {value!r}")
-            if f.name in ("calls", "tokens") and value != int(value):
-                raise UsageError(f"Budget({f.name}=...) is a whole number; got {value!r}")
-
-    def to_json(self) -> dict[str, float]:
-        """Only the limits that are set."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-
-    def __str__(self) -> str:
-        parts = [f"${value:g}" if name == "dollars" else f"{value:g} {name}" for name, value in self.to_json().items()]
-        return ", ".join(parts) or "no limit"
+from outlast.runtime import Budget, Meter
 
 
 class Purse(Meter):

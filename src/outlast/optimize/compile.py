@@ -18,7 +18,7 @@ from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
-from outlast.optimize.budget import Budget, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.progress import shown
@@ -28,7 +28,7 @@ from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
-from outlast.runtime import current, run_blocking, running
+from outlast.runtime import Budget, current, run_blocking, running
 
 if TYPE_CHECKING:
     from outlast.lms.batch.batched import Transport

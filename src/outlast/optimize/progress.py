@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from outlast.errors import UsageError, brief
-from outlast.optimize.budget import Budget
 from outlast.optimize.study import Progress
+from outlast.runtime import Budget
 
 EVERY = 5.0  # seconds between lines when nobody watches live
 

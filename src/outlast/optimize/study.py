@@ -18,7 +18,7 @@ from outlast.messages import canonical
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of, update
 from outlast.modules.state import difference, dump_changes
-from outlast.optimize.budget import Budget, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.memory import Memory
@@ -26,7 +26,7 @@ from outlast.optimize.race import Tally, race, shrunken_gain
 from outlast.optimize.reserve import Reserve
 from outlast.optimize.rollout import HOPELESS, Rolled, Roller, steps_from_json
 from outlast.optimize.standing import Point, Progress
-from outlast.runtime import running
+from outlast.runtime import Budget, running
 
 __all__ = ["Point", "Progress", "Study"]
 

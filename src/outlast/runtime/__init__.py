@@ -5,6 +5,7 @@ leaf that waits asks `blocking()` how it should wait. So there is one implementa
 call costs no thread hop; only real network I/O is handed to the one I/O loop that all blocking callers share.
 """
 
+from outlast.runtime.budget import Budget
 from outlast.runtime.driving import drive, in_thread, io, run_blocking, run_on_io_loop, sleep
 from outlast.runtime.fanout import gather
 from outlast.runtime.meter import Bound, Meter
@@ -24,6 +25,7 @@ from outlast.runtime.trace import Span, Trace
 
 __all__ = [
     "Bound",
+    "Budget",
     "Meter",
     "Run",
     "Scope",

@@ -6,7 +6,7 @@ import copy
 import html
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import FrozenError, brief, did_you_mean
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     from outlast.messages import Decision
     from outlast.runtime import Trace
 
-_META = ("trace", "reasoning", "decisions")
+_META = ("trace", "reasoning", "decisions", "outcome")
 _NOTHING: Mapping[str, Decision] = MappingProxyType({})
-_NO_META: tuple[Trace | None, str | None, Mapping[str, Decision]] = (None, None, _NOTHING)
+_Meta = tuple["Trace | None", str | None, "Mapping[str, Decision]", Any]
+_NO_META: _Meta = (None, None, _NOTHING, None)
 
 
 class Record:
     """Named values as attributes.
 
     Values live in the instance dictionary, so a field may have any name. `trace` (the exchanges with the model),
-    `reasoning` (what the model thought before answering, or None) and `decisions` (the probabilities of outputs that
-    were answered as typed questions, by name) are reached as attributes too unless a field has that name.
+    `reasoning` (what the model thought before answering, or None), `decisions` (the probabilities of outputs that
+    were answered as typed questions, by name) and `outcome` (how a strategy of several steps came to it, or None) are
+    reached as attributes too unless a field has that name.
     `record["team"]`, `"team" in record`, `for name in record` and `==` work as on a mapping.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_meta")
 
-    _meta: tuple[Trace | None, str | None, Mapping[str, Decision]]
+    _meta: _Meta
 
     if TYPE_CHECKING:
 
@@ -47,6 +49,11 @@ class Record:
         @property
         def decisions(self) -> Mapping[str, Decision]:
             """The answers with their probabilities, of outputs that were asked as typed questions."""
+            ...
+
+        @property
+        def outcome(self) -> Any:
+            """How a strategy of several steps came to this (an `Outcome`), None when there was one call only."""
             ...
 
     def __getitem__(self, name: str) -> Any:
@@ -106,12 +113,11 @@ class Record:
 
     def __getstate__(self) -> tuple[dict[str, Any], Any]:
         meta = getattr(self, "_meta", _NO_META)
-        return dict(self.__dict__), (meta[1], dict(meta[2]))
+        return dict(self.__dict__), (meta[1], dict(meta[2]), meta[3])
 
     def __setstate__(self, state: tuple[dict[str, Any], Any]) -> None:
         self.__dict__.update(state[0])
-        reasoning, decisions = state[1]
-        self._meta = (None, reasoning, decisions)
+        self._meta = (None, *state[1])
 
     def __repr__(self) -> str:
         shown = outputs_of(self) or self.__dict__
@@ -175,14 +181,26 @@ def make_record(
     """A record of class `cls` without any checks."""
     record = object.__new__(cls)
     record.__dict__.update(values)
-    record._meta = (None, reasoning, dict(decisions) if decisions else _NOTHING)
+    record._meta = (None, reasoning, dict(decisions) if decisions else _NOTHING, None)
     return record
 
 
 def attach_trace(record: Record, trace: Trace) -> None:
     """Say how a record came about."""
-    _, reasoning, decisions = getattr(record, "_meta", _NO_META)
-    record._meta = (trace, reasoning, decisions)
+    _, reasoning, decisions, outcome = cast("_Meta", getattr(record, "_meta", _NO_META))
+    record._meta = (trace, reasoning, decisions, outcome)
+
+
+def with_outcome(record: Record, outcome: Any) -> Any:
+    """A record with the same values and history that says how a strategy came to it."""
+    other = record._with(dict(record.__dict__))
+    other._meta = (*getattr(record, "_meta", _NO_META)[:3], outcome)
+    return other
+
+
+def outcome_of(record: Record) -> Any:
+    """The `Outcome` of a record, whatever its fields are called; None when there is none."""
+    return getattr(record, "_meta", _NO_META)[3]
 
 
 def trace_of(record: Record) -> Trace | None:

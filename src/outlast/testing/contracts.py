@@ -13,13 +13,13 @@ from outlast.errors import BudgetExceeded
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, update
-from outlast.optimize.budget import Budget, Purse
+from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.setting import split_data
 from outlast.optimize.study import Study
-from outlast.runtime import run_blocking, running
+from outlast.runtime import Budget, run_blocking, running
 from outlast.testing.world import Triage, World, right
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from outlast.errors import InputError, brief
@@ -64,6 +64,25 @@ class Tool(FieldType):
             parameters_of(function, text.parameters),
             strict,
             function,
+        )
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The description of each argument, "" where there is none."""
+        properties: Mapping[str, Any] = self.parameters.get("properties", {})
+        return {name: str(dict(one).get("description", "")) for name, one in properties.items()}
+
+    def described(self, description: str | None = None, arguments: Mapping[str, str] | None = None) -> Self:
+        """This tool with other texts for the model; None and arguments that are not named stay as they are."""
+        properties = dict(self.parameters.get("properties", {}))
+        for name, text in (arguments or {}).items():
+            if name not in properties:
+                raise InputError(f"tool {self.name!r} has no argument {name!r}")
+            rest = {key: value for key, value in properties[name].items() if key != "description"}
+            properties[name] = {**rest, "description": text} if text else rest
+        parameters = {**self.parameters, "properties": properties} if arguments else self.parameters
+        return replace(
+            self, description=self.description if description is None else description, parameters=parameters
         )
 
     def __prompt__(self) -> str:
