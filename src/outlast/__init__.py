@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outlast.data.dataset import Dataset as Dataset
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
+    from outlast.errors import Suspend as Suspend
     from outlast.evals.compare import compare as compare
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
@@ -114,6 +115,8 @@ if TYPE_CHECKING:
     from outlast.signatures.record import outputs_of as outputs_of
     from outlast.signatures.signature import Signature as Signature
     from outlast.signatures.spelling import signature as signature
+    from outlast.tools.calling import Toolbox as Toolbox
+    from outlast.tools.making import tool as tool
     from outlast.tracing.history import history as history
     from outlast.types import Audio as Audio
     from outlast.types import Code as Code
@@ -133,7 +136,7 @@ _HOMES = {
     "artifact": "load save",
     "data.dataset": "Dataset",
     "data.example": "Example",
-    "errors": "OutlastError",
+    "errors": "OutlastError Suspend",
     "evals.compare": "compare",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
@@ -182,6 +185,8 @@ _HOMES = {
     "signatures.record": "Prediction fields_of outputs_of",
     "signatures.signature": "Signature",
     "signatures.spelling": "signature",
+    "tools.calling": "Toolbox",
+    "tools.making": "tool",
     "tracing.history": "history",
     "types": "Audio Code Document File Image Tool",
 }

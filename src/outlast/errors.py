@@ -15,6 +15,8 @@
     ├── ArtifactError (ValueError)         a compiled file that cannot be loaded or does not fit the program
     ├── StudyError (ValueError)            a ledger that cannot be opened or belongs to another search
     ├── BudgetExceeded (RuntimeError)      a limit that the caller set was reached
+    ├── ApprovalPending (RuntimeError)     calls of tools wait for somebody's decision; carries them
+    ├── Suspend (RuntimeError)             what an approver raises to say "not yet"
     ├── SearchStopped (RuntimeError)       a compile that could not go on; its ledger is kept
     ├── EvaluationStopped (RuntimeError)   an evaluation that could not go on; carries what was done
     └── LMError (RuntimeError)             a model could not be asked
@@ -43,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlast.evals.evaluation import Evaluation
-    from outlast.messages import RateStates, Request, Response, Spending
+    from outlast.messages import RateStates, Request, Response, Spending, ToolCall, ToolResult
 
 
 class OutlastError(Exception):
@@ -142,6 +144,24 @@ class BudgetExceeded(OutlastError, RuntimeError):
         super().__init__(message)
         self.limit = limit
         self.spent = spent
+
+
+class Suspend(OutlastError, RuntimeError):
+    """Raised by an approver of tool calls that cannot decide yet: whoever asked may be asked again later."""
+
+
+class ApprovalPending(OutlastError, RuntimeError):
+    """Calls of tools wait for somebody's decision.
+
+    `calls` are those that wait; `results` what became of all calls of the turn, in order, None for those.
+    """
+
+    def __init__(
+        self, message: str, *, calls: tuple[ToolCall, ...], results: tuple[ToolResult | None, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.calls = calls
+        self.results = results
 
 
 class SearchStopped(OutlastError, RuntimeError):

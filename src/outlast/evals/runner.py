@@ -231,6 +231,7 @@ def _within(run: Run, trace: Trace, *, blocking: bool) -> Run:
         run.visiting,
         run.threaded,
         run.transport,
+        approver=run.approver,
     )
 
 

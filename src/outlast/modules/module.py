@@ -180,6 +180,7 @@ class Module(Value):
             outer.visiting,
             outer.threaded,
             outer.transport,
+            approver=outer.approver,
         )
         _recent.append(weakref.ref(trace))
         token = enter(run)

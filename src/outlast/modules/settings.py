@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,31 +11,42 @@ from outlast.adapters.protocol import Adapter, Task
 from outlast.errors import ConfigError, UsageError, brief
 from outlast.lms.protocol import LM, Capabilities
 from outlast.runtime import Run, Trace, current, default, running, set_defaults
+from outlast.tools.approval import as_approver
 
 DEFAULT_ADAPTER = Chat()
 
 
-def configure(*, lm: LM | str | None = None, adapter: Adapter | None = None) -> None:
+def configure(
+    *, lm: LM | str | None = None, adapter: Adapter | None = None, approver: Callable[..., Any] | None = None
+) -> None:
     """Set process-wide defaults, at any time and from any thread; None leaves a thing as it is.
 
-    `lm` is an `LM` or a model name such as "openai/gpt-5-mini". A call that is made after this uses it at once,
-    wherever it is made, unless the program or a `context` block says otherwise.
+    `lm` is an `LM` or a model name such as "openai/gpt-5-mini". `approver` decides about calls of tools that ask first.
+    A call that is made after this uses it at once, wherever it is made, unless the program or a `context` block says
+    otherwise.
     """
     values: dict[str, Any] = {}
     if lm is not None:
         values["lm"] = as_lm(lm)
     if adapter is not None:
         values["adapter"] = as_adapter(adapter)
+    if approver is not None:
+        values["approver"] = as_approver(approver)
     set_defaults(**values)
 
 
 @contextmanager
 def context(
-    *, lm: LM | str | None = None, adapter: Adapter | None = None, sample: int | None = None
+    *,
+    lm: LM | str | None = None,
+    adapter: Adapter | None = None,
+    sample: int | None = None,
+    approver: Callable[..., Any] | None = None,
 ) -> Generator[None]:
     """Override the defaults for a block, and for every thread and task that outlast starts inside it.
 
     `sample` numbers independent draws from 0: equal requests with another sample are asked and cached apart.
+    `approver` decides about calls of tools that ask first.
     None leaves a thing as it is.
     """
     changes: dict[str, Any] = {}
@@ -47,6 +58,8 @@ def context(
         if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
             raise UsageError(f"context(sample=...) is a whole number from 0; got {brief(sample)}")
         changes["sample"] = sample
+    if approver is not None:
+        changes["approver"] = as_approver(approver)
     with running(**changes):
         yield
 

@@ -34,7 +34,7 @@ class Run:
     run the event loop lives for one call only, so I/O goes to the loop that blocking callers share, where
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
     `transport`, when set, gives the LM that stands in for one that is asked, such as one that asks in batches. `ticket`
-    is what the call that this code is part of has set aside.
+    is what the call that this code is part of has set aside. `approver` decides about calls of tools that ask first.
     """
 
     lm: LM | None = None
@@ -53,6 +53,7 @@ class Run:
     threaded: bool = False
     transport: Callable[[LM], LM] | None = None
     ticket: Ticket | None = None
+    approver: Callable[..., Any] | None = None
 
     def paying(self, meter: Meter | None, ticket: Ticket | None) -> Run:
         """The same run under a meter and a ticket; `dataclasses.replace` would take five times as long."""
@@ -73,11 +74,16 @@ class Run:
             self.threaded,
             self.transport,
             ticket,
+            self.approver,
         )
 
 
 RUN: ContextVar[Run] = ContextVar("outlast_run", default=Run())  # noqa: B039 - never changed
-_defaults: dict[str, Any] = {"lm": None, "adapter": None}  # process-wide, replaced as a whole by `configure`
+_defaults: dict[str, Any] = {
+    "lm": None,
+    "adapter": None,
+    "approver": None,
+}  # process-wide, replaced as a whole by `configure`
 _defaults_lock = threading.Lock()
 _RUN_FIELDS = tuple(f.name for f in fields(Run))
 

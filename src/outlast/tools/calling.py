@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
-from outlast.errors import BudgetExceeded, UsageError, brief, did_you_mean
+from outlast.errors import ApprovalPending, Suspend, UsageError, brief, did_you_mean
 from outlast.messages import ToolCall, ToolResult
-from outlast.runtime import blocking, in_thread
-from outlast.types import Tool
+from outlast.runtime import gather
+from outlast.tools.approval import Approver, Decision, as_approver, decided
+from outlast.tools.arguments import BadArguments, Reader
+from outlast.tools.making import as_tool
+from outlast.tools.results import shown, told
+from outlast.tools.running import Ended, run_tool
+from outlast.types import TRUSTED, Label, Tool
 
 Why = Literal["unknown", "arguments", "failed", "timeout", "refused", "limit"]
+
+_AT_ONCE = 256  # calls of one turn
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
     """What became of one call: `data` is the result as JSON data, `text` what the model is told, cut at the tool's
     limit (`truncated`). `why` says what went wrong, None when nothing did; then `text` is an error the model can act
-    on, and `failure` the exception of the tool."""
+    on, and `failure` the exception of the tool. `partial`: the data, too, is only the start of a result that is far
+    too big. `label` says where the result comes from."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -30,6 +39,8 @@ class Called:
     truncated: bool = False
     seconds: float = 0.0
     failure: BaseException | None = None
+    partial: bool = False
+    label: Label = TRUSTED
 
     @property
     def error(self) -> bool:
@@ -38,18 +49,26 @@ class Called:
 
 
 class Toolbox(Mapping[str, Tool]):
-    """Tools by name, from `Tool`s and typed functions. Raises `UsageError` for two of one name."""
+    """Tools by name, from `Tool`s and all that `ol.tool` takes. Raises `UsageError` for two of one name.
 
-    def __init__(self, tools: Iterable[Any] | Toolbox = ()) -> None:
+    `approver` decides about calls of tools that ask first; without one it is that of the run. A toolbox is a value:
+    how often tools were called is counted in `run()`, a view of it for one conversation.
+    """
+
+    def __init__(self, tools: Iterable[Any] | Toolbox = (), *, approver: Approver | None = None) -> None:
         found: dict[str, Tool] = {}
         for one in tools.values() if isinstance(tools, Toolbox) else tools:
-            tool = one if isinstance(one, Tool) else Tool.of(one)
+            tool = as_tool(one)
             if tool.function is None:
                 raise UsageError(f"the tool {tool.name!r} has no function, so nothing could run it")
             if tool.name in found:
                 raise UsageError(f"there are two tools of the name {tool.name!r}; give one of them another name")
             found[tool.name] = tool
         self._tools = found
+        if approver is None and isinstance(tools, Toolbox):
+            approver = tools.approver
+        self.approver = None if approver is None else as_approver(approver)
+        self._readers: dict[str, Reader] = {}  # each made at the first call of its tool
 
     def __getitem__(self, name: str) -> Tool:
         return self._tools[name]
@@ -60,47 +79,246 @@ class Toolbox(Mapping[str, Tool]):
     def __len__(self) -> int:
         return len(self._tools)
 
+    def run(self, counts: Mapping[str, int] | None = None) -> ToolRun:
+        """The tools for one conversation, which counts calls, from `counts` on, for the `max_calls` of tools."""
+        return ToolRun(self, counts)
+
     async def call(self, call: ToolCall) -> ToolResult:
         """Run what a model asked for in native form."""
-        called = await self.answer(call.name, call.arguments)
-        return ToolResult(call.id, called.text, called.error)
+        return await self.run().call(call)
+
+    async def call_all(
+        self, calls: Sequence[ToolCall], decisions: Mapping[str, Decision] | None = None
+    ) -> tuple[ToolResult, ...]:
+        """Run all that a model asked for in one turn. See `ToolRun.call_all`."""
+        return await self.run().call_all(calls, decisions)
 
     async def answer(self, name: str, arguments: Mapping[str, Any] | str) -> Called:
         """Run a tool by name with arguments as a model gave them, as JSON text or as data.
 
-        Never raises for what the tool did or for what the model asked; giving up and a budget that is used up go on
-        upwards.
+        Never raises for what the tool did or for what the model asked; giving up, a budget that is used up and an
+        approval that is pending go on upwards.
         """
-        clock = time.perf_counter()
-        tool = self._tools.get(name)
+        return await self.run().answer(name, arguments)
+
+    def reader(self, name: str) -> Reader:
+        """How the arguments of a tool are read."""
+        found = self._readers.get(name)
+        if found is None:  # two threads may both make it; they are equal, and either may stay
+            found = self._readers[name] = Reader(self._tools[name])
+        return found
+
+    def __reduce__(self) -> Any:
+        return _remade, (tuple(self._tools.values()), self.approver)
+
+
+def _remade(tools: tuple[Tool, ...], approver: Approver | None) -> Toolbox:
+    return Toolbox(tools, approver=approver)
+
+
+class _Ready(NamedTuple):
+    """A call that may run: `given` is what the model gave, as data, `arguments` what the function gets."""
+
+    tool: Tool
+    given: Mapping[str, Any]
+    arguments: dict[str, Any]
+
+
+class ToolRun:
+    """The tools of a `Toolbox` in one conversation. `counts` says how often each was run; it is JSON data, and
+    `toolbox.run(counts)` goes on from it."""
+
+    def __init__(self, toolbox: Toolbox, counts: Mapping[str, int] | None = None) -> None:
+        self.toolbox = toolbox
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+        for name, count in (counts or {}).items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise UsageError(f"counts are whole numbers from 0 by the name of a tool; got {brief(count)}")
+            self._counts[name] = count
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each tool was run, by name."""
+        return dict(self._counts)
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Run what a model asked for in native form."""
+        return _result(call, await self.answer(call.name, call.arguments, call_id=call.id))
+
+    async def answer(self, name: str, arguments: Mapping[str, Any] | str, *, call_id: str = "") -> Called:
+        """Run a tool by name. See `Toolbox.answer`."""
+        ready = self._checked(name, arguments)
+        if isinstance(ready, _Ready):
+            ready = await self._allowed(ready, call_id, None)
+        return await _run(ready) if isinstance(ready, _Ready) else ready
+
+    async def call_all(
+        self, calls: Sequence[ToolCall], decisions: Mapping[str, Decision] | None = None
+    ) -> tuple[ToolResult, ...]:
+        """Run all that a model asked for in one turn, at the same time; gives the results in the order of the calls.
+
+        Whoever approves is asked before anything runs, one call after the other; `decisions`, by the id of a call,
+        are taken before anybody is asked. A tool that is not `concurrent` runs alone, after the calls before it and
+        before those after it. Raises `ApprovalPending`, with the results of the others, when an approver cannot decide
+        yet: save them, and call this again with the calls that wait.
+        """
+        answers = await self.answer_all(calls, decisions)
+        return tuple(_result(call, called) for call, called in zip(calls, answers, strict=True))
+
+    async def answer_all(
+        self, calls: Sequence[ToolCall], decisions: Mapping[str, Decision] | None = None
+    ) -> tuple[Called, ...]:
+        """Like `call_all`, with all that is known of each call."""
+        steps: list[_Ready | Called | Suspend] = []
+        for call in calls:
+            ready = self._checked(call.name, call.arguments)
+            try:
+                steps.append(await self._allowed(ready, call.id, decisions) if isinstance(ready, _Ready) else ready)
+            except Suspend as wait:
+                steps.append(wait)
+        found: list[Called | BaseException] = []
+        for turn in _turns(steps):
+            found += await gather(*(_or_pending(step) for step in turn), limit=_AT_ONCE)
+        waiting = [call for call, one in zip(calls, found, strict=True) if isinstance(one, BaseException)]
+        if waiting:
+            raise _pending(calls, found, waiting)
+        return tuple(cast("list[Called]", found))
+
+    def _checked(self, name: str, arguments: Mapping[str, Any] | str) -> _Ready | Called:
+        tool = self.toolbox.get(name)
         if tool is None:
-            known = ", ".join(self._tools)
-            return Called(
-                name,
-                {},
-                text=f"there is no tool {name!r}.{did_you_mean(name, self._tools)} Tools: {known}.",
-                why="unknown",
-            )
+            known = ", ".join(self.toolbox) or "none"
+            near = did_you_mean(name, self.toolbox)
+            return Called(name, {}, text=f"There is no tool {brief(name, 80)}.{near} Tools: {known}.", why="unknown")
+        reader = self.toolbox.reader(name)
         try:
-            data = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
-            if not isinstance(data, Mapping):
-                raise ValueError(f"the arguments are a JSON object; got {brief(data)}")
-        except ValueError as error:
-            return Called(name, {}, text=f"the arguments of {name} cannot be read: {error}", why="arguments")
-        given = cast("Mapping[str, Any]", data)
-        try:
-            value = await _run(cast("Callable[..., Any]", tool.function), given)
-        except BudgetExceeded:
-            raise
-        except Exception as error:
-            return Called(name, given, text=f"{type(error).__name__}: {error}", why="failed", failure=error)
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        return Called(name, given, value, text, seconds=time.perf_counter() - clock)
+            given = reader.read(arguments)
+            return _Ready(tool, given, reader.check(given))
+        except BadArguments as error:
+            return Called(name, error.given, text=told(str(error), tool.limit)[0], why="arguments")
+
+    async def _allowed(self, ready: _Ready, call_id: str, decisions: Mapping[str, Decision] | None) -> _Ready | Called:
+        """The call when it may run, after somebody was asked where that is wanted; it counts then."""
+        tool = ready.tool
+        if tool.max_calls is not None and self._counts.get(tool.name, 0) >= tool.max_calls:
+            return _over(ready)
+        if tool.approve is not False:
+            call = ToolCall(call_id, tool.name, json.dumps(ready.given, ensure_ascii=False, default=str))
+            decision = None if decisions is None else decisions.get(call_id)
+            if decision is None:
+                decision = await decided(tool, call, self.toolbox.approver)
+            if isinstance(decision, ToolCall):
+                again = self._checked(tool.name, decision.arguments)
+                if isinstance(again, Called):
+                    return again
+                ready = again
+            elif decision is not True:
+                reason = f": {decision}" if decision else ""
+                text = f"The call of {tool.name} was refused, and nothing was done{reason}"
+                return Called(tool.name, ready.given, text=told(text, tool.limit)[0], why="refused")
+        with self._lock:
+            count = self._counts.get(tool.name, 0)
+            if tool.max_calls is not None and count >= tool.max_calls:
+                return _over(ready)
+            self._counts[tool.name] = count + 1
+        return ready
 
 
-async def _run(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    import inspect
+def _over(ready: _Ready) -> Called:
+    tool = ready.tool
+    times = "once" if tool.max_calls == 1 else f"{tool.max_calls} times"
+    return Called(tool.name, ready.given, text=f"{tool.name} may be called {times} only, which it was", why="limit")
 
-    if inspect.iscoroutinefunction(function):
-        return await function(**arguments)
-    return function(**arguments) if blocking() else await in_thread(lambda: function(**arguments))
+
+def _turns(steps: list[_Ready | Called | Suspend]) -> Iterator[list[_Ready | Called | Suspend]]:
+    """The calls that run at the same time, one turn after the other."""
+    together: list[_Ready | Called | Suspend] = []
+    for step in steps:
+        if isinstance(step, _Ready) and not step.tool.concurrent:
+            if together:
+                yield together
+            yield [step]
+            together = []
+        else:
+            together.append(step)
+    if together:
+        yield together
+
+
+async def _or_pending(step: _Ready | Called | Suspend) -> Called | Suspend | ApprovalPending:
+    if not isinstance(step, _Ready):
+        return step
+    try:
+        return await _run(step)
+    except (ApprovalPending, Suspend) as pending:  # of a program that is the tool
+        return pending
+
+
+def _pending(
+    calls: Sequence[ToolCall], found: Sequence[Called | BaseException], waiting: list[ToolCall]
+) -> ApprovalPending:
+    names = ", ".join(dict.fromkeys(call.name for call in waiting))
+    results = tuple(
+        None if isinstance(one, BaseException) else _result(call, one) for call, one in zip(calls, found, strict=True)
+    )
+    error = ApprovalPending(
+        f"{len(waiting)} of {len(calls)} calls wait for a decision ({names}): decide, and go on from the saved state",
+        calls=tuple(waiting),
+        results=results,
+    )
+    error.__cause__ = next(one for one in found if isinstance(one, BaseException))
+    return error
+
+
+async def _run(ready: _Ready) -> Called:
+    tool = ready.tool
+    clock = time.perf_counter()
+    ended = await run_tool(tool, ready.arguments, lambda value: shown(value, tool.limit))
+    seconds = time.perf_counter() - clock
+    if ended.value is None:
+        return _failed(ready, ended, seconds)
+    result = ended.value
+    return Called(
+        tool.name,
+        ready.given,
+        result.data,
+        result.text,
+        None,
+        result.cut,
+        seconds,
+        None,
+        result.partial,
+        tool.label,
+    )
+
+
+def _failed(ready: _Ready, ended: Ended[Any], seconds: float) -> Called:
+    tool, error = ready.tool, ended.error
+    if error is None:
+        text = f"{tool.name} took longer than {tool.timeout:g} seconds and was given up; it may have done part of it"
+        return Called(tool.name, ready.given, text=text, why="timeout", seconds=seconds, label=tool.label)
+    text = f"{tool.name} failed" if tool.errors == "hidden" else _message(error)
+    text, cut = told(text, tool.limit)
+    return Called(
+        tool.name,
+        ready.given,
+        text=text,
+        why="failed",
+        truncated=cut,
+        seconds=seconds,
+        failure=error,
+        label=tool.label,
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        said = str(error)
+    except Exception:  # a broken __str__ of the tool's own exception
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _result(call: ToolCall, called: Called) -> ToolResult:
+    return ToolResult(call.id, called.text, called.error)
