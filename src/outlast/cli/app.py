@@ -37,6 +37,7 @@ COMMANDS = {
     "models": "providers and keys; what is known of a model, and whether it answers",
     "export": "the exact prompts with slots for the inputs: to read, as JSON or as Jinja templates",
     "cost": "what was spent, by model; or what a call of a model costs",
+    "sandbox": "which sandboxes for code of a model run here; install one",
     "inspect": "look into a program, a compiled file or the ledger of a search",
 }
 
