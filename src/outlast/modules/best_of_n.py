@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import Any
 
 from outlast.modules.attempts import (
     Allowance,
@@ -19,12 +19,11 @@ from outlast.modules.attempts import (
     failed,
     told,
 )
-from outlast.modules.predict import P, R
-from outlast.modules.strategy import Strategy, as_module, refuse_same_draws, signature_of
+from outlast.modules.strategy import P, R, Strategy, as_module, refuse_same_draws, signature_of
 from outlast.runtime import Budget, gather
 
 
-class BestOfN(Strategy, Generic[P, R]):
+class BestOfN(Strategy[P, R]):
     """Answer `n` times, independently, and give the answer with the highest `reward` (Cobbe et al. 2021,
     arXiv 2110.14168, section 2: sampling with a verifier).
 
@@ -42,41 +41,9 @@ class BestOfN(Strategy, Generic[P, R]):
     threshold: float | None
     budget: Budget | None
 
-    if TYPE_CHECKING:
-
-        @overload
-        def __init__(
-            self: BestOfN[..., Any],
-            *,
-            n: int,
-            reward: Reward,
-            threshold: float | None = None,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self: BestOfN[..., Any],
-            inner: str,
-            *,
-            n: int,
-            reward: Reward,
-            threshold: float | None = None,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self,
-            inner: Callable[P, R],
-            *,
-            n: int,
-            reward: Reward,
-            threshold: float | None = None,
-            budget: Budget | None = None,
-        ) -> None: ...
-
     def __init__(
         self,
-        inner: Any = None,
+        inner: Callable[P, R] | str | None = None,
         *,
         n: int,
         reward: Reward,
@@ -90,11 +57,6 @@ class BestOfN(Strategy, Generic[P, R]):
         self.threshold = threshold
         self.budget = check_budget(budget, "BestOfN")
         refuse_same_draws(self.inner, n, "BestOfN")
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     async def forward(self, /, **inputs: Any) -> Any:
         with allowance(self.budget) as allowed:

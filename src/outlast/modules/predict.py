@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
 
 from pydantic import ValidationError
 
@@ -18,25 +18,14 @@ from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import History, Message, Settings
 from outlast.modules.settings import DEFAULT_ADAPTER, as_adapter, as_lm, chosen_adapter, chosen_lm, usual_adapter
-from outlast.modules.strategy import Strategy, bound_to
+from outlast.modules.strategy import P, R, Strategy, bound_to
 from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import Field
-from outlast.signatures.record import Prediction, attach_trace, make_record
+from outlast.signatures.record import attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
-
-if TYPE_CHECKING:
-    from typing_extensions import ParamSpec, TypeVar
-
-    P = ParamSpec("P", default=...)  # of a string signature
-    R = TypeVar("R", default=Prediction)
-else:
-    from typing import ParamSpec, TypeVar
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
 TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
@@ -68,7 +57,7 @@ class Options(TypedDict, total=False):
     grammar: str | None
 
 
-class Predict(Strategy, Generic[P, R]):
+class Predict(Strategy[P, R]):
     """Ask a model once for the outputs of a signature.
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
@@ -114,10 +103,6 @@ class Predict(Strategy, Generic[P, R]):
         self.settings = settings_from(settings)
 
     if TYPE_CHECKING:
-        # A class or function signature says what the call takes and gives.
-        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-
-        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
         def render(self, *args: P.args, **inputs: P.kwargs) -> tuple[Message, ...]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 

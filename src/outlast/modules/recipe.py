@@ -63,11 +63,27 @@ class Recipe:
         return {name: _plain(value) for name, value in {**found, **self.options}.items()}
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={brief(value, 60)}" for name, value in self.options.items())
-        return f"{self.kind.__name__}({shown})"
+        subject = subject_of(self.kind)
+        shown = [
+            shown_option(value) if name == subject else f"{name}={shown_option(value)}"
+            for name, value in self.options.items()
+        ]
+        return f"{self.kind.__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> Any:
         return Recipe, (self.kind, self.options)
+
+
+def shown_option(value: Any) -> str:
+    """An option in a few words: functions and classes by their names."""
+    if callable(value) and isinstance(getattr(value, "__name__", None), str):
+        return value.__name__
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown_option, cast('list[Any]', value)))}]"
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return f"{{{', '.join(f'{key!r}: {shown_option(item)}' for key, item in items)}}}"
+    return brief(value, 200)
 
 
 def _plain(value: Any) -> Any:

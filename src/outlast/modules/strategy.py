@@ -4,28 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from outlast.errors import UsageError, brief
 from outlast.modules.module import Module, by_name
-from outlast.modules.recipe import Recipe, opened, options_of, subject_of
+from outlast.modules.recipe import Recipe, opened, options_of, shown_option, subject_of
 from outlast.modules.values import hidden_of, walk
+from outlast.signatures.record import Prediction
 
 if TYPE_CHECKING:
+    from typing_extensions import ParamSpec, TypeVar
+
     from outlast.modules.predict import Predict
 
+    P = ParamSpec("P", default=...)  # of a string signature
+    R = TypeVar("R", default=Prediction)
+else:
+    from typing import ParamSpec, TypeVar
 
-class Strategy(Module):
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+
+class Strategy(Module, Generic[P, R]):
     """A module that answers a signature. Every strategy takes the signature's inputs and gives its outputs, so one
     is swapped for another in one line: where it is written, or by `update(program, {"answer.strategy": ...})`.
 
     To write one: the first parameter of the constructor is `signature`, or `inner` (a module that answers it), or
     `parts` (several); every other parameter is kept in an attribute of its name, as it was given. Made without its
-    first parameter it is a `Recipe`.
+    first parameter it is a `Recipe`. A type checker knows inputs and result when that parameter is declared as
+    `inner: Callable[P, R] | str | None = None` in a `class Mine(ol.Strategy[P, R])`.
     """
 
     blocking_safe: ClassVar[bool] = True
     signature: Any
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @classmethod
     def _instead(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recipe | None:
@@ -44,6 +61,19 @@ class Strategy(Module):
         from outlast.modules.predict import shown_inputs
 
         return shown_inputs(self.signature)
+
+    def __repr__(self) -> str:
+        subject = subject_of(type(self))
+        shown: list[str] = []
+        for name, parameter in options_of(type(self)).items():
+            if name not in vars(self):
+                continue
+            value = getattr(self, name)
+            if name == subject:
+                shown.append(getattr(value, "__name__", "") if name == "signature" else shown_option(value))
+            elif parameter.default is parameter.empty or not _same(value, parameter.default):
+                shown.append(f"{name}={shown_option(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def bound_to(signature: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +100,7 @@ def as_module(inner: Any, subject: str) -> Module:
 
 def signature_of(module: Module) -> Any:
     """The declared signature that a module answers, None for a program that has none."""
-    return getattr(module, "signature", None) if isinstance(module, Strategy) else None
+    return getattr(cast("Any", module), "signature", None) if isinstance(module, Strategy) else None
 
 
 def recipe_of(module: Module) -> Any:
@@ -80,17 +110,18 @@ def recipe_of(module: Module) -> Any:
         return module
     from outlast.modules.predict import TUNED
 
-    subject = subject_of(type(module))
+    kind = cast("type[Strategy[..., Any]]", type(module))
+    subject = subject_of(kind)
     options: dict[str, Any] = {}
-    for name, parameter in options_of(type(module)).items():
+    for name, parameter in options_of(kind).items():
         if name in TUNED or name == "types" or (name == subject == "signature"):
             continue
-        value = _recipes(getattr(module, name))
+        value = _recipes(getattr(cast("Any", module), name))
         if parameter.default is parameter.empty or not _same(value, parameter.default):
             options[name] = value
     if subject == "inner" and options.get("inner") == Recipe(_predict(), {}):
         del options["inner"]
-    return Recipe(type(module), options)
+    return Recipe(kind, options)
 
 
 def _predict() -> Any:
