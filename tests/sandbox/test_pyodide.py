@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from outlast.sandbox.protocol import Session
 from outlast.sandbox.pyodide import resident
 from outlast.sandbox.values import Limits
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("pyodide")]
 
 
 def shout(text: str) -> str:
@@ -25,18 +24,8 @@ def shout(text: str) -> str:
     return text.upper()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def installed() -> None:
-    try:
-        ol.Pyodide().check()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
+def session(pyodide: None) -> Iterator[Session]:
     """One interpreter for the tests that do it no harm: a start takes a third of a second of CPU."""
     with ol.Pyodide().session([shout], Limits(seconds=20.0)) as session:
         yield session
