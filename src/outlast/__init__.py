@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from outlast.runtime import gather as gather
     from outlast.runtime import io as io
     from outlast.runtime import sleep as sleep
+    from outlast.sandbox.bubblewrap import Bubblewrap as Bubblewrap
     from outlast.sandbox.pyodide import Pyodide as Pyodide
     from outlast.signatures.field import Field as Field
     from outlast.signatures.field import input as input
@@ -182,6 +183,7 @@ _HOMES = {
     "optimize.random_search": "RandomSearch",
     "optimize.study": "Study",
     "runtime": "Budget Span Trace gather io sleep",
+    "sandbox.bubblewrap": "Bubblewrap",
     "sandbox.pyodide": "Pyodide",
     "signatures.field": "Field input output",
     "signatures.record": "Prediction fields_of outputs_of",

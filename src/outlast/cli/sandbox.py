@@ -1,6 +1,6 @@
 """Which sandboxes can run here, and the one step that some of them need.
 
-Without arguments nothing is started or fetched.
+Without arguments nothing is installed or fetched.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _list(as_json: bool) -> int:
     import outlast as ol
 
     here: dict[str, str | None] = {}
-    for sandbox in (ol.Pyodide(),):
+    for sandbox in (ol.Pyodide(), ol.Bubblewrap()):
         try:
             sandbox.check()
             here[type(sandbox).__name__] = None

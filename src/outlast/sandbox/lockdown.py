@@ -1,0 +1,107 @@
+"""The first program in a bubblewrap sandbox: it takes away its own rights and then runs the worker.
+
+`python -I -S -B lockdown.py UID MEMORY FILES WORKER`, as process 1 of its own namespaces. It forks once. The child
+becomes the worker: user UID, no capability, limits, and the seccomp filter, all before it reads a byte of what the
+host sends. Process 1 only waits: it ends everything in the namespace when the worker ends, when bubblewrap is killed,
+and when the host is gone, however busy the worker is. (Bubblewrap's own `--die-with-parent` watches the thread that
+started it, and threads of a pool end.) Standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import platform
+import resource
+import select
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+seccomp = importlib.import_module("seccomp")
+del sys.path[0]
+
+MOST_FILES = 1 << 10  # inodes of /tmp: empty files cost the kernel memory, too
+MOST_OPEN = 64
+MOST_TASKS = 32  # threads; processes cannot be started
+_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
+_PDEATHSIG, _NO_NEW_PRIVS, _SECCOMP, _FILTER, _AMBIENT, _CLEAR_ALL = 1, 38, 22, 2, 47, 4
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name: str, *arguments: object) -> None:
+    """A call of the C library, which must succeed: half a sandbox is none."""
+    if getattr(libc, name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), f"{name} failed: {os.strerror(ctypes.get_errno())}")
+
+
+def become(uid: int) -> None:
+    """Another user (-1: stay, the namespace has one already), and no capabilities in any of the sets."""
+    if uid >= 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    call("prctl", _AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    call("capset", (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+    call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def limit(memory: int, files: int) -> None:
+    for what, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, files),
+        (resource.RLIMIT_NOFILE, MOST_OPEN),
+        (resource.RLIMIT_NPROC, MOST_TASKS),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))
+
+
+def filter_calls() -> None:
+    """The last step: from here on the kernel refuses every call that is not on the list."""
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+
+    code = seccomp.program(platform.machine())
+    call("prctl", _SECCOMP, _FILTER, ctypes.byref(Program(len(code) // 8, code)), 0, 0)
+
+
+def wait_for(worker: int) -> None:
+    """Wait until the worker has ended, or the host has closed its end of our stdin; then end, and all with us."""
+    handle = os.pidfd_open(worker)
+    poll = select.poll()
+    poll.register(0, 0)  # a hang-up is always told
+    poll.register(handle, select.POLLIN)
+    poll.poll()
+    ended, status = os.waitpid(worker, os.WNOHANG)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF if ended else 0)
+
+
+def main() -> None:
+    uid, memory, files = (int(word) for word in sys.argv[1:4])
+    call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    options = f"size={files},nr_inodes={MOST_FILES},mode=1777"
+    call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID_NODEV_NOEXEC, options.encode())
+    os.chdir("/tmp")
+    with open(sys.argv[4], "rb") as file:  # by a user who may read it
+        worker = compile(file.read(), "worker.py", "exec")
+    child = os.fork()
+    become(uid)
+    if child:
+        call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the kernel forgets it when the user changes
+        wait_for(child)
+    limit(memory, files)
+    os.environ.clear()
+    sys.argv[:] = [""]
+    filter_calls()
+    exec(worker, {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    main()
