@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, cast, get_args
 
 from outlast.errors import SandboxUnavailable
 from outlast.runtime.threads import start
+from outlast.sandbox.crossing import clean, cleaned, size
 from outlast.sandbox.protocol import Guest
 from outlast.sandbox.values import Call, Done, GuestError, Limits, Reply, Step, Stopped
 
@@ -123,21 +124,10 @@ class ProcessGuest(Guest):
             return Done(stopped="crash", state_lost=True)
 
     async def _within(self, waiting: Future[Any], seconds: float) -> Any:
-        """The result, or the name of the limit that ended the process first."""
-        future = asyncio.wrap_future(waiting)
-        end = time.monotonic() + seconds
-        while True:
-            left = end - time.monotonic()
-            await asyncio.wait({future}, timeout=min(left, _LOOK) if self._watch else left)
-            if future.done():
-                return future.result()
-            why: Stopped | None = "time" if time.monotonic() >= end else None
-            if why is None and self._watch is not None and self.pid is not None:
-                why = self._watch(self.pid)
-            if why is not None:
-                self._kill()
-                await asyncio.wait({future}, timeout=GRACE)
-                return why
+        return await within(waiting, seconds, self._kill, self._look if self._watch else None)
+
+    def _look(self) -> Stopped | None:
+        return None if self._watch is None or self.pid is None else self._watch(self.pid)
 
     def _spawn(self) -> BaseException | None:
         with self._lock:
@@ -214,6 +204,27 @@ class ProcessGuest(Guest):
                 self._wire.close()
             if self._directory is not None:
                 shutil.rmtree(self._directory, ignore_errors=True)
+
+
+async def within(
+    waiting: Future[Any], seconds: float, kill: Callable[[], None], look: Callable[[], Stopped | None] | None = None
+) -> Any:
+    """The result of `waiting`, or the name of the limit for which the guest was killed: "time" after `seconds`, or what
+    `look` says, which is asked every 50 ms."""
+    future = asyncio.wrap_future(waiting)
+    end = time.monotonic() + seconds
+    while True:
+        left = max(end - time.monotonic(), 0.0)
+        await asyncio.wait({future}, timeout=min(left, _LOOK) if look else left)
+        if future.done():
+            return future.result()
+        why: Stopped | None = "time" if time.monotonic() >= end else None
+        if why is None and look is not None:
+            why = look()
+        if why is not None:
+            kill()
+            await asyncio.wait({future}, timeout=GRACE)
+            return why
 
 
 class _Wire:
@@ -310,27 +321,6 @@ def _read_error(error: Any) -> GuestError | None:
     told = cast("dict[str, Any]", error)
     kind, message, lines = (clean(str(told.get(key) or ""))[:_MOST_TEXT] for key in ("kind", "message", "lines"))
     return GuestError(kind or "Exception", message, lines)
-
-
-def size(value: Any) -> int:
-    """Bytes of a value as JSON in ASCII, as all limits of values count them."""
-    return len(json.dumps(value, allow_nan=False))
-
-
-def clean(text: str) -> str:
-    """Text that can be written anywhere: halves of surrogate pairs, which no encoding takes, become "?"."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def cleaned(value: Any) -> Any:
-    """JSON data with clean texts."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [cleaned(item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {clean(key): cleaned(item) for key, item in cast("dict[str, Any]", value).items()}
-    return value
 
 
 def _refuse(word: str) -> Any:

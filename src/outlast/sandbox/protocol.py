@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from outlast.errors import UsageError, brief
 from outlast.runtime import current, drive, io, running, running_loop
+from outlast.sandbox.crossing import clean, cleaned
 from outlast.sandbox.values import Call, Done, Executed, Isolation, Limits, Reply, Step, Used
 from outlast.tools.calling import Toolbox
 from outlast.types import TRUSTED, Label
@@ -178,11 +179,14 @@ class Session:
         """Run a host tool in the caller's own context: it may be any function or program."""
         called = await self.tools.answer(call.name, call.arguments)
         if called.error:
-            return Reply(error=called.text)
-        value = called.data
-        if len(json.dumps(value)) > self.limits.value:
-            return Reply(error=f"the result of {call.name} is too big to cross: more than {self.limits.value} bytes")
-        return Reply(value)
+            return Reply(error=clean(called.text))
+        try:
+            text = json.dumps(called.data, allow_nan=False)
+            if len(text) <= self.limits.value:
+                return Reply(cleaned(json.loads(text)))
+        except (TypeError, ValueError, RecursionError) as error:
+            return Reply(error=f"the result of {call.name} is no JSON data and cannot go into the sandbox: {error}")
+        return Reply(error=f"the result of {call.name} is too big to cross: more than {self.limits.value} bytes")
 
     def _enter(self) -> None:
         if self._closed:
@@ -231,6 +235,8 @@ def _checked(variables: Mapping[str, Any] | None, most: int) -> dict[str, Any]:
             raise UsageError(f"a variable of a sandbox has a name of Python; got {brief(name)}")
         try:
             text = json.dumps(value, allow_nan=False)
+            if len(text) <= most:
+                found[name] = cleaned(json.loads(text))
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"the variable {name!r} cannot go into a sandbox, which takes JSON data: {error}"
@@ -239,5 +245,4 @@ def _checked(variables: Mapping[str, Any] | None, most: int) -> dict[str, Any]:
             raise UsageError(
                 f"the variable {name!r} is too big for the sandbox: {len(text)} of {most} bytes (Limits(value=...))"
             )
-        found[name] = json.loads(text)
     return found

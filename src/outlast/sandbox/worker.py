@@ -166,38 +166,57 @@ def peak_memory() -> int | None:
 is_a: Callable[[object, Any], bool] = isinstance  # tells a type checker nothing of what is in a value of the guest
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """A value as JSON data: tuples and sets become lists, dates their ISO form, numbers that are not finite "nan",
-    "inf" and "-inf", and anything else its repr."""
-    if depth > MOST_DEPTH:
-        raise ValueError("the value is nested too deeply to leave the sandbox, or contains itself")
-    if value is None or is_a(value, bool):
-        return value
-    if is_a(value, str):
-        return str.__str__(value)
-    if is_a(value, int):
-        if value.bit_length() > MOST_BITS:
+class Plain:
+    """Makes JSON data of values: tuples and sets become lists, dates their ISO form, numbers that are not finite "nan",
+    "inf" and "-inf", and anything else its repr. Stops at a number of bytes, since a small value may be a huge text."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def spend(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise Stop("value")
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        if depth > MOST_DEPTH:
+            raise ValueError("the value is nested too deeply to leave the sandbox, or contains itself")
+        self.spend(2)
+        if value is None or is_a(value, bool):
+            return value
+        if is_a(value, str):
+            self.spend(len(value))
+            return str.__str__(value)
+        if is_a(value, float):
+            return float(value) if abs(value) <= sys.float_info.max else str(float(value))
+        if is_a(value, int):
+            return self.integer(int(value))
+        if is_a(value, dict):
+            return {self.name(key): self.of(item, depth + 1) for key, item in value.items()}
+        if is_a(value, (list, tuple, set, frozenset)):
+            return [self.of(item, depth + 1) for item in value]
+        return self.other(value, depth + 1)
+
+    def integer(self, value: int) -> int:
+        bits = value.bit_length()
+        if bits > MOST_BITS:
             raise ValueError("the integer has too many digits to leave the sandbox; return it as text or in hex")
-        return int(value)
-    if is_a(value, float):
-        return float(value) if abs(value) <= sys.float_info.max else str(float(value))
-    if is_a(value, dict):
-        return {name(key): plain(item, depth + 1) for key, item in value.items()}
-    if is_a(value, (list, tuple, set, frozenset)):
-        return [plain(item, depth + 1) for item in value]
-    kind: Any = getattr(value, "__class__", None)
-    if hasattr(kind, "__dataclass_fields__") and kind is not type:
-        return {key: plain(getattr(value, key), depth + 1) for key in kind.__dataclass_fields__}
-    for method in ("isoformat", "tolist", "model_dump"):
-        if callable(getattr(kind, method, None)):
-            return plain(getattr(value, method)(), depth + 1)
-    return repr(value)[: 4 * MOST_TEXT]
+        self.spend(bits // 4)
+        return value
 
+    def other(self, value: Any, depth: int) -> Any:
+        kind: Any = getattr(value, "__class__", None)
+        if hasattr(kind, "__dataclass_fields__") and kind is not type:
+            return {key: self.of(getattr(value, key), depth) for key in kind.__dataclass_fields__}
+        for method in ("isoformat", "tolist", "model_dump"):
+            if callable(getattr(kind, method, None)):
+                return self.of(getattr(value, method)(), depth)
+        return repr(value)[: 4 * MOST_TEXT]
 
-def name(key: object) -> str:
-    if key is None or isinstance(key, bool):
-        return json.dumps(key)
-    return str(key)
+    def name(self, key: object) -> str:
+        text = json.dumps(key) if key is None or isinstance(key, bool) else str(key)
+        self.spend(len(text) + 2)
+        return text
 
 
 class Interpreter:
@@ -222,9 +241,15 @@ class Interpreter:
 
     def stub(self, tool: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            given = {**{str(i): plain(value) for i, value in enumerate(args)}, **plain(kwargs)}
-            if len(json.dumps(given)) > self.most:
-                raise ValueError(f"the arguments of {tool} are too big to leave the sandbox: over {self.most} bytes")
+            given = {**{str(i): value for i, value in enumerate(args)}, **kwargs}
+            try:
+                given = Plain(self.most).of(given)
+                if len(json.dumps(given)) > self.most:
+                    raise Stop("value")
+            except Stop as stop:
+                if stop.args != ("value",):
+                    raise
+                raise ValueError(f"the arguments of {tool} are too big: over {self.most} bytes") from None
             with self.talking:
                 self.alarm.clear()
                 self.wire.write({"call": {"name": tool, "arguments": given}})
@@ -244,7 +269,7 @@ class Interpreter:
         value = stopped = error = None
         try:
             self.alarm.set(message["seconds"])
-            value = plain(self.evaluate(message["code"]))
+            value = Plain(self.most).of(self.evaluate(message["code"]))
             self.alarm.clear()
         except Stop as stop:
             stopped = stop.args[0] if stop.args else "time"
