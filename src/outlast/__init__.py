@@ -108,7 +108,13 @@ if TYPE_CHECKING:
     from outlast.runtime import io as io
     from outlast.runtime import sleep as sleep
     from outlast.sandbox.bubblewrap import Bubblewrap as Bubblewrap
+    from outlast.sandbox.escalating import Escalating as Escalating
+    from outlast.sandbox.local import Local as Local
+    from outlast.sandbox.monty import Monty as Monty
+    from outlast.sandbox.protocol import Sandbox as Sandbox
     from outlast.sandbox.pyodide import Pyodide as Pyodide
+    from outlast.sandbox.values import Executed as Executed
+    from outlast.sandbox.values import Limits as Limits
     from outlast.signatures.field import Field as Field
     from outlast.signatures.field import input as input
     from outlast.signatures.field import output as output
@@ -184,7 +190,12 @@ _HOMES = {
     "optimize.study": "Study",
     "runtime": "Budget Span Trace gather io sleep",
     "sandbox.bubblewrap": "Bubblewrap",
+    "sandbox.escalating": "Escalating",
+    "sandbox.local": "Local",
+    "sandbox.monty": "Monty",
+    "sandbox.protocol": "Sandbox",
     "sandbox.pyodide": "Pyodide",
+    "sandbox.values": "Executed Limits",
     "signatures.field": "Field input output",
     "signatures.record": "Prediction fields_of outputs_of",
     "signatures.signature": "Signature",

@@ -23,6 +23,7 @@ from outlast.sandbox.worker import FLOOD, MOST_FRAMES, MOST_TEXT, Plain, Stop
 
 _SPARE = 512 << 20  # bytes of address space that the worker itself may take, besides the memory of the code
 _MOST_RECURSION = 1_000
+_LONG = 1e6  # seconds of sleep, far behind any limit
 _NO_LIMIT = 2**31 - 1  # of pauses; the session counts calls of tools itself
 _PRELUDE = "ToolError = RuntimeError"  # the subset has no classes of errors of one's own
 
@@ -173,7 +174,7 @@ class MontyGuest(Guest):
             if name not in ("time.sleep", "asyncio.sleep"):
                 return at.resume_not_handled()
             seconds = at.args[0] if at.args and isinstance(at.args[0], int | float) else 0.0
-            self._ended.wait(min(max(seconds, 0.0), self._limits.seconds * 2) if math.isfinite(seconds) else None)
+            self._ended.wait(min(max(seconds, 0.0), _LONG) if math.isfinite(seconds) else _LONG)
             return at.resume({"return_value": None})
         tool = self._tools.get(name)
         if tool is None or at.object_id is not None:

@@ -110,6 +110,7 @@ class Session:
         self.tools = tools
         self.limits = limits
         self.label: Label = TRUSTED
+        self._asked = tools.run()
         self._guest: Guest | None = None
         self._end: weakref.finalize[..., Any] | None = None
         self._busy = False
@@ -147,6 +148,7 @@ class Session:
         if guest is None:
             guest = self._open()
             await io(guest.start())
+        self.label = self.label.join(current().label)
         left, calls = self.limits.seconds, 0
         clock = time.monotonic()
         step = await io(guest.begin(code, variables, left))
@@ -177,7 +179,8 @@ class Session:
 
     async def _answered(self, call: Call) -> Reply:
         """Run a host tool in the caller's own context: it may be any function or program."""
-        called = await self.tools.answer(call.name, call.arguments)
+        called = await self._asked.answer(call.name, call.arguments)
+        self.label = self.label.join(called.label)
         if called.error:
             return Reply(error=clean(called.text))
         try:

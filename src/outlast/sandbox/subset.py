@@ -23,6 +23,7 @@ _MODULE = re.compile(r"No module named '([\w.]+)'")
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _MEMBER = re.compile(r"module '(?P<module>\w+)' has no attribute '(?P<name>\w+)'")
 _METHOD = re.compile(r"'(\w+)' object has no attribute '([a-z]\w*)'")
+_INDIRECT = re.compile(r"external function '(\w+)' cannot suspend in this synchronous context")
 _MADE = re.compile(r"cannot create '(\w+)' instances")
 _IMPORTED = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>\w+)'")
 
@@ -65,6 +66,13 @@ def _made(found: re.Match[str]) -> str | None:
     return f"this sandbox makes no {found[1]} objects. Do without them." if found[1] in _BUILTINS else None
 
 
+def _indirect(found: re.Match[str]) -> str:
+    return (
+        f"{found[1]} is a tool, and tools cannot be called by map, sorted, max or a special method in this sandbox. "
+        "Call it yourself, in a loop or a comprehension."
+    )
+
+
 def _as_said(found: re.Match[str]) -> str:
     return f"this sandbox runs a subset of Python: {found[1]}"
 
@@ -73,6 +81,7 @@ _BUILTINS = frozenset(dir(builtins))
 _TYPES = {name: kind for name, kind in vars(builtins).items() if isinstance(kind, type)}
 _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], str | None]], ...] = (
     (("NotImplementedError",), _SYNTAX, _syntax),
+    (("NotImplementedError",), _INDIRECT, _indirect),
     (("ModuleNotFoundError",), _MODULE, _module),
     (("NameError",), _NAME, _name),
     (("AttributeError",), _MEMBER, _member),
