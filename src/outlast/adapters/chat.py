@@ -12,11 +12,22 @@ from outlast.adapters.forms import OtherForms, doubtful, is_repeated
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
 from outlast.adapters.placing import Written, apart, earlier, placed, shown_inputs, texts_in, with_thoughts, written
-from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared, Slots, Task, check_limits, unread
+from outlast.adapters.protocol import (
+    Adapter,
+    Following,
+    Given,
+    Plain,
+    Plan,
+    Prepared,
+    Slots,
+    Task,
+    check_limits,
+    unread,
+)
 from outlast.adapters.tags import Tags
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Message, Response, Thought, assistant, system
+from outlast.messages import Message, Response, Thought, Turn, assistant, system, user
 from outlast.signatures.codec import PLACEHOLDER, Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.signatures.leads import visible, without_lead
@@ -104,16 +115,75 @@ class ChatPlan(Plan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
+        return self._rendered(inputs, ())
+
+    def _rendered(self, inputs: Mapping[str, Any], following: Sequence[Following]) -> Prepared:
         shown = given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        nonce = self.nonce(_all(shown) + _texts(turns) if turns else _all(shown))
+        held = _all(shown) + _texts(turns) if turns else _all(shown)
+        held = held + self._data_of(following) if following else held
+        nonce = self._other_nonce(held) if following and self._named(following) else self.nonce(held)
         prefix = self._prefixes.get(nonce) or self._prefix(nonce)
-
-        def read(response: Response) -> dict[str, Any]:
-            return self._read(response, nonce, lambda: held_by(self.task, inputs))
-
         said = cacheable(self._said(turns, nonce)) if turns else ()
-        return Prepared((*prefix, *said, placed("user", self._question(given, nonce), shelf)), read)
+        messages = (*prefix, *said, placed("user", self._question(given, nonce), shelf))
+        if following:
+            messages += tuple(self._followed(following, nonce))
+        return self._ready(inputs, following, nonce, messages)
+
+    def _ready(
+        self, inputs: Mapping[str, Any], following: Sequence[Following], nonce: str, messages: tuple[Message, ...]
+    ) -> Prepared:
+        def read(response: Response) -> dict[str, Any]:
+            return self._read(response, nonce, lambda: held_by(self.task, inputs, following))
+
+        def more(new: Sequence[Following]) -> Prepared:
+            every = (*following, *new)
+            if self._guarded(self._data_of(new), self._named(new), nonce):
+                return self._ready(inputs, every, nonce, (*messages, *self._followed(new, nonce)))
+            return self._rendered(inputs, every)
+
+        return Prepared(messages, read, more=more)
+
+    def _data_of(self, following: Sequence[Following]) -> list[str]:
+        """All texts of turns that follow a question."""
+        found: list[str] = []
+        for turn in following:
+            if isinstance(turn, Turn):
+                found += [text for _, text in self._answer(turn.outputs)]
+            else:
+                found += texts_in(turn) if isinstance(turn, Message) else [text for _, text in turn.texts]
+        return found
+
+    def _named(self, following: Sequence[Following]) -> bool:
+        """Whether a text that is given within a conversation holds the name that it is given under."""
+        return any(
+            name in text and any(sign in text for sign in self.grammar.special)
+            for turn in following
+            if isinstance(turn, Given)
+            for name, _ in turn.texts
+            for _, text in turn.texts
+        )
+
+    def _guarded(self, texts: Sequence[str], named: bool, nonce: str) -> bool:
+        """Whether markers with this nonce are safe from texts."""
+        if nonce:
+            return not any(nonce in text for text in texts)
+        return not named and not any(self.markers.holds(text) for text in texts)
+
+    def _followed(self, following: Sequence[Following], nonce: str) -> list[Message]:
+        """Turns after a question, as messages in the form of this adapter."""
+        messages: list[Message] = []
+        for turn in following:
+            if isinstance(turn, Message):
+                messages.append(turn)
+            elif isinstance(turn, Turn):
+                reply = assistant(self.markers.answer(self._answer(turn.outputs), nonce))
+                messages += with_thoughts([reply], turn.thoughts)
+            else:
+                section = self.markers.section(turn.texts, nonce) if turn.texts else ""
+                request = self._requests.get(nonce) or self.markers.request(nonce)
+                messages.append(user("\n\n".join(filter(None, (section, turn.note, request)))))
+        return messages
 
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
         """The prompt with marks for the inputs."""
@@ -141,9 +211,11 @@ class ChatPlan(Plan):
         holds, usual = self.markers.holds, self.usual
         for text in held:
             if holds(text) or (usual and usual in text):
-                break
-        else:
-            return usual
+                return self._other_nonce(held)
+        return usual
+
+    def _other_nonce(self, held: Sequence[str]) -> str:
+        """A nonce that none of these texts holds."""
         if not any(self._nonce in text for text in held):
             return self._nonce
         return nonce_for(self._texts, [self._texts, *held])

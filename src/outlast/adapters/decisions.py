@@ -89,7 +89,13 @@ class DecisionsPlan(Plan):
 
     def _deciding(self, prepared: Prepared) -> Prepared:
         _, *turns = prepared.messages
-        return Prepared((self._heading, *turns), self._read, questions=self.questions, ask=self._ask)
+        return Prepared(
+            (self._heading, *turns),
+            self._read,
+            questions=self.questions,
+            ask=self._ask,
+            more=lambda new: self._deciding(prepared.then(new)),
+        )
 
     async def _ask(self, lm: LM, request: Request) -> Response:
         return await decide(lm, request, by=self.adapter.by, samples=self.adapter.samples)

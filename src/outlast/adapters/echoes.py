@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from outlast.adapters.placing import apart, earlier, is_history, texts_in
-from outlast.adapters.protocol import Task
-from outlast.messages import Turn
+from outlast.adapters.protocol import Following, Task
+from outlast.messages import Message, Turn
 from outlast.signatures.codec import codecs
 from outlast.types.shown import Shelf
 
@@ -34,12 +34,19 @@ class Held(NamedTuple):
         return [*_texts(self.shown), *self.said]
 
 
-def held_by(task: Task, inputs: Mapping[str, Any]) -> Held:
-    """What a call with these inputs holds. Takes as long as rendering, so it is asked for at need only."""
+def held_by(task: Task, inputs: Mapping[str, Any], following: Sequence[Following] = ()) -> Held:
+    """What a call with these inputs, and turns after it, holds. Takes as long as rendering, so it is asked for at need
+    only."""
     signature = task.signature
     descriptions = [task.describe(name) for name in signature.fields]
     shown = [value for demo in task.demos for value in _values(signature, demo.values)]
-    return Held(_values(signature, inputs), shown, [task.instruction, *descriptions])
+    given = _values(signature, inputs)
+    for turn in following:
+        if isinstance(turn, Turn):
+            given += _data(signature, turn.outputs)
+        else:
+            given += texts_in(turn) if isinstance(turn, Message) else [text for _, text in turn.texts]
+    return Held(given, shown, [task.instruction, *descriptions])
 
 
 def _values(signature: Any, values: Mapping[str, Any]) -> list[Any]:

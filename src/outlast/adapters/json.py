@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,10 +14,10 @@ from outlast.adapters.forms import OtherForms
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Unreadable
 from outlast.adapters.placing import earlier, placed, shelved, shown_inputs, with_thoughts
-from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared, Slots, Task, check_limits, unread
+from outlast.adapters.protocol import Adapter, Following, Plain, Plan, Prepared, Slots, Task, check_limits, unread
 from outlast.errors import InputError, ParseError
 from outlast.lms.protocol import Capabilities
-from outlast.messages import Message, OutputSchema, Response, Turn, assistant, system
+from outlast.messages import Message, OutputSchema, Response, Turn, assistant, system, user
 from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.types.shown import INLINE, Shelf
@@ -84,11 +84,32 @@ class JSONPlan(Plan):
         data, shelf = self._given(inputs)
         turns = earlier(self.signature, inputs)
         said = cacheable(self._said(turns, self.count + 1)) if turns else ()
+        return self._ready(inputs, (), (*self.static, *said, placed("user", _encoded(data), shelf)))
 
+    def _ready(
+        self, inputs: Mapping[str, Any], following: Sequence[Following], messages: tuple[Message, ...]
+    ) -> Prepared:
         def read(response: Response) -> dict[str, Any]:
-            return self.read(response, lambda: held_by(self.task, inputs))
+            return self.read(response, lambda: held_by(self.task, inputs, following))
 
-        return Prepared((*self.static, *said, placed("user", _encoded(data), shelf)), read, self.output)
+        def more(new: Sequence[Following]) -> Prepared:
+            return self._ready(inputs, (*following, *new), (*messages, *self._followed(new, len(messages))))
+
+        return Prepared(messages, read, self.output, more=more)
+
+    def _followed(self, following: Sequence[Following], first: int) -> list[Message]:
+        """Turns after a question, as messages in the form of this adapter, numbered from `first`."""
+        messages: list[Message] = []
+        for number, turn in enumerate(following, first):
+            if isinstance(turn, Message):
+                messages.append(turn)
+            elif isinstance(turn, Turn):
+                answer = _encoded(self._data(self.outputs, turn.outputs, INLINE))
+                messages += with_thoughts(self.answered(answer, number), turn.thoughts)
+            else:
+                data = _encoded(dict(turn.texts)) if turn.texts else ""
+                messages.append(user("\n\n".join(filter(None, (data, turn.note, self.request)))))
+        return messages
 
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
         """The prompt with marks for the inputs; JSON needs no nonce."""

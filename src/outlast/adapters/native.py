@@ -64,7 +64,14 @@ class ToolsPlan(JSONPlan):
         return self._calling(super().outline(marks, nonce))
 
     def _calling(self, prepared: Prepared) -> Prepared:
-        return Prepared(prepared.messages, prepared.read, None, (self.tool,), self.name)
+        return Prepared(
+            prepared.messages,
+            prepared.read,
+            None,
+            (self.tool,),
+            self.name,
+            more=lambda new: self._calling(prepared.then(new)),
+        )
 
     def constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
         """None: the schema goes with the tool."""

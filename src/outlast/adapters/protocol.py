@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from outlast.messages import (
     Response,
     Settings,
     TextPart,
+    Turn,
     assistant,
     tool_result,
     user,
@@ -73,6 +74,18 @@ def say_again(response: Response, error: ParseError) -> tuple[Message, ...]:
     return said if response.thoughts else assistant(_NOTHING_SAID), user(error.for_model)
 
 
+class Given(NamedTuple):
+    """What is handed to a model in the middle of a conversation: texts by name, which are data, and a word of ours."""
+
+    texts: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+# What follows the question of a call: a reply in the form of the adapter (the outputs of a `Turn`), messages as they
+# are, and what the model is given in between.
+Following = Turn | Message | Given
+
+
 @dataclass(frozen=True, slots=True)
 class FollowUp:
     """A second question that a reply leads to; its answer is the answer.
@@ -95,7 +108,7 @@ class Prepared:
 
     `read` gives the output values by name in signature order, or the question to ask next, or raises `ParseError`.
     `again` gives the turns that answer a reply which raised one; `tools` are what the model may call for its answer.
-    `questions` are typed ones; `ask` puts the request to a model.
+    `questions` are typed ones; `ask` puts the request to a model. `more` gives this call with turns that follow.
     """
 
     messages: tuple[Message, ...]
@@ -106,6 +119,19 @@ class Prepared:
     again: Callable[[Response, ParseError], tuple[Message, ...]] = say_again
     questions: tuple[tuple[str, Question], ...] = ()
     ask: Callable[[LM, Request], Coroutine[Any, Any, Response]] = send
+    more: Callable[[Sequence[Following]], Prepared] | None = None
+
+    def then(self, following: Sequence[Following]) -> Prepared:
+        """This call with turns after its question and the turns that it has: a conversation that goes on.
+
+        What they hold is data of the call: it never reads as structure, nor as an answer when a reply repeats it.
+        Only what is new is rendered, unless it needs other guards. Raises `UsageError` for an adapter that cannot.
+        """
+        if not following:
+            return self
+        if self.more is None:
+            raise UsageError("this adapter cannot go on with a conversation: its Prepared has no `more`; use ol.Chat()")
+        return self.more(following)
 
     def request(self, settings: Settings, sample: int, label: Label) -> Request:
         """The request for a model."""

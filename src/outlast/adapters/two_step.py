@@ -93,7 +93,10 @@ class TwoStepPlan(ChatPlan):
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render the first call."""
-        return Prepared(super().prepare(inputs).messages, self._follow)
+        return self._freely(super().prepare(inputs))
+
+    def _freely(self, prepared: Prepared) -> Prepared:
+        return Prepared(prepared.messages, self._follow, more=lambda new: self._freely(prepared.then(new)))
 
     def _follow(self, response: Response) -> FollowUp:
         refuse_unfinished(self.signature, response, complete=False)
