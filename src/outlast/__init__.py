@@ -80,7 +80,9 @@ if TYPE_CHECKING:
     from outlast.modules.attempts import Outcome as Outcome
     from outlast.modules.best_of_n import BestOfN as BestOfN
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
+    from outlast.modules.debate import Debate as Debate
     from outlast.modules.export import export as export
+    from outlast.modules.map_reduce import MapReduce as MapReduce
     from outlast.modules.module import Module as Module
     from outlast.modules.paths import modules_of as modules_of
     from outlast.modules.paths import parameters as parameters
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
     from outlast.modules.strategy import Strategy as Strategy
+    from outlast.modules.tree_search import TreeSearch as TreeSearch
     from outlast.modules.values import param as param
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
     from outlast.optimize.compile import Compiled as Compiled
@@ -174,6 +177,9 @@ _HOMES = {
     "modules.attempts": "Attempt Outcome",
     "modules.best_of_n": "BestOfN",
     "modules.chain_of_thought": "ChainOfThought",
+    "modules.debate": "Debate",
+    "modules.map_reduce": "MapReduce",
+    "modules.tree_search": "TreeSearch",
     "modules.export": "export",
     "modules.module": "Module",
     "modules.recipe": "Recipe",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from outlast.errors import AnswerError, BudgetExceeded, LMError, MetricError, UsageError, brief
 from outlast.modules.module import Module
@@ -15,6 +15,13 @@ from outlast.runtime import Budget, Meter, blocking, current, in_thread, running
 from outlast.signatures.record import Prediction, Record, fields_of, outputs_of, with_outcome
 
 T = TypeVar("T")
+
+
+class Answering(Protocol):
+    """What a draw asks: a module, or a step that is asked like one."""
+
+    def acall(self, **inputs: Any) -> Coroutine[Any, Any, Any]: ...
+
 
 Reward = Callable[..., Any]  # a function of the output, or of the inputs and the output; or a module that judges
 
@@ -105,7 +112,7 @@ def check_count(subject: str, name: str, value: Any, least: int = 1) -> int:
     return value
 
 
-async def draw(inner: Module, inputs: Mapping[str, Any], number: int, of: int) -> Any:
+async def draw(inner: Answering, inputs: Mapping[str, Any], number: int, of: int) -> Any:
     """Draw `number` (from 0) of `of` independent ones: equal prompts are asked again and cached apart.
 
     Nested draws stay apart: draw j of 3 inside draw i of 5 is sample 3 * i + j. Draw 0 of sample 0 is what the module
@@ -116,7 +123,7 @@ async def draw(inner: Module, inputs: Mapping[str, Any], number: int, of: int) -
 
 
 async def attempt(
-    inner: Module,
+    inner: Answering,
     inputs: Mapping[str, Any],
     number: int,
     of: int,

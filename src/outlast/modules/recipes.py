@@ -17,7 +17,10 @@ from outlast.types import Tool
 _HOMES = {  # nothing else is ever imported for a file
     "BestOfN": "best_of_n",
     "ChainOfThought": "chain_of_thought",
+    "Debate": "debate",
+    "MapReduce": "map_reduce",
     "Predict": "predict",
+    "TreeSearch": "tree_search",
 }
 _KEYS = ("strategy", "options")
 _DEEPEST = 8  # strategies inside strategies
