@@ -29,6 +29,8 @@ from outlast.signatures.field import output
 
 By = Literal["vote", "judges"]
 
+_AGENTS = 3  # when neither their number nor their modules are given
+
 _RECONSIDER = (
     "Your own earlier answer to this and those of others are given. Some of them may be wrong, yours too. Weigh them, "
     "then answer again."
@@ -44,7 +46,8 @@ class Debate(Strategy, Generic[P, R]):
     2305.14325); at the end the most frequent answer is given, or the one that a panel of judges prefers.
 
     `inner` is a signature or a module that answers one, which every agent draws from; a list of modules for one
-    signature gives each agent its own (models that err differently help most; then `agents` is their number).
+    signature gives each agent its own (models that err differently help most). `agents` is 3, or as many as there are
+    modules.
     `by="vote"`: answers are compared as JSON data, ties go to the first. `by="judges"`: each of `judges` judges sees
     the answers in another order and names one (a panel, Verga et al. 2024, arXiv 2404.18796); most votes win. An agent
     whose call fails keeps its last answer. When the `budget` ends, the answers so far are voted on.
@@ -52,7 +55,7 @@ class Debate(Strategy, Generic[P, R]):
     """
 
     inner: Any
-    agents: int
+    agents: int | None
     rounds: int
     by: By
     judges: int
@@ -66,7 +69,7 @@ class Debate(Strategy, Generic[P, R]):
         def __init__(
             self: Debate[..., Any],
             *,
-            agents: int = 3,
+            agents: int | None = None,
             rounds: int = 1,
             by: By = "vote",
             judges: int = 3,
@@ -77,7 +80,7 @@ class Debate(Strategy, Generic[P, R]):
             self: Debate[..., Any],
             inner: str,
             *,
-            agents: int = 3,
+            agents: int | None = None,
             rounds: int = 1,
             by: By = "vote",
             judges: int = 3,
@@ -107,8 +110,8 @@ class Debate(Strategy, Generic[P, R]):
     ) -> None:
         self.inner = _modules(inner)
         several = isinstance(self.inner, tuple)
-        self.agents = check_count("Debate", "agents", agents or (len(self.inner) if several else 3))
-        if several and self.agents != len(self.inner):
+        self.agents = agents if agents is None else check_count("Debate", "agents", agents)
+        if several and agents is not None and agents != len(self.inner):
             raise UsageError(f"Debate got {len(self.inner)} modules and agents={agents}; leave agents= away")
         self.rounds = check_count("Debate", "rounds", rounds, least=0)
         if by not in ("vote", "judges"):
@@ -124,7 +127,7 @@ class Debate(Strategy, Generic[P, R]):
         self.reconsider = Predict(with_inputs(self.signature, _RECONSIDER, fields))
         self.judge = Predict(_judging(self.signature))
         if not several:
-            refuse_same_draws(self.inner, self.agents, "Debate")
+            refuse_same_draws(self.inner, agents or _AGENTS, "Debate")
 
     if TYPE_CHECKING:
 
@@ -133,13 +136,14 @@ class Debate(Strategy, Generic[P, R]):
 
     def _speakers(self) -> tuple[Module, ...]:
         inner: Any = self.inner
-        return cast("tuple[Module, ...]", inner if type(inner) is tuple else (inner,) * self.agents)
+        return cast("tuple[Module, ...]", inner if type(inner) is tuple else (inner,) * (self.agents or _AGENTS))
 
     async def forward(self, /, **inputs: Any) -> Any:
         with allowance(self.budget) as allowed:
             speakers = self._speakers()
             one_voice = not isinstance(self.inner, tuple)
-            numbered = [(number if one_voice else 0, self.agents if one_voice else 1) for number in range(self.agents)]
+            count = len(speakers)
+            numbered = [(number, count) if one_voice else (0, 1) for number in range(count)]
             said = await gather(
                 *(
                     attempt(speaker, inputs, number, of, allowed, part=f"agent {at}")
@@ -171,10 +175,10 @@ class Debate(Strategy, Generic[P, R]):
             heard = [text for index, text in enumerate(texts) if index != at and text]
             shown = {own: texts[at] or "(none)", others: heard}
             step = Step(self.reconsider, self.signature, inputs, shown)
-            new = await attempt(step, inputs, at, self.agents, allowed, part=f"agent {at}")
+            new = await attempt(step, inputs, at, len(said), allowed, part=f"agent {at}")
             return new if new.ok or not said[at].ok else said[at]
 
-        return await gather(*(again(at) for at in range(self.agents)))
+        return await gather(*(again(at) for at in range(len(said))))
 
     async def _decided(
         self, inputs: Mapping[str, Any], standing: Sequence[Attempt], allowed: Allowance

@@ -52,7 +52,8 @@ class MapReduce(Strategy, Generic[P, R]):
     """
 
     signature: Any
-    over: str
+    over: str | None
+    long: str
     size: int
     overlap: int | None
     at_once: int
@@ -108,7 +109,8 @@ class MapReduce(Strategy, Generic[P, R]):
         budget: Budget | None = None,
     ) -> None:
         self.signature = read_signature(signature)
-        self.over = _over(self.signature, over)
+        self.over = over
+        self.long = _over(self.signature, over)
         self.size = check_count("MapReduce", "size", size, least=200)
         self.overlap = overlap if overlap is None else check_count("MapReduce", "overlap", overlap, least=0)
         if overlap is not None and overlap * 2 > size:
@@ -116,9 +118,9 @@ class MapReduce(Strategy, Generic[P, R]):
         self.at_once = check_count("MapReduce", "at_once", at_once)
         self.budget = check_budget(budget, "MapReduce")
         self.answer = Predict(self.signature)
-        self.note = Predict(_noting(self.signature, self.over))
-        self.merge = Predict(_merging(self.signature, self.over))
-        self.conclude = Predict(_concluding(self.signature, self.over))
+        self.note = Predict(_noting(self.signature, self.long))
+        self.merge = Predict(_merging(self.signature, self.long))
+        self.conclude = Predict(_concluding(self.signature, self.long))
 
     if TYPE_CHECKING:
 
@@ -127,7 +129,7 @@ class MapReduce(Strategy, Generic[P, R]):
 
     async def forward(self, /, **inputs: Any) -> Any:
         given = checked_inputs(self.signature, inputs)
-        parts = self.parts(given[self.over])
+        parts = self.parts(given[self.long])
         with allowance(self.budget) as allowed:
             if len(parts) == 1:
                 return await self.answer.acall(**given)
@@ -138,7 +140,7 @@ class MapReduce(Strategy, Generic[P, R]):
             merged = await self._merged(given, found, allowed)
             if allowed.meter is not None:
                 allowed.meter.keep_back({})
-            rest = {name: value for name, value in given.items() if name != self.over}
+            rest = {name: value for name, value in given.items() if name != self.long}
             field = list(self.conclude.signature.inputs)[-1]
             result = await self.conclude.acall(**rest, **{field: merged or ["(no part holds anything that matters)"]})
             stopped = allowed.stopped if unread else None
@@ -150,7 +152,7 @@ class MapReduce(Strategy, Generic[P, R]):
         if isinstance(value, str):
             overlap = min(400, self.size // 10) if self.overlap is None else self.overlap
             return cut(value, self.size, overlap)
-        codec = codecs(self.signature)[self.over]
+        codec = codecs(self.signature)[self.long]
         items = list(cast("Iterable[Any]", value))
         return _grouped([Part(item, len(codec.write([item]))) for item in items], self.size) or [value]
 
@@ -162,7 +164,7 @@ class MapReduce(Strategy, Generic[P, R]):
         where = list(self.note.signature.inputs)[-1]
 
         async def noted(number: int, part: Any) -> Attempt:
-            shown = {**given, self.over: part, where: f"part {number} of {len(parts)}"}
+            shown = {**given, self.long: part, where: f"part {number} of {len(parts)}"}
             return await attempt(self.note, shown, 0, 1, allowed)
 
         made = await gather(*(noted(number, part) for number, part in enumerate(parts, 1)), limit=self.at_once)
@@ -177,7 +179,7 @@ class MapReduce(Strategy, Generic[P, R]):
 
     async def _merged(self, given: Mapping[str, Any], notes: list[str], allowed: Allowance) -> list[str]:
         """Notes that fit into one prompt: neighbours are merged until they do, as long as that makes them shorter."""
-        rest = {name: value for name, value in given.items() if name != self.over}
+        rest = {name: value for name, value in given.items() if name != self.long}
         field, merged = list(self.merge.signature.inputs)[-1], next(iter(self.merge.signature.outputs))
         while (before := sum(map(len, notes))) > self.size and len(notes) > 1 and not allowed.stopped:
             groups = _grouped([Part(note, len(note)) for note in notes], self.size)
