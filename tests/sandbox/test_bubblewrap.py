@@ -18,6 +18,7 @@ from outlast.errors import SandboxUnavailable, UsageError
 from outlast.sandbox import bubblewrap
 from outlast.sandbox.bubblewrap import Bubblewrap
 from outlast.sandbox.interpreter import interpreter
+from outlast.sandbox.monty import Monty
 from outlast.sandbox.values import Limits
 
 try:
@@ -404,7 +405,68 @@ def test_a_program_that_may_not_make_namespaces_is_told_with_the_setting(tmp_pat
         box.check()
 
 
-@pytest.mark.parametrize("wrong", [{"files": 0}, {"files": True}, {"files": "1"}, {"program": ""}, {"program": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"files": 0}, {"files": True}, {"files": "1"}, {"program": ""}, {"program": 3}, {"inside": 1}, {"inside": BOX}],
+)
 def test_wrong_options_are_refused_at_once(wrong):
-    with pytest.raises(UsageError, match=next(iter(wrong))):
+    with pytest.raises(UsageError, match="Monty" if "inside" in wrong else next(iter(wrong))):
         Bubblewrap(**wrong)
+
+
+def test_the_peak_of_memory_is_told_without_proc():
+    assert 30 << 20 < BOX.execute("x = b'x' * (30 << 20)").used.memory < 100 << 20
+
+
+LOCKED = Bubblewrap(Monty())
+
+
+def double(x: int) -> int:
+    """Twice x."""
+    return 2 * x
+
+
+def test_monty_runs_behind_the_same_lock():
+    with LOCKED.session(tools=[double]) as session:
+        assert session.execute("double(x)", {"x": 21}).value == 42
+        bwrap, first, worker = family(session._guest._worker._pid)
+        assert os.readlink(f"/proc/{worker}/exe").endswith("/monty")
+        for kind in ("net", "pid", "ipc", "uts", "mnt"):
+            assert os.readlink(f"/proc/{worker}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+        status = Path(f"/proc/{worker}/status").read_text()
+        assert "Seccomp:\t2" in status
+        assert f"CapEff:\t{0:016x}" in status
+        names = {pair.split(b"=")[0] for pair in Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")}
+        assert names <= {b"", b"LD_LIBRARY_PATH"}
+    assert gone([bwrap, first, worker])
+    assert (LOCKED.full_python, LOCKED.isolation, BOX.full_python) == (False, "os", True)
+
+
+def test_the_limits_of_monty_hold_behind_the_lock():
+    with LOCKED.session(limits=Limits(seconds=0.5, memory=20 << 20)) as session:
+        assert session.execute("while True:\n    pass").stopped == "time"
+        assert (
+            session.execute("def f():\n    x = []\n    while True:\n        x.append('a' * 100_000)\nf()").stopped
+            == "memory"
+        )
+        assert session.execute("1 + 1").value == 2
+
+
+def test_the_wrapper_of_monty_goes_with_its_session():
+    session = LOCKED.session()
+    session.execute("1")
+    directory = session._guest._directory
+    assert os.path.isdir(directory)
+    session.close()
+    assert not os.path.exists(directory)
+
+
+def test_equal_options_are_equal_sandboxes():
+    assert Bubblewrap(Monty()) == LOCKED != BOX == Bubblewrap()
+    assert len({LOCKED, BOX, Bubblewrap()}) == 2
+
+
+def test_a_hundred_at_once():
+    with ThreadPoolExecutor(100) as pool:
+        results = list(pool.map(lambda n: BOX.execute("n * 2", {"n": n}).value, range(100)))
+    assert results == [2 * n for n in range(100)]

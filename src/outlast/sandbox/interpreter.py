@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -39,7 +39,8 @@ class Interpreter:
     def inside(self) -> str:
         return f"{_PYTHON}/bin/{os.path.basename(self.executable)}"
 
-    def mounts(self) -> Iterator[str]:
+    def mounts(self, more: Iterable[str] = ()) -> Iterator[str]:
+        """bwrap's options that show it, and the C libraries of other programs."""
         yield from ("--perms", "0755", "--dir", "/tmp")
         yield from shown("/dev/null", "/dev/null", "--dev-bind")
         for place, below in self.directories.items():
@@ -49,12 +50,36 @@ class Interpreter:
                     hidden = f"{_PYTHON}/{below}/{packages}"
                     yield from ("--size", "4096", "--tmpfs", hidden, "--remount-ro", hidden)
         yield from shown(self.executable, self.inside)
-        for file in self.libraries:
-            name = os.path.basename(file)
-            yield from shown(file, file if name.startswith("ld-") else f"{_LIBRARIES}/{name}")
+        yield from libraries(dict.fromkeys((*self.libraries, *more)))
         if os.path.isdir(_ZONES):
             yield from shown(_ZONES, _ZONES)
         yield from ("--setenv", "LD_LIBRARY_PATH", _LIBRARIES)
+
+
+def libraries(files: Iterable[str]) -> Iterator[str]:
+    """Show C libraries where the loader looks for them; the loader itself stands where programs say."""
+    for file in files:
+        name = os.path.basename(file)
+        yield from shown(file, file if name.startswith("ld-") else f"{_LIBRARIES}/{name}")
+
+
+@functools.cache
+def needed_by(program: str) -> tuple[str, ...]:
+    """The C libraries that the loader would map for a program, without running it. Raises `SandboxUnavailable`."""
+    run = [program]
+    try:
+        done = subprocess.run(
+            run,
+            env={"LD_TRACE_LOADED_OBJECTS": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SandboxUnavailable(f"the libraries that {program} needs cannot be found out: {error!r}") from None
+    words = (word for word in done.stdout.decode().split() if word.startswith("/"))
+    return tuple(word for word in words if os.path.isfile(word))
 
 
 @functools.cache

@@ -1,10 +1,10 @@
 """The first program in a bubblewrap sandbox: it takes away its own rights and then runs the worker.
 
-`python -I -S -B lockdown.py UID MEMORY FILES WORKER`, as process 1 of its own namespaces. It forks once. The child
-becomes the worker: user UID, no capability, limits, and the seccomp filter, all before it reads a byte of what the
-host sends. Process 1 only waits: it ends everything in the namespace when the worker ends, when bubblewrap is killed,
-and when the host is gone, however busy the worker is. (Bubblewrap's own `--die-with-parent` watches the thread that
-started it, and threads of a pool end.) Standard library only.
+`python -I -S -B lockdown.py UID MEMORY FILES WORKER [ARGUMENT...]`, as process 1 of its own namespaces. It forks once.
+The child becomes the worker, a script or a program: user UID, no capability, limits, and the seccomp filter, all before
+it reads a byte of what the host sends. Process 1 only waits: it ends everything in the namespace when the worker ends,
+when bubblewrap is killed, and when the host is gone, however busy the worker is. (Bubblewrap's own `--die-with-parent`
+watches the thread that started it, and threads of a pool end.) Standard library only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import resource
 import select
 import signal
 import sys
+import types
 
 sys.path.insert(0, os.path.dirname(__file__))
 seccomp = importlib.import_module("seccomp")
@@ -33,7 +34,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def call(name: str, *arguments: object) -> None:
     """A call of the C library, which must succeed: half a sandbox is none."""
-    if getattr(libc, name)(*arguments) != 0:
+    words = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]
+    if getattr(libc, name)(*words) != 0:
         raise OSError(ctypes.get_errno(), f"{name} failed: {os.strerror(ctypes.get_errno())}")
 
 
@@ -62,13 +64,17 @@ def limit(memory: int, files: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def filter_calls() -> None:
-    """The last step: from here on the kernel refuses every call that is not on the list."""
+def filter_calls(starting: bool = False) -> None:
+    """The last step: from here on the kernel refuses every call that is not on the list.
+
+    `starting`: a program is executed next, so that remains allowed; it can execute itself and Python, nothing else is
+    there.
+    """
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
 
-    code = seccomp.program(platform.machine())
+    code = seccomp.program(platform.machine(), starting)
     call("prctl", _SECCOMP, _FILTER, ctypes.byref(Program(len(code) // 8, code)), 0, 0)
 
 
@@ -83,24 +89,35 @@ def wait_for(worker: int) -> None:
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF if ended else 0)
 
 
+def script(path: str) -> types.CodeType | None:
+    """The code of a worker that is a script, read while we may still read everything."""
+    if not path.endswith(".py"):
+        return None
+    with open(path, "rb") as file:
+        return compile(file.read(), os.path.basename(path), "exec")
+
+
 def main() -> None:
     uid, memory, files = (int(word) for word in sys.argv[1:4])
+    worker = sys.argv[4:]
     call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     options = f"size={files},nr_inodes={MOST_FILES},mode=1777"
     call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID_NODEV_NOEXEC, options.encode())
     os.chdir("/tmp")
-    with open(sys.argv[4], "rb") as file:  # by a user who may read it
-        worker = compile(file.read(), "worker.py", "exec")
+    code = script(worker[0])
     child = os.fork()
     become(uid)
     if child:
         call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the kernel forgets it when the user changes
         wait_for(child)
     limit(memory, files)
+    if code is None:
+        filter_calls(starting=True)
+        os.execve(worker[0], worker, {"LD_LIBRARY_PATH": os.environ["LD_LIBRARY_PATH"]})
     os.environ.clear()
     sys.argv[:] = [""]
     filter_calls()
-    exec(worker, {"__name__": "__main__"})
+    exec(code, {"__name__": "__main__"})
 
 
 if __name__ == "__main__":
