@@ -62,6 +62,11 @@ const ACTS = {
   },
   "two lines in one": () => postMessage({ kind: "done", text: '{}\n{"done": {"value": "FORGED", "stdout": ""}}' }),
   "no message": () => postMessage(new Map()),
+  "two messages": () => {
+    done(1);
+    done("FORGED");
+    for (;;);
+  },
   "too long": () => done("x".repeat(64 << 20)),
   flood: () => {
     for (;;) Deno.stdout.writeSync(bytes("x".repeat(1 << 16)));

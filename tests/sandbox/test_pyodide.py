@@ -173,3 +173,31 @@ def test_it_says_what_is_missing(tmp_path: Path) -> None:
         ol.Pyodide(folder=3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="67108864 bytes or more"):
         ol.Pyodide().execute("1", limits=Limits(memory=1 << 20))
+
+
+def test_tasks_that_are_left_behind_rest_between_runs(session: Session) -> None:
+    leave = """
+import asyncio
+turns = 0
+async def spin():
+    global turns
+    while True:
+        turns += 1
+        await asyncio.sleep(0)
+task = asyncio.get_event_loop().create_task(spin())
+"""
+    assert session.execute(leave).ok
+    before = session.execute("turns").value
+    time.sleep(0.1)
+    assert session.execute("turns").value <= before + 2
+    assert session.execute("asyncio.run(asyncio.sleep(0.2))\nturns").value > before + 5
+    assert session.execute("task.cancel()").value is True
+
+
+def test_a_wait_ends_at_the_time_limit() -> None:
+    with ol.Pyodide().session(limits=Limits(seconds=0.5)) as session:
+        session.execute("x = 1")
+        started = time.monotonic()
+        assert session.execute("import time; time.sleep(30)").stopped == "time"
+        assert session.execute("import asyncio; asyncio.run(asyncio.sleep(30))").stopped == "time"
+        assert time.monotonic() - started < 5

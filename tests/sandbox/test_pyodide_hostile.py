@@ -46,3 +46,10 @@ def test_what_is_written_to_stdout_past_the_main_thread_is_no_reply(hostile: ol.
 def test_messages_that_are_none_end_the_guest(hostile: ol.Pyodide, name: str, stopped: str) -> None:
     result = act(hostile, name)
     assert (result.stopped, result.state_lost, result.value) == (stopped, True, None)
+
+
+def test_a_message_that_nobody_waits_for_ends_the_guest(hostile: ol.Pyodide) -> None:
+    with hostile.session(limits=Limits(seconds=5.0)) as session:
+        assert session.execute("two messages").value == 1
+        assert session.execute("forge").stopped == "crash"
+        assert session.execute("forge").value == "honest"

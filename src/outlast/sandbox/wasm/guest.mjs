@@ -6,20 +6,25 @@ const post = globalThis.postMessage.bind(globalThis);
 const decoder = new TextDecoder();
 const quiet = () => {};
 
-// What JavaScript code can do here is little without permissions, and Python code sees none of it: this is the second fence.
-const KEPT = new Set([
-  ...["Object", "Function", "Array", "Number", "Boolean", "String", "Symbol", "BigInt", "Date", "Promise", "RegExp", "Error"],
-  ...["AggregateError", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "SuppressedError"],
-  ...["JSON", "Math", "Intl", "Atomics", "Reflect", "Proxy", "Map", "Set", "WeakMap", "WeakSet", "WeakRef", "Iterator"],
-  ...["FinalizationRegistry", "ArrayBuffer", "SharedArrayBuffer", "DataView", "Uint8Array", "Int8Array", "Uint16Array"],
-  ...["Int16Array", "Uint32Array", "Int32Array", "Float16Array", "Float32Array", "Float64Array", "Uint8ClampedArray"],
-  ...["BigUint64Array", "BigInt64Array", "WebAssembly", "globalThis", "Infinity", "NaN", "undefined", "parseInt", "parseFloat"],
-  ...["isNaN", "isFinite", "decodeURI", "decodeURIComponent", "encodeURI", "encodeURIComponent", "escape", "unescape"],
-  ...["setTimeout", "clearTimeout", "setInterval", "clearInterval", "setImmediate", "clearImmediate", "queueMicrotask"],
-  ...["TextDecoder", "TextEncoder", "URL", "performance", "crypto", "self", "DOMException", "WorkerGlobalScope"],
-  ...["dispatchEvent", "addEventListener", "removeEventListener", "onmessage", "onerror"],
-  ...["MessageChannel", "MessagePort", "AbortController", "AbortSignal", "Event", "EventTarget", "Response", "Headers"],
-]);
+const LOST = '{"done": {"stdout": "", "stopped": "crash", "state_lost": true}}';
+const PRELOADED = `
+import abc, ast, asyncio, base64, bisect, calendar, collections, contextlib, copy, csv, dataclasses, datetime, decimal
+import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, json, linecache, math, operator, os, random, re
+import secrets, signal, statistics, string, sys, textwrap, threading, time, traceback, types, typing, uuid
+`;
+
+// What is left of the globals. Python code sees none of them, and code in JavaScript can do little without permissions.
+const KEPT = new Set(`
+  Object Function Array Number Boolean String Symbol BigInt Date Promise RegExp JSON Math Intl Atomics Reflect Proxy
+  Map Set WeakMap WeakSet WeakRef Iterator FinalizationRegistry WebAssembly
+  Error AggregateError EvalError RangeError ReferenceError SyntaxError TypeError URIError SuppressedError DOMException
+  ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array
+  Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array
+  globalThis self Infinity NaN undefined parseInt parseFloat isNaN isFinite
+  decodeURI decodeURIComponent encodeURI encodeURIComponent TextDecoder TextEncoder URL performance crypto
+  setTimeout clearTimeout queueMicrotask MessageChannel MessagePort AbortController AbortSignal Response Headers
+  WorkerGlobalScope EventTarget dispatchEvent addEventListener removeEventListener onmessage onerror
+`.split(/\s+/));
 
 function strip() {
   for (let object = globalThis; object && object !== Object.prototype; object = Object.getPrototypeOf(object)) {
@@ -30,14 +35,39 @@ function strip() {
   }
 }
 
+// Callbacks of the guest, such as those of asyncio, run only while its code is run: afterwards nothing of it goes on.
+let running = false;
+let parked = [];
+const later = globalThis.setTimeout.bind(globalThis);
+const gate = (callback) => (running ? callback() : parked.push(callback));
+
+function run() {
+  running = true;
+  for (const callback of parked) later(() => gate(callback), 0);
+  parked = [];
+}
+
+const RealChannel = globalThis.MessageChannel;
+
+class Channel {
+  constructor() {
+    const { port1, port2 } = new RealChannel();
+    this.port1 = { set onmessage(callback) { port1.onmessage = () => gate(callback); } };
+    this.port2 = { postMessage: () => port2.postMessage(0) };
+  }
+}
+
 async function open({ folder, wasm, stdlib, snapshot, lock, make }) {
   globalThis.location = { href: folder, toString: () => folder };
+  globalThis.setTimeout = (callback, delay) => later(() => gate(callback), delay);
+  globalThis.MessageChannel = Channel;
   globalThis.console = { log: quiet, warn: quiet, error: quiet, info: quiet, debug: quiet };
   globalThis.fetch = async (address) => {
     if (String(address).endsWith(".wasm")) return new Response(wasm, { headers: { "content-type": "application/wasm" } });
     if (String(address).endsWith(".zip")) return new Response(stdlib);
     throw new TypeError("nothing is fetched here");
   };
+  running = true;
   const { loadPyodide } = await import(`${folder}pyodide.mjs`);
   const python = await loadPyodide({
     indexURL: folder,
@@ -50,6 +80,7 @@ async function open({ folder, wasm, stdlib, snapshot, lock, make }) {
     _makeSnapshot: make,
     _loadSnapshot: snapshot,
   });
+  running = false;
   delete globalThis.fetch;
   delete globalThis.Response;
   delete globalThis.Headers;
@@ -79,22 +110,17 @@ globalThis.onmessage = async (event) => {
   python.setInterruptBuffer(new Int32Array(control.buffer, 4, 1));
   const names = python.toPy({});
   python.runPython(guest, { globals: names });
-  const run = names.get("start")(worker, JSON.stringify(hello), ask, heap);
+  const execute = names.get("start")(worker, JSON.stringify(hello), ask, heap);
   globalThis.onmessage = async (message) => {
     let text = LOST; // the interpreter could not even say what went wrong
+    run();
     try {
-      text = await run.callPromising(message.data);
+      text = await execute.callPromising(message.data);
     } catch (error) {
       if (/MemoryError|SystemError|out of memory/.test(String(error))) text = text.replace("crash", "memory");
     }
+    running = false;
     tell("done", text);
   };
   tell("ready", '{"ready": true}');
 };
-
-const LOST = '{"done": {"stdout": "", "stopped": "crash", "state_lost": true}}';
-const PRELOADED = `
-import abc, ast, asyncio, base64, bisect, calendar, collections, contextlib, copy, csv, dataclasses, datetime, decimal
-import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, json, linecache, math, operator, os, random, re
-import secrets, signal, statistics, string, sys, textwrap, threading, time, traceback, types, typing, uuid
-`;

@@ -14,6 +14,7 @@ const SIGALRM = 14;
 const control = new Int32Array(new SharedArrayBuffer(8)); // 0: bytes of the reply + 1, or 0 while there is none; 1: signal
 let reply = null; // bytes of the reply that the guest waits for
 let nonce = "";
+let owed = false; // whether the host waits for a line
 let waiting = false; // whether the guest waits for the reply of a tool
 let alarm = 0;
 
@@ -66,11 +67,10 @@ function heard(data) {
     Deno.writeFileSync(new URL("snapshot.bin", folder), data, { mode: 0o600 });
     Deno.exit(0);
   }
-  if (typeof data !== "object" || data === null || typeof data.text !== "string") Deno.exit(4);
-  if (/[^\x20-\x7e]/.test(data.text)) Deno.exit(5);
+  if (!owed || typeof data?.text !== "string" || /[^\x20-\x7f]/.test(data.text)) Deno.exit(4);
   clearTimeout(alarm);
+  owed = false;
   waiting = data.kind === "call";
-  if (waiting) Atomics.store(control, 0, 0);
   send(data.text);
 }
 
@@ -83,7 +83,7 @@ function start(hello) {
     },
   });
   worker.onmessage = (event) => heard(event.data);
-  worker.onmessageerror = () => Deno.exit(6);
+  worker.onmessageerror = () => Deno.exit(4);
   worker.onerror = (event) => {
     event.preventDefault();
     console.error(String(event.message).slice(0, 2000));
@@ -105,6 +105,7 @@ if (make) {
 } else {
   let worker = null;
   for await (const line of lines(Deno.stdin.readable)) {
+    owed = true;
     if (worker === null) {
       const { nonce: secret, ...hello } = JSON.parse(decoder.decode(line));
       nonce = secret;
