@@ -86,6 +86,7 @@ class Bubblewrap(Sandbox):
         """
         if self.inside is not None:
             self.inside.check()
+            _monty()
         _check(self.program)
 
     def open(self, limits: Limits, tools: tuple[str, ...]) -> Guest:
