@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     from outlast.signatures.spelling import signature as signature
     from outlast.tools.calling import Toolbox as Toolbox
     from outlast.tools.making import tool as tool
+    from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tracing.history import history as history
     from outlast.types import Audio as Audio
     from outlast.types import Code as Code
@@ -208,6 +209,7 @@ _HOMES = {
     "signatures.spelling": "signature",
     "tools.calling": "Toolbox",
     "tools.making": "tool",
+    "tools.terminal": "ask_in_terminal",
     "tracing.history": "history",
     "types": "Audio Code Document File Image Tool",
 }

@@ -24,21 +24,20 @@ def as_approver(value: Any) -> Approver:
 
 
 async def decided(tool: Tool, call: ToolCall, approver: Approver | None) -> Decision:
-    """The decision about one call: by the tool's own function, else by the approver of the toolbox or the run.
+    """The decision about one call of a tool that asks first: by the tool's own function, else by the approver of the
+    toolbox or the run.
 
     Without anybody to ask the call is refused. Raises `Suspend` where the approver does.
     """
-    if tool.approve is False:
-        return True
-    if tool.approve is not True:
-        found = _checked(await _ask(tool.approve, call), tool, none=True)
+    if not isinstance(tool.approve, bool):
+        found = checked(await _ask(tool.approve, call), tool, none=True)
         if found is not None:
             return found
     if approver is None:
         approver = current().approver or default("approver")
     if approver is None:
         return "it needs the approval of a person, and nobody is there to ask"
-    found = _checked(await _ask(approver, call, tool), tool)
+    found = checked(await _ask(approver, call, tool), tool)
     assert found is not None
     return found
 
@@ -55,7 +54,8 @@ async def _awaited(answer: Any) -> Any:
     return await answer
 
 
-def _checked(answer: Any, tool: Tool, *, none: bool = False) -> Decision | None:
+def checked(answer: Any, tool: Tool, *, none: bool = False) -> Decision | None:
+    """What an approver answered; raises `UsageError` for what is no decision."""
     if isinstance(answer, (bool, str)) or (none and answer is None):
         return answer
     if isinstance(answer, ToolCall) and answer.name == tool.name:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 from outlast.errors import ApprovalPending, Suspend, UsageError, brief, did_you_mean
 from outlast.messages import ToolCall, ToolResult
 from outlast.runtime import gather
-from outlast.tools.approval import Approver, Decision, as_approver, decided
+from outlast.tools.approval import Approver, Decision, as_approver, checked, decided
 from outlast.tools.arguments import BadArguments, Reader
 from outlast.tools.making import as_tool
 from outlast.tools.results import shown, told
@@ -149,9 +149,13 @@ class ToolRun:
     async def answer(self, name: str, arguments: Mapping[str, Any] | str, *, call_id: str = "") -> Called:
         """Run a tool by name. See `Toolbox.answer`."""
         ready = self._checked(name, arguments)
-        if isinstance(ready, _Ready):
-            ready = await self._allowed(ready, call_id, None)
-        return await _run(ready) if isinstance(ready, _Ready) else ready
+        if not isinstance(ready, _Ready):
+            return ready
+        found = await self._or_pending(await self._asked(ready, call_id, None))
+        if isinstance(found, Called):
+            return found
+        call = _shown(ready, call_id)
+        raise _pending((call,), (found,), [call])
 
     async def call_all(
         self, calls: Sequence[ToolCall], decisions: Mapping[str, Decision] | None = None
@@ -173,13 +177,10 @@ class ToolRun:
         steps: list[_Ready | Called | Suspend] = []
         for call in calls:
             ready = self._checked(call.name, call.arguments)
-            try:
-                steps.append(await self._allowed(ready, call.id, decisions) if isinstance(ready, _Ready) else ready)
-            except Suspend as wait:
-                steps.append(wait)
+            steps.append(await self._asked(ready, call.id, decisions) if isinstance(ready, _Ready) else ready)
         found: list[Called | BaseException] = []
         for turn in _turns(steps):
-            found += await gather(*(_or_pending(step) for step in turn), limit=_AT_ONCE)
+            found += await gather(*(self._or_pending(step) for step in turn), limit=_AT_ONCE)
         waiting = [call for call, one in zip(calls, found, strict=True) if isinstance(one, BaseException)]
         if waiting:
             raise _pending(calls, found, waiting)
@@ -198,31 +199,56 @@ class ToolRun:
         except BadArguments as error:
             return Called(name, error.given, text=told(str(error), tool.limit)[0], why="arguments")
 
+    async def _asked(
+        self, ready: _Ready, call_id: str, decisions: Mapping[str, Decision] | None
+    ) -> _Ready | Called | Suspend:
+        try:
+            return await self._allowed(ready, call_id, decisions)
+        except Suspend as wait:
+            return wait
+
+    async def _or_pending(self, step: _Ready | Called | Suspend) -> Called | Suspend | ApprovalPending:
+        """Run a call that may run."""
+        if not isinstance(step, _Ready):
+            return step
+        try:
+            return await _run(step)
+        except (ApprovalPending, Suspend) as pending:  # of a program that is the tool: it will run again
+            with self._lock:
+                self._counts[step.tool.name] -= 1
+            return pending
+
     async def _allowed(self, ready: _Ready, call_id: str, decisions: Mapping[str, Decision] | None) -> _Ready | Called:
         """The call when it may run, after somebody was asked where that is wanted; it counts then."""
         tool = ready.tool
         if tool.max_calls is not None and self._counts.get(tool.name, 0) >= tool.max_calls:
             return _over(ready)
-        if tool.approve is not False:
-            call = ToolCall(call_id, tool.name, json.dumps(ready.given, ensure_ascii=False, default=str))
-            decision = None if decisions is None else decisions.get(call_id)
-            if decision is None:
-                decision = await decided(tool, call, self.toolbox.approver)
-            if isinstance(decision, ToolCall):
-                again = self._checked(tool.name, decision.arguments)
-                if isinstance(again, Called):
-                    return again
-                ready = again
-            elif decision is not True:
-                reason = f": {decision}" if decision else ""
-                text = f"The call of {tool.name} was refused, and nothing was done{reason}"
-                return Called(tool.name, ready.given, text=told(text, tool.limit)[0], why="refused")
+        if decisions is not None and call_id in decisions:
+            decision = checked(decisions[call_id], tool)
+        elif tool.approve is False:
+            decision = True
+        else:
+            decision = await decided(tool, _shown(ready, call_id), self.toolbox.approver)
+        if isinstance(decision, ToolCall):
+            again = self._checked(tool.name, decision.arguments)
+            if isinstance(again, Called):
+                return again
+            ready = again
+        elif decision is not True:
+            reason = f": {decision}" if decision else ""
+            text = f"The call of {tool.name} was refused, and nothing was done{reason}"
+            return Called(tool.name, ready.given, text=told(text, tool.limit)[0], why="refused")
         with self._lock:
             count = self._counts.get(tool.name, 0)
             if tool.max_calls is not None and count >= tool.max_calls:
                 return _over(ready)
             self._counts[tool.name] = count + 1
         return ready
+
+
+def _shown(ready: _Ready, call_id: str) -> ToolCall:
+    """The call as it was understood, for whoever decides about it."""
+    return ToolCall(call_id, ready.tool.name, json.dumps(ready.given, ensure_ascii=False, default=str))
 
 
 def _over(ready: _Ready) -> Called:
@@ -244,15 +270,6 @@ def _turns(steps: list[_Ready | Called | Suspend]) -> Iterator[list[_Ready | Cal
             together.append(step)
     if together:
         yield together
-
-
-async def _or_pending(step: _Ready | Called | Suspend) -> Called | Suspend | ApprovalPending:
-    if not isinstance(step, _Ready):
-        return step
-    try:
-        return await _run(step)
-    except (ApprovalPending, Suspend) as pending:  # of a program that is the tool
-        return pending
 
 
 def _pending(

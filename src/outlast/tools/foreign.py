@@ -76,7 +76,7 @@ def from_program(program: Any, name: str | None) -> Tool:
     signature = getattr(program, "signature", None)
     fields: Mapping[str, Any] = getattr(signature, "inputs", {})
     own = fields and signature is not None
-    said = str(getattr(program, "instruction", "") or "") if own else _doc(program)
+    said = str(getattr(program, "instruction", "") or cast("Any", signature).description) if own else _doc(program)
     descriptions = {field: one.desc or "" for field, one in fields.items()} if own else _told(program)
     overrides: Any = getattr(program, "fields", None)
     if own and isinstance(overrides, Mapping):

@@ -23,6 +23,7 @@ from outlast.types import Media
 MOST_CHARACTERS = 4 << 20  # of text in a result
 MOST_VALUES = 100_000
 MOST_LEVELS = 100
+_PLAIN = ("builtins", "collections")  # modules
 _MOST_BITS = 14_000  # of an integer: Python writes no more than 4,300 digits
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")  # in a text for a model: JSON APIs refuse them
 
@@ -39,14 +40,17 @@ class Shown:
 
 
 def shown(value: Any, limit: int) -> Shown:
-    """A result as data and as a text of `limit` characters, and a notice when that is not all. Never raises."""
+    """A result as data and as a text of `limit` characters, and a notice when that is not all.
+
+    Raises what an iterator raises: its code is that of the tool.
+    """
     if isinstance(value, str) and not isinstance(value, Enum):
         value = str.__str__(value)
         data = value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS]
         text, cut = told(value, limit)
         return Shown(_sendable(data), text, cut, len(value) > MOST_CHARACTERS)
     reader = _Reader()
-    data = reader.data(value)
+    data = reader.items(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else reader.data(value)
     written = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     if not reader.partial:
         return Shown(data, *told(written, limit), False)
@@ -122,7 +126,7 @@ class _Reader:
             return self._model(value)
         if hasattr(value, "tolist") and hasattr(value, "size"):
             return self._array(value)
-        if isinstance(value, (Iterator, Iterable)):
+        if isinstance(value, Iterable) and _is_plain(value):
             return self.items(cast("Iterable[Any]", value))
         return self._text(str(value))
 
@@ -169,6 +173,12 @@ class _Reader:
             self.partial = True
             return self._text(brief(value, 1_000))
         return self.data(value.tolist())
+
+
+def _is_plain(value: Iterable[Any]) -> bool:
+    """False for what says better itself what it holds, such as a table."""
+    kind = cast("type[Any]", type(value))
+    return isinstance(value, Iterator) or kind.__module__ in _PLAIN or kind.__repr__ is object.__repr__
 
 
 def _piece(value: Any) -> str:

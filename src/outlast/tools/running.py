@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from outlast.errors import ApprovalPending, BudgetExceeded
+from outlast.errors import ApprovalPending, BudgetExceeded, Suspend
 from outlast.runtime import Scope, blocking, current, drive, in_thread, run_blocking
 from outlast.runtime.driving import GRACE, within
 from outlast.runtime.threads import start
@@ -21,6 +21,7 @@ from outlast.types.tool_schema import code_of, inner
 T = TypeVar("T")
 
 MOST_ITEMS = 10_000  # of what an async generator gives
+MOST_HELD = 4 << 20  # characters and bytes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class _Waits:
 async def run_tool(tool: Tool, arguments: Mapping[str, Any], shape: Callable[[Any], T]) -> Ended[T]:
     """Call the function of a tool and give `shape` of what it returns, within the tool's `timeout`.
 
-    Whatever the code raises is in the result; a budget that is used up, an approval that is pending, giving up and
+    Whatever the code raises is in the result; a budget that is used up, a decision that is pending, giving up and
     Ctrl-C go on upwards. Async code is cancelled when its time is over. Other code runs in a thread: what it waits for
     through outlast ends then, and the thread is left behind.
     """
@@ -53,7 +54,7 @@ async def run_tool(tool: Tool, arguments: Mapping[str, Any], shape: Callable[[An
         ended = await _in_task(_awaited(function(**arguments), shape), tool.timeout)
     else:
         ended = await _in_async_code(function, arguments, shape, tool.timeout)
-    if isinstance(ended.error, (BudgetExceeded, ApprovalPending)):
+    if isinstance(ended.error, (BudgetExceeded, ApprovalPending, Suspend)):
         raise ended.error
     return ended
 
@@ -91,9 +92,11 @@ async def _awaited(value: Any, shape: Callable[[Any], T]) -> Ended[T]:
 
 async def _collected(values: AsyncIterator[Any]) -> list[Any]:
     found: list[Any] = []
+    held = 0
     async for value in values:
         found.append(value)
-        if len(found) == MOST_ITEMS:
+        held += len(cast("str", value)) if isinstance(value, (str, bytes)) else 0
+        if len(found) == MOST_ITEMS or held > MOST_HELD:
             break
     return found
 
@@ -141,7 +144,11 @@ async def _in_async_code(
         except BaseException as error:
             return Ended(error=error)
 
-    ended: Ended[Any] = await _in_task(in_thread(call), seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            ended: Ended[Any] = await in_thread(call)
+    except TimeoutError:
+        return Ended(late=True)
     if not isinstance(ended.value, _Waits):
         return ended
     left = max(seconds - (time.monotonic() - clock), 0.001)
