@@ -61,7 +61,7 @@ def only_local_sockets() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_configured() -> Iterator[None]:
     """Put the defaults of `ol.configure` back as they were."""
-    before = {name: default(name) for name in ("lm", "adapter")}
-    set_defaults(lm=None, adapter=None)
+    before = {name: default(name) for name in ("lm", "adapter", "approver")}
+    set_defaults(lm=None, adapter=None, approver=None)
     yield
     set_defaults(**before)

@@ -185,7 +185,7 @@ class Session:
             return Reply(error=clean(called.text))
         try:
             text = json.dumps(called.data, allow_nan=False)
-            if len(text) <= self.limits.value:
+            if len(text) <= self.limits.value and not called.partial:
                 return Reply(cleaned(json.loads(text)))
         except (TypeError, ValueError, RecursionError) as error:
             return Reply(error=f"the result of {call.name} is no JSON data and cannot go into the sandbox: {error}")

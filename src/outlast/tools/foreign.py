@@ -99,13 +99,11 @@ def from_program(program: Any, name: str | None) -> Tool:
 
 def from_langchain(tool: Any, name: str | None) -> Tool:
     """A tool of LangChain; what it injects itself is no argument."""
-    schema: Any = getattr(tool, "tool_call_schema", None)
-    if schema is None:
-        schema = tool.args_schema
-    if isinstance(schema, type):
-        parameters: Any = schema_of(schema, tool)
-    else:
-        parameters = schema
+    schema: Any = getattr(tool, "tool_call_schema", None) or tool.args_schema
+    told_apart: Any = getattr(tool, "args", None)
+    if tool.args_schema is None and isinstance(told_apart, Mapping) and [*told_apart] == ["tool_input"]:  # one text
+        schema = {"properties": dict(cast("Mapping[str, Any]", told_apart)), "required": ["tool_input"]}
+    parameters: Any = schema_of(schema, tool) if isinstance(schema, type) else schema
     if not isinstance(parameters, Mapping):
         raise InputError(f"the LangChain tool {brief(tool.name)} has no schema of its arguments; got {brief(schema)}")
     closed: dict[str, Any] = {"type": "object", "additionalProperties": False, **cast("Any", parameters)}

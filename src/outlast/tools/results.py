@@ -126,7 +126,7 @@ class _Reader:
             return self._model(value)
         if hasattr(value, "tolist") and hasattr(value, "size"):
             return self._array(value)
-        if isinstance(value, Iterable) and _is_plain(value):
+        if isinstance(value, Iterable) and _is_plain(cast("Iterable[Any]", value)):
             return self.items(cast("Iterable[Any]", value))
         return self._text(str(value))
 

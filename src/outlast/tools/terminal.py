@@ -30,7 +30,8 @@ def ask_in_terminal(call: ToolCall, tool: Tool) -> bool | str | ToolCall:
 
 def _answer(call: ToolCall, tool: Tool) -> bool | str | ToolCall:
     shown = _pretty(call.arguments)
-    _say(f"\nThe model wants to run {tool.name}: {visible(tool.description.partition('\n')[0])}\n{shown[:_MOST]}\n")
+    said = visible(tool.description.split("\n", 1)[0])
+    _say(f"\nThe model wants to run {tool.name}: {said}\n{shown[:_MOST]}\n")
     more = len(shown) - _MOST
     if more > 0:
         _say(f"... and {more:,} more characters\n")
