@@ -128,7 +128,7 @@ class _Reader:
             return self._array(value)
         if isinstance(value, Iterable) and _is_plain(cast("Iterable[Any]", value)):
             return self.items(cast("Iterable[Any]", value))
-        return self._text(str(value))
+        return self._text(str(cast("object", value)))
 
     def mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
