@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from outlast.modules.attempts import Outcome as Outcome
     from outlast.modules.best_of_n import BestOfN as BestOfN
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
+    from outlast.modules.code_act import CodeAct as CodeAct
     from outlast.modules.debate import Debate as Debate
     from outlast.modules.export import export as export
     from outlast.modules.map_reduce import MapReduce as MapReduce
@@ -89,7 +90,9 @@ if TYPE_CHECKING:
     from outlast.modules.paths import update as update
     from outlast.modules.predict import Predict as Predict
     from outlast.modules.predict import predict as predict
+    from outlast.modules.program_of_thought import ProgramOfThought as ProgramOfThought
     from outlast.modules.recipe import Recipe as Recipe
+    from outlast.modules.rlm import RLM as RLM
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
@@ -178,6 +181,9 @@ _HOMES = {
     "modules.attempts": "Attempt Outcome",
     "modules.best_of_n": "BestOfN",
     "modules.chain_of_thought": "ChainOfThought",
+    "modules.code_act": "CodeAct",
+    "modules.program_of_thought": "ProgramOfThought",
+    "modules.rlm": "RLM",
     "modules.debate": "Debate",
     "modules.map_reduce": "MapReduce",
     "modules.tree_search": "TreeSearch",

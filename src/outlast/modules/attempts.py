@@ -82,15 +82,25 @@ class Allowance:
         """The limit of the own budget that refused a call or is used up."""
         return None if self.meter is None else self.meter.refused or self.meter.exceeded()
 
+    def free(self) -> None:
+        """Let what was kept back be spent."""
+        if self.meter is not None:
+            self.meter.keep_back({})
+
     def owns(self, error: BaseException) -> bool:
         """Whether it was the own budget that refused."""
         return isinstance(error, BudgetExceeded) and self.meter is not None and self.meter.refused is not None
 
 
 @contextmanager
-def allowance(budget: Budget | None) -> Generator[Allowance]:
-    """A block that spends from a budget of its own, and from those around it."""
+def allowance(budget: Budget | None, *, keep_calls: int = 0) -> Generator[Allowance]:
+    """A block that spends from a budget of its own, and from those around it.
+
+    `keep_calls` of its calls are kept back, for an answer at the end, until `free`.
+    """
     own = Allowance(budget, current().meter)
+    if own.meter is not None and keep_calls and own.meter.limits["calls"] is not None:
+        own.meter.keep_back({"calls": keep_calls})
     if own.meter is None:
         yield own
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from outlast.modules.module import Module
+from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import input as input_field
 from outlast.signatures.record import Record, attach_trace, make_record, outputs_of, reasoning_of, trace_of
@@ -50,7 +51,9 @@ def as_text(signature: Any, result: Any) -> str:
 
 def as_answer(signature: Any, inputs: Mapping[str, Any], result: Any) -> Any:
     """What a helper step with the same outputs gave, as a result of the declared signature."""
-    if not isinstance(result, Record) or type(result) is signature:
+    if not isinstance(result, Record):
+        return result
+    if type(result) is signature and signature.__result__ is None and len(result) >= len(signature.fields):
         return result
     outputs = outputs_from(signature, result)
     if signature.__result__ is not None:
@@ -58,6 +61,20 @@ def as_answer(signature: Any, inputs: Mapping[str, Any], result: Any) -> Any:
     decisions = tuple(result.decisions.items()) if isinstance(result.decisions, Mapping) else ()
     record = make_record(signature, {**inputs, **outputs}, reasoning_of(result) or None, decisions)
     trace = trace_of(result)
+    if trace is not None:
+        attach_trace(record, trace)
+    return record
+
+
+def answer_of(signature: Any, inputs: Mapping[str, Any], outputs: Any) -> Any:
+    """A result of the declared signature from output values by name, or from what a helper step gave."""
+    if isinstance(outputs, Record):
+        return as_answer(signature, inputs, outputs)
+    values = cast("dict[str, Any]", outputs)
+    if signature.__result__ is not None:
+        return signature.__result__(values)
+    record = make_record(signature, {**inputs, **values})
+    trace = current().trace
     if trace is not None:
         attach_trace(record, trace)
     return record

@@ -17,9 +17,12 @@ from outlast.types import Tool
 _HOMES = {  # nothing else is ever imported for a file
     "BestOfN": "best_of_n",
     "ChainOfThought": "chain_of_thought",
+    "CodeAct": "code_act",
     "Debate": "debate",
     "MapReduce": "map_reduce",
     "Predict": "predict",
+    "ProgramOfThought": "program_of_thought",
+    "RLM": "rlm",
     "TreeSearch": "tree_search",
 }
 _KEYS = ("strategy", "options")

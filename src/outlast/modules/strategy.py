@@ -110,7 +110,7 @@ def recipe_of(module: Module) -> Any:
         return module
     from outlast.modules.predict import TUNED
 
-    kind = cast("type[Strategy[..., Any]]", type(module))
+    kind: type[Any] = type(cast("Any", module))
     subject = subject_of(kind)
     options: dict[str, Any] = {}
     for name, parameter in options_of(kind).items():
@@ -169,8 +169,8 @@ def as_recipe(value: Any, path: str) -> Recipe:
 def swapped(old: Module, recipe: Recipe) -> Module:
     """The strategy that `recipe` says in place of `old`: it answers the same signature, with what is tuned on `old`.
 
-    Instruction, descriptions and demonstrations go to every part that answers the signature, the model, the adapter
-    and the settings to every part; what the recipe says itself stays.
+    Descriptions and demonstrations go to every part that answers the signature, the instruction also to helper steps,
+    whose own begins with it; the model, the adapter and the settings to every part. What the recipe says itself stays.
     """
     from outlast.modules.paths import update
 
@@ -206,10 +206,11 @@ def _carried(source: Predict[..., Any], new: Module) -> Iterator[tuple[str, Any]
                 yield f"{dot}{name}", getattr(source, name)
         if not target.settings.to_json() and source.settings.to_json():
             yield f"{dot}settings", source.settings
+        told, own = source.signature.description, target.signature.description
+        if target.instruction == own and source.instruction != told and (own == told or own.startswith(f"{told}\n\n")):
+            yield f"{dot}instruction", source.instruction + own[len(told) :]
         if target.signature is not source.signature:
             continue
-        if target.instruction == target.signature.description != source.instruction:
-            yield f"{dot}instruction", source.instruction
         known = target.asked().fields
         for name, text in source.fields.items():
             if name in known and name not in target.fields:
