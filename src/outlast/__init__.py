@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from outlast.modules.code_act import CodeAct as CodeAct
     from outlast.modules.debate import Debate as Debate
     from outlast.modules.export import export as export
+    from outlast.modules.majority import Majority as Majority
     from outlast.modules.map_reduce import MapReduce as MapReduce
     from outlast.modules.module import Module as Module
     from outlast.modules.paths import modules_of as modules_of
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from outlast.modules.predict import predict as predict
     from outlast.modules.program_of_thought import ProgramOfThought as ProgramOfThought
     from outlast.modules.recipe import Recipe as Recipe
+    from outlast.modules.refine import Refine as Refine
     from outlast.modules.rlm import RLM as RLM
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
@@ -188,8 +190,10 @@ _HOMES = {
     "modules.map_reduce": "MapReduce",
     "modules.tree_search": "TreeSearch",
     "modules.export": "export",
+    "modules.majority": "Majority",
     "modules.module": "Module",
     "modules.recipe": "Recipe",
+    "modules.refine": "Refine",
     "modules.strategy": "Strategy",
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -17,6 +16,7 @@ from outlast.data.jsonform import json_form
 from outlast.errors import DataError, MetricError, UsageError, brief, did_you_mean
 from outlast.evals.identity import IDENTITY
 from outlast.evals.score import Score
+from outlast.modules.normal import plain_text
 from outlast.types import Code, Document
 
 Metric = Callable[[Example, Any], Score]
@@ -184,14 +184,6 @@ def _accepted(target: Any) -> list[Any]:
     return accepted
 
 
-_WIDE = re.compile("[\u3000\uff01-\uffee]+")  # full-width and half-width forms: the same characters, other widths
-
-
-def _plain(text: str) -> str:
-    narrow = _WIDE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", narrow).casefold()).split())
-
-
 def _comparable(a: Any, b: Any) -> tuple[Any, Any]:
     """Code and documents beside text are compared by their text: rows of data hold them so."""
     if isinstance(b, str) and isinstance(a, (Code, Document)):
@@ -217,7 +209,7 @@ def _alike_forms(a: Any, b: Any) -> bool:
         xs, ys = cast("list[Any]", a), cast("list[Any]", b)
         return len(xs) == len(ys) and all(map(_alike_forms, xs, ys))
     if isinstance(a, str) and isinstance(b, str):
-        return _plain(a) == _plain(b)
+        return plain_text(a) == plain_text(b)
     if isinstance(a, str):
         return _spelled(a, b)
     if isinstance(b, str):
@@ -228,10 +220,10 @@ def _alike_forms(a: Any, b: Any) -> bool:
 def _spelled(text: str, value: Any) -> bool:
     """Whether text spells a number or a truth value."""
     if isinstance(value, bool):
-        return _plain(text) == str(value).lower()
+        return plain_text(text) == str(value).lower()
     if isinstance(value, int | float):
         try:
-            return Decimal(_plain(text).replace(",", "")) == Decimal(repr(value))
+            return Decimal(plain_text(text).replace(",", "")) == Decimal(repr(value))
         except InvalidOperation:
             return False
     return False
@@ -246,7 +238,7 @@ def _words(value: Any, *, articles: bool = False) -> list[str]:
     if isinstance(value, (Code, Document)):
         value = value.text
     text = value if isinstance(value, str) else "" if value is None else json.dumps(json_form(value, lenient=True))
-    words = _CJK.sub(r" \1 ", _plain(text)).translate(_STRIPPED).split()
+    words = _CJK.sub(r" \1 ", plain_text(text)).translate(_STRIPPED).split()
     return words if articles else [word for word in words if word not in _ARTICLES]
 
 

@@ -122,6 +122,13 @@ def check_count(subject: str, name: str, value: Any, least: int = 1) -> int:
     return value
 
 
+def check_number(subject: str, name: str, value: Any) -> float:
+    """Raise `UsageError` unless the value is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{subject}({name}=...) is a number; got {brief(value)}")
+    return value
+
+
 async def draw(inner: Answering, inputs: Mapping[str, Any], number: int, of: int) -> Any:
     """Draw `number` (from 0) of `of` independent ones: equal prompts are asked again and cached apart.
 

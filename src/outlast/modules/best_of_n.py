@@ -15,6 +15,7 @@ from outlast.modules.attempts import (
     best,
     check_budget,
     check_count,
+    check_number,
     check_reward,
     failed,
     told,
@@ -54,7 +55,7 @@ class BestOfN(Strategy[P, R]):
         self.signature = signature_of(self.inner)
         self.n = check_count("BestOfN", "n", n)
         self.reward = check_reward(reward, "BestOfN")
-        self.threshold = threshold
+        self.threshold = None if threshold is None else check_number("BestOfN", "threshold", threshold)
         self.budget = check_budget(budget, "BestOfN")
         refuse_same_draws(self.inner, n, "BestOfN")
 

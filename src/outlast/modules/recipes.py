@@ -19,10 +19,12 @@ _HOMES = {  # nothing else is ever imported for a file
     "ChainOfThought": "chain_of_thought",
     "CodeAct": "code_act",
     "Debate": "debate",
+    "Majority": "majority",
     "MapReduce": "map_reduce",
     "Predict": "predict",
     "ProgramOfThought": "program_of_thought",
     "RLM": "rlm",
+    "Refine": "refine",
     "TreeSearch": "tree_search",
 }
 _KEYS = ("strategy", "options")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from outlast.errors import LMCircuitOpen, LMError, LMReplayError
 from outlast.messages import Request, Response, Spending
 from outlast.types import TRUSTED, Label
 
@@ -43,11 +44,17 @@ class Trace(list[Span]):
 
     @property
     def spending(self) -> Spending:
-        """Calls, tokens and dollars of all spans; of a joined reply those of its exchanges, once."""
+        """Calls, tokens and dollars of all spans; of a joined reply those of its exchanges, once. A request that
+        brought no answer is a failed call."""
+        from outlast.runtime.meter import may_be_billed  # it waits, and so imports the run that has a trace
+
         total = Spending()
         for span in self:
-            if span.response is not None and not span.joined:
-                total.add(span.response)
+            if span.response is not None:
+                if not span.joined:
+                    total.add(span.response)
+            elif isinstance(span.error, LMError) and not isinstance(span.error, LMCircuitOpen | LMReplayError):
+                total.fail(uncertain=may_be_billed(span.error))
         return total
 
     def __repr__(self) -> str:

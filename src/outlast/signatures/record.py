@@ -198,6 +198,14 @@ def with_outcome(record: Record, outcome: Any) -> Any:
     return other
 
 
+def recast(record: Record, signature: Any) -> Any:
+    """The fields of a signature out of a record with more, as a record of that signature that came about the same
+    way."""
+    other = make_record(signature, {name: record.__dict__[name] for name in signature.fields})
+    other._meta = getattr(record, "_meta", _NO_META)
+    return other
+
+
 def outcome_of(record: Record) -> Any:
     """The `Outcome` of a record, whatever its fields are called; None when there is none."""
     return getattr(record, "_meta", _NO_META)[3]
