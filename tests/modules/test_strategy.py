@@ -146,7 +146,7 @@ def test_a_recipe_is_a_value_and_no_program() -> None:
     assert ol.BestOfN(n=3, reward=short) == ol.BestOfN(n=3, reward=short, threshold=None)
     assert ol.BestOfN(n=3, reward=short) != ol.BestOfN(n=4, reward=short)
     assert hash(ol.ChainOfThought()) == hash(ol.ChainOfThought())
-    assert repr(ol.BestOfN(ol.ChainOfThought(), n=3, reward=short)).startswith("BestOfN(inner=ChainOfThought(), n=3")
+    assert repr(ol.BestOfN(ol.ChainOfThought(), n=3, reward=short)) == "BestOfN(ChainOfThought(), n=3, reward=short)"
     with pytest.raises(UsageError, match="no signature yet"):
         ol.ChainOfThought()(question="x")
 
