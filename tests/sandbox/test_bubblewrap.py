@@ -29,6 +29,7 @@ except SandboxUnavailable as reason:
     pytest.skip(f"no bubblewrap here: {reason}", allow_module_level=True)
 
 BOX = Bubblewrap()
+LOCKED = Bubblewrap(Monty())
 SECRET = "sk-a-key-of-the-host"
 
 TOOLS = """
@@ -350,6 +351,16 @@ def test_close_ends_all_of_its_processes_also_busy_ones():
     assert gone(pids)
 
 
+@pytest.mark.parametrize("box", [BOX, LOCKED], ids=["python", "monty"])
+def test_a_sandbox_ends_with_bubblewrap_though_its_wire_stays_open(box):
+    with box.session() as session:
+        session.execute("1")
+        guest = session._guest
+        pids = family(guest._worker._pid if box is LOCKED else guest.pid)
+        os.kill(pids[0], signal.SIGKILL)
+        assert gone(pids)
+
+
 HOST = """
 import sys, time
 from outlast.sandbox.bubblewrap import Bubblewrap
@@ -416,9 +427,6 @@ def test_wrong_options_are_refused_at_once(wrong):
 
 def test_the_peak_of_memory_is_told_without_proc():
     assert 30 << 20 < BOX.execute("x = b'x' * (30 << 20)").used.memory < 100 << 20
-
-
-LOCKED = Bubblewrap(Monty())
 
 
 def double(x: int) -> int:

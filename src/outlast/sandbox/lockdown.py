@@ -26,6 +26,7 @@ del sys.path[0]
 MOST_FILES = 1 << 10  # inodes of /tmp: empty files cost the kernel memory, too
 MOST_OPEN = 64
 MOST_TASKS = 32  # threads; processes cannot be started
+_SAME = -1  # the user that one is already, which in a user namespace is nobody
 _NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _PDEATHSIG, _NO_NEW_PRIVS, _SECCOMP, _FILTER, _AMBIENT, _CLEAR_ALL = 1, 38, 22, 2, 47, 4
 
@@ -40,8 +41,8 @@ def call(name: str, *arguments: object) -> None:
 
 
 def become(uid: int) -> None:
-    """Another user (-1: stay, the namespace has one already), and no capabilities in any of the sets."""
-    if uid >= 0:
+    """Another user, and no capabilities in any of the sets."""
+    if uid != _SAME:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
@@ -106,10 +107,10 @@ def main() -> None:
     os.chdir("/tmp")
     code = script(worker[0])
     child = os.fork()
-    become(uid)
     if child:
-        call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the kernel forgets it when the user changes
+        become(_SAME)  # as bubblewrap, whose death reaches only processes that it may signal
         wait_for(child)
+    become(uid)
     limit(memory, files)
     if code is None:
         filter_calls(starting=True)
