@@ -76,6 +76,15 @@ if TYPE_CHECKING:
     from outlast.messages import ToolDelta as ToolDelta
     from outlast.messages import ToolResult as ToolResult
     from outlast.messages import Usage as Usage
+    from outlast.messages.progress import Answered as Answered
+    from outlast.messages.progress import FieldDelta as FieldDelta
+    from outlast.messages.progress import Final as Final
+    from outlast.messages.progress import Partial as Partial
+    from outlast.messages.progress import Restarted as Restarted
+    from outlast.messages.progress import Status as Status
+    from outlast.messages.progress import Thinking as Thinking
+    from outlast.messages.progress import ToolCalled as ToolCalled
+    from outlast.messages.progress import ToolReturned as ToolReturned
     from outlast.modules.attempts import Attempt as Attempt
     from outlast.modules.attempts import Outcome as Outcome
     from outlast.modules.best_of_n import BestOfN as BestOfN
@@ -99,6 +108,7 @@ if TYPE_CHECKING:
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
     from outlast.modules.strategy import Strategy as Strategy
+    from outlast.modules.streaming import Stream as Stream
     from outlast.modules.tree_search import TreeSearch as TreeSearch
     from outlast.modules.values import param as param
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
@@ -115,6 +125,7 @@ if TYPE_CHECKING:
     from outlast.runtime import gather as gather
     from outlast.runtime import io as io
     from outlast.runtime import sleep as sleep
+    from outlast.runtime.watching import status as status
     from outlast.sandbox.bubblewrap import Bubblewrap as Bubblewrap
     from outlast.sandbox.escalating import Escalating as Escalating
     from outlast.sandbox.local import Local as Local
@@ -182,6 +193,7 @@ _HOMES = {
     "ThoughtDelta ToolCall ToolDelta ToolResult Usage",
     "modules.attempts": "Attempt Outcome",
     "modules.best_of_n": "BestOfN",
+    "messages.progress": "Answered FieldDelta Final Partial Restarted Status Thinking ToolCalled ToolReturned",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.code_act": "CodeAct",
     "modules.program_of_thought": "ProgramOfThought",
@@ -198,6 +210,7 @@ _HOMES = {
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",
     "modules.settings": "configure context trace",
+    "modules.streaming": "Stream",
     "modules.values": "param",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.compile": "Compiled acompile compile",
@@ -213,6 +226,7 @@ _HOMES = {
     "sandbox.protocol": "Sandbox",
     "sandbox.pyodide": "Pyodide",
     "sandbox.values": "Executed Limits",
+    "runtime.watching": "status",
     "signatures.field": "Field input output",
     "signatures.record": "Prediction fields_of outputs_of",
     "signatures.signature": "Signature",

@@ -17,6 +17,7 @@
     ├── BudgetExceeded (RuntimeError)      a limit that the caller set was reached
     ├── ApprovalPending (RuntimeError)     calls of tools wait for somebody's decision; carries them
     ├── Suspend (RuntimeError)             what an approver raises to say "not yet"
+    ├── StreamAborted (RuntimeError)       a check ended a stream early; has what was shown
     ├── SearchStopped (RuntimeError)       a compile that could not go on; its ledger is kept
     ├── EvaluationStopped (RuntimeError)   an evaluation that could not go on; carries what was done
     └── LMError (RuntimeError)             a model could not be asked
@@ -40,7 +41,7 @@ Messages say: subject, rule, what came, what to do. Exceptions carry the objects
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -162,6 +163,16 @@ class ApprovalPending(OutlastError, RuntimeError):
         super().__init__(message)
         self.calls = calls
         self.results = results
+
+
+class StreamAborted(OutlastError, RuntimeError):
+    """A check of `Stream.abort_if` ended the stream. `reason` says why; `partial` holds the values so far, by field, of
+    every module that was answering, by path."""
+
+    def __init__(self, message: str, *, reason: str, partial: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.partial = partial
 
 
 class SearchStopped(OutlastError, RuntimeError):

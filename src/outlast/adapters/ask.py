@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
-from outlast.errors import AnswerError, LMUnsupported, ParseError
+from outlast.errors import AnswerError, LMError, LMUnsupported, ParseError
 from outlast.lms.decide import ASKER
-from outlast.lms.protocol import LM
+from outlast.lms.protocol import LM, send
 from outlast.messages import NO_SETTINGS, Request, Response, Settings
-from outlast.runtime import Run, Span, Trace, current, enter, leave
+from outlast.runtime import Run, Span, Trace, current, enter, leave, sleep
+
+if TYPE_CHECKING:
+    from outlast.adapters.showing import Showing
+
+
+_PAUSE = 0.25  # seconds before a reply that broke off is asked for again; doubled each time
+_LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call of one predictor: who asks, with what, whom."""
+    """One call of one predictor: who asks, with what, whom; `showing` tells whoever reads the stream of it."""
 
     path: str | None
     module: str
@@ -34,6 +41,7 @@ class Question:
     settings: Settings
     lm: LM
     run: Run
+    showing: Showing | None = None
 
 
 async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
@@ -43,6 +51,8 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     replies lead to. `plans(adapter)` gives the compiled plan of an adapter; one that the model cannot follow, as is
     known before or when it is asked, is passed over for its fallback, and is an error without.
     """
+    if question.run.sink is not None and question.showing is None:
+        return await _shown(question, plans, adapter)
     tried: dict[str, int] = {}
     current: Adapter | None = adapter
     last: AnswerError | None = None
@@ -53,6 +63,9 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
             if answer is not None:
                 return answer
         current = current.fallback
+        if current is not None and question.showing is not None and not _is_final(last):
+            why = "" if last is None else f": {last}"
+            question.showing.restart(f"asked with {type(current).__name__} instead{why}")
     assert last is not None
     tries = sum(tried.values())
     if tries == 1:
@@ -61,6 +74,18 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     raise AnswerError(
         f"no usable answer after {tries} tries ({counted}); the last: {last}", response=last.response, attempts=tries
     ) from last
+
+
+async def _shown(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
+    """Ask in pieces and tell the stream of them. Cost: also up to two calls more for each reply that breaks off."""
+    from outlast.adapters.showing import Showing
+
+    run = question.run
+    assert run.sink is not None
+    showing = Showing(run.sink, question.path, run.sample, question.signature)
+    answer = await ask_model(replace(question, showing=showing), plans, adapter)
+    showing.answered(answer.values)
+    return answer
 
 
 def _is_final(error: AnswerError | None) -> bool:
@@ -87,7 +112,7 @@ async def _with(
     last: AnswerError | None = None
     for left in range(adapter.reasks, -1, -1):
         try:
-            response, found, last = await _try(question, prepared, request, sum(tried.values()))
+            response, found, last = await _unbroken(question, prepared, request, sum(tried.values()))
         except LMUnsupported:  # the server says so only when it is asked
             if adapter.fallback is None:
                 raise
@@ -101,6 +126,8 @@ async def _with(
             break
         if left:
             request = replace(request, messages=(*request.messages, *prepared.again(response, last)))
+            if question.showing is not None:
+                question.showing.restart(str(last))
     return None, last
 
 
@@ -109,7 +136,7 @@ async def _followed(
 ) -> tuple[Answer | None, AnswerError | None]:
     """Ask the question that a reply led to; its answer, or its error, goes on the span of that reply too."""
     asker = step.asker or type(step.adapter).__name__
-    asked = Question(None, asker, step.signature, step.inputs, NO_SETTINGS, step.lm, question.run)
+    asked = Question(None, asker, step.signature, step.inputs, NO_SETTINGS, step.lm, question.run, question.showing)
     try:
         answer = await ask_model(asked, step.plans, step.adapter)
     except AnswerError as error:
@@ -132,6 +159,26 @@ def _complete(question: Question, request: Request, **outcome: Any) -> None:
             return
 
 
+async def _unbroken(
+    question: Question, prepared: Prepared, request: Request, attempt: int
+) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
+    """`_try`, again when the stream of a reply breaks off: layers that retry cannot take back what was shown."""
+    if question.showing is None:
+        return await _try(question, prepared, request, attempt)
+    from outlast.adapters.showing import BREAKS
+
+    breaks = 0
+    while True:
+        try:
+            return await _try(question, prepared, request, attempt)
+        except LMError as error:
+            if not (error.begun and error.retryable) or breaks == BREAKS:
+                raise
+            question.showing.restart(f"the reply broke off: {error}")
+            await sleep(min(error.retry_after or _PAUSE * 2**breaks, _LONGEST_PAUSE))
+            breaks += 1
+
+
 async def _try(
     question: Question, prepared: Prepared, request: Request, attempt: int
 ) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
@@ -145,11 +192,17 @@ async def _try(
     parts = Trace()
     try:
         if trace is None or not request.questions:
-            response = await prepared.ask(question.lm, request)
+            showing = question.showing
+            if showing is None or prepared.ask is not send:
+                response = await prepared.ask(question.lm, request)
+            else:
+                response = await showing.ask(question.lm, request, prepared)
         else:
             response = await _apart(question, prepared, request, parts)
         found = prepared.read(response)
         values = {} if isinstance(found, FollowUp) else found
+        if question.showing is not None and not isinstance(found, FollowUp):
+            question.showing.confirm(found)
         return response, found, None
     except ParseError as error:
         if response is None:

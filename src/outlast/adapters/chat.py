@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outlast.adapters.echoes import Held, held_by
 from outlast.adapters.extract import Unfit, Wanted, find_object, repeats, whole_object, without_thinking
@@ -31,6 +31,9 @@ from outlast.messages import Message, Response, Thought, Turn, assistant, system
 from outlast.signatures.codec import PLACEHOLDER, Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.signatures.leads import visible, without_lead
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 _Written = Sequence[tuple[str, str]]
 _ECHO = "it only repeats what stands in an input"
@@ -142,7 +145,7 @@ class ChatPlan(Plan):
                 return self._ready(inputs, every, nonce, (*messages, *self._followed(new, nonce)))
             return self._rendered(inputs, every)
 
-        return Prepared(messages, read, more=more)
+        return Prepared(messages, read, more=more, partial=lambda: self.partial(nonce))
 
     def _data_of(self, following: Sequence[Following]) -> list[str]:
         """All texts of turns that follow a question."""
@@ -184,6 +187,13 @@ class ChatPlan(Plan):
                 request = self._requests.get(nonce) or self.markers.request(nonce)
                 messages.append(user("\n\n".join(filter(None, (section, turn.note, request)))))
         return messages
+
+    def partial(self, nonce: str) -> PartialReader:
+        """A reader for the pieces of one reply."""
+        from outlast.adapters.partial_markers import MarkedReader
+
+        assert isinstance(self.markers, Markers)
+        return MarkedReader(self.markers, nonce, codecs(self.signature), self.kept_tags)
 
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
         """The prompt with marks for the inputs."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.adapters.echoes import Held, held_by
 from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, whole_array, without_thinking
@@ -21,6 +21,9 @@ from outlast.messages import Message, OutputSchema, Response, Turn, assistant, s
 from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.types.shown import INLINE, Shelf
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 _ESCAPED = ('"', "\\", *map(chr, range(32)))  # what JSON strings cannot hold as it is
 _JSON_MODE: Literal["json"] = "json"
@@ -95,7 +98,7 @@ class JSONPlan(Plan):
         def more(new: Sequence[Following]) -> Prepared:
             return self._ready(inputs, (*following, *new), (*messages, *self._followed(new, len(messages))))
 
-        return Prepared(messages, read, self.output, more=more)
+        return Prepared(messages, read, self.output, more=more, partial=self.partial)
 
     def _followed(self, following: Sequence[Following], first: int) -> list[Message]:
         """Turns after a question, as messages in the form of this adapter, numbered from `first`."""
@@ -110,6 +113,12 @@ class JSONPlan(Plan):
                 data = _encoded(dict(turn.texts)) if turn.texts else ""
                 messages.append(user("\n\n".join(filter(None, (data, turn.note, self.request)))))
         return messages
+
+    def partial(self) -> PartialReader:
+        """A reader for the pieces of one reply."""
+        from outlast.adapters.partial_json import JSONReader
+
+        return JSONReader(codecs(self.signature), self.wanted.keys)
 
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
         """The prompt with marks for the inputs; JSON needs no nonce."""

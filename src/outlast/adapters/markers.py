@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from outlast.signatures.codec import trimmed
 
-_MARKER = re.compile(r"<<[ \t]*+(/?)[ \t]*+([^\W\d]\w*+)[ \t]*+(?:#[ \t]*+(\w*+)[ \t]*+)?>>")
+MARKER = re.compile(r"<<[ \t]*+(/?)[ \t]*+([^\W\d]\w*+)[ \t]*+(?:#[ \t]*+(\w*+)[ \t]*+)?>>")
 _BEFORE = re.compile(r"[ \t<>*_#`+-]*+(?:\d{1,2}[.)])?[ \t*_`]*+")  # decoration that may open a marker's line
 _AFTER = re.compile(r"[ \t]*+[>:*_`]++(?=\s|$)")  # ... and that may follow a marker
 _OWN_LINE = re.compile(r"[ \t]*+\r?\n")
@@ -54,7 +54,12 @@ class _Mark:
 
 def has_marker(text: str) -> bool:
     """True when a text holds anything that reads as a marker."""
-    return "<<" in text and _MARKER.search(text) is not None
+    return "<<" in text and MARKER.search(text) is not None
+
+
+def opens_line(text: str, line: int, at: int) -> bool:
+    """True when what stands between the start of a line and a marker at `at` is decoration."""
+    return at - line <= _REACH and _BEFORE.fullmatch(text, line, at) is not None
 
 
 def nonce_for(static: str, texts: Iterable[str]) -> str:
@@ -86,6 +91,15 @@ class Markers:
             folded.setdefault(name.casefold(), []).append(name)
         self._folded = {fold: names[0] for fold, names in folded.items() if len(names) == 1}
         self._expected = [(name, f"{self.spell(name)}\n") for name in outputs]
+
+    def known(self, spelled: str) -> tuple[Role, str]:
+        """What the name in a marker stands for, and the name as it is declared."""
+        name = spelled if spelled in self._roles else self._folded.get(spelled.casefold(), spelled)
+        return self._roles.get(name, "unknown"), name
+
+    def is_free(self, name: str) -> bool:
+        """Whether any text at all is a value of an output."""
+        return name in self._free
 
     def spell(self, name: str, nonce: str = "") -> str:
         """The marker of a field."""
@@ -176,10 +190,8 @@ class Markers:
         marks: list[_Mark] = []
         marked = False
         quoted = quoted_spans(text, request)
-        for match in _MARKER.finditer(text):
-            spelled = match[2]
-            name = spelled if spelled in self._roles else self._folded.get(spelled.casefold(), spelled)
-            role = self._roles.get(name, "unknown")
+        for match in MARKER.finditer(text):
+            role, name = self.known(match[2])
             own = (match[3] or "") == nonce
             marked = marked or own or role != "unknown"
             if not own:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.adapters.echoes import Held
 from outlast.adapters.extract import Unfit, complete_object, find_object, whole_object, without_thinking
@@ -14,8 +14,12 @@ from outlast.adapters.protocol import Adapter, Plan, Prepared, Task, check_limit
 from outlast.errors import LMUnsupported, ParseError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, OutputSchema, Response, ToolCall, tool_result
+from outlast.signatures.codec import codecs
 from outlast.signatures.jsontext import DuplicateKey
 from outlast.types import Tool
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,14 @@ class ToolsPlan(JSONPlan):
             (self.tool,),
             self.name,
             more=lambda new: self._calling(prepared.then(new)),
+            partial=prepared.partial,
         )
+
+    def partial(self) -> PartialReader:
+        """A reader for the pieces of one reply."""
+        from outlast.adapters.partial_json import JSONReader
+
+        return JSONReader(codecs(self.signature), self.wanted.keys, calls=self.name)
 
     def constraint(self, capabilities: Capabilities) -> OutputSchema | Literal["json"] | None:
         """None: the schema goes with the tool."""

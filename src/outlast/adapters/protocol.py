@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from outlast.errors import ParseError, UsageError, brief
 from outlast.lms.protocol import LM, Capabilities, send
@@ -25,6 +25,9 @@ from outlast.messages import (
 )
 from outlast.types import TRUSTED, Label, Tool
 from outlast.types.shown import Shelf
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 _NOTHING_SAID = "(empty reply)"  # providers refuse an empty turn
 
@@ -109,6 +112,8 @@ class Prepared:
     `read` gives the output values by name in signature order, or the question to ask next, or raises `ParseError`.
     `again` gives the turns that answer a reply which raised one; `tools` are what the model may call for its answer.
     `questions` are typed ones; `ask` puts the request to a model. `more` gives this call with turns that follow.
+    `partial` gives a reader for the pieces of one reply, for streams; without one, nothing of a reply is shown before
+    `read` has read it.
     """
 
     messages: tuple[Message, ...]
@@ -120,6 +125,7 @@ class Prepared:
     questions: tuple[tuple[str, Question], ...] = ()
     ask: Callable[[LM, Request], Coroutine[Any, Any, Response]] = send
     more: Callable[[Sequence[Following]], Prepared] | None = None
+    partial: Callable[[], PartialReader] | None = None
 
     def then(self, following: Sequence[Following]) -> Prepared:
         """This call with turns after its question and the turns that it has: a conversation that goes on.

@@ -12,7 +12,7 @@ from typing import ClassVar
 from outlast.adapters.markers import Reading, Unreadable, opens_fence, quoted_spans, without_fence_end
 from outlast.signatures.codec import trimmed
 
-_TAG = re.compile(r"(?<!<)<[ \t]{0,9}+(/?)[ \t]{0,9}+([^\W\d]\w*+)(?:-([0-9a-f]{8}))?(?:\s[^<>]{0,200}+)?/?>(?!>)")
+TAG = re.compile(r"(?<!<)<[ \t]{0,9}+(/?)[ \t]{0,9}+([^\W\d]\w*+)(?:-([0-9a-f]{8}))?(?:\s[^<>]{0,200}+)?/?>(?!>)")
 ESCAPE = re.compile(r"&(?:lt|gt|amp|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _LIKE_TAG = re.compile(r"(?:<|&lt;|&#60;|\uff1c|\\u003c)[\s/]{0,9}+([^\W\d]\w*+)", re.IGNORECASE)
 _NO_PROSE = re.compile(r"```\w*+|<[?/]?[\w:-]++(?:\s[^<>]{0,200}+)?/?>|<\?[^<>]{0,200}+\?>")
@@ -62,6 +62,17 @@ class Tags:
             folded.setdefault(name.casefold(), []).append(name)
         self._all_folded = frozenset(folded)
         self._folded = {fold: names[0] for fold, names in folded.items() if len(names) == 1}
+
+    def known(self, spelled: str) -> str | None:
+        """The name in a tag as it is declared, None for that of no field."""
+        name = spelled if spelled in self._known else self._folded.get(spelled.casefold(), spelled)
+        return name if name in self._known else None
+
+    def may_be(self, begun: str, *, whole: bool) -> bool:
+        """Whether a name in a tag, or the beginning of one, may be that of a field."""
+        if whole:
+            return self.known(begun) is not None
+        return any(name.startswith(begun.casefold()) for name in self._all_folded)
 
     def spell(self, name: str, nonce: str = "") -> str:
         """The tag that opens a field."""
@@ -161,10 +172,9 @@ class Tags:
         tags: list[_Tag] = []
         marked = False
         quoted = quoted_spans(text, request)
-        for match in _TAG.finditer(text):
-            spelled = match[2]
-            name = spelled if spelled in self._known else self._folded.get(spelled.casefold(), spelled)
-            if name not in self._known:
+        for match in TAG.finditer(text):
+            name = self.known(match[2])
+            if name is None:
                 continue
             marked = True
             if (match[3] or "") != nonce or any(start <= match.start() < stop for start, stop in quoted):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.chat import ChatPlan
 from outlast.adapters.extract import without_thinking
@@ -17,6 +17,9 @@ from outlast.lms.models import open_model
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Response
 from outlast.signatures.field import input as input_field
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,9 @@ class TwoStepPlan(ChatPlan):
         return self._freely(super().prepare(inputs))
 
     def _freely(self, prepared: Prepared) -> Prepared:
-        return Prepared(prepared.messages, self._follow, more=lambda new: self._freely(prepared.then(new)))
+        return Prepared(
+            prepared.messages, self._follow, more=lambda new: self._freely(prepared.then(new)), partial=_draft
+        )
 
     def _follow(self, response: Response) -> FollowUp:
         refuse_unfinished(self.signature, response, complete=False)
@@ -105,6 +110,12 @@ class TwoStepPlan(ChatPlan):
             raise failed(self.signature, response, ["there is nothing after the thinking"])
         given = {self.answer_name: text}
         return FollowUp(self.reading.signature, given, self.extractor, self.adapter, self.plan, "TwoStep")
+
+
+def _draft() -> PartialReader:
+    from outlast.adapters.partial import Draft
+
+    return Draft()
 
 
 def _reading(task: Task) -> tuple[Task, str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.chat import ChatPlan
 from outlast.adapters.elements import from_elements
@@ -16,6 +16,9 @@ from outlast.adapters.tags import ESCAPE, Tags
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Response
 from outlast.signatures.codec import Codec, codecs
+
+if TYPE_CHECKING:
+    from outlast.adapters.partial import PartialReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class XMLPlan(ChatPlan):
     def __init__(self, task: Task, *, cites: bool = False) -> None:
         super().__init__(task, cites=cites)
         self.kept_tags = self.signature.fields
+
+    def partial(self, nonce: str) -> PartialReader:
+        """A reader for the pieces of one reply."""
+        from outlast.adapters.partial_tags import TaggedReader
+
+        assert isinstance(self.markers, Tags)
+        return TaggedReader(self.markers, nonce, codecs(self.signature), self.kept_tags)
 
     def written_output(self, codec: Codec, value: Any) -> str:
         """The value without anything that reads as an XML escape or as CDATA."""

@@ -6,7 +6,7 @@ import inspect
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -33,6 +33,7 @@ from outlast.signatures.record import Record, attach_trace
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
     from outlast.lms.protocol import LM
+    from outlast.modules.streaming import Stream
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -83,7 +84,7 @@ class Module(Value):
 
     __signature__ = Shown()
     blocking_safe: ClassVar[bool] = False
-    _reserved = frozenset(("acall", "blocking_safe", "export", "forward", "render"))
+    _reserved = frozenset(("acall", "blocking_safe", "export", "forward", "render", "stream"))
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """What the program does. Every program defines its own."""
@@ -105,6 +106,12 @@ class Module(Value):
 
         def render(self: Flow[P, Any], *args: P.args, **inputs: P.kwargs) -> tuple[Message, ...]: ...
 
+        @overload
+        def stream(self: Flow[P, Coroutine[Any, Any, R]], *args: P.args, **inputs: P.kwargs) -> Stream[R]: ...
+        @overload
+        def stream(self: Flow[P, R], *args: P.args, **inputs: P.kwargs) -> Stream[R]: ...
+        def stream(self, *args: Any, **inputs: Any) -> Any: ...
+
     else:
 
         def __call__(self, /, *args, **inputs):
@@ -120,15 +127,16 @@ class Module(Value):
             if run.root is None:
                 return drive(self._start(values, blocking=True))
             if run.blocking and (loop is None or loop is run.loop):
-                return drive(self._invoke(values))
+                return drive(self._invoke(values) if run.sink is None else self._watched(values))
             with running(blocking=True, loop=loop):
-                return drive(self._invoke(values))
+                return drive(self._invoke(values) if run.sink is None else self._watched(values))
 
         async def acall(self, /, *args, **inputs):
             """Run the program from async code. Takes and gives what a call does."""
             values = self._bind(args, inputs) if args else inputs
-            if current().root is not None:
-                return await self._invoke(values)
+            run = current()
+            if run.root is not None:
+                return await (self._invoke(values) if run.sink is None else self._watched(values))
             return await self._start(values, blocking=blocking())
 
         def render(self, /, *args, **inputs):
@@ -139,6 +147,17 @@ class Module(Value):
             from outlast.modules.dry import render_first
 
             return render_first(self, self._bind(args, inputs) if args else inputs)
+
+        def stream(self, /, *args, **inputs):
+            """Run the program and get what happens in it: `for event in program.stream(...)`, or `async for`.
+
+            Takes what a call does and checks it at once; the program begins with the first event. See `Stream`.
+            """
+            from outlast.modules.streaming import Stream
+
+            values = self._bind(args, inputs) if args else inputs
+            self._check(values)
+            return Stream(self, values)
 
     def export(
         self,
@@ -180,7 +199,9 @@ class Module(Value):
             outer.visiting,
             outer.threaded,
             outer.transport,
-            approver=outer.approver,
+            None,
+            outer.approver,
+            outer.sink,
         )
         _recent.append(weakref.ref(trace))
         token = enter(run)
@@ -191,6 +212,22 @@ class Module(Value):
             if outer.trace is not None:
                 outer.trace.extend(trace)
         return _with_trace(result, trace) if isinstance(result, Record) else result
+
+    async def _watched(self, inputs: Mapping[str, Any]) -> Any:
+        """Run as a part of a program whose events are read: what it tells has its path."""
+        run = current()
+        assert run.sink is not None
+        token = enter(replace(run, sink=replace(run.sink, at=run.paths.get(id(self)))))
+        try:
+            return await self._invoke(inputs)
+        finally:
+            leave(token)
+
+    def _check(self, inputs: Mapping[str, Any]) -> None:
+        """Raise `InputError` for inputs that do not fit."""
+        how = forward_of(self)
+        if how.checked:
+            how.check(type(self).__name__, inputs)
 
     def _invoke(self, inputs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
         """What runs `forward` in the way that fits it and the caller, who awaits it at once."""

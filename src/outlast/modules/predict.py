@@ -161,6 +161,9 @@ class Predict(Strategy[P, R]):
         """The values of the declared outputs, and the reasoning, of an answer."""
         return answer.values, answer.response.reasoning
 
+    def _check(self, inputs: Mapping[str, Any]) -> None:
+        self.checked(inputs)
+
     def _bind(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
         return bound_to(self.signature, args, inputs)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVar
 
     from outlast.modules.predict import Predict
+    from outlast.modules.streaming import Stream
 
     P = ParamSpec("P", default=...)  # of a string signature
     R = TypeVar("R", default=Prediction)
@@ -43,6 +44,7 @@ class Strategy(Module, Generic[P, R]):
 
         def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
         async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        def stream(self, *args: P.args, **inputs: P.kwargs) -> Stream[R]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @classmethod
     def _instead(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recipe | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
     from outlast.lms.protocol import LM
     from outlast.runtime.meter import Meter, Ticket
+    from outlast.runtime.watching import Sink
 
 
 @dataclass(slots=True)  # never changed; `frozen` would make the one that every call builds take 6 times as long
@@ -35,6 +36,7 @@ class Run:
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
     `transport`, when set, gives the LM that stands in for one that is asked, such as one that asks in batches. `ticket`
     is what the call that this code is part of has set aside. `approver` decides about calls of tools that ask first.
+    `sink`, when set, takes the events of a stream.
     """
 
     lm: LM | None = None
@@ -54,6 +56,7 @@ class Run:
     transport: Callable[[LM], LM] | None = None
     ticket: Ticket | None = None
     approver: Callable[..., Any] | None = None
+    sink: Sink | None = None
 
     def paying(self, meter: Meter | None, ticket: Ticket | None) -> Run:
         """The same run under a meter and a ticket; `dataclasses.replace` would take five times as long."""
@@ -75,6 +78,7 @@ class Run:
             self.transport,
             ticket,
             self.approver,
+            self.sink,
         )
 
 

@@ -48,8 +48,9 @@ class Codec:
 
     `style` says how values look as text: "text" (as they are), "shown" (as their class says), "choice" (one of a few
     words) or "json". `read(write(value)) == value` and `read_data(dump(value)) == value` hold for every valid value of
-    a type whose values JSON can tell apart. `takes_text` says that any text is a value, `takes_none` that None is one,
-    `is_list` that a list is wanted, `lists_simple` one of text, numbers or choices.
+    a type whose values JSON can tell apart. `base` is the type without its constraints; `takes_text` says that any text
+    is a value, `takes_none` that None is one, `is_list` that a list is wanted, `lists_simple` one of text, numbers or
+    choices.
     """
 
     def __init__(self, field: Field) -> None:
@@ -69,7 +70,7 @@ class Codec:
             self.validate = partial(self.validate, context=ADDRESSES)
             self._validate_json = partial(self._validate_json, context=ADDRESSES)
         parts = frozenset(get_args(base)) if is_union(base) else frozenset((base,))
-        self._base = base
+        self.base = base
         self.is_int = base is int
         self.takes_none = type(None) in parts
         self._closed_none = self.choices is not None and None in self.choices.labels.values()
@@ -334,11 +335,11 @@ class Codec:
 
     def describe(self) -> str:
         """The type in words that a model understands, in one line."""
-        told = words(self._base, self.field.kind)
+        told = words(self.base, self.field.kind)
         if told is not None:
             return told
         labels = self.choices.spelled() if self.choices else None
-        return describe_type(self._base, self.constraints, labels, self.schema())
+        return describe_type(self.base, self.constraints, labels, self.schema())
 
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema of the field, or None when its type has none."""

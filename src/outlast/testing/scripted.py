@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from outlast.errors import UsageError, brief
 from outlast.lms.protocol import LM, Capabilities
-from outlast.messages import Message, Request, Response, Usage
+from outlast.messages import Message, Request, Response, StreamEvent, ToolDelta, Usage, events_of
 from outlast.runtime import Bound, io, sleep
 
 Reply = str | Mapping[str, Any] | Response | BaseException
@@ -23,7 +23,8 @@ class ScriptedLM(LM):
         lm = ScriptedLM([{"team": "cards", "urgency": 4}])
 
     A reply is text, a mapping (sent as a JSON object, which every adapter reads), a `Response`, or an exception to
-    raise. `latency` seconds pass before each answer without holding up other calls. `calls` counts the calls;
+    raise. `latency` seconds pass before each answer without holding up other calls. A stream of it comes in pieces of
+    `piece` characters, whole when None. `calls` counts the calls;
     `requests` holds each of them when `keep` is true. Tokens are counted as words, the price is `price` dollars per
     call (unknown when None).
     """
@@ -39,6 +40,7 @@ class ScriptedLM(LM):
         capabilities: Capabilities | None = None,
         price: float | None = 0.0,
         keep: bool = False,
+        piece: int | None = None,
     ) -> None:
         if isinstance(handler, str | Mapping) or not (callable(handler) or isinstance(handler, Iterable)):
             raise UsageError(f"a script is a function of the messages or a list of replies; got {brief(handler)}")
@@ -47,6 +49,9 @@ class ScriptedLM(LM):
         self.capabilities = capabilities or Capabilities()
         self.price = price
         self.keep = keep
+        if piece is not None and (isinstance(piece, bool) or not isinstance(piece, int) or piece < 1):
+            raise UsageError(f"ScriptedLM(piece=...) is a whole number of characters from 1; got {brief(piece)}")
+        self.piece = piece
         self.requests: list[Request] = []
         self.calls = 0
         self._lock = threading.Lock()
@@ -74,6 +79,12 @@ class ScriptedLM(LM):
             raise reply.with_traceback(None)  # one exception may be raised many times
         raise UsageError(f"a scripted reply is text, a mapping, a Response or an exception; got {brief(reply)}")
 
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """The scripted answer in pieces."""
+        for event in events_of(await self.complete(request)):
+            for part in _cut(event, self.piece):
+                yield part
+
     def bound(self, request: Request) -> Bound:
         """The price is known; a script does not heed `max_tokens`."""
         return Bound(None, self.price, self.name)
@@ -89,6 +100,17 @@ class ScriptedLM(LM):
         asked = sum(message.text.count(" ") + 1 for message in request.messages)
         source = None if self.price is None else self.name
         return Usage(asked, reply.count(" ") + 1, cost=self.price, cost_source=source)
+
+
+def _cut(event: StreamEvent, size: int | None) -> Iterator[StreamEvent]:
+    """An event as smaller ones."""
+    name = "arguments" if isinstance(event, ToolDelta) else "text"
+    text: str = getattr(event, name, "")
+    if size is None or len(text) <= size:
+        yield event
+        return
+    for start in range(0, len(text), size):
+        yield replace(event, **{name: text[start : start + size]})
 
 
 def _as_json(reply: Mapping[str, Any]) -> str:
