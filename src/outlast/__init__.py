@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from outlast.tools.calling import Toolbox as Toolbox
     from outlast.tools.making import tool as tool
     from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
+    from outlast.tools.mcp.server import MCP as MCP
     from outlast.tracing.history import history as history
     from outlast.types import Audio as Audio
     from outlast.types import Code as Code
@@ -234,6 +235,7 @@ _HOMES = {
     "tools.calling": "Toolbox",
     "tools.making": "tool",
     "tools.terminal": "ask_in_terminal",
+    "tools.mcp.server": "MCP",
     "tracing.history": "history",
     "types": "Audio Code Document File Image Tool",
 }

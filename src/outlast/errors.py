@@ -14,6 +14,7 @@
     │   └── ParseError                     one reply could not be parsed or validated; has a text for the model
     ├── ArtifactError (ValueError)         a compiled file that cannot be loaded or does not fit the program
     ├── StudyError (ValueError)            a ledger that cannot be opened or belongs to another search
+    ├── ToolServerError (RuntimeError)     a server of tools (MCP) that did not do its part, or refused
     ├── BudgetExceeded (RuntimeError)      a limit that the caller set was reached
     ├── ApprovalPending (RuntimeError)     calls of tools wait for somebody's decision; carries them
     ├── Suspend (RuntimeError)             what an approver raises to say "not yet"
@@ -136,6 +137,18 @@ class ArtifactError(OutlastError, ValueError):
 
 class StudyError(OutlastError, ValueError):
     """A ledger that cannot be opened, or that belongs to another search."""
+
+
+class ToolServerError(OutlastError, RuntimeError):
+    """A server of tools (MCP) did not start, broke, answered nonsense, refused, or is not the one that was pinned.
+
+    `server` is its name, `stderr` the end of what it wrote to its standard error, without secrets that are known.
+    """
+
+    def __init__(self, message: str, *, server: str = "", stderr: str = "") -> None:
+        super().__init__(message)
+        self.server = server
+        self.stderr = stderr
 
 
 class BudgetExceeded(OutlastError, RuntimeError):

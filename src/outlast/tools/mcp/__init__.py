@@ -1,0 +1,1 @@
+"""MCP servers: their tools, resources and prompts, with the official SDK (extra `mcp`)."""
