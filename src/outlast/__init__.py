@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from outlast.lms.layers.budget import Budgeted as Budgeted
     from outlast.lms.layers.budget import budget as budget
     from outlast.lms.layers.deadline import Timeout as Timeout
-    from outlast.lms.layers.fallback import Fallback as Fallback
     from outlast.lms.layers.hedge import Hedged as Hedged
     from outlast.lms.layers.limit import Limited as Limited
     from outlast.lms.layers.pinned import Pinned as Pinned
@@ -85,25 +84,35 @@ if TYPE_CHECKING:
     from outlast.messages.progress import Thinking as Thinking
     from outlast.messages.progress import ToolCalled as ToolCalled
     from outlast.messages.progress import ToolReturned as ToolReturned
+    from outlast.modules.agent_state import AgentState as AgentState
+    from outlast.modules.agent_state import AgentTurn as AgentTurn
     from outlast.modules.attempts import Attempt as Attempt
     from outlast.modules.attempts import Outcome as Outcome
     from outlast.modules.best_of_n import BestOfN as BestOfN
+    from outlast.modules.cascade import Cascade as Cascade
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
     from outlast.modules.code_act import CodeAct as CodeAct
     from outlast.modules.debate import Debate as Debate
+    from outlast.modules.ensemble import Ensemble as Ensemble
     from outlast.modules.export import export as export
+    from outlast.modules.fallback import Fallback as Fallback
     from outlast.modules.majority import Majority as Majority
     from outlast.modules.map_reduce import MapReduce as MapReduce
     from outlast.modules.module import Module as Module
+    from outlast.modules.multi_chain_comparison import MultiChainComparison as MultiChainComparison
+    from outlast.modules.parallel import Parallel as Parallel
     from outlast.modules.paths import modules_of as modules_of
     from outlast.modules.paths import parameters as parameters
     from outlast.modules.paths import update as update
     from outlast.modules.predict import Predict as Predict
     from outlast.modules.predict import predict as predict
     from outlast.modules.program_of_thought import ProgramOfThought as ProgramOfThought
+    from outlast.modules.react import ReAct as ReAct
     from outlast.modules.recipe import Recipe as Recipe
     from outlast.modules.refine import Refine as Refine
+    from outlast.modules.retry import Retry as Retry
     from outlast.modules.rlm import RLM as RLM
+    from outlast.modules.route import Route as Route
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
@@ -144,8 +153,8 @@ if TYPE_CHECKING:
     from outlast.signatures.spelling import signature as signature
     from outlast.tools.calling import Toolbox as Toolbox
     from outlast.tools.making import tool as tool
-    from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tools.mcp.server import MCP as MCP
+    from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tracing.history import history as history
     from outlast.types import Audio as Audio
     from outlast.types import Code as Code
@@ -177,7 +186,6 @@ _HOMES = {
     "lms.layers.breaker": "CircuitBreaker",
     "lms.layers.budget": "Budgeted budget",
     "lms.layers.deadline": "Timeout",
-    "lms.layers.fallback": "Fallback",
     "lms.layers.hedge": "Hedged",
     "lms.layers.limit": "Limited",
     "lms.layers.pinned": "Pinned",
@@ -193,8 +201,11 @@ _HOMES = {
     "messages": "Decision Finished History Message OutputSchema Question Request Response Settings TextDelta TextPart "
     "ThoughtDelta ToolCall ToolDelta ToolResult Usage",
     "modules.attempts": "Attempt Outcome",
+    "modules.agent_state": "AgentState AgentTurn",
     "modules.best_of_n": "BestOfN",
     "messages.progress": "Answered FieldDelta Final Partial Restarted Status Thinking ToolCalled ToolReturned",
+    "modules.cascade": "Cascade",
+    "modules.multi_chain_comparison": "MultiChainComparison",
     "modules.chain_of_thought": "ChainOfThought",
     "modules.code_act": "CodeAct",
     "modules.program_of_thought": "ProgramOfThought",
@@ -202,6 +213,11 @@ _HOMES = {
     "modules.debate": "Debate",
     "modules.map_reduce": "MapReduce",
     "modules.tree_search": "TreeSearch",
+    "modules.ensemble": "Ensemble",
+    "modules.fallback": "Fallback",
+    "modules.parallel": "Parallel",
+    "modules.retry": "Retry",
+    "modules.route": "Route",
     "modules.export": "export",
     "modules.majority": "Majority",
     "modules.module": "Module",
@@ -210,6 +226,7 @@ _HOMES = {
     "modules.strategy": "Strategy",
     "modules.paths": "modules_of parameters update",
     "modules.predict": "Predict predict",
+    "modules.react": "ReAct",
     "modules.settings": "configure context trace",
     "modules.streaming": "Stream",
     "modules.values": "param",

@@ -167,7 +167,8 @@ class Suspend(OutlastError, RuntimeError):
 class ApprovalPending(OutlastError, RuntimeError):
     """Calls of tools wait for somebody's decision.
 
-    `calls` are those that wait; `results` what became of all calls of the turn, in order, None for those.
+    `calls` are those that wait; `results` what became of all calls of the turn, in order, None for those. `state` is
+    that of the agent that asked for them, to go on from with `agent.finish(state, decisions)`; None without an agent.
     """
 
     def __init__(
@@ -176,6 +177,7 @@ class ApprovalPending(OutlastError, RuntimeError):
         super().__init__(message)
         self.calls = calls
         self.results = results
+        self.state: Any = None
 
 
 class StreamAborted(OutlastError, RuntimeError):

@@ -246,7 +246,7 @@ def test_no_prompt_is_shown_that_is_never_sent():
         ol.export(program)
     shown = program.render(message="x")
     program(message="x")
-    assert shown == lm.requests[0].messages
+    assert shown in [request.messages for request in lm.requests]
     assert ol.export(ol.Predict(Triage, lm=Deciding(), adapter=ol.Decisions()))[""].fill(message="x")
 
 

@@ -36,7 +36,8 @@ def test_what_follows_in_pieces_is_what_follows_at_once(adapter):
     assert at_once.messages == in_pieces.messages
     assert at_once.messages[: len(first.messages)] == first.messages
     assert [message.role for message in at_once.messages[len(first.messages) :]][-1] == "user"
-    assert "Paris" in at_once.messages[-1].text and "Go on." in at_once.messages[-1].text
+    assert "Paris" in at_once.messages[-1].text
+    assert "Go on." in at_once.messages[-1].text
 
 
 @pytest.mark.parametrize("adapter", [ol.Chat(), ol.XML()], ids=repr)

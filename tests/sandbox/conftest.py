@@ -9,6 +9,38 @@ import pytest
 import outlast as ol
 from outlast.errors import SandboxUnavailable
 
+BACKENDS = {
+    "monty": ol.Monty,
+    "bubblewrap": ol.Bubblewrap,
+    "pyodide": ol.Pyodide,
+    "local": lambda: ol.Local(trust_me=True),
+    "escalating": lambda: ol.Escalating(ol.Monty(), ol.Bubblewrap()),
+}
+
+
+def there(name: str) -> ol.Sandbox:
+    """A backend by name. Where it is not installed its tests are skipped; in CI they fail."""
+    sandbox = BACKENDS[name]()
+    try:
+        sandbox.check()
+    except SandboxUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return sandbox
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def sandbox(request: pytest.FixtureRequest) -> ol.Sandbox:
+    """Every backend."""
+    return there(request.param)
+
+
+@pytest.fixture(scope="module", params=["monty", "bubblewrap", "pyodide"])
+def confining(request: pytest.FixtureRequest) -> ol.Sandbox:
+    """Every backend that keeps code in."""
+    return there(request.param)
+
 
 @pytest.fixture(scope="session")
 def pyodide() -> None:

@@ -173,7 +173,7 @@ def test_a_text_is_cut_and_says_how_much_is_missing() -> None:
         lambda: b"x" * 100_000_000,
         lambda: ["x" * 1_000_000] * 100,
         lambda: list(range(5_000_000)),
-        lambda: {number: "x" for number in range(500_000)},
+        lambda: dict.fromkeys(range(500000), "x"),
         lambda: itertools.count(),
         lambda: itertools.repeat("x" * 1_000_000),
         lambda: Account(name="x" * 100_000_000),

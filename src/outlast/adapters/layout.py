@@ -24,7 +24,7 @@ def heading(task: Task) -> str:
     given = [name for name in task.signature.inputs if not is_history(table[name]) or task.describe(name).strip()]
     for title, fields in (("Inputs", given), ("Outputs", task.signature.outputs)):
         if fields:
-            blocks.append(f"{title}:\n" + "\n".join(_row(task, name) for name in fields))
+            blocks.append(f"{title}:\n" + "\n".join(row(task, name) for name in fields))
     if any(is_partial(task, demo.values) for demo in task.demos):
         blocks.append("Some of the examples leave fields out. Your reply needs every output.")
     return "\n\n".join(block for block in blocks if block)
@@ -41,7 +41,8 @@ def is_partial(task: Task, values: Mapping[str, Any]) -> bool:
     return any(name not in values and not is_history(table[name]) for name in task.signature.fields)
 
 
-def _row(task: Task, name: str) -> str:
+def row(task: Task, name: str) -> str:
+    """What a prompt says of one field: its name, its type and its description."""
     text = f"- {name} ({codecs(task.signature)[name].describe()})"
     desc = task.describe(name).strip()
     if desc:

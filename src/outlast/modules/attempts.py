@@ -53,7 +53,7 @@ class Outcome:
     `attempts` in the order in which they were numbered, `chosen` the index of the one that is the answer (None when it
     is made of several). `stopped` is None when the strategy ran its course, else what ended it early: the limit of its
     budget ("calls", "tokens", "dollars", "seconds"), "turns", "loop", "enough" ... Then the answer is the best so far.
-    `facts` are the strategy's own figures, such as votes.
+    `facts` are the strategy's own figures, such as votes; `turns` are those of an agent, with every call and result.
     """
 
     strategy: str
@@ -61,6 +61,7 @@ class Outcome:
     chosen: int | None = None
     stopped: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    turns: tuple[Any, ...] = ()
 
 
 def told(result: T, outcome: Outcome) -> T:

@@ -16,15 +16,23 @@ from outlast.types import Tool
 
 _HOMES = {  # nothing else is ever imported for a file
     "BestOfN": "best_of_n",
+    "Cascade": "cascade",
     "ChainOfThought": "chain_of_thought",
     "CodeAct": "code_act",
     "Debate": "debate",
+    "Ensemble": "ensemble",
+    "Fallback": "fallback",
+    "MultiChainComparison": "multi_chain_comparison",
+    "Parallel": "parallel",
+    "Retry": "retry",
+    "Route": "route",
     "Majority": "majority",
     "MapReduce": "map_reduce",
     "Predict": "predict",
     "ProgramOfThought": "program_of_thought",
     "RLM": "rlm",
     "Refine": "refine",
+    "ReAct": "react",
     "TreeSearch": "tree_search",
 }
 _KEYS = ("strategy", "options")

@@ -112,7 +112,7 @@ def recipe_of(module: Module) -> Any:
         return module
     from outlast.modules.predict import TUNED
 
-    kind: type[Any] = type(cast("Any", module))
+    kind = cast("type[Any]", type(cast("object", module)))
     subject = subject_of(kind)
     options: dict[str, Any] = {}
     for name, parameter in options_of(kind).items():

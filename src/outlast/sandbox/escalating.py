@@ -29,7 +29,7 @@ class Escalating(Sandbox):
             if not isinstance(getattr(self, name), Sandbox):
                 raise UsageError(f"Escalating({name}=...) is a sandbox; got {brief(getattr(self, name))}")
         weaker = "none" if "none" in (self.first.isolation, self.fuller.isolation) else self.first.isolation
-        object.__setattr__(self, "full_python", self.fuller.full_python)
+        object.__setattr__(self, "full_python", self.first.full_python)
         object.__setattr__(self, "packages", self.first.packages & self.fuller.packages)
         object.__setattr__(self, "isolation", weaker)
 

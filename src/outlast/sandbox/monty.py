@@ -314,9 +314,13 @@ def _function(name: str) -> Callable[..., None]:
 def _lines(error: Any) -> str:
     """The lines of guest code that an error came through."""
     lines = [
-        clean(f"line {frame.line}, in {frame.function_name or '<module>'}: {(frame.source_line or '').strip()}"[:300])
+        clean(f"line {frame.line}, in {frame.function_name or '<module>'}: {_first(frame.source_line)}"[:300])
         for frame in error.traceback()
     ]
     if len(lines) > MOST_FRAMES:
         lines[MOST_FRAMES // 2 : -MOST_FRAMES // 2] = ["..."]
     return "\n".join(lines)
+
+
+def _first(source: str | None) -> str:
+    return (source or "").strip().partition("\n")[0]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from outlast.testing.contracts import check_optimizer as check_optimizer
     from outlast.testing.lm_contract import check_layer as check_layer
     from outlast.testing.lm_contract import check_lm as check_lm
+    from outlast.testing.sandbox_contract import check_sandbox as check_sandbox
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
     from outlast.testing.server import Answer as Answer
     from outlast.testing.server import FakeServer as FakeServer
@@ -28,6 +29,7 @@ _HOMES = {
     "check_layer": "lm_contract",
     "check_lm": "lm_contract",
     "check_optimizer": "contracts",
+    "check_sandbox": "sandbox_contract",
 }
 __all__ = [
     "Answer",
@@ -40,6 +42,7 @@ __all__ = [
     "check_layer",
     "check_lm",
     "check_optimizer",
+    "check_sandbox",
 ]
 
 

@@ -70,11 +70,19 @@ def test_tools_have_the_schema_and_the_words_of_the_server(server: ol.MCP) -> No
     assert server.instructions == "Ask it anything."
 
 
+def test_results_carry_where_they_come_from(server: ol.MCP) -> None:
+    called = drive(Toolbox(server.tools).answer("add", {"a": 1, "b": 2}))
+    assert called.label.sources == {"mcp:friendly"}
+
+
 def test_a_failing_tool_is_an_error_that_says_what_the_server_said(server: ol.MCP) -> None:
     with pytest.raises(ToolServerError, match="Error executing tool fail"):
         ask(server, "fail")
-    with pytest.raises(ToolServerError, match="valid integer"):
-        ask(server, "add", a="many", b=2)
+    with pytest.raises(ToolServerError, match="valid string"):
+        ask(server, "greet", person={"name": 5})
+    called = drive(Toolbox(server.tools).answer("add", {"a": "many"}))  # never sent
+    assert called.why == "arguments"
+    assert "the argument 'b' is missing" in called.text
     assert ask(server, "add", a=1, b=1) == 2
 
 
