@@ -130,3 +130,17 @@ async def test_the_same_in_async_code(recipe: Any) -> None:
         out = await program.acall(numbers=[1, 2, 3])
     assert (type(out), out.total) == (Add, 6)
     assert lm.calls == out.trace.spending.calls
+
+
+@pytest.mark.parametrize("style", ["plain", "native"])
+@pytest.mark.parametrize("recipe", STRATEGIES, ids=repr)
+def test_every_one_streams(recipe: Any, style: str) -> None:
+    lm = LikeReal(style)
+    program = ol.update(Book(), {"add.strategy": recipe})
+    with ol.context(lm=lm):
+        events = list(program.stream(numbers=[1, 2, 3]))
+    final = events[-1]
+    assert isinstance(final, ol.Final)
+    assert type(final.prediction) is Add
+    assert final.prediction.total == 6
+    assert lm.calls == final.prediction.trace.spending.calls

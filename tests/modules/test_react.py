@@ -213,6 +213,19 @@ def test_a_model_that_says_nothing_useful_is_an_error() -> None:
         ol.ReAct(Warm, tools=[look])(question="?")
 
 
+def test_a_stream_tells_of_calls_and_their_results() -> None:
+    lm = native(calls(("look", '{"city": "Bern"}'), ("look", '{"city": "Nowhere"}')), YES)
+    with ol.context(lm=lm):
+        events = list(ol.ReAct(Warm, tools=[look]).stream(question="?"))
+    asked = [event.call.arguments for event in events if isinstance(event, ol.ToolCalled)]
+    given = [(event.call.arguments, event.failed) for event in events if isinstance(event, ol.ToolReturned)]
+    assert asked == ['{"city": "Bern"}', '{"city": "Nowhere"}']
+    assert given == [('{"city": "Bern"}', False), ('{"city": "Nowhere"}', True)]
+    assert isinstance(events[-1], ol.Final)
+    assert events[-1].prediction.warm is True
+    assert any(isinstance(event, ol.FieldDelta) and event.field == "warm" for event in events)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -109,7 +109,11 @@ class Showing:
             self._put(Restarted(self._path, reason, self._sample, self.attempt))
 
     def confirm(self, values: Mapping[str, Any]) -> None:
-        """The answer was read: show what was not shown yet, and all of it again where something else was shown."""
+        """The answer was read: show what was not shown yet, and all of it again where something else was shown.
+
+        What is no field, such as calls of tools in place of an answer, is not shown.
+        """
+        values = {name: value for name, value in values.items() if name in self._table}
         wrong = [name for name, shown in self._fields.items() if not shown.agrees(values.get(name, _NOTHING))]
         if wrong:
             self.restart(f"the whole reply reads otherwise: {', '.join(wrong)}")
@@ -124,7 +128,8 @@ class Showing:
 
     def answered(self, values: Mapping[str, Any]) -> None:
         """The question has its answer."""
-        self._put(Answered(self._path, values, self._sample, self.attempt))
+        if any(name in self._table for name in values):
+            self._put(Answered(self._path, values, self._sample, self.attempt))
 
 
 class _Shown:

@@ -10,6 +10,7 @@ from outlast.adapters.ask import Answer
 from outlast.adapters.protocol import Adapter, Plan, Task
 from outlast.errors import AnswerError, ApprovalPending, BudgetExceeded, ParseError, UsageError, brief
 from outlast.lms.protocol import Capabilities
+from outlast.messages.progress import ToolCalled, ToolReturned
 from outlast.modules import agent_prompt as prompt
 from outlast.modules.agent_state import AgentState
 from outlast.modules.agent_talk import Talk, repeated
@@ -18,6 +19,7 @@ from outlast.modules.predict import Options, P, Predict, R, Types
 from outlast.modules.settings import DEFAULT_ADAPTER, usual_adapter
 from outlast.modules.values import hidden_of
 from outlast.runtime import Budget, Trace, current, drive, running, running_loop
+from outlast.runtime.watching import emit
 from outlast.signatures.record import Record, attach_trace
 from outlast.tools.calling import Toolbox
 from outlast.types import Tool
@@ -257,6 +259,9 @@ class ReAct(Predict[P, R]):
         """Run the tools that the last turn asked for."""
         run = talk.toolbox.run(state.counts)
         turn = state.turns[-1]
+        asked = {call.id: call for call in turn.waiting}
+        for call in asked.values():
+            emit(ToolCalled, call=call)
         try:
             results = await run.call_all(turn.waiting, decisions)
         except ApprovalPending as pending:
@@ -264,6 +269,8 @@ class ReAct(Predict[P, R]):
             if pending.state is None:
                 pending.state = replace(state, turns=(*state.turns[:-1], turn), counts=run.counts)
             raise
+        for one in results:
+            emit(ToolReturned, call=asked[one.id], result=one.text, failed=one.error)
         state = replace(
             state, turns=(*state.turns[:-1], turn.filled({one.id: one for one in results})), counts=run.counts
         )
