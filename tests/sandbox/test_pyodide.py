@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,35 @@ def test_a_wait_ends_at_the_time_limit() -> None:
         assert session.execute("import time; time.sleep(30)").stopped == "time"
         assert session.execute("import asyncio; asyncio.run(asyncio.sleep(30))").stopped == "time"
         assert time.monotonic() - started < 5
+
+
+def test_wheels_are_there_to_import(tmp_path: Path) -> None:
+    wheel = tmp_path / "greeting-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("greeting/__init__.py", "WORD = 'hello'")
+        archive.writestr("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+        archive.writestr("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("greeting-1.0.dist-info/RECORD", "")
+    sandbox = ol.Pyodide(wheels=(wheel,))
+    assert sandbox.packages == {"greeting"}
+    assert sandbox.execute("import greeting; greeting.WORD").value == "hello"
+    assert ol.Pyodide().packages == frozenset()
+    wheel.unlink()
+    with pytest.raises(SandboxUnavailable, match="there is no file"):
+        sandbox.session()
+
+
+@pytest.mark.parametrize(
+    "tags", ["cp314-cp314-manylinux_2_17_x86_64", "cp313-cp313-pyemscripten_2026_0_wasm32", "py2-none-any"]
+)
+def test_a_wheel_for_another_machine_is_refused(tags: str) -> None:
+    with pytest.raises(ConfigError, match=f"'numpy-2.4-{tags}.whl' is no wheel for CPython 3.14 in WebAssembly"):
+        ol.Pyodide(wheels=(f"/x/numpy-2.4-{tags}.whl",))
+
+
+def test_a_wheel_with_compiled_code_is_taken_by_its_name() -> None:
+    wheels = ("a-1-cp314-cp314-pyemscripten_2026_0_wasm32.whl", "b-1-cp310-abi3-pyemscripten_2026_0_wasm32.whl")
+    assert ol.Pyodide(wheels=wheels).packages == {"a", "b"}
+    for wrong in (("a.whl",), ("numpy",), ["x"], (3,)):
+        with pytest.raises(ConfigError):
+            ol.Pyodide(wheels=wrong)  # type: ignore[arg-type]

@@ -9,12 +9,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
-from outlast.errors import ConfigError, UsageError, brief
+from outlast.errors import ConfigError, SandboxUnavailable, UsageError, brief
 from outlast.sandbox.process import Command, ProcessGuest
 from outlast.sandbox.protocol import Guest, Sandbox
-from outlast.sandbox.pyodide_home import check_folder, command, environment, find_deno, usual_folder
+from outlast.sandbox.pyodide_home import PLATFORM, check_folder, command, environment, find_deno, fits, usual_folder
 from outlast.sandbox.values import Isolation, Limits, Stopped
 
 LEAST_MEMORY = 64 << 20  # bytes; the interpreter itself takes half of it
@@ -31,7 +31,8 @@ class Pyodide(Sandbox):
     around it a worker of Deno without any permission, without code made from text, and without a way to this process
     but messages. The nonce of the session is out of the guest's reach. Needs `pip install 'outlast[pyodide]'` and once
     `outlast sandbox install pyodide`; after that nothing uses the network. `folder` is where that put it, `deno` the
-    program; by default the usual ones.
+    program; by default the usual ones. `wheels` are files of packages that code can import besides, for any Python 3 or
+    for CPython 3.14 on pyemscripten_2026_0_wasm32; each session unpacks them anew.
 
     A session starts in a third of a second of CPU. `Limits.memory`, at least 64 MiB, bounds the WebAssembly memory
     from outside, where a guest gets a `MemoryError`; the process may take 512 MiB more, and is killed beyond. At the
@@ -40,6 +41,7 @@ class Pyodide(Sandbox):
 
     folder: str | Path | None = None
     deno: str | None = None
+    wheels: tuple[str | Path, ...] = ()
 
     full_python: ClassVar[bool] = True
     isolation: ClassVar[Isolation] = "wasm"
@@ -50,18 +52,36 @@ class Pyodide(Sandbox):
         if not isinstance(self.deno, str | None):
             raise ConfigError(f"Pyodide(deno=...) is the path of a program; got {brief(self.deno)}")
 
+        wheels: object = self.wheels
+        if not isinstance(wheels, tuple) or not all(isinstance(one, str | Path) for one in cast("tuple[Any]", wheels)):
+            raise ConfigError(f"Pyodide(wheels=...) is a tuple of paths; got {brief(wheels)}")
+        for wheel in self._wheels():
+            if wheel.suffix != ".whl" or wheel.stem.count("-") < 4 or not fits(wheel):
+                raise ConfigError(
+                    f"{wheel.name!r} is no wheel for CPython 3.14 in WebAssembly. Those end in -none-any.whl or "
+                    f"{PLATFORM}.whl: pip download --no-deps --only-binary=:all: --python-version 3.14 "
+                    f"--platform {PLATFORM} NAME"
+                )
+        object.__setattr__(self, "packages", frozenset(wheel.name.split("-")[0] for wheel in self._wheels()))
+
     def check(self) -> None:
         find_deno(self.deno)
         check_folder(self._folder())
+        for wheel in self._wheels():
+            if not wheel.is_file():
+                raise SandboxUnavailable(f"there is no file {str(wheel)!r}, which Pyodide(wheels=...) names")
 
     def open(self, limits: Limits, tools: tuple[str, ...]) -> Guest:
         if limits.memory < LEAST_MEMORY:
             raise UsageError(f"Pyodide needs Limits(memory=...) of {LEAST_MEMORY} bytes or more; got {limits.memory}")
-        argv = command(find_deno(self.deno), self._folder(), limits.memory)
+        argv = command(find_deno(self.deno), self._folder(), limits.memory, self._wheels())
         return _Bounded(Command(argv, environment()), limits, tools, watch=_Watch(limits.memory + AROUND))
 
     def _folder(self) -> Path:
         return usual_folder() if self.folder is None else Path(self.folder).absolute()
+
+    def _wheels(self) -> tuple[Path, ...]:
+        return tuple(Path(wheel).absolute() for wheel in self.wheels)
 
 
 class _Bounded(ProcessGuest):

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,7 @@ VERSION = "314.0.7"
 SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
 FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 SNAPSHOT = "snapshot.bin"
+PLATFORM = "pyemscripten_2026_0_wasm32"  # of wheels with compiled code, as pip names it
 INSTALL = "outlast sandbox install pyodide"
 
 _CODE = Path(__file__).with_name("wasm")
@@ -70,12 +71,20 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def command(deno: str, folder: Path, memory: int, *, make: bool = False) -> list[str]:
-    """What starts Deno for a session: it may read the folder and the guest's code, and nothing else.
+def fits(wheel: Path) -> bool:
+    """Whether a wheel is one for this Python in WebAssembly, by its name."""
+    python, abi, platform = wheel.stem.split("-")[-3:]
+    if platform == "any":
+        return abi == "none" and ("py3" in python.split(".") or "cp314" in python.split("."))
+    return platform == PLATFORM and abi in ("cp314", "abi3")
+
+
+def command(deno: str, folder: Path, memory: int, wheels: Sequence[Path] = (), *, make: bool = False) -> list[str]:
+    """What starts Deno for a session: it may read the folder, the wheels and the guest's code, and nothing else.
 
     `memory` are the bytes that a WebAssembly memory can have. With `make` it writes the snapshot instead.
     """
-    allowed = ",".join(str(path).replace(",", ",,") for path in (folder, *_READ))
+    allowed = ",".join(str(path).replace(",", ",,") for path in (folder, *wheels, *_READ))
     return [
         deno,
         *("run", "--quiet", *_ALONE, "--unstable-worker-options"),
@@ -84,7 +93,7 @@ def command(deno: str, folder: Path, memory: int, *, make: bool = False) -> list
         *([f"--allow-write={str(folder).replace(',', ',,')}"] if make else []),
         str(_CODE / "main.mjs"),
         f"{folder.as_uri()}/",
-        *(["make"] if make else []),
+        *(["make"] if make else [wheel.as_uri() for wheel in wheels]),
     ]
 
 

@@ -88,7 +88,7 @@ async function open({ folder, wasm, stdlib, snapshot, lock, make }) {
 }
 
 globalThis.onmessage = async (event) => {
-  const { code, hello, control, reply, make } = event.data;
+  const { packages, code, hello, control, reply, make } = event.data;
   strip();
   const python = await open(event.data);
   deno.permissions.revokeSync({ name: "read" });
@@ -98,6 +98,8 @@ globalThis.onmessage = async (event) => {
     post(python.makeMemorySnapshot());
     return;
   }
+
+  for (const wheel of packages) python.unpackArchive(wheel, "wheel");
 
   const tell = (kind, text) => post({ kind, text });
   const ask = (text) => {

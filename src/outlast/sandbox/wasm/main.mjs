@@ -1,11 +1,13 @@
 // The trusted half of a Pyodide session, run by Deno: it alone holds stdin, stdout and the nonce of the session, and
 // passes lines between the host and the interpreter, which runs in a worker without any permission (guest.mjs).
 //
-// Arguments: the address of the folder of Pyodide, and "make" to write the snapshot of a started interpreter there.
+// Arguments: the address of the folder of Pyodide; then "make" to write the snapshot of a started interpreter there, or
+// the addresses of wheels to install.
 // Lines are those of worker.py: each that goes out is led by the nonce, which the guest never sees.
 
 const folder = new URL(Deno.args[0]); // ends in a slash
 const make = Deno.args[1] === "make";
+const wheels = make ? [] : Deno.args.slice(1).map((address) => new URL(address));
 const here = new URL(".", import.meta.url);
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -93,9 +95,10 @@ function start(hello) {
   const source = (path) => Deno.readTextFileSync(new URL(path, here));
   const given = { wasm: read("pyodide.asm.wasm"), stdlib: read("python_stdlib.zip"), lock: read("pyodide-lock.json") };
   if (!make) given.snapshot = read("snapshot.bin");
-  const owned = Object.values(given).map((bytes) => bytes.buffer);
+  const packages = wheels.map((address) => Deno.readFileSync(address));
+  const owned = [...Object.values(given), ...packages].map((bytes) => bytes.buffer);
   const code = [source("../worker.py"), source("guest.py")];
-  worker.postMessage({ ...given, folder: folder.href, code, hello, control, reply, make }, owned);
+  worker.postMessage({ ...given, folder: folder.href, packages, code, hello, control, reply, make }, owned);
   Deno.permissions.revokeSync({ name: "read" });
   return worker;
 }
