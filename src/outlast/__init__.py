@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
     from outlast.errors import Suspend as Suspend
+    from outlast.evals.calibrate import Calibrated as Calibrated
+    from outlast.evals.calibrate import acalibrate as acalibrate
+    from outlast.evals.calibrate import calibrate as calibrate
     from outlast.evals.compare import compare as compare
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
+    from outlast.optimize.strategies import StrategySearch as StrategySearch
     from outlast.optimize.study import Study as Study
     from outlast.runtime import Budget as Budget
     from outlast.runtime import Span as Span
@@ -175,6 +179,7 @@ _HOMES = {
     "data.dataset": "Dataset",
     "data.example": "Example",
     "errors": "OutlastError Suspend",
+    "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.compare": "compare",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
@@ -235,6 +240,7 @@ _HOMES = {
     "optimize.labeled": "LabeledFewShot",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
+    "optimize.strategies": "StrategySearch",
     "optimize.study": "Study",
     "runtime": "Budget Span Trace gather io sleep",
     "sandbox.bubblewrap": "Bubblewrap",

@@ -9,6 +9,7 @@ import pytest
 
 import outlast as ol
 from outlast.errors import AnswerError, BudgetExceeded, UsageError
+from outlast.messages.response import Response, TokenLogprob
 from outlast.testing import ScriptedLM
 
 
@@ -113,3 +114,36 @@ def test_the_comparison_has_a_call_kept_for_it() -> None:
 def test_bad_options_are_refused(make: Any) -> None:
     with pytest.raises(UsageError):
         make()
+
+
+@pytest.mark.parametrize(("logprob", "part"), [(-0.1, "0"), (-0.2, "1")])
+def test_the_probability_of_the_tokens_is_a_confidence(logprob: float, part: str, sim: Any) -> None:
+    tokens = (TokenLogprob("4", logprob), TokenLogprob("2", logprob))
+    cheap = ScriptedLM([Response("<<number>>\n42\n<<end>>", logprobs=tokens)])
+    parts = [ol.Predict(Ask, lm=cheap), ol.Predict(Ask, lm=sim(guess(1.0)))]
+    assert ol.Cascade(parts, confidence="logprobs", threshold=0.9)(question="x").outcome.facts["part"] == part
+
+
+def test_a_model_that_tells_no_probabilities_is_an_error(sim: Any) -> None:
+    parts = [ol.Predict(Ask, lm=sim(guess(1.0))), ol.Predict(Ask, lm=sim(guess(1.0)))]
+    with pytest.raises(UsageError, match="logprobs=1"):
+        ol.Cascade(parts, confidence="logprobs")(question="x")
+
+
+def test_agreement_can_be_on_one_field() -> None:
+    lm = ScriptedLM([f"<<number>>\n1\n<<note>>\n{note}\n<<end>>" for note in "abc"])
+    parts = ["question -> number: int, note", "question -> number: int, note"]
+    with ol.context(lm=lm):
+        assert ol.Cascade(parts, by="number")(question="x").outcome.facts["confidence"] == 1.0
+
+
+def test_a_file_holds_a_cascade_and_its_threshold(tmp_path: Any) -> None:
+    recipe = ol.Cascade([ol.Predict(), ol.ChainOfThought()])
+    program = ol.update(ol.Predict(Ask), {"strategy": recipe, "threshold": 0.7})
+    ol.save(program, tmp_path / "c.outlast.json")
+    assert ol.load(tmp_path / "c.outlast.json", ol.Predict(Ask)) == program
+
+
+def test_a_cheap_part_that_may_not_vary_is_refused() -> None:
+    with pytest.raises(UsageError, match="temperature=0"):
+        ol.Cascade([ol.Predict(Ask, temperature=0), Ask])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from outlast.errors import BudgetExceeded, UsageError, brief
+from outlast.modules.advice import watched
 from outlast.modules.attempts import (
     Allowance,
     Attempt,
@@ -21,11 +23,13 @@ from outlast.modules.attempts import (
     told,
 )
 from outlast.modules.parts import named, one_signature, parts_of
-from outlast.modules.strategy import P, R, Strategy
+from outlast.modules.strategy import P, R, Strategy, refuse_same_draws
 from outlast.modules.values import param
-from outlast.modules.votes import count
-from outlast.runtime import Budget, gather
+from outlast.modules.votes import By, check_by, count
+from outlast.runtime import Budget, Trace, gather
 from outlast.signatures.record import Record
+
+_KINDS = ("agreement", "decisions", "logprobs")
 
 
 class Cascade(Strategy[P, R]):
@@ -34,10 +38,12 @@ class Cascade(Strategy[P, R]):
 
     `confidence="agreement"`: each part but the last answers `samples` times, and the share of the most frequent answer
     is the confidence in it (Yue et al. 2023, arXiv 2310.03094). `confidence="decisions"`: the lowest probability among
-    the outputs that were answered as typed questions (`ol.Decisions`), an answer without any counts as 0. Or a reward,
-    a function `(out)` or `(inputs, out)` or a module that judges, with the threshold on its scale. A part that fails is
-    passed over. `threshold` is a parameter of the program. When the `budget` ends, the answer with the highest
-    confidence so far is given.
+    the outputs that were answered as typed questions (`ol.Decisions`), an answer without any counts as 0.
+    `confidence="logprobs"`: the mean probability (geometric) of the tokens of the reply, for parts with `logprobs=1`.
+    Or a reward, a function `(out)` or `(inputs, out)` or a module that judges, with the threshold on its scale. `by`
+    names what is compared for "agreement", as in `Majority`. A part that fails is passed over. `threshold` is a
+    parameter of the program, which `ol.calibrate` fits to labelled examples with a guarantee. When the `budget` ends,
+    the answer with the highest confidence so far is given.
     Cost: `samples` calls of each part but the last with "agreement", else one, up to the part that is believed.
     """
 
@@ -45,6 +51,7 @@ class Cascade(Strategy[P, R]):
     confidence: str | Reward
     threshold: float
     samples: int
+    by: By | None
     budget: Budget | None
 
     def __init__(
@@ -54,18 +61,23 @@ class Cascade(Strategy[P, R]):
         confidence: str | Reward = "agreement",
         threshold: float = 0.8,
         samples: int = 3,
+        by: By | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.parts = parts_of(parts, "Cascade", least=2)
         self.signature = one_signature(self.parts, "Cascade")
-        if isinstance(confidence, str) and confidence not in ("agreement", "decisions"):
+        if isinstance(confidence, str) and confidence not in _KINDS:
             raise UsageError(
-                f"Cascade(confidence=...) is 'agreement', 'decisions', or a reward; got {brief(confidence)}"
+                f"Cascade(confidence=...) is {', '.join(map(repr, _KINDS))}, or a reward; got {brief(confidence)}"
             )
         self.confidence = confidence if isinstance(confidence, str) else check_reward(confidence, "Cascade")
         self.threshold = param(float(check_number("Cascade", "threshold", threshold)), "escalate below this confidence")
         self.samples = check_count("Cascade", "samples", samples, least=2 if confidence == "agreement" else 1)
+        self.by = check_by(by, self.signature, "Cascade")
         self.budget = check_budget(budget, "Cascade")
+        if confidence == "agreement":
+            for part in list(named(self.parts).values())[:-1]:
+                refuse_same_draws(part, samples, "Cascade")
 
     async def forward(self, /, **inputs: Any) -> Any:
         parts = named(self.parts)
@@ -73,7 +85,7 @@ class Cascade(Strategy[P, R]):
         with allowance(self.budget) as allowed:
             for place, (name, part) in enumerate(parts.items(), 1):
                 last = place == len(parts)
-                attempts.append(await self._answered(name, part, inputs, allowed, last=last))
+                attempts.append(await self.answered(name, part, inputs, allowed, last=last))
                 one = attempts[-1]
                 if one.ok and (last or (one.reward is not None and one.reward >= self.threshold)):
                     break
@@ -89,7 +101,7 @@ class Cascade(Strategy[P, R]):
         outcome = Outcome("Cascade", tuple(attempts), chosen, None if believed else stopped, facts)
         return told(attempts[chosen].result, outcome)
 
-    async def _answered(
+    async def answered(
         self, name: str, part: Any, inputs: Mapping[str, Any], allowed: Allowance, *, last: bool
     ) -> Attempt:
         """The answer of one part with the confidence in it as its reward; the last part is not questioned."""
@@ -97,15 +109,29 @@ class Cascade(Strategy[P, R]):
             return await attempt(part, inputs, 0, 1, allowed, part=name)
         if self.confidence == "agreement":
             drawn = await gather(*(attempt(part, inputs, at, self.samples, allowed) for at in range(self.samples)))
-            votes = count(drawn, None, weighted=False)
+            votes = count(drawn, self.by)
             if votes.winner is None:
                 return Attempt(error=failed("Cascade", drawn), part=name)
-            return Attempt(drawn[votes.winner].result, None, votes.facts["agreement"], part=name)
+            return Attempt(drawn[votes.winner].result, None, votes.agreement, part=name)
         reward = None if isinstance(self.confidence, str) else self.confidence
-        one = await attempt(part, inputs, 0, 1, allowed, reward, name)
+        with watched() as spans:
+            one = await attempt(part, inputs, 0, 1, allowed, reward, name)
+        if self.confidence == "logprobs" and one.ok:
+            return Attempt(one.result, None, _likely(spans), part=name)
         if self.confidence == "decisions" and one.ok:
             return Attempt(one.result, None, _surest(one.result), part=name)
         return one
+
+
+def _likely(spans: Trace) -> float:
+    """The geometric mean of the probabilities of the tokens of the last reply."""
+    response = next((span.response for span in reversed(spans) if span.response is not None), None)
+    if response is None or not response.logprobs:
+        raise UsageError(
+            "Cascade(confidence='logprobs') needs log-probabilities, which the reply has not: give the part "
+            "logprobs=1, and a model that tells them"
+        )
+    return math.exp(math.fsum(token.logprob for token in response.logprobs) / len(response.logprobs))
 
 
 def _reaches(one: Attempt, threshold: float) -> bool:
