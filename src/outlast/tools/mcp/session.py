@@ -277,7 +277,7 @@ class Session:
     def error(self, text: str, link: Link | None = None, *, bare: bool = False, long: bool = False) -> ToolServerError:
         """An error of this server; `long` tells the end of its standard error too, for people and not for models."""
         stderr = "" if link is None else self.target.redacted(link.transport.stderr())
-        said = text if bare else f"{self}: {self.target.redacted(text)}"
+        said = self.target.redacted(text if bare else f"{self}: {text}")
         if long and stderr:
             said += "\nIts standard error ends:\n" + "\n".join(stderr.splitlines()[-15:])
         return ToolServerError(said, server=self.target.name, stderr=stderr)
