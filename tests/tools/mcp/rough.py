@@ -31,6 +31,8 @@ def tools() -> dict[str, Any]:
         return {"tools": [TOOL, TOOL]}
     if mode == "endless":
         return {"tools": [{**TOOL, "name": f"do{listed}"}], "nextCursor": str(listed)}
+    if mode == "long":
+        return {"tools": [{**TOOL, "name": f"do{listed}", "description": "x" * 60_000}], "nextCursor": str(listed)}
     if mode == "circle":
         return {"tools": [{**TOOL, "name": f"do{listed}"}], "nextCursor": "again"}
     if mode == "pages" and listed < 3:

@@ -139,6 +139,7 @@ def test_lists_that_are_none() -> None:
     assert "it lists two tools of the name 'do'" in why_not("twice")
     assert "the list of its tools has no end" in why_not("endless")
     assert "the list of its tools has no end" in why_not("circle")
+    assert "the list of its tools is longer than 100000 bytes" in why_not("long", max_bytes=100_000)
 
 
 def test_a_list_in_pages_is_followed() -> None:

@@ -148,6 +148,7 @@ class Session:
         found: list[Any] = []
         seen: set[str | None] = set()
         cursor: str | None = None
+        size = 0
         if getattr(client.server_capabilities, capability) is None:
             return []
         while True:
@@ -159,7 +160,10 @@ class Session:
                     return []
                 raise
             found += getattr(result, field)
+            size += len(result.model_dump_json())
             cursor = result.next_cursor
+            if size > self.target.most:
+                raise self.error(f"{what} is longer than {self.target.most} bytes")
             if not cursor:
                 return found
             if cursor in seen or len(seen) >= _MOST_PAGES or len(found) > _MOST_LISTED:
