@@ -37,6 +37,8 @@ class Waiting(ol.Module):
 
 async def mistakes() -> None:
     ol.Predict(Triage)(mesage="x")  # error
+    ol.Predict(Triage).stream(mesage="x")  # error
+    Program().stream(question=3)  # error
     ol.Predict(Triage)(message=3)  # error
     ol.Predict(Triage)()  # error
     ol.Predict(Triage)("x")  # error

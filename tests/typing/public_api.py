@@ -63,6 +63,37 @@ async def class_signatures() -> None:
     assert_type(ol.fields_of(ol.Predict(Triage)(message="x")), dict[str, Any])
 
 
+async def streams() -> None:
+    stream = ol.Predict(Triage).stream(message="x")
+    assert_type(stream, ol.Stream[Triage])
+    assert_type(stream.result.team, Team)
+    assert_type(triage.stream("x").result, Team)
+    assert_type(Plain().stream(question="x").result, str)
+    assert_type(Waits().stream(question="x").result, int)
+    assert_type(ol.Predict("question -> answer").stream(question="x").result, ol.Prediction)
+    assert_type(stream.abort_if(lambda event: isinstance(event, ol.Partial) and event.complete), ol.Stream[Triage])
+    for event in stream:
+        if isinstance(event, ol.FieldDelta):
+            assert_type(event.text, str)
+            assert_type(event.path, str | None)
+        elif isinstance(event, ol.Partial):
+            assert_type(event.complete, bool)
+    async with ol.ChainOfThought(Triage).stream(message="x") as opened:
+        async for event in opened:
+            assert_type(event.to_json(), dict[str, Any])
+        assert_type(opened.result, Triage)
+
+
+class Plain(ol.Module):
+    def forward(self, question: str) -> str:
+        return question
+
+
+class Waits(ol.Module):
+    async def forward(self, question: str) -> int:
+        return len(question)
+
+
 # A function signature
 
 

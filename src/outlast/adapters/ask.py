@@ -110,9 +110,10 @@ async def _with(
     request = prepared.request(question.settings, question.run.sample, question.run.label)
     name = type(adapter).__name__
     last: AnswerError | None = None
+    ask_once = _try if question.showing is None else _unbroken
     for left in range(adapter.reasks, -1, -1):
         try:
-            response, found, last = await _unbroken(question, prepared, request, sum(tried.values()))
+            response, found, last = await ask_once(question, prepared, request, sum(tried.values()))
         except LMUnsupported:  # the server says so only when it is asked
             if adapter.fallback is None:
                 raise
@@ -163,10 +164,9 @@ async def _unbroken(
     question: Question, prepared: Prepared, request: Request, attempt: int
 ) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
     """`_try`, again when the stream of a reply breaks off: layers that retry cannot take back what was shown."""
-    if question.showing is None:
-        return await _try(question, prepared, request, attempt)
     from outlast.adapters.showing import BREAKS
 
+    assert question.showing is not None
     breaks = 0
     while True:
         try:
