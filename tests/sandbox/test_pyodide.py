@@ -27,7 +27,7 @@ def shout(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def session(pyodide: None) -> Iterator[Session]:
-    """One interpreter for the tests that do it no harm: a start takes a third of a second of CPU."""
+    """One interpreter for the tests that do it no harm: a start takes half a second of CPU."""
     with ol.Pyodide().session([shout], Limits(seconds=20.0)) as session:
         yield session
 

@@ -34,7 +34,7 @@ class Pyodide(Sandbox):
     program; by default the usual ones. `wheels` are files of packages that code can import besides, for any Python 3 or
     for CPython 3.14 on pyemscripten_2026_0_wasm32; each session unpacks them anew.
 
-    A session starts in a third of a second of CPU. `Limits.memory`, at least 64 MiB, bounds the WebAssembly memory
+    A session starts in half a second of CPU. `Limits.memory`, at least 64 MiB, bounds the WebAssembly memory
     from outside, where a guest gets a `MemoryError`; the process may take 512 MiB more, and is killed beyond. At the
     time limit code is interrupted and keeps its variables, unless it does not stop within half a second.
     """
