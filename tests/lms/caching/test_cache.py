@@ -532,6 +532,42 @@ def test_a_file_damaged_in_the_middle_never_gives_a_wrong_answer(path, caplog):
     assert fresh(inner, path)("99").cache == "hit"
 
 
+async def test_what_is_being_written_when_the_damage_shows_goes_into_the_new_file(path):
+    lm = Cached(Counting(text="long " * 400), path)
+    for number in range(100):
+        lm(str(number))
+    lm.close()
+    data = bytearray(path.read_bytes())
+    for place in range(4096, len(data), 512):  # no page but the first is whole
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    file = cache_file.CacheFile(path, 1 << 30)
+    file.put(b"key", b"value", 1)  # nobody has read from the file before
+    file.close()
+    assert path.with_name(f"{path.name}.corrupt-1").exists()
+    assert await cache_file.CacheFile(path, 1 << 30).get(b"key") == (b"value", 1)
+
+
+def test_a_damaged_file_is_set_aside_while_another_connection_closes(path, monkeypatch):
+    lm = Cached(Counting(), path)
+    lm("a")
+    lm.close()
+    path.write_bytes(b"garbage" * 1000)
+    Path(f"{path}-shm").touch()
+    replace_file = os.replace
+
+    def beside_another(source, target):
+        if str(source).endswith("-shm"):
+            raise FileNotFoundError(source)  # taken away since it was looked for
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", beside_another)
+    again = fresh(Counting(), path)
+    again("b")
+    again.close()
+    assert fresh(Counting(), path)("b").cache == "hit"
+
+
 def test_a_changed_row_is_asked_again(path):
     lm = Cached(Counting(), path)
     lm("hi")

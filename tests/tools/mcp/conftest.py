@@ -22,7 +22,7 @@ ROUGH = str(HERE / "rough.py")
 
 
 def running() -> set[int]:
-    """The processes that descend from this one, or that a server of the tests started, zombies left out."""
+    """The processes that descend from this one, and servers of the tests that nobody owns, zombies left out."""
     found: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -30,7 +30,9 @@ def running() -> set[int]:
                 state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
                 if state != "Z":
                     found[int(entry.name)] = int(parent)
-                    if str(HERE) in (entry / "cmdline").read_text() and "pytest" not in (entry / "cmdline").read_text():
+                    line = (entry / "cmdline").read_text()
+                    # Those that another worker of the tests has now are its own business.
+                    if parent == "1" and str(HERE) in line and "pytest" not in line:
                         found[int(entry.name)] = os.getpid()
             except OSError:
                 continue

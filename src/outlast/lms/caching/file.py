@@ -7,6 +7,7 @@ for a disk. Trouble with the file never reaches the caller: it is logged once, a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -221,16 +222,14 @@ class CacheFile:
                 self._wake.notify_all()
 
     def _write_batch(self, batch: Batch) -> None:
-        """Commit a batch, or give it up when the file will not take it."""
-        import sqlite3
+        """Commit a batch, or give it up when the file will not take it.
 
+        Where the file turns out to be damaged only now, the batch goes into the new one.
+        """
         try:
             with self._writing:
-                try:
-                    if time.monotonic() >= self._retry_at:
-                        self._commit(batch)
-                except (sqlite3.Error, OSError, ValueError) as error:
-                    self._trouble(error, self._writer)
+                if not self._committed(batch):
+                    self._committed(batch)
         finally:
             with self._wake:
                 self._busy = False
@@ -239,6 +238,17 @@ class CacheFile:
                         del self._pending[key]
                         self._pending_bytes -= len(row[0])
                 self._wake.notify_all()
+
+    def _committed(self, batch: Batch) -> bool:
+        """Commit a batch, or give it up; False when there is a new file that may take it."""
+        import sqlite3
+
+        try:
+            if time.monotonic() >= self._retry_at:
+                self._commit(batch)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            return not self._trouble(error, self._writer)
+        return True
 
     def _commit(self, batch: Batch) -> None:
         if self._writer.is_stale():
@@ -286,37 +296,41 @@ class CacheFile:
             self._reader.close()
             self._writer.close()
 
-    def _trouble(self, error: Exception, link: Link) -> None:
-        """Go on without the disk: for this batch, for a while, or with a fresh file in place of a broken one."""
+    def _trouble(self, error: Exception, link: Link) -> bool:
+        """Go on without the disk: for this batch, for a while, or with a fresh file in place of a broken one, which is
+        what True says."""
         link.close()
         kind = result_code(error)
         if kind in (CORRUPT, NOT_A_DATABASE):
-            self._set_aside(link, error)
-        elif kind in (BUSY, LOCKED):
+            return self._set_aside(link, error)
+        if kind in (BUSY, LOCKED):
             self._warn("it is locked by another process; some responses are not looked up or stored")
         elif kind in (FULL, IO_ERROR):
             self._warn(f"it cannot be written ({error}); responses are not stored")
         else:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self._warn(f"it cannot be used ({error}); going on without it")
+        return False
 
-    def _set_aside(self, link: Link, error: Exception) -> None:
+    def _set_aside(self, link: Link, error: Exception) -> bool:
+        """Move a damaged file away; True when a new one can be begun."""
         with _mending:
             if link.inode is None or inode_of(self.path) != link.inode:
                 self._replaced = True  # another thread or process has done it
-                return
+                return True
             number = next(n for n in count(1) if not os.path.lexists(f"{self.path}.corrupt-{n}"))
             aside = f"{self.path}.corrupt-{number}"
             try:
                 for suffix in ("-wal", "-shm", ""):
-                    if os.path.lexists(f"{self.path}{suffix}"):
+                    with contextlib.suppress(FileNotFoundError):  # a connection that closes takes its own away
                         os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
             except OSError as problem:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
                 self._warn(f"it is damaged and cannot be moved ({problem}); going on without it")
-                return
+                return False
             self._replaced = True
         self._warn(f"it was damaged ({error}); moved to {aside!r}, and a new one begun")
+        return True
 
     def _warn(self, problem: str) -> None:
         if problem != self.problem:
