@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -211,6 +212,36 @@ def test_it_takes_the_place_of_another_strategy_and_its_tools_are_tunable() -> N
 def test_a_model_that_says_nothing_useful_is_an_error() -> None:
     with ol.context(lm=ScriptedLM(lambda m: "hm", capabilities=NATIVE)), pytest.raises(AnswerError):
         ol.ReAct(Warm, tools=[look])(question="?")
+
+
+@pytest.mark.parametrize("capable", [True, False])
+def test_the_exported_prompt_is_the_one_that_is_asked_first(capable: bool) -> None:
+    lm = ScriptedLM([{"warm": True} if capable else said()], capabilities=ol.Capabilities(tools=capable), keep=True)
+    agent = ol.ReAct(Warm, tools=[look], lm=lm)
+    shown = agent.render(question="?")
+    assert tuple(ol.export(agent)[""].fill(question="?")) == shown
+    with pytest.raises(UsageError, match="no reply left") if not capable else contextlib.nullcontext():
+        agent(question="?")
+    assert lm.requests[0].messages == shown
+
+
+def test_a_budget_in_dollars_keeps_the_last_question_also_where_replies_do_not_say_what_they_cost() -> None:
+    class Silent(ScriptedLM):
+        def bound(self, request: Any) -> Any:
+            return super().bound(request)._replace(dollars=0.01)
+
+    count = iter(range(99))
+
+    def reply(messages: Any) -> Any:
+        if "Give the outputs now" in messages[-1].text:
+            return YES
+        return calls(("look", json.dumps({"city": f"c{next(count)}"})))
+
+    lm = Silent(reply, capabilities=NATIVE, price=None)
+    with ol.context(lm=lm):
+        out = ol.ReAct(Warm, tools=[look], budget=ol.Budget(dollars=0.05))(question="?")
+    assert out.outcome.stopped == "dollars"
+    assert lm.calls <= 5
 
 
 def test_a_stream_tells_of_calls_and_their_results() -> None:

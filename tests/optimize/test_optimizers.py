@@ -6,11 +6,13 @@ import pytest
 
 import outlast as ol
 from outlast.data.example import id_of
-from outlast.optimize.demos import example_of
+from outlast.messages import Response, ToolCall
+from outlast.optimize.demos import bootstrapped_demos, example_of
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.setting import split_data
 from outlast.optimize.study import Study
 from outlast.runtime import run_blocking, running
+from outlast.testing import ScriptedLM
 from outlast.testing.contracts import check_optimizer
 from outlast.testing.world import Triage, World, right
 from outlast.types import Label
@@ -349,3 +351,34 @@ def test_a_description_is_the_same_in_every_process_and_holds_no_secret():
     assert "Triage" in text
     assert "sk-secret" not in text
     assert " at 0x" not in text
+
+
+def test_turns_of_an_agent_that_call_tools_make_no_demonstrations() -> None:
+    def look(city: str) -> str:
+        """The weather."""
+        return "warm"
+
+    def reply(messages: Any) -> Any:
+        called = any(message.role == "tool" for message in messages)
+        call = ToolCall("1", "look", '{"city": "Bern"}')
+        return {"warm": True} if called else Response(text="", tool_calls=(call,))
+
+    examples = [ol.Example({"question": str(n)}, {"warm": True}) for n in range(20)]
+    agent = ol.ReAct("question -> warm: bool", tools=[look])
+
+    async def run() -> Any:
+        study = Study(
+            agent,
+            lambda example, out: out.warm == example.warm,
+            train=ol.Dataset(examples[:10]),
+            select=ol.Dataset(examples[10:]),
+            ledger=Ledger(None, {}),
+            seed=0,
+        )
+        return await bootstrapped_demos(study, study.start, study.train)
+
+    lm = ScriptedLM(reply, capabilities=ol.Capabilities(tools=True))
+    with running(lm=lm):
+        found = run_blocking(run)
+    assert len(found) == 10
+    assert all(demos[""].values == {"question": str(n), "warm": True} for n, demos in enumerate(found))

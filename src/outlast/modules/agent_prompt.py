@@ -17,6 +17,7 @@ from outlast.signatures.compact import compact_type
 from outlast.signatures.field import output
 from outlast.types import Tool
 
+CALLS = "tool calls"  # under this name, which no field can have, a trace holds them in place of outputs
 KEPT = 300  # characters of a result that is cut to make room
 NATIVE = (
     "Call tools where they help, several at once when none needs the result of another. Reply with the outputs once "
@@ -121,7 +122,7 @@ def with_tools(prepared: Prepared, signature: Any, tools: tuple[Tool, ...], *, l
         if calls and last:
             raise failed(signature, response, [f"it calls {calls[0].name}, and no tool can be called any more. {NOW}"])
         if calls:
-            return {"calls": [{"name": call.name, "arguments": call.arguments} for call in response.tool_calls]}
+            return {CALLS: [{"name": call.name, "arguments": call.arguments} for call in response.tool_calls]}
         if not response.tool_calls and any(mark in response.text for mark in _WRITTEN):
             raise failed(
                 signature, response, ["it writes a call of a tool as text; call the tool, or give the outputs"]

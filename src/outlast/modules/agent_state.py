@@ -128,7 +128,12 @@ class AgentState:
             return self
         turns = self.turns
         if self.pending:
-            results = {call.id: ToolResult(call.id, "not run: the work was stopped", True) for call in self.pending}
+            results = {
+                call.id: ToolResult(
+                    call.id, "no result: the work was stopped, and whether this ran to its end is not known", True
+                )
+                for call in self.pending
+            }
             turns = (*turns[:-1], turns[-1].filled(results))
         return replace(self, turns=turns, stopped=why)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 from outlast.adapters.ask import Answer
 from outlast.adapters.protocol import Adapter, Plan, Task
 from outlast.errors import AnswerError, ApprovalPending, BudgetExceeded, ParseError, UsageError, brief
-from outlast.lms.protocol import Capabilities
+from outlast.lms.protocol import LM, Capabilities
+from outlast.messages import Usage
 from outlast.messages.progress import ToolCalled, ToolReturned
 from outlast.modules import agent_prompt as prompt
 from outlast.modules.agent_state import AgentState
@@ -18,7 +19,7 @@ from outlast.modules.attempts import Allowance, Outcome, allowance, check_budget
 from outlast.modules.predict import Options, P, Predict, R, Types
 from outlast.modules.settings import DEFAULT_ADAPTER, usual_adapter
 from outlast.modules.values import hidden_of
-from outlast.runtime import Budget, Trace, current, drive, running, running_loop
+from outlast.runtime import Budget, Span, Trace, current, drive, running, running_loop
 from outlast.runtime.watching import emit
 from outlast.signatures.record import Record, attach_trace
 from outlast.tools.calling import Toolbox
@@ -219,7 +220,7 @@ class ReAct(Predict[P, R]):
     ) -> AgentState:
         """One step, within the own budget, of which what the last question may take is kept back."""
         if allowed.meter is not None:
-            allowed.meter.keep_back({} if self._is_last(state) else _for_last_question(self.budget, trace))
+            allowed.meter.keep_back({} if self._is_last(state) else _for_last_question(self.budget, trace, talk.lm))
         try:
             return await self._step(state, talk, decisions)
         except BudgetExceeded as error:
@@ -277,8 +278,9 @@ class ReAct(Predict[P, R]):
         return _unless_looping(state)
 
     def task(self, capabilities: Capabilities) -> Task:
-        """The declared signature, with a word on tools for a model that calls them natively."""
-        return self._task("native" if self._is_native(capabilities) else "answer", capabilities)
+        """What is asked first: the declared signature with a word on tools for a model that calls them natively, what
+        to do next for others."""
+        return self._task("native" if self._is_native(capabilities) else "turn", capabilities)
 
     def _is_native(self, capabilities: Capabilities) -> bool:
         return capabilities.tools if self.native is None else self.native
@@ -335,19 +337,30 @@ def _paid(state: AgentState, trace: Trace) -> AgentState:
     return replace(state, spent=spent)
 
 
-def _for_last_question(budget: Budget | None, trace: Trace) -> dict[str, float]:
-    """What the question for the outputs may take: one call, and a little more than the dearest of this run took."""
+def _for_last_question(budget: Budget | None, trace: Trace, lm: LM) -> dict[str, float]:
+    """What the question for the outputs may take: one call, and a little more than the dearest of this run took, or the
+    most that it can have taken where the reply does not say."""
     if budget is None:
         return {}
     kept: dict[str, float] = {} if budget.calls is None else {"calls": 1}
-    usages = [span.response.usage for span in trace[-3:] if span.response is not None]
     if budget.tokens is not None:
-        kept["tokens"] = 1.25 * max(((one.input_tokens or 0) + (one.output_tokens or 0) for one in usages), default=0)
+        kept["tokens"] = 1.25 * max((_took(span, lm)[0] for span in trace[-3:]), default=0)
     if budget.dollars is not None:
-        kept["dollars"] = 1.25 * max((one.cost or 0.0 for one in usages), default=0.0)
+        kept["dollars"] = 1.25 * max((_took(span, lm)[1] for span in trace[-3:]), default=0.0)
     if budget.seconds is not None:
         kept["seconds"] = 1.25 * max((span.seconds for span in trace[-3:]), default=0.0)
     return kept
+
+
+def _took(span: Span, lm: LM) -> tuple[float, float]:
+    """The tokens and dollars that a call took, or can have taken."""
+    usage = Usage() if span.response is None else span.response.usage
+    if usage.input_tokens is not None and usage.output_tokens is not None and usage.cost is not None:
+        return usage.input_tokens + usage.output_tokens, usage.cost
+    most = lm.bound(span.request)
+    tokens = most.tokens if usage.input_tokens is None or usage.output_tokens is None else None
+    spent = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    return max(tokens or 0, spent), most.dollars or 0.0 if usage.cost is None else usage.cost
 
 
 def _unless_looping(state: AgentState) -> AgentState:

@@ -141,6 +141,8 @@ def steps_from_json(program: Module, data: Sequence[Mapping[str, Any]]) -> list[
             continue
         table = codecs(part.asked())
         inputs, values = _read(item["inputs"], table), _read(item["values"], table)
+        if not values:  # no output of this program: a turn that called tools, say
+            continue
         steps.append(Step(item["path"], inputs, values, Label.from_json(item["label"])))
     return steps
 
