@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, cast, overload
+from typing import Any, Literal, cast
 
 from outlast.errors import SignatureError, UsageError, brief
 from outlast.modules.attempts import (
@@ -21,8 +21,8 @@ from outlast.modules.attempts import (
 )
 from outlast.modules.deriving import Step, as_text, free_name, outputs_from, with_inputs
 from outlast.modules.module import Module
-from outlast.modules.predict import P, Predict, R
-from outlast.modules.strategy import Strategy, as_module, refuse_same_draws, signature_of
+from outlast.modules.predict import Predict
+from outlast.modules.strategy import P, R, Strategy, as_module, refuse_same_draws, signature_of
 from outlast.runtime import Budget, gather
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import output
@@ -41,7 +41,7 @@ _JUDGE = (
 )
 
 
-class Debate(Strategy, Generic[P, R]):
+class Debate(Strategy[P, R]):
     """`agents` answer, then each reconsiders `rounds` times in view of what the others said (Du et al. 2023, arXiv
     2305.14325); at the end the most frequent answer is given, or the one that a panel of judges prefers.
 
@@ -63,44 +63,9 @@ class Debate(Strategy, Generic[P, R]):
     reconsider: Predict[..., Any]
     judge: Predict[..., Any]
 
-    if TYPE_CHECKING:
-
-        @overload
-        def __init__(
-            self: Debate[..., Any],
-            *,
-            agents: int | None = None,
-            rounds: int = 1,
-            by: By = "vote",
-            judges: int = 3,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self: Debate[..., Any],
-            inner: str,
-            *,
-            agents: int | None = None,
-            rounds: int = 1,
-            by: By = "vote",
-            judges: int = 3,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self,
-            inner: Callable[P, R] | Sequence[Callable[P, R]],
-            *,
-            agents: int | None = None,
-            rounds: int = 1,
-            by: By = "vote",
-            judges: int = 3,
-            budget: Budget | None = None,
-        ) -> None: ...
-
     def __init__(
         self,
-        inner: Any = None,
+        inner: Callable[P, R] | Sequence[Callable[P, R]] | str | None = None,
         *,
         agents: int | None = None,
         rounds: int = 1,
@@ -128,11 +93,6 @@ class Debate(Strategy, Generic[P, R]):
         self.judge = Predict(_judging(self.signature))
         if not several:
             refuse_same_draws(self.inner, agents or _AGENTS, "Debate")
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def _speakers(self) -> tuple[Module, ...]:
         inner: Any = self.inner

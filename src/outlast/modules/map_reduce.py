@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, cast, overload
+from typing import Any, NamedTuple, cast
 
 from outlast.errors import BudgetExceeded, SignatureError, UsageError, brief, did_you_mean
 from outlast.modules.attempts import Allowance, Attempt, Outcome, allowance, attempt, check_budget, check_count, told
 from outlast.modules.deriving import as_answer, free_name, with_inputs
-from outlast.modules.predict import P, Predict, R, checked_inputs
-from outlast.modules.strategy import Strategy
+from outlast.modules.predict import Predict, checked_inputs
+from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget, gather
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import output
@@ -37,7 +37,7 @@ class Part(NamedTuple):
     size: int
 
 
-class MapReduce(Strategy, Generic[P, R]):
+class MapReduce(Strategy[P, R]):
     """Answer over an input that is too long for one prompt: notes on every part, merged until they fit, then the answer
     from the notes (Wu et al. 2021, arXiv 2109.10862; for questions Zhou et al. 2024, arXiv 2410.09342).
 
@@ -63,44 +63,9 @@ class MapReduce(Strategy, Generic[P, R]):
     merge: Predict[..., Any]
     conclude: Predict[..., Any]
 
-    if TYPE_CHECKING:
-
-        @overload
-        def __init__(
-            self: MapReduce[..., Any],
-            *,
-            over: str | None = None,
-            size: int = 12_000,
-            overlap: int | None = None,
-            at_once: int = 16,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self: MapReduce[..., Any],
-            signature: str,
-            *,
-            over: str | None = None,
-            size: int = 12_000,
-            overlap: int | None = None,
-            at_once: int = 16,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self,
-            signature: Callable[P, R],
-            *,
-            over: str | None = None,
-            size: int = 12_000,
-            overlap: int | None = None,
-            at_once: int = 16,
-            budget: Budget | None = None,
-        ) -> None: ...
-
     def __init__(
         self,
-        signature: Any = None,
+        signature: Callable[P, R] | str | None = None,
         *,
         over: str | None = None,
         size: int = 12_000,
@@ -121,11 +86,6 @@ class MapReduce(Strategy, Generic[P, R]):
         self.note = Predict(_noting(self.signature, self.long))
         self.merge = Predict(_merging(self.signature, self.long))
         self.conclude = Predict(_concluding(self.signature, self.long))
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     async def forward(self, /, **inputs: Any) -> Any:
         given = checked_inputs(self.signature, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, overload
+from typing import Any, Literal
 
 from outlast.errors import SignatureError, UsageError, brief
 from outlast.modules.attempts import (
@@ -23,8 +23,8 @@ from outlast.modules.attempts import (
     told,
 )
 from outlast.modules.deriving import Step, as_text, free_name, with_inputs
-from outlast.modules.predict import P, Predict, R
-from outlast.modules.strategy import Strategy, as_module, refuse_same_draws, signature_of
+from outlast.modules.predict import Predict
+from outlast.modules.strategy import P, R, Strategy, as_module, refuse_same_draws, signature_of
 from outlast.runtime import Budget, gather
 
 Method = Literal["mcts", "beam"]
@@ -57,7 +57,7 @@ class Node:
             node = node.parent
 
 
-class TreeSearch(Strategy, Generic[P, R]):
+class TreeSearch(Strategy[P, R]):
     """Search a tree of answers: a child of the root is a fresh answer, a child of an answer is a better one made from
     it and from what the reward said of it.
 
@@ -88,59 +88,9 @@ class TreeSearch(Strategy, Generic[P, R]):
     budget: Budget | None
     better: Predict[..., Any]
 
-    if TYPE_CHECKING:
-
-        @overload
-        def __init__(
-            self: TreeSearch[..., Any],
-            *,
-            n: int,
-            reward: Reward,
-            method: Method = "mcts",
-            branch: int = 3,
-            width: int = 2,
-            depth: int = 4,
-            explore: float = 1.0,
-            threshold: float | None = None,
-            at_once: int = 1,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self: TreeSearch[..., Any],
-            inner: str,
-            *,
-            n: int,
-            reward: Reward,
-            method: Method = "mcts",
-            branch: int = 3,
-            width: int = 2,
-            depth: int = 4,
-            explore: float = 1.0,
-            threshold: float | None = None,
-            at_once: int = 1,
-            budget: Budget | None = None,
-        ) -> None: ...
-        @overload
-        def __init__(
-            self,
-            inner: Callable[P, R],
-            *,
-            n: int,
-            reward: Reward,
-            method: Method = "mcts",
-            branch: int = 3,
-            width: int = 2,
-            depth: int = 4,
-            explore: float = 1.0,
-            threshold: float | None = None,
-            at_once: int = 1,
-            budget: Budget | None = None,
-        ) -> None: ...
-
     def __init__(
         self,
-        inner: Any = None,
+        inner: Callable[P, R] | str | None = None,
         *,
         n: int,
         reward: Reward,
@@ -176,11 +126,6 @@ class TreeSearch(Strategy, Generic[P, R]):
         self.budget = check_budget(budget, "TreeSearch")
         self.better = Predict(_better(self.signature))
         refuse_same_draws(self.inner, n, "TreeSearch")
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
-        async def acall(self, *args: P.args, **inputs: P.kwargs) -> R: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     async def forward(self, /, **inputs: Any) -> Any:
         with allowance(self.budget) as allowed:
