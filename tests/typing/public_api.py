@@ -241,3 +241,40 @@ def types_and_export(picture: bytes) -> None:
     assert_type(prompt.fill(photo=photo), tuple[ol.Message, ...])
     assert_type(prompt.variables(photo=photo), dict[str, Any])
     assert_type(ol.Predict(Look).export("jinja", lm="outlast/baseline"), dict[str, Any])
+
+
+# Strategies
+
+
+def strategies(message: str) -> None:
+    def reward(out: Triage) -> float:
+        return out.urgency
+
+    def to_a(inputs: ol.Prediction) -> str:
+        return "a"
+
+    tools = [plain]
+    assert_type(ol.BestOfN(Triage, n=3, reward=reward)(message=message), Triage)
+    assert_type(ol.BestOfN(ol.ChainOfThought(Triage), n=3, reward=reward)(message=message).team, Team)
+    assert_type(ol.Majority(Triage, n=3)(message=message), Triage)
+    assert_type(ol.Refine(Triage, n=3, reward=reward)(message=message), Triage)
+    assert_type(ol.Retry(Triage, n=3)(message=message), Triage)
+    assert_type(ol.MultiChainComparison(Triage)(message=message), Triage)
+    assert_type(ol.TreeSearch(Triage, n=3, reward=reward)(message=message), Triage)
+    assert_type(ol.Debate(Triage)(message=message), Triage)
+    assert_type(ol.Debate([ol.Predict(Triage), ol.ChainOfThought(Triage)])(message=message), Triage)
+    assert_type(ol.MapReduce(Triage, over="message")(message=message), Triage)
+    assert_type(ol.ReAct(Triage, tools=tools)(message=message), Triage)
+    assert_type(ol.ProgramOfThought(Triage)(message=message), Triage)
+    assert_type(ol.CodeAct(Triage, tools=tools)(message=message), Triage)
+    assert_type(ol.RLM(Triage)(message=message), Triage)
+    assert_type(ol.Cascade([ol.Predict(Triage), ol.ChainOfThought(Triage)])(message=message), Triage)
+    assert_type(ol.Ensemble([ol.Predict(Triage), ol.ChainOfThought(Triage)])(message=message), Triage)
+    assert_type(ol.Fallback([ol.Predict(Triage), ol.ChainOfThought(Triage)])(message=message), Triage)
+    assert_type(ol.Route({"a": ol.Predict(Triage)}, by=to_a)(message=message), Triage)
+    assert_type(ol.TreeSearch("message -> team", n=3, reward=reward)(message=message), ol.Prediction)
+
+
+async def strategies_in_async_code(message: str) -> None:
+    assert_type(await ol.Debate(Triage).acall(message=message), Triage)
+    assert_type(await ol.CodeAct(Triage).acall(message=message), Triage)

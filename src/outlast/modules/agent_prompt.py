@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,7 +13,8 @@ from outlast.adapters.layout import failed, row
 from outlast.adapters.protocol import Following, Given, Prepared, Task
 from outlast.messages import Message, Part, Response, TextPart, ToolCall, ToolResult, Turn, assistant
 from outlast.modules.agent_state import AgentTurn
-from outlast.signatures.compact import compact_type
+from outlast.modules.deriving import free_name
+from outlast.modules.tool_text import spelled
 from outlast.signatures.field import output
 from outlast.types import Tool
 
@@ -65,7 +66,7 @@ def turn_signature(signature: Any) -> tuple[Any, str, str]:
     """The inputs of a signature with a thought and calls as outputs, and the names of these two; made once."""
     found = signature.__dict__.get("__turned__")
     if found is None:
-        thought, calls = (_free(name, signature.fields) for name in ("thought", "calls"))
+        thought, calls = (free_name(signature, name) for name in ("thought", "calls"))
         kind = signature.append(thought, str, output(desc="what is known, what is missing, what to do next"))
         kind = kind.append(calls, list[Call], output(desc="the tools to call now, [] when none is needed any more"))
         for name in signature.outputs:
@@ -75,39 +76,14 @@ def turn_signature(signature: Any) -> tuple[Any, str, str]:
     return found
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    while name in taken:
-        name = f"next_{name}"
-    return name
-
-
 def turn_task(task: Task, tools: Iterable[Tool]) -> Task:
     """What a model without native calls is asked in each turn."""
     signature, _, _ = turn_signature(task.signature)
     wanted = "\n".join(row(task, name) for name in task.signature.outputs)
-    offered = "\n".join(described(tool) for tool in tools)
+    offered = "\n".join(f"- {spelled(tool)}" for tool in tools)
     parts = (task.instruction.strip(), IN_TURNS, f"Wanted in the end:\n{wanted}", f"Tools:\n{offered}")
     known = {name: text for name, text in task.descriptions.items() if name in signature.fields}
     return Task(signature, "\n\n".join(filter(None, parts)), known, (), task.settings)
-
-
-def described(tool: Tool) -> str:
-    """A tool in the prompt: how it is called, what it does, what its arguments are."""
-    properties: Mapping[str, Any] = tool.parameters.get("properties") or {}
-    required: Sequence[str] = tool.parameters.get("required", ())
-    shared: Mapping[str, Any] = tool.parameters.get("$defs", {})
-    shown: list[str] = []
-    for name, one in properties.items():
-        schema = {key: value for key, value in dict(one).items() if key != "description"} if one else {}
-        kind = compact_type({**schema, "$defs": shared} if shared else schema) or json.dumps(schema)
-        shown.append(f"{name}{'' if name in required else '?'}: {kind}")
-    lines = [f"- {tool.name}({', '.join(shown)}): {_indented(tool.description)}".rstrip(": ")]
-    lines += [f"  {name}: {_indented(text)}" for name, text in tool.arguments.items() if text]
-    return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    return text.strip().replace("\n", "\n  ")
 
 
 def with_tools(prepared: Prepared, signature: Any, tools: tuple[Tool, ...], *, last: bool) -> Prepared:

@@ -13,10 +13,10 @@ from outlast.messages import Turn
 from outlast.modules.attempts import Allowance
 from outlast.modules.continuing import continued
 from outlast.modules.predict import Predict
+from outlast.modules.tool_text import spelled
 from outlast.sandbox.protocol import Sandbox, Session
 from outlast.sandbox.values import Executed, Limits
 from outlast.signatures.codec import codecs
-from outlast.signatures.compact import compact_type
 from outlast.signatures.contract import make_contract
 from outlast.signatures.field import Field, FieldSpec
 from outlast.signatures.signature import dynamic
@@ -105,21 +105,8 @@ def coding_signature(signature: Any, note: str, extra: Mapping[str, tuple[Any, s
 
 
 def stub(tool: Tool) -> str:
-    """A tool as code calls it: its name, its arguments with their types, and what it is for."""
-    properties: Mapping[str, Any] = tool.parameters.get("properties", {})
-    required = tool.parameters.get("required", ())
-    arguments = ", ".join(
-        f"{name}{'' if name in required else '?'}: {_type_of(schema)}" for name, schema in properties.items()
-    )
-    lines = [f"{tool.name.replace('-', '_')}({arguments})"]
-    if tool.description:
-        lines[0] += f": {tool.description}"
-    lines += [f"  {name}: {text}" for name, text in tool.arguments.items() if text]
-    return "\n".join(lines)
-
-
-def _type_of(schema: Any) -> str:
-    return compact_type(schema) or str(schema.get("type", "any"))
+    """A tool as code calls it."""
+    return spelled(tool, tool.name.replace("-", "_"))
 
 
 def variables_of(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
