@@ -94,6 +94,13 @@ def test_an_agent_whose_call_fails_keeps_its_answer(sim: Any) -> None:
         ol.Debate(Ask)(question="x")
 
 
+def test_every_round_is_a_draw_of_its_own(sim: Any) -> None:
+    lm = sim(lambda prompt, luck: "<<number>>\n5\n<<end>>")  # nobody ever changes anything
+    with ol.context(lm=lm):
+        ol.Debate(Ask, agents=3, rounds=3)(question="x")
+    assert len(set(lm.samples[3:])) == 9
+
+
 def test_a_budget_ends_the_talking_and_the_vote_is_held(sim: Any) -> None:
     lm = sim(follow)
     with ol.context(lm=lm):

@@ -145,6 +145,20 @@ async def test_several_at_once_give_the_same_tree_every_time(sim: Any) -> None:
     assert trees[0] == trees[1] == trees[2]
 
 
+@pytest.mark.parametrize("method", ["mcts", "beam"])
+def test_equal_answers_grow_independent_ones(sim: Any, method: Any) -> None:
+    """Always the same wrong answer, so that the prompts below all of them are equal."""
+
+    def answer(prompt: str, luck: random.Random) -> str:
+        return f"<<number>>\n{RIGHT if luck.random() < 0.2 else 7}\n<<end>>"
+
+    program = ol.TreeSearch(Ask, n=12, reward=is_right, method=method, threshold=1, branch=2)
+    with ol.context(lm=sim(answer)):
+        right = sum(program(question=str(i)).number == RIGHT for i in range(400))
+    expected = 1 - 0.8**12
+    assert abs(right / 400 - expected) < 4 * (expected * (1 - expected) / 400) ** 0.5
+
+
 def test_siblings_are_independent_draws(sim: Any) -> None:
     lm = sim(guess(0.0))
     with ol.context(lm=lm):

@@ -111,10 +111,10 @@ class Debate(Strategy[P, R]):
                 )
             )
             history = list(said)
-            for _ in range(self.rounds):
+            for turn in range(1, self.rounds + 1):
                 if allowed.stopped or not any(one.ok for one in said):
                     break
-                said = await self._round(inputs, said, allowed)
+                said = await self._round(inputs, said, allowed, turn)
                 history += said
             standing = [one for one in said if one.ok]
             if not standing:
@@ -125,9 +125,12 @@ class Debate(Strategy[P, R]):
         return told(chosen.result, outcome)
 
     async def _round(
-        self, inputs: Mapping[str, Any], said: Sequence[Attempt], allowed: Allowance
+        self, inputs: Mapping[str, Any], said: Sequence[Attempt], allowed: Allowance, turn: int
     ) -> tuple[Attempt, ...]:
-        """What everyone says after hearing the others; who fails keeps the earlier answer."""
+        """What everyone says after hearing the others; who fails keeps the earlier answer.
+
+        Every draw has a number of its own: who hears the same again is not to say the same by rote.
+        """
         texts = [as_text(self.signature, one.result) if one.ok else "" for one in said]
         own, others = list(self.reconsider.signature.inputs)[-2:]
 
@@ -135,7 +138,8 @@ class Debate(Strategy[P, R]):
             heard = [text for index, text in enumerate(texts) if index != at and text]
             shown = {own: texts[at] or "(none)", others: heard}
             step = Step(self.reconsider, self.signature, inputs, shown)
-            new = await attempt(step, inputs, at, len(said), allowed, part=f"agent {at}")
+            number = turn * len(said) + at
+            new = await attempt(step, inputs, number, len(said) * (self.rounds + 1), allowed, part=f"agent {at}")
             return new if new.ok or not said[at].ok else said[at]
 
         return await gather(*(again(at) for at in range(len(said))))

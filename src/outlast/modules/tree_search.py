@@ -42,6 +42,7 @@ class Node:
 
     parent: Node | None
     depth: int
+    number: int = 0  # of its draw: two nodes may be asked the same, and are to be answered independently
     made: Attempt | None = None  # None for the root, and while the answer is awaited
     index: int = -1  # in the order of attempts
     children: list[Node] = field(default_factory=list["Node"])
@@ -163,6 +164,7 @@ class Search:
         self.root = Node(None, 0)
         self.nodes: list[Node] = []
         self.attempts: list[Attempt] = []
+        self._planted_so_far = 0
 
     @property
     def enough(self) -> bool:
@@ -239,7 +241,8 @@ class Search:
 
     def _planted(self, parent: Node) -> Node:
         """A new child, counted at once."""
-        child = Node(parent, parent.depth + 1)
+        child = Node(parent, parent.depth + 1, number=self._planted_so_far)
+        self._planted_so_far += 1
         parent.children.append(child)
         for node in child.above():
             node.visits += 1
@@ -263,15 +266,14 @@ class Search:
         strategy = self.strategy
         parent = node.parent
         assert parent is not None
-        number = parent.children.index(node)
         if parent.made is None:
             return await attempt(
-                strategy.inner, self.inputs, number, strategy.n, self.allowed, strategy.reward, "inner"
+                strategy.inner, self.inputs, node.number, strategy.n, self.allowed, strategy.reward, "inner"
             )
         names = list(strategy.better.signature.inputs)[-2:]
         shown = dict(zip(names, (as_text(strategy.signature, parent.made.result), _said(parent.made)), strict=True))
         step = Step(strategy.better, strategy.signature, self.inputs, shown)
-        return await attempt(step, self.inputs, number, strategy.branch, self.allowed, strategy.reward, "better")
+        return await attempt(step, self.inputs, node.number, strategy.n, self.allowed, strategy.reward, "better")
 
 
 def _said(one: Attempt) -> str:
