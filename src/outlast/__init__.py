@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from outlast.modules.paths import modules_of as modules_of
     from outlast.modules.paths import parameters as parameters
     from outlast.modules.paths import update as update
+    from outlast.modules.plan_and_execute import PlanAndExecute as PlanAndExecute
     from outlast.modules.predict import Predict as Predict
     from outlast.modules.predict import predict as predict
     from outlast.modules.program_of_thought import ProgramOfThought as ProgramOfThought
@@ -230,6 +231,7 @@ _HOMES = {
     "modules.refine": "Refine",
     "modules.strategy": "Strategy",
     "modules.paths": "modules_of parameters update",
+    "modules.plan_and_execute": "PlanAndExecute",
     "modules.predict": "Predict predict",
     "modules.react": "ReAct",
     "modules.settings": "configure context trace",

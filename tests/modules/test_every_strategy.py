@@ -60,6 +60,8 @@ STRATEGIES: list[Any] = [
     ol.Cascade([ol.Predict(), ol.ChainOfThought()], confidence=plausible, threshold=1),
     ol.MapReduce(),
     ol.ReAct(tools=[weigh]),
+    ol.PlanAndExecute(),
+    ol.PlanAndExecute(tools=[weigh]),
     ol.ProgramOfThought(),
     ol.CodeAct(tools=[weigh]),
     ol.RLM(),
@@ -72,6 +74,9 @@ VALUES: dict[str, Any] = {
     "code": "submit(total=sum(numbers))",
     "calls": [],
     "best": 1,
+    "steps": ["add them"],
+    "result": "6",
+    "succeeded": True,
 }
 
 

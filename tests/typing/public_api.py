@@ -265,6 +265,7 @@ def strategies(message: str) -> None:
     assert_type(ol.Debate([ol.Predict(Triage), ol.ChainOfThought(Triage)])(message=message), Triage)
     assert_type(ol.MapReduce(Triage, over="message")(message=message), Triage)
     assert_type(ol.ReAct(Triage, tools=tools)(message=message), Triage)
+    assert_type(ol.PlanAndExecute(Triage, tools=tools)(message=message), Triage)
     assert_type(ol.ProgramOfThought(Triage)(message=message), Triage)
     assert_type(ol.CodeAct(Triage, tools=tools)(message=message), Triage)
     assert_type(ol.RLM(Triage)(message=message), Triage)

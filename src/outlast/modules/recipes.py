@@ -28,6 +28,7 @@ _HOMES = {  # nothing else is ever imported for a file
     "Route": "route",
     "Majority": "majority",
     "MapReduce": "map_reduce",
+    "PlanAndExecute": "plan_and_execute",
     "Predict": "predict",
     "ProgramOfThought": "program_of_thought",
     "RLM": "rlm",
