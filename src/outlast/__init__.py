@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from outlast.modules.best_of_n import BestOfN as BestOfN
     from outlast.modules.cascade import Cascade as Cascade
     from outlast.modules.chain_of_thought import ChainOfThought as ChainOfThought
+    from outlast.modules.checkpoint import checkpoint as checkpoint
     from outlast.modules.code_act import CodeAct as CodeAct
     from outlast.modules.debate import Debate as Debate
     from outlast.modules.ensemble import Ensemble as Ensemble
@@ -213,6 +214,7 @@ _HOMES = {
     "modules.cascade": "Cascade",
     "modules.multi_chain_comparison": "MultiChainComparison",
     "modules.chain_of_thought": "ChainOfThought",
+    "modules.checkpoint": "checkpoint",
     "modules.code_act": "CodeAct",
     "modules.program_of_thought": "ProgramOfThought",
     "modules.rlm": "RLM",

@@ -258,3 +258,22 @@ def test_what_a_program_prints_never_mixes_with_results(tmp_path, capsys):
     assert [list(json.loads(line)) for line in shown.out.splitlines()] == [["a"]]
     assert "noise at import" in shown.err
     assert "noise in forward" in shown.err
+
+
+def test_a_run_with_a_checkpoint_is_resumed_with_the_inputs_it_had(outlast, tmp_path) -> None:
+    path = str(tmp_path / "run.jsonl")
+    first = outlast("run", "app.py:Triage", *LM, "--input", "message=my card is gone", "--checkpoint", path)
+    again = outlast("run", "app.py:Triage", *LM, "--resume", path)
+    assert first.lines == again.lines == [{"team": "cards"}]
+    assert "1 answer known" in again.err
+
+
+def test_resume_goes_with_nothing_else_and_knows_its_program(outlast, tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    resume = ("run", "app.py:Triage", *LM, "--resume", str(path))
+    assert "cannot be read" in outlast(*resume).err
+    path.write_text('{"checkpoint": 1, "about": {"target": "other.py:x", "inputs": {}}}\n')
+    assert "other.py:x" in outlast(*resume).err
+    assert "leave --input" in outlast(*resume, "--input", "a=b").err
+    assert "one run" in outlast("run", "app.py:Triage", *LM, "inputs.jsonl", "--checkpoint", str(path)).err
+    assert outlast(*resume).code != 0

@@ -26,6 +26,8 @@ examples:
   outlast run app.py:triage --from triage.outlast.json messages.jsonl > answers.jsonl
   cat messages.jsonl | outlast run app.py:triage - | jq .team
   outlast run app.py:triage --input message=hello --show      (the prompt; asks no model)
+  outlast run app.py:agent --input question=why --checkpoint run.jsonl
+  outlast run app.py:agent --resume run.jsonl                 (after a crash or Ctrl-C: goes on, pays nothing twice)
 
 --input name=text gives text, --input name:=json any JSON value. Rows of a file are objects of inputs. Columns
 that are no inputs of the program are left out, and stderr says which; --inputs says it itself. A row that lacks an
@@ -39,6 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", "-i", action="append", default=[], metavar="K=V", help="an input by name; repeat")
     parser.add_argument("--inputs", type=options.names, metavar="A,B", help="columns to take from each row")
     parser.add_argument("--limit", type=options.count, metavar="N", help="stop after N rows")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="keep replies and results of tools in FILE; run again, it goes on there"
+    )
+    parser.add_argument("--resume", metavar="FILE", help="go on with the run of a checkpoint, with the inputs it had")
     parser.add_argument("--show", action="store_true", help="print the prompt that would be sent; asks no model")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=64)
@@ -47,14 +53,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
+    if args.resume is not None:
+        return _resume(args)
     if bool(args.input) == (args.data is not None):
         raise UsageError("run takes either --input k=v ... or a file of rows (- for standard input)")
+    if args.checkpoint is not None:
+        if not args.input or args.show:
+            raise UsageError("--checkpoint is for one run with --input k=v ...")
+        return _checkpointed(args, args.checkpoint, _inputs(args.input))
     program = options.program_of(args)
     with _rows(args, program) as rows, options.model_in_use(args):
         if args.show:
             return _show(program, rows, args)
         options.need_model(program)
         return _answer(program, rows, args)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    """Go on with a run that a checkpoint holds."""
+    from outlast.runtime.journal import about
+
+    if args.input or args.data is not None or args.checkpoint is not None or args.show:
+        raise UsageError("--resume takes the inputs from the checkpoint; leave --input, FILE.jsonl and --show away")
+    told = about(args.resume)
+    if told.get("target") != args.target or not isinstance(told.get("inputs"), dict):
+        raise DataError(
+            f"the checkpoint {args.resume!r} is a run of {brief(told.get('target'))}, not of {args.target!r}"
+        )
+    return _checkpointed(args, args.resume, told["inputs"])
+
+
+def _checkpointed(args: argparse.Namespace, path: str, inputs: dict[str, Any]) -> int:
+    """Answer once, within a checkpoint."""
+    from outlast.modules.checkpoint import checkpoint
+
+    program = options.program_of(args)
+    with options.model_in_use(args):
+        options.need_model(program)
+        with checkpoint(path, about={"target": args.target, "inputs": inputs}) as journal:
+            code = _answer(program, iter([inputs]), args)
+        if not args.no_progress and journal.replayed:
+            say(
+                f"outlast: {journal.replayed} answer{'s' if journal.replayed > 1 else ''} known from {path}, {journal.added} new"
+            )
+    return code
 
 
 class _Writer:

@@ -60,7 +60,7 @@ class Submission:
         properties = {name: codec.schema() or {} for name, codec in codecs(signature).items() if name in names}
         required = [name for name in names if signature.outputs[name].required]
         schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-        self.tool = Tool(SUBMIT, "Hand in the outputs. Ends the work.", schema, function=self.take)
+        self.tool = Tool(SUBMIT, "Hand in the outputs. Ends the work.", schema, function=self.take, _inner=True)
 
     async def take(self, **outputs: Any) -> str:
         """Check the outputs and keep them. Raises `ValueError` that says what does not fit."""

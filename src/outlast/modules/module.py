@@ -202,6 +202,7 @@ class Module(Value):
             None,
             outer.approver,
             outer.sink,
+            outer.journal,
         )
         _recent.append(weakref.ref(trace))
         token = enter(run)

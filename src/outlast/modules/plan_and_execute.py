@@ -46,8 +46,8 @@ class PlanStep:
 
 
 class PlanAndExecute(Strategy[P, R]):
-    """Plan, do the steps of the plan one after another, and answer from what they gave (plan-and-solve, Wang et al. 2023,
-    arXiv 2305.04091).
+    """Plan, do the steps of the plan one after another, and answer from what they gave (plan-and-solve, Wang et al.
+    2023, arXiv 2305.04091).
 
     With `tools` each step is done by an agent (`work` is a `ReAct` with `max_turns`), without by one question. A step
     that fails, or says that it did, leads to a new plan for what is left, at most `replans` times; after that the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from outlast.errors import UsageError, did_you_mean
@@ -153,7 +154,7 @@ class Questions:
             name="llm_query_batched",
             description="Ask many questions at the same time, each about its text. Gives the answers in order.",
         )
-        self.tools = [tool.with_(timeout=600.0, limit=1 << 20) for tool in (one, many)]
+        self.tools = [replace(tool, timeout=600.0, limit=1 << 20, _inner=True) for tool in (one, many)]
 
     async def one(self, question: str, text: str = "") -> str:
         """Ask one question."""

@@ -19,6 +19,7 @@ from outlast.types import TRUSTED, Label
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
     from outlast.lms.protocol import LM
+    from outlast.runtime.journal import Journal
     from outlast.runtime.meter import Meter, Ticket
     from outlast.runtime.watching import Sink
 
@@ -36,7 +37,7 @@ class Run:
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
     `transport`, when set, gives the LM that stands in for one that is asked, such as one that asks in batches. `ticket`
     is what the call that this code is part of has set aside. `approver` decides about calls of tools that ask first.
-    `sink`, when set, takes the events of a stream.
+    `sink`, when set, takes the events of a stream; `journal` keeps what tools gave.
     """
 
     lm: LM | None = None
@@ -57,6 +58,7 @@ class Run:
     ticket: Ticket | None = None
     approver: Callable[..., Any] | None = None
     sink: Sink | None = None
+    journal: Journal | None = None
 
     def paying(self, meter: Meter | None, ticket: Ticket | None) -> Run:
         """The same run under a meter and a ticket; `dataclasses.replace` would take five times as long."""
@@ -79,6 +81,7 @@ class Run:
             ticket,
             self.approver,
             self.sink,
+            self.journal,
         )
 
 

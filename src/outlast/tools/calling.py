@@ -11,7 +11,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from outlast.errors import ApprovalPending, Suspend, UsageError, brief, did_you_mean
 from outlast.messages import ToolCall, ToolResult
-from outlast.runtime import gather
+from outlast.messages.canonical import canonical
+from outlast.runtime import current, gather
+from outlast.runtime.journal import Journal, Place, key_of
 from outlast.tools.approval import Approver, Decision, as_approver, checked, decided
 from outlast.tools.arguments import BadArguments, Reader
 from outlast.tools.making import as_tool
@@ -19,7 +21,7 @@ from outlast.tools.results import shown, told
 from outlast.tools.running import Ended, run_tool
 from outlast.types import TRUSTED, Label, Tool
 
-Why = Literal["unknown", "arguments", "failed", "timeout", "refused", "limit"]
+Why = Literal["interrupted", "unknown", "arguments", "failed", "timeout", "refused", "limit"]
 
 _AT_ONCE = 256  # calls of one turn
 
@@ -46,6 +48,21 @@ class Called:
     def error(self) -> bool:
         """True when there is no result."""
         return self.why is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready form, without the exception; `from_json` reads it back."""
+        data = {name: getattr(self, name) for name in _TOLD}
+        return {**data, "arguments": dict(self.arguments), "label": self.label.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Called:
+        """What `to_json` wrote."""
+        told = dict(data)
+        told["label"] = Label.from_json(told["label"])
+        return cls(**told)
+
+
+_TOLD = ("name", "data", "text", "why", "truncated", "seconds", "partial")
 
 
 class Toolbox(Mapping[str, Tool]):
@@ -122,6 +139,7 @@ class _Ready(NamedTuple):
     tool: Tool
     given: Mapping[str, Any]
     arguments: dict[str, Any]
+    place: Place | None = None
 
 
 class ToolRun:
@@ -202,20 +220,40 @@ class ToolRun:
     async def _asked(
         self, ready: _Ready, call_id: str, decisions: Mapping[str, Decision] | None
     ) -> _Ready | Called | Suspend:
+        """The call when it may run. Within a checkpoint the result when it is known, and what is said of a call that
+        was running when the process died."""
+        journal = None if ready.tool._inner else current().journal
+        place = None if journal is None else journal.place(_key(ready))
+        if journal is not None and place is not None:
+            known = _known(ready, journal, place)
+            if known is not None:
+                with self._lock:
+                    self._counts[known.name] = self._counts.get(known.name, 0) + (known.why not in ("refused", "limit"))
+                return known
         try:
-            return await self._allowed(ready, call_id, decisions)
+            found = await self._allowed(ready, call_id, decisions)
         except Suspend as wait:
+            if journal is not None and place is not None:
+                journal.back(place)
             return wait
+        if isinstance(found, _Ready):
+            return found._replace(place=place)
+        if journal is not None and place is not None:
+            journal.end(place, found.to_json())
+        return found
 
     async def _or_pending(self, step: _Ready | Called | Suspend) -> Called | Suspend | ApprovalPending:
         """Run a call that may run."""
         if not isinstance(step, _Ready):
             return step
         try:
-            return await _run(step)
+            return await _kept(step)
         except (ApprovalPending, Suspend) as pending:  # of a program that is the tool: it will run again
             with self._lock:
                 self._counts[step.tool.name] -= 1
+            journal = current().journal
+            if journal is not None and step.place is not None:
+                journal.back(step.place)
             return pending
 
     async def _allowed(self, ready: _Ready, call_id: str, decisions: Mapping[str, Decision] | None) -> _Ready | Called:
@@ -286,6 +324,41 @@ def _pending(
     )
     error.__cause__ = next(one for one in found if isinstance(one, BaseException))
     return error
+
+
+async def _kept(ready: _Ready) -> Called:
+    """Run a call, and keep what it gave within a checkpoint."""
+    journal = current().journal
+    if journal is None or ready.place is None:
+        return await _run(ready)
+    journal.begin(ready.place)
+    called = await _run(ready)
+    journal.end(ready.place, called.to_json())
+    return called
+
+
+def _known(ready: _Ready, journal: Journal, place: Place) -> Called | None:
+    """What a checkpoint knows of a call; None when it is to be made."""
+    if place.answer is not None:
+        return Called.from_json(place.answer)
+    if not place.begun or ready.tool.repeatable:
+        return None
+    text = (
+        f"The process died while {ready.tool.name} was running: whether it was done is not known. It was not run "
+        "again. Find out before you call it again."
+    )
+    called = Called(ready.tool.name, ready.given, text=text, why="interrupted", label=ready.tool.label)
+    journal.end(place, called.to_json())
+    return called
+
+
+def _key(ready: _Ready) -> str:
+    """What makes two calls the same question to the world."""
+    return key_of("tool", ready.tool.name, canonical(_plain(ready.given)), str(current().sample))
+
+
+def _plain(given: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(dict(given), default=repr))
 
 
 async def _run(ready: _Ready) -> Called:

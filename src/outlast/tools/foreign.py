@@ -94,7 +94,7 @@ def from_program(program: Any, name: str | None) -> Tool:
         default: Any = ... if parameter.default is parameter.empty else parameter.default
         found[key] = (annotation, default, descriptions.get(key) or None)
     model = model_from(called, found)
-    return Tool(called, said, schema_of(model, program), True, Asking(program), _model=model)
+    return Tool(called, said, schema_of(model, program), True, Asking(program), _model=model, _inner=True)
 
 
 def from_langchain(tool: Any, name: str | None) -> Tool:

@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     approve: bool | Callable[..., Any]
     concurrent: bool
     errors: str
+    repeatable: bool
     label: Label
     run: Callable[[Any], Any]
 

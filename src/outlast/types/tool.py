@@ -26,7 +26,8 @@ class Tool(FieldType):
     Nor are these, which say how it runs: `timeout`, the seconds that a call may take; `limit`, the characters of a
     result that the model sees; `max_calls` in one run (None: no limit); `approve`, whether somebody is asked before a
     call (True: the approver of the run; or a function of the `ToolCall`, see the guide to tools); `concurrent`, whether
-    it may run while others do; `errors`, whether the model sees the "message" of an exception or it is "hidden"; and
+    it may run while others do; `errors`, whether the model sees the "message" of an exception or it is "hidden";
+    `repeatable`, whether a call whose outcome a crash has left unknown may be made again (see `checkpoint`); and
     `label`, where its results come from.
     """
 
@@ -41,7 +42,10 @@ class Tool(FieldType):
     approve: bool | Callable[..., Any] = field(default=False, compare=False, repr=False, kw_only=True)
     concurrent: bool = field(default=True, compare=False, repr=False, kw_only=True)
     errors: Literal["message", "hidden"] = field(default="message", compare=False, repr=False, kw_only=True)
+    repeatable: bool = field(default=False, compare=False, repr=False, kw_only=True)
     label: Label = field(default=TRUSTED, compare=False, repr=False, kw_only=True)
+    # It is a part of the program, which runs again when a checkpoint is gone on with: what it asks is known there.
+    _inner: bool = field(default=False, compare=False, repr=False, kw_only=True)
     # The pydantic model that its arguments are checked by, when there is one.
     _model: Any = field(default=None, compare=False, repr=False, kw_only=True)
 
@@ -170,6 +174,7 @@ _OPTIONS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("max_calls", "a whole number above 0, or None", lambda value: value is None or _positive(value, int)),
     ("approve", "True, False or a function of the call", lambda value: isinstance(value, bool) or callable(value)),
     ("concurrent", "True or False", lambda value: isinstance(value, bool)),
+    ("repeatable", "True or False", lambda value: isinstance(value, bool)),
     ("errors", "'message' or 'hidden'", lambda value: value in ("message", "hidden")),
     ("label", "a Label", lambda value: isinstance(value, Label)),
 )
