@@ -301,3 +301,10 @@ def test_a_model_that_never_writes_code_is_an_error() -> None:
 def test_bad_options_are_refused(make: Any) -> None:
     with pytest.raises(UsageError):
         make()
+
+
+def test_a_stream_tells_of_every_step() -> None:
+    lm = ScriptedLM([code("1 + 1", "first this"), RIGHT])
+    with ol.context(lm=lm):
+        events = list(ol.CodeAct(Sum).stream(numbers=[1]))
+    assert [event.text for event in events if isinstance(event, ol.Status)] == ["step 1: first this", "step 2: so"]

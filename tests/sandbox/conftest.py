@@ -12,6 +12,7 @@ from outlast.errors import SandboxUnavailable
 BACKENDS = {
     "monty": ol.Monty,
     "bubblewrap": ol.Bubblewrap,
+    "locked": lambda: ol.Bubblewrap(ol.Monty()),
     "pyodide": ol.Pyodide,
     "local": lambda: ol.Local(trust_me=True),
     "escalating": lambda: ol.Escalating(ol.Monty(), ol.Bubblewrap()),
@@ -36,7 +37,7 @@ def sandbox(request: pytest.FixtureRequest) -> ol.Sandbox:
     return there(request.param)
 
 
-@pytest.fixture(scope="module", params=["monty", "bubblewrap", "pyodide"])
+@pytest.fixture(scope="module", params=["monty", "bubblewrap", "locked", "pyodide"])
 def confining(request: pytest.FixtureRequest) -> ol.Sandbox:
     """Every backend that keeps code in."""
     return there(request.param)

@@ -93,9 +93,8 @@ def _checkpointed(args: argparse.Namespace, path: str, inputs: dict[str, Any]) -
         with checkpoint(path, about={"target": args.target, "inputs": inputs}) as journal:
             code = _answer(program, iter([inputs]), args)
         if not args.no_progress and journal.replayed:
-            say(
-                f"outlast: {journal.replayed} answer{'s' if journal.replayed > 1 else ''} known from {path}, {journal.added} new"
-            )
+            known = f"{journal.replayed} answer{'s' if journal.replayed > 1 else ''}"
+            say(f"outlast: {known} known from {path}, {journal.added} new")
     return code
 
 

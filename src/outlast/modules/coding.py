@@ -10,10 +10,12 @@ from typing import Any, cast
 from outlast.adapters.protocol import Following, Given
 from outlast.errors import AnswerError, BudgetExceeded, LMContextError, UsageError, brief
 from outlast.messages import Turn
+from outlast.messages.progress import Status
 from outlast.modules.attempts import Allowance
 from outlast.modules.continuing import continued
 from outlast.modules.predict import Predict
 from outlast.modules.tool_text import spelled
+from outlast.runtime.watching import emit
 from outlast.sandbox.protocol import Sandbox, Session
 from outlast.sandbox.values import Executed, Limits
 from outlast.signatures.codec import codecs
@@ -172,6 +174,7 @@ class Work:
                 stopped = "unreadable"
                 break
             thought, code = (getattr(made, name) for name in self.act.signature.outputs)
+            emit(Status, text=f"step {len(steps) + 1}: {thought.strip()}")
             executed = await session.aexecute(code.text, self.variables if fresh else None)
             fresh = executed.state_lost
             steps.append(Ran(thought, code.text, executed))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from outlast.adapters.protocol import Given
+from outlast.messages.progress import Status
 from outlast.modules.attempts import Allowance, Outcome, allowance, attempt, check_budget, check_count, told
 from outlast.modules.continuing import continued
 from outlast.modules.deriving import answer_of, free_name
@@ -15,6 +16,7 @@ from outlast.modules.react import ReAct
 from outlast.modules.strategy import P, R, Strategy
 from outlast.modules.tool_text import spelled
 from outlast.runtime import Budget
+from outlast.runtime.watching import emit
 from outlast.signatures.contract import make_contract
 from outlast.signatures.field import Field, FieldSpec
 from outlast.signatures.signature import dynamic
@@ -129,6 +131,7 @@ class PlanAndExecute(Strategy[P, R]):
     ) -> PlanStep:
         """Do one step; what goes wrong is its result."""
         name, done = list(self.work.signature.inputs)[-2:]
+        emit(Status, text=f"step {len(steps) + 1}: {step.strip()}")
         asked = {**given, name: step, done: [str(one) for one in steps]}
         made = await attempt(self.work, asked, 0, 1, allowed, part="work")
         if made.error is not None:
