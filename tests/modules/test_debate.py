@@ -22,7 +22,7 @@ class Ask(ol.Signature):
 def others(prompt: str) -> list[int]:
     """The answers of the others in a prompt, as it shows them."""
     shown = prompt.rpartition("<<other_answers>>")[2]
-    return [int(one) for one in re.findall(r'\{\\?"number\\?": (\d+)\}', shown)]
+    return [int(one) for one in re.findall(r"number = (\d+)", shown)]
 
 
 def follow(prompt: str, luck: random.Random) -> str:
@@ -64,14 +64,14 @@ def test_different_modules_each_speak_for_themselves(sim: Any) -> None:
     )
     out = program(question="x")
     assert out.number == 2
-    assert out.outcome.facts["votes"] == {'{"number": 1}': 1, '{"number": 2}': 2}
+    assert out.outcome.facts["votes"] == {"number = 1": 1, "number = 2": 2}
     assert (one.calls, two.calls) == (1, 2)
 
 
 def test_a_panel_of_judges_decides_and_sees_every_order(sim: Any) -> None:
     def reply(prompt: str, luck: random.Random) -> str:
         if "<<best>>" in prompt:
-            found = re.search(r'(\d+)\. \{\\?"number\\?": 3\}', prompt)
+            found = re.search(r"(\d+)\. number = 3", prompt)
             return f"<<best>>\n{found[1] if found else 1}\n<<end>>"
         return f"<<number>>\n{luck.choice([1, 2, 3])}\n<<end>>"
 
@@ -79,8 +79,8 @@ def test_a_panel_of_judges_decides_and_sees_every_order(sim: Any) -> None:
     with ol.context(lm=lm):
         out = ol.Debate(Ask, agents=9, rounds=0, by="judges", judges=3)(question="x")
     assert out.number == 3
-    assert out.outcome.facts["votes"] == {'{"number": 3}': 3}
-    orders = {tuple(re.findall(r'\d+\. \{\\?"number\\?": (\d)\}', p)) for p in lm.prompts[9:]}
+    assert out.outcome.facts["votes"] == {"number = 3": 3}
+    orders = {tuple(re.findall(r"\d+\. number = (\d)", p)) for p in lm.prompts[9:]}
     assert len(orders) == 3
 
 

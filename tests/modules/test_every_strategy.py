@@ -149,3 +149,51 @@ def test_every_one_streams(recipe: Any, style: str) -> None:
     assert type(final.prediction) is Add
     assert final.prediction.total == 6
     assert lm.calls == final.prediction.trace.spending.calls
+
+
+class Look(ol.Signature):
+    """Add up what is on the picture."""
+
+    history: ol.History = ol.input()
+    picture: ol.Image = ol.input()
+    numbers: list[int] = ol.input()
+    total: int = ol.output()
+
+
+@pytest.mark.parametrize("recipe", STRATEGIES, ids=repr)
+def test_earlier_turns_and_media_go_through_every_one(recipe: Any) -> None:
+    picture = ol.Image.from_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    history = ol.History().add({"picture": picture, "numbers": [40]}, {"total": 40417})
+    lm = LikeReal("plain")
+    lm.capabilities = ol.Capabilities(images=True)
+    seen: list[Request] = []
+    complete = lm.complete
+
+    async def spy(request: Request) -> Response:
+        seen.append(request)
+        return await complete(request)
+
+    lm.complete = spy  # type: ignore[method-assign]
+    over = {"over": "numbers"} if recipe.kind is ol.MapReduce else {}
+    program = ol.update(ol.Predict(Look), {"strategy": ol.MapReduce(**over) if over else recipe})
+    with ol.context(lm=lm):
+        out = program(history=history, picture=picture, numbers=[1, 2, 3])
+    assert (type(out), out.total) == (Look, 6)
+    first = seen[0].messages
+    assert any("40417" in message.text for message in first if message.role == "assistant")
+    assert sum(isinstance(part, ol.Image) for message in first for part in message.parts) == 2
+
+
+@pytest.mark.parametrize("recipe", STRATEGIES, ids=repr)
+def test_a_misspelt_option_is_an_error_with_the_right_one(recipe: Any) -> None:
+    with pytest.raises(ol.errors.UsageError, match=r"budgt'\. Did you mean|no option 'budgt'"):
+        recipe.kind(**recipe.options, budgt=None)
+
+
+@pytest.mark.parametrize("recipe", STRATEGIES, ids=repr)
+def test_a_misspelt_input_is_an_error_before_anything_is_asked(recipe: Any) -> None:
+    lm = LikeReal("plain")
+    program = ol.update(ol.Predict(Add), {"strategy": recipe})
+    with ol.context(lm=lm), pytest.raises(ol.errors.InputError, match="Did you mean 'numbers'"):
+        program(nmbers=[1])
+    assert lm.calls == 0

@@ -39,7 +39,7 @@ def is_right(out: Any) -> bool:
 
 def climb(prompt: str, luck: random.Random) -> str:
     """Nothing at first; one more than the earlier answer when that is shown."""
-    earlier = prompt.rpartition("<<earlier_answer>>")[2] if "<<earlier_answer>>\n{" in prompt else ""
+    earlier = prompt.rpartition("<<earlier_answer>>")[2] if "<<earlier_answer>>\nnumber = " in prompt else ""
     found = [int(word) for word in "".join(c if c.isdigit() else " " for c in earlier[:20]).split()]
     return f"<<number>>\n{found[0] + 1 if found else 0}\n<<end>>"
 
@@ -159,6 +159,14 @@ def test_equal_answers_grow_independent_ones(sim: Any, method: Any) -> None:
     assert abs(right / 400 - expected) < 4 * (expected * (1 - expected) / 400) ** 0.5
 
 
+def test_the_same_answer_again_in_json_is_an_answer(sim: Any) -> None:
+    """What is shown of an earlier answer must not make a model that repeats it look like one that echoes its prompt."""
+    lm = sim(lambda prompt, luck: '{"number": 7}')
+    with ol.context(lm=lm, adapter=ol.Chat(reasks=0)):
+        out = ol.TreeSearch(Ask, n=4, reward=is_right, branch=1)(question="x")
+    assert all(one.ok for one in out.outcome.attempts)
+
+
 def test_siblings_are_independent_draws(sim: Any) -> None:
     lm = sim(guess(0.0))
     with ol.context(lm=lm):
@@ -175,6 +183,7 @@ def test_siblings_are_independent_draws(sim: Any) -> None:
         ({"n": 3, "branch": 0}, "branch"),
         ({"n": 3, "explore": -1}, "explore"),
         ({"n": 3, "explore": float("nan")}, "explore"),
+        ({"n": 3, "threshold": "high"}, "threshold"),
         ({"n": 3, "budget": 5}, "budget"),
         ({"n": 3, "reward": 3}, "reward"),
         ({"n": 3, "reward": lambda a, b, c: 1}, "reward"),

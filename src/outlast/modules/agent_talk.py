@@ -13,6 +13,7 @@ from outlast.errors import LMContextError
 from outlast.messages import Message, ToolCall, ToolResult
 from outlast.modules import agent_prompt as prompt
 from outlast.modules.agent_state import AgentState, AgentTurn
+from outlast.modules.deriving import for_step
 from outlast.modules.settings import DEFAULT_ADAPTER, chosen_adapter, chosen_lm
 from outlast.runtime import Run, current, running
 from outlast.tools.calling import Toolbox
@@ -91,7 +92,8 @@ class Talk:
         found = self._ready.get((False, adapter))
         if found is None or found[0] != cutting:
             plan = self.agent.compiled("native" if self.native else "turn", adapter, self.lm.capabilities)
-            prepared = plan.prepare(state.inputs).then(prompt.ago(state.summary))
+            inputs = state.inputs if self.native else for_step(state.signature, state.inputs)
+            prepared = plan.prepare(inputs).then(prompt.ago(state.summary))
             done = state.dropped
         else:
             _, done, prepared = found

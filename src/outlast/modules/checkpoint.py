@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from outlast.errors import UsageError, brief
 from outlast.lms.layers.journaled import Journaled
 from outlast.lms.protocol import LM
 from outlast.runtime import current, running
@@ -33,7 +35,7 @@ def checkpoint(path: str | os.PathLike[str], *, about: Mapping[str, Any] | None 
     is in use, or cannot be written.
     """
     outer = current().memo
-    journal = Journal(path, about or {})
+    journal = Journal(path, _told(about or {}))
 
     def memo(lm: LM) -> LM:
         return Journaled(lm if outer is None else outer(lm), journal)
@@ -43,3 +45,10 @@ def checkpoint(path: str | os.PathLike[str], *, about: Mapping[str, Any] | None 
             yield journal
     finally:
         journal.close()
+
+
+def _told(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return json.loads(json.dumps(about, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"checkpoint(about=...) is JSON data; got {brief(about)}: {error}") from None

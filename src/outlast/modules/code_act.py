@@ -19,7 +19,7 @@ from outlast.modules.coding import (
     usual_sandbox,
     variables_of,
 )
-from outlast.modules.deriving import answer_of, free_name
+from outlast.modules.deriving import answer_of, for_step, free_name
 from outlast.modules.predict import Predict, checked_inputs
 from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget
@@ -86,7 +86,7 @@ class CodeAct(Strategy[P, R]):
         tools = [*self.tools.values(), submission.tool]
         functions = list(self.act.signature.inputs)[-1]
         with allowance(self.budget, keep_calls=1) as allowed:
-            shown = {**given, functions: [stub(tool) for tool in tools]}
+            shown = {**for_step(self.signature, given), functions: [stub(tool) for tool in tools]}
             work = Work(self.act, shown, variables_of(self.signature, given), self.max_turns, self.show, allowed)
             async with usual_sandbox(self.sandbox).session(tools, self.limits) as session:
                 worked = await work.run(session, submission)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from outlast.adapters.placing import is_history
 from outlast.adapters.protocol import Following, Given
 from outlast.errors import AnswerError, BudgetExceeded, LMContextError, UsageError, brief
 from outlast.messages import Turn
@@ -111,12 +112,16 @@ def stub(tool: Tool) -> str:
     return spelled(tool, tool.name.replace("-", "_"))
 
 
-def variables_of(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as JSON data for a sandbox; media stay outside, where the model sees them."""
+def variable_names(signature: Any) -> tuple[str, ...]:
+    """The inputs that can be variables of code: media and histories stay outside, where the model sees them."""
     table = codecs(signature)
-    return {
-        name: table[name].dump(value) for name, value in inputs.items() if name in table and not table[name].holds_media
-    }
+    return tuple(name for name in signature.inputs if not table[name].holds_media and not is_history(table[name]))
+
+
+def variables_of(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of these inputs as JSON data for a sandbox."""
+    table = codecs(signature)
+    return {name: table[name].dump(inputs[name]) for name in variable_names(signature)}
 
 
 def check_sandbox(sandbox: Any, subject: str) -> Sandbox | None:

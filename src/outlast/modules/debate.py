@@ -19,7 +19,7 @@ from outlast.modules.attempts import (
     failed,
     told,
 )
-from outlast.modules.deriving import Step, as_text, free_name, outputs_from, with_inputs
+from outlast.modules.deriving import Step, as_text, for_step, free_name, outputs_from, with_inputs
 from outlast.modules.module import Module
 from outlast.modules.predict import Predict
 from outlast.modules.strategy import P, R, Strategy, as_module, refuse_same_draws, signature_of
@@ -167,7 +167,14 @@ class Debate(Strategy[P, R]):
         async def vote(judge: int) -> str | None:
             order = [*keys[judge % len(keys) :], *keys[: judge % len(keys)]]
             shown = [f"{number}. {as_text(self.signature, first[key].result)}" for number, key in enumerate(order, 1)]
-            one = await attempt(self.judge, {**inputs, answers: shown}, judge, self.judges, allowed, part="judge")
+            one = await attempt(
+                self.judge,
+                {**for_step(self.signature, inputs), answers: shown},
+                judge,
+                self.judges,
+                allowed,
+                part="judge",
+            )
             number = getattr(one.result, best) if one.ok else 0
             return order[number - 1] if 1 <= number <= len(order) else None
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+from outlast.adapters.placing import fitted, placed, shown_inputs, written
+from outlast.messages import History, Message, Turn, assistant
 from outlast.modules.module import Module
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
@@ -39,14 +41,38 @@ def outputs_from(signature: Any, result: Any) -> dict[str, Any]:
 
 
 def as_text(signature: Any, result: Any) -> str:
-    """The outputs as a text to show to a model: the value alone when it is one text, else a JSON object."""
+    """The outputs as a text to show to a model: the value alone when it is one text, else a line for each.
+
+    No JSON object: who answers the same again in that form must not seem to repeat what it was shown.
+    """
     table = codecs(signature)
     data = {name: table[name].dump(value) for name, value in outputs_from(signature, result).items()}
     if len(data) == 1:
         (value,) = data.values()
         if isinstance(value, str):
             return value
-    return json.dumps(data, ensure_ascii=False, default=str)
+    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False, default=str)}" for name, value in data.items())
+
+
+def for_step(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a declared signature for a step with other outputs: a history goes along as plain messages, since
+    its turns hold outputs that the step does not have."""
+    table = codecs(signature)
+    found = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, History) and name in table:
+            turns = fitted(signature, value, name).turns
+            found[name] = History(tuple(_plain(signature, one) if isinstance(one, Turn) else one for one in turns))
+    return found
+
+
+def _plain(signature: Any, turn: Turn) -> tuple[Message, ...]:
+    """A turn as a question and an answer, each field under its name."""
+    table = codecs(signature)
+    given, shelf = written(shown_inputs(signature), turn.inputs)
+    asked = "\n\n".join(f"{name}: {text}" for name, text in given)
+    said = "\n\n".join(f"{name}: {table[name].write(value)}" for name, value in turn.outputs.items())
+    return placed("user", asked, shelf), assistant(said)
 
 
 def as_answer(signature: Any, inputs: Mapping[str, Any], result: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from outlast.errors import BudgetExceeded, SignatureError, UsageError, brief, did_you_mean
 from outlast.modules.attempts import Allowance, Attempt, Outcome, allowance, attempt, check_budget, check_count, told
-from outlast.modules.deriving import as_answer, free_name, with_inputs
+from outlast.modules.deriving import as_answer, for_step, free_name, with_inputs
 from outlast.modules.predict import Predict, checked_inputs
 from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget, gather
@@ -124,7 +124,7 @@ class MapReduce(Strategy[P, R]):
         where = list(self.note.signature.inputs)[-1]
 
         async def noted(number: int, part: Any) -> Attempt:
-            shown = {**given, self.long: part, where: f"part {number} of {len(parts)}"}
+            shown = {**for_step(self.signature, given), self.long: part, where: f"part {number} of {len(parts)}"}
             return await attempt(self.note, shown, 0, 1, allowed)
 
         made = await gather(*(noted(number, part) for number, part in enumerate(parts, 1)), limit=self.at_once)
@@ -139,7 +139,7 @@ class MapReduce(Strategy[P, R]):
 
     async def _merged(self, given: Mapping[str, Any], notes: list[str], allowed: Allowance) -> list[str]:
         """Notes that fit into one prompt: neighbours are merged until they do, as long as that makes them shorter."""
-        rest = {name: value for name, value in given.items() if name != self.long}
+        rest = {name: value for name, value in for_step(self.signature, given).items() if name != self.long}
         field, merged = list(self.merge.signature.inputs)[-1], next(iter(self.merge.signature.outputs))
         while (before := sum(map(len, notes))) > self.size and len(notes) > 1 and not allowed.stopped:
             groups = _grouped([Part(note, len(note)) for note in notes], self.size)

@@ -10,7 +10,7 @@ from outlast.adapters.protocol import Given
 from outlast.messages.progress import Status
 from outlast.modules.attempts import Allowance, Outcome, allowance, attempt, check_budget, check_count, told
 from outlast.modules.continuing import continued
-from outlast.modules.deriving import answer_of, free_name
+from outlast.modules.deriving import answer_of, for_step, free_name
 from outlast.modules.predict import Predict, checked_inputs
 from outlast.modules.react import ReAct
 from outlast.modules.strategy import P, R, Strategy
@@ -118,7 +118,7 @@ class PlanAndExecute(Strategy[P, R]):
         """The steps that are left to do; none when the plan cannot be read or the budget has ended."""
         tools, done = list(self.plan.signature.inputs)[-2:]
         shown = {tools: [spelled(tool) for tool in self.tools.values()], done: [str(one) for one in steps]}
-        made = await attempt(self.plan, {**given, **shown}, 0, 1, allowed, part="plan")
+        made = await attempt(self.plan, {**for_step(self.signature, given), **shown}, 0, 1, allowed, part="plan")
         if made.error is not None:
             if not steps and not allowed.owns(made.error):
                 raise made.error
@@ -132,7 +132,7 @@ class PlanAndExecute(Strategy[P, R]):
         """Do one step; what goes wrong is its result."""
         name, done = list(self.work.signature.inputs)[-2:]
         emit(Status, text=f"step {len(steps) + 1}: {step.strip()}")
-        asked = {**given, name: step, done: [str(one) for one in steps]}
+        asked = {**for_step(self.signature, given), name: step, done: [str(one) for one in steps]}
         made = await attempt(self.work, asked, 0, 1, allowed, part="work")
         if made.error is not None:
             return PlanStep(step, str(made.error), succeeded=False)

@@ -16,7 +16,7 @@ from outlast.modules.coding import (
     usual_sandbox,
     variables_of,
 )
-from outlast.modules.deriving import answer_of
+from outlast.modules.deriving import answer_of, for_step
 from outlast.modules.predict import Predict, checked_inputs
 from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget
@@ -71,7 +71,13 @@ class ProgramOfThought(Strategy[P, R]):
         submission = Submission(self.signature)
         with allowance(self.budget, keep_calls=1) as allowed:
             work = Work(
-                self.write, given, variables_of(self.signature, given), self.tries, 4_000, allowed, takes_value=True
+                self.write,
+                for_step(self.signature, given),
+                variables_of(self.signature, given),
+                self.tries,
+                4_000,
+                allowed,
+                takes_value=True,
             )
             async with usual_sandbox(self.sandbox).session([submission.tool], self.limits) as session:
                 worked = await work.run(session, submission)

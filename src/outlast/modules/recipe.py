@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
-from outlast.errors import SignatureError, UsageError, brief
+from outlast.errors import SignatureError, UsageError, brief, refuse_unknown
 
 if TYPE_CHECKING:
     from outlast.modules.strategy import Strategy
@@ -115,33 +115,47 @@ def holds_recipe(value: Any) -> bool:
     return type(value) is dict and any(isinstance(item, Recipe) for item in cast("dict[Any, Any]", value).values())
 
 
-_read: dict[type, tuple[Callable[..., Any], str | None, dict[str, inspect.Parameter]]] = {}
+class _Constructor(NamedTuple):
+    """What the constructor of a strategy takes: the name of what it is made for, its options, and whether any other."""
+
+    made: Callable[..., Any]
+    subject: str | None
+    options: dict[str, inspect.Parameter]
+    takes_any: bool
 
 
-def _constructor(kind: type) -> tuple[str | None, dict[str, inspect.Parameter]]:
-    """The name of what a strategy is made for, and its options, as its constructor takes them; read once a class."""
+_read: dict[type, _Constructor] = {}
+
+
+def _constructor(kind: type) -> _Constructor:
+    """What the constructor takes; read once a class."""
     found = _read.get(kind)
     made = cast("Callable[..., Any]", kind.__init__)
-    if found is None or found[0] is not made:
+    if found is None or found.made is not made:
         rest = list(inspect.signature(made).parameters.values())[1:]
         subject = rest[0].name if rest and rest[0].name in _SUBJECTS else None
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        found = _read[kind] = made, subject, {one.name: one for one in rest if one.kind in named}
-    return found[1], found[2]
+        takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in rest)
+        found = _read[kind] = _Constructor(
+            made, subject, {one.name: one for one in rest if one.kind in named}, takes_any
+        )
+    return found
 
 
 def subject_of(kind: type) -> str | None:
     """The first parameter of a strategy when it is what the strategy is made for."""
-    return _constructor(kind)[0]
+    return _constructor(kind).subject
 
 
 def options_of(kind: type) -> dict[str, inspect.Parameter]:
     """The named parameters of a strategy."""
-    return _constructor(kind)[1]
+    return _constructor(kind).options
 
 
 def opened(kind: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recipe | None:
     """The recipe that a construction without a signature means; None when it means a module."""
+    if not _constructor(kind).takes_any:
+        refuse_unknown(kwargs, options_of(kind), kind.__name__)
     subject = subject_of(kind)
     if subject is None:
         return None

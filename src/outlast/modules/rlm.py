@@ -18,15 +18,15 @@ from outlast.modules.coding import (
     finished,
     stub,
     usual_sandbox,
+    variable_names,
     variables_of,
 )
-from outlast.modules.deriving import answer_of, free_name
+from outlast.modules.deriving import answer_of, for_step, free_name
 from outlast.modules.predict import Predict, checked_inputs
 from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget, gather
 from outlast.sandbox.protocol import Sandbox
 from outlast.sandbox.values import Limits
-from outlast.signatures.codec import codecs
 from outlast.signatures.spelling import signature as read_signature
 from outlast.types import Tool
 
@@ -116,7 +116,7 @@ class RLM(Strategy[P, R]):
         self.answer = Predict(_short(self.signature, self._shown_inputs()))
 
     def _shown_inputs(self) -> tuple[str, ...]:
-        hidden = tuple(self.signature.inputs) if self.over is None else self.over
+        hidden = variable_names(self.signature) if self.over is None else self.over
         return tuple(name for name in self.signature.inputs if name not in hidden)
 
     async def forward(self, /, **inputs: Any) -> Any:
@@ -129,7 +129,7 @@ class RLM(Strategy[P, R]):
         kept = {name: given[name] for name in self._shown_inputs()}
         lists = ([_described(name, value) for name, value in variables.items()], [stub(tool) for tool in tools])
         with allowance(self.budget, keep_calls=1) as allowed:
-            shown = {**kept, **dict(zip(names, lists, strict=True))}
+            shown = {**for_step(self.signature, kept), **dict(zip(names, lists, strict=True))}
             work = Work(self.act, shown, variables, self.max_turns, self.show, allowed)
             async with usual_sandbox(self.sandbox).session(tools, self.limits or _LIMITS) as session:
                 worked = await work.run(session, submission)
@@ -189,8 +189,8 @@ def _named(signature: Any, over: Iterable[str] | None) -> tuple[str, ...] | None
             raise UsageError(
                 f"RLM(over=...): {signature.__name__} has no input {name!r}.{did_you_mean(str(name), signature.inputs)}"
             )
-        if codecs(signature)[name].holds_media:
-            raise UsageError(f"RLM(over=...): {name!r} holds media, which code in a sandbox cannot read")
+        if name not in variable_names(signature):
+            raise UsageError(f"RLM(over=...): {name!r} holds media or a history, which code in a sandbox cannot read")
     return names
 
 

@@ -18,6 +18,7 @@ from outlast.modules.attempts import (
     best,
     check_budget,
     check_count,
+    check_number,
     check_reward,
     failed,
     told,
@@ -106,7 +107,7 @@ class TreeSearch(Strategy[P, R]):
     ) -> None:
         if method not in ("mcts", "beam"):
             raise UsageError(f"TreeSearch(method=...) is 'mcts' or 'beam'; got {brief(method)}")
-        if isinstance(explore, bool) or not isinstance(explore, int | float) or not 0 <= explore < math.inf:
+        if check_number("TreeSearch", "explore", explore) < 0:
             raise UsageError(f"TreeSearch(explore=...) is a number from 0; got {brief(explore)}")
         self.inner = as_module(inner, "TreeSearch")
         self.signature = signature_of(self.inner)
@@ -122,7 +123,7 @@ class TreeSearch(Strategy[P, R]):
         self.width = check_count("TreeSearch", "width", width)
         self.depth = check_count("TreeSearch", "depth", depth)
         self.explore = explore
-        self.threshold = threshold
+        self.threshold = None if threshold is None else check_number("TreeSearch", "threshold", threshold)
         self.at_once = check_count("TreeSearch", "at_once", at_once)
         self.budget = check_budget(budget, "TreeSearch")
         self.better = Predict(_better(self.signature))

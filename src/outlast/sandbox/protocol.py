@@ -234,7 +234,7 @@ def _checked(variables: Mapping[str, Any] | None, most: int) -> dict[str, Any]:
     """Variables as JSON data; raises `UsageError`."""
     found: dict[str, Any] = {}
     for name, value in (variables or {}).items():
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise UsageError(f"a variable of a sandbox has a name of Python; got {brief(name)}")
         try:
             text = json.dumps(value, allow_nan=False)
