@@ -1,5 +1,6 @@
 """Attempts to get out of a sandbox, or to harm what is around it: none succeeds, and the session goes on."""
 
+import contextlib
 import os
 import socket
 import time
@@ -246,8 +247,9 @@ class Around:
         assert self.secret.read_text() == SECRET
         assert sorted(path.name for path in self.folder.iterdir()) == ["planted.py", "secret.txt"]
         for one in (self.tcp, self.unix):
-            with pytest.raises(BlockingIOError):
-                one.accept()
+            with contextlib.suppress(BlockingIOError):
+                one.accept()[0].close()
+                pytest.fail("somebody connected")
         with pytest.raises(BlockingIOError):
             self.udp.recv(10)
         assert took < LIMITS.seconds + 2, f"took {took:.1f} s: {result.told()[:200]}"
@@ -307,3 +309,27 @@ def test_nothing_is_harmed(around, attempt):
 
 def test_there_are_many_attempts():
     assert len(ATTEMPTS) + len(HARM) > 100
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "reading: open",
+        "reading: pathlib",
+        "reading: os.open",
+        "environment: the parent's",
+        "network: TCP",
+        "network: UDP",
+        "programs and files: os.system",
+        "programs and files: writing",
+        "programs and files: fork",
+    ],
+)
+def test_an_attempt_that_succeeds_is_noticed(tmp_path, attempt):
+    """Local keeps nothing in, so there these do succeed: the tests above can fail."""
+    there = Around(ol.Local(trust_me=True), tmp_path)
+    try:
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            there.attempt(ATTEMPTS[attempt])
+    finally:
+        there.close()
