@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,15 +31,25 @@ def test_killed_processes_leave_a_whole_file_without_a_wrong_answer_within_its_b
         "1500",
         "--json",
     ]
+    timely = False
+    for _ in range(3):
+        figures = _figures(options)
+        # These hold every time, whatever else the machine does.
+        assert (figures["checked"]["wrong"], figures["checked"]["whole"]) == (0, True)
+        assert figures["checked"]["missing"] <= 0.005 * figures["checked"]["asked"]
+        assert figures["bounded"]["whole"]
+        assert figures["bounded"]["written"] > figures["bounded"]["rows"] > 0  # it had to drop some
+        # These are matters of time: somebody was killed before all was done, and the log was emptied often enough.
+        # 1.2 times on a quiet machine (the benchmark judges that); a starved one may not get to it for a moment.
+        small = figures["bounded"]["largest"] <= 1.25 * figures["bounded"]["bound"] + (24 << 20)
+        quick = figures["costs"]["memory"] <= 50 and figures["costs"]["disk"] <= 150
+        timely = figures["filled"]["killed"] >= 1 and small and quick
+        if timely:
+            break
+    assert timely, figures
+
+
+def _figures(options: list[str]) -> dict[str, Any]:
     done = subprocess.run([sys.executable, BENCHMARK, *options], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
-    assert figures["filled"]["killed"] >= 1
-    assert (figures["checked"]["wrong"], figures["checked"]["whole"]) == (0, True)
-    assert figures["checked"]["missing"] <= 0.005 * figures["checked"]["asked"]
-    assert figures["bounded"]["whole"]
-    assert figures["bounded"]["written"] > figures["bounded"]["rows"] > 0  # it had to drop some
-    # 1.2 times on a quiet machine (the benchmark judges that); a starved one may not get to empty the log for a moment.
-    assert figures["bounded"]["largest"] <= 1.25 * figures["bounded"]["bound"] + (24 << 20)
-    assert figures["costs"]["memory"] <= 50
-    assert figures["costs"]["disk"] <= 150
+    return json.loads(done.stdout)
