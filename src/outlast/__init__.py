@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of the cost of this import
 if TYPE_CHECKING:
+    from outlast import checks as checks
     from outlast import errors as errors
     from outlast import testing as testing
     from outlast.adapters.chat import Chat as Chat
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from outlast.adapters.xml import XML as XML
     from outlast.artifact import load as load
     from outlast.artifact import save as save
+    from outlast.checks.check import Check as Check
+    from outlast.checks.check import CheckResult as CheckResult
+    from outlast.checks.check import Found as Found
+    from outlast.checks.check import check as check
     from outlast.data.dataset import Dataset as Dataset
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
@@ -180,6 +185,7 @@ _HOMES = {
     "artifact": "load save",
     "data.dataset": "Dataset",
     "data.example": "Example",
+    "checks.check": "Check CheckResult Found check",
     "errors": "OutlastError Suspend",
     "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.compare": "compare",
@@ -267,7 +273,7 @@ _HOMES = {
     "types": "Audio Code Document File Image Tool",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
-_PACKAGES = ("errors", "testing")
+_PACKAGES = ("checks", "errors", "testing")
 __all__ = sorted([*_WHERE, *_PACKAGES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 

@@ -11,7 +11,8 @@
     ├── DataError (ValueError)             a data set or a row of it that cannot be used
     ├── MetricError (ValueError)           a metric gave something that is not a score
     ├── AnswerError (ValueError)           the model answered, but not with what the signature asks
-    │   └── ParseError                     one reply could not be parsed or validated; has a text for the model
+    │   ├── ParseError                     one reply could not be parsed or validated; has a text for the model
+    │   └── CheckFailed (AssertionError)   a check on an input or an output says no, and nothing mended it
     ├── ArtifactError (ValueError)         a compiled file that cannot be loaded or does not fit the program
     ├── StudyError (ValueError)            a ledger that cannot be opened or belongs to another search
     ├── ToolServerError (RuntimeError)     a server of tools (MCP) that did not do its part, or refused
@@ -129,6 +130,28 @@ class ParseError(AnswerError):
         super().__init__(message, response=response)
         self.for_model = for_model
         self.final = final
+
+
+class CheckFailed(AnswerError, AssertionError):
+    """A check says no, and its policy could not mend it.
+
+    `check` is its name, `result` what it said (`CheckResult`), `values` the fields that it saw, by name.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        check: str = "",
+        result: Any = None,
+        values: Mapping[str, Any] | None = None,
+        response: Response | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, response=response, attempts=attempts)
+        self.check = check
+        self.result = result
+        self.values = values
 
 
 class ArtifactError(OutlastError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from outlast.data.jsonform import json_form
 from outlast.messages import Spending
@@ -61,6 +61,14 @@ def shed_tracebacks(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
+class CheckOutcome(NamedTuple):
+    """What a check said of the first answer and of the one that was given; None where it did not apply."""
+
+    first: bool | None
+    final: bool | None
+    attempts: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One example, what the program made of it, and what the metric said.
@@ -72,6 +80,8 @@ class Row:
     `trace` holds the exchanges when they were asked for. `answered` is False for an error of the program that lies in
     what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
+    `epoch` counts the runs of one example from 0. `checks` holds by name what checks said of the answer, before and
+    after it was mended.
     """
 
     index: int
@@ -90,6 +100,8 @@ class Row:
     models: tuple[str, ...] = ()
     trace: Trace | None = None
     answered: bool = True
+    epoch: int = 0
+    checks: Mapping[str, CheckOutcome] = field(default_factory=dict[str, "CheckOutcome"])
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -106,6 +118,10 @@ class Row:
             data["answered"] = False
         if self.feedback:
             data["feedback"] = self.feedback
+        if self.epoch:
+            data["epoch"] = self.epoch
+        if self.checks:
+            data["checks"] = {name: list(outcome) for name, outcome in self.checks.items()}
         if self.parts:
             data["parts"] = dict(self.parts)
         if self.error is not None:
@@ -132,5 +148,7 @@ class Row:
         for name in ("spending", "metric_spending"):
             if name in data:
                 values[name] = Spending.from_json(data[name])
+        if "checks" in data:
+            values["checks"] = {name: CheckOutcome(*outcome) for name, outcome in data["checks"].items()}
         values["models"] = tuple(data.get("models", ()))
         return cls(**values)

@@ -24,6 +24,7 @@ from outlast.errors import (
     brief,
     did_you_mean,
 )
+from outlast.evals.forms import as_metric
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import Row, RowError, State
@@ -68,6 +69,7 @@ class RowRunner:
         threshold: float = 1.0,
         traces: bool = False,
     ) -> None:
+        metric = as_metric(metric)
         check_metric(metric)
         self.metric = metric
         self.metric_name = name_of(metric)

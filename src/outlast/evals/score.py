@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Final, TypeVar, cast, overload
 
+from outlast.checks.check import Check
 from outlast.errors import MetricError, UsageError, brief
 from outlast.evals.identity import name_of
 from outlast.evals.statistics.values import LARGEST
@@ -125,7 +126,9 @@ def metric(function: F | None = None, /, *, name: str | None = None) -> F | Call
 
 
 def check_metric(function: Any) -> None:
-    """Raise `UsageError` for what cannot be called as `metric(example, prediction)`."""
+    """Raise `UsageError` for what cannot be called as `metric(example, prediction)`; checks and judges can."""
+    if hasattr(function, "as_metric") or isinstance(function, Check):
+        return
     if not callable(function) or isinstance(function, type):
         raise UsageError(f"a metric is a function (example, prediction) -> score; got {brief(function)}")
     try:

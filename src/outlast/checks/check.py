@@ -1,0 +1,282 @@
+"""`Check`: one object that says whether values are acceptable, to serve, to evaluate, to search and to test."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, cast, overload
+
+from outlast.checks.policy import Policy, as_policy
+from outlast.errors import CheckFailed, MetricError, UsageError, brief, did_you_mean
+from outlast.runtime import blocking, in_thread, run_blocking
+
+F = TypeVar("F", bound=Callable[..., Any])
+Cost = Literal["cheap", "slow", "model"]
+COSTS: tuple[Cost, ...] = ("cheap", "slow", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place in a field where something was found: characters `start` to `end` (not included) of its text."""
+
+    field: str
+    start: int
+    end: int
+    kind: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check says of one set of values.
+
+    `message` says what is wrong and what would be right, in words that a person and a model can act on. `score` is
+    0..1 for checks with degrees, None for those that say only yes or no. `found` are the places, `fix` holds by field
+    name the values that would mend it, where the check can tell.
+    """
+
+    ok: bool
+    message: str = ""
+    score: float | None = None
+    found: tuple[Found, ...] = ()
+    fix: Mapping[str, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+_FINE = CheckResult(True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Check:
+    """Says whether values are acceptable, without a reference: `function(**{name: value of each field in needs})`.
+
+    The function gives a bool, `(bool, message)`, a `CheckResult`, or None where it does not apply (a guard passes then,
+    a metric is unscored). It may be `async`. One object, four uses: as a metric (`ol.evaluate(p, data, check)`, or
+    `checks=[...]` beside one), on a signature or module (`on_fail` says what happens there), in `ol.guard(...)`, and in
+    a test (`check.demand(...)`). Its message is the feedback that optimizers see.
+
+    `needs` are names of inputs and outputs; a plain result has the name `answer`. A check that needs inputs only runs
+    before the model is asked. `each` applies it to every item of the one list that it needs. `cost` orders checks:
+    "cheap" ones first, then "slow" ones, then those that ask models; a failure ends the series. Cost of a call: the LM
+    calls of the function, none for the built-in ones.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    needs: tuple[str, ...]
+    on_fail: Policy
+    message: str = ""
+    cost: Cost = "cheap"
+    each: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        """Call the function itself."""
+        return self.function(*args, **values)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Check:
+        return self
+
+    def with_policy(self, on_fail: Policy | str) -> Check:
+        """The same check with another policy."""
+        return replace(self, on_fail=as_policy(on_fail, f"check {self.name!r}"))
+
+    def run(self, values: Mapping[str, Any]) -> CheckResult | None:
+        """The result for values by field name; None where the check does not apply. Cost: that of the check.
+
+        Raises `UsageError` when a field that it needs is not there, `MetricError` when the function gives something
+        else, and what the function raises.
+        """
+        found: list[CheckResult | None] = []
+
+        async def ask() -> None:
+            found.append(await self.arun(values))
+
+        run_blocking(ask)
+        return found[0]
+
+    async def arun(self, values: Mapping[str, Any]) -> CheckResult | None:
+        """`run` from async code. A plain "slow" or "model" function runs in a thread there."""
+        for name in self.needs:
+            if name not in values:
+                raise UsageError(
+                    f"check {self.name!r} needs the field {name!r}, which is not there."
+                    f"{did_you_mean(name, values)} Fields: {', '.join(values) or 'none'}."
+                )
+        if not self.each:
+            return await self._once([values[name] for name in self.needs])
+        given: Any = values[self.needs[0]]
+        if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+            raise UsageError(
+                f"check {self.name!r} (each=True) looks at the items of the list {self.needs[0]!r}; got {brief(given)}"
+            )
+        items = list(cast("Iterable[Any]", given))
+        return _of_items(self.needs[0], items, [await self._once([item]) for item in items])
+
+    def demand(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Raise `CheckFailed`, which is an `AssertionError` too, when the values do not pass: the check as a test."""
+        given = {**(values or {}), **more}
+        result = self.run(given)
+        if result is not None and not result.ok:
+            raise CheckFailed(self.told(result), check=self.name, result=result, values=given)
+
+    def told(self, result: CheckResult) -> str:
+        """What is wrong, in words."""
+        return result.message or self.message or f"the check {self.name!r} does not pass"
+
+    async def _once(self, args: list[Any]) -> CheckResult | None:
+        given = dict(zip(self.needs, args, strict=True))
+        plain = not inspect.iscoroutinefunction(self.function)
+        if plain and self.cost != "cheap" and not blocking():
+            value = await in_thread(lambda: self.function(**given))
+        else:
+            value = self.function(**given)
+        if inspect.isawaitable(value):
+            value = await value
+        return self._read(value)
+
+    def _read(self, value: Any) -> CheckResult | None:
+        if value is None:
+            return None
+        if isinstance(value, CheckResult):
+            return value if value.ok or value.message else replace(value, message=self.message)
+        if isinstance(value, bool):
+            return _FINE if value else CheckResult(False, self.message)
+        if isinstance(value, tuple):
+            match cast("tuple[Any, ...]", value):
+                case (bool() as ok, str() as message):
+                    return CheckResult(ok, message)
+                case _:
+                    pass
+        raise MetricError(
+            f"check {self.name!r} gives a bool, (bool, message), ol.CheckResult(...) or None; got {brief(value)}"
+        )
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        function = getattr(self.function, "__outlast_identity__", self.function)
+        return function, self.name, self.needs, self.message, self.cost, self.each
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Check):
+            return NotImplemented
+        return self._key == other._key and self.on_fail == other.on_fail
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), f"needs={', '.join(self.needs)}", f"on_fail={self.on_fail}"]
+        return f"Check({'; '.join(parts)})"
+
+
+def _of_items(name: str, items: list[Any], results: list[CheckResult | None]) -> CheckResult | None:
+    """One result for a list: it passes when every item that the check applies to does; the fix leaves out the rest."""
+    judged = [result for result in results if result is not None]
+    if not judged:
+        return None
+    bad = [index for index, result in enumerate(results) if result is not None and not result.ok]
+    if not bad:
+        return _FINE
+    first = results[bad[0]]
+    message = f"item {bad[0] + 1} of {len(items)} in {name!r}: {first.message if first else ''}"
+    if len(bad) > 1:
+        message += f" (and {len(bad) - 1} more)"
+    kept = [item for index, item in enumerate(items) if index not in bad]
+    return CheckResult(False, message, 1 - len(bad) / len(judged), fix={name: kept})
+
+
+@overload
+def check(function: Callable[..., Any], /) -> Check: ...
+@overload
+def check(
+    *,
+    on_fail: Policy | str = "raise",
+    message: str = "",
+    name: str | None = None,
+    needs: Iterable[str] | None = None,
+    cost: Cost = "cheap",
+    each: bool = False,
+) -> Callable[[Callable[..., Any]], Check]: ...
+def check(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    on_fail: Policy | str = "raise",
+    message: str = "",
+    name: str | None = None,
+    needs: Iterable[str] | None = None,
+    cost: Cost = "cheap",
+    each: bool = False,
+) -> Check | Callable[[Callable[..., Any]], Check]:
+    """Make a function a `Check`. Its parameters name the fields that it looks at, inputs or outputs.
+
+        @ol.check(on_fail="retry", message="Quote the passage that says so.")
+        def quotes_source(answer: str, context: str) -> bool:
+            return any(part in context for part in quoted(answer))
+
+    `on_fail` says what happens on a signature, a module or in a guard: "retry", "fix", "filter", "abstain", "raise",
+    "log", or a policy of `ol.checks` (`retry(3, then="abstain")`, `fallback(value)`). Raises `UsageError` for a
+    function whose parameters cannot be given by name.
+    """
+
+    def make(function: Callable[..., Any]) -> Check:
+        called = name or getattr(function, "__name__", type(function).__name__)
+        wanted = tuple(needs) if needs is not None else _parameters(function, called)
+        if not wanted:
+            raise UsageError(f"check {called!r} looks at no field; its parameters name those that it looks at")
+        if each and len(wanted) != 1:
+            raise UsageError(f"check {called!r} with each=True looks at one list; it needs {', '.join(wanted)}")
+        if cost not in COSTS:
+            raise UsageError(f"check {called!r}: cost is one of {', '.join(COSTS)}; got {cost!r}")
+        policy = as_policy(on_fail, f"check {called!r}")
+        if policy.action == "filter" and not each:
+            raise UsageError(f"check {called!r}: on_fail='filter' leaves out items of a list; say each=True")
+        made = Check(function, called, wanted, policy, message, cost, each)
+        object.__setattr__(made, "__doc__", inspect.getdoc(function))
+        return made
+
+    return make if function is None else make(function)
+
+
+def built(
+    name: str,
+    needs: tuple[str, ...],
+    function: Callable[..., Any],
+    *,
+    on_fail: Policy | str = "raise",
+    message: str = "",
+    cost: Cost = "cheap",
+    each: bool = False,
+    **options: Any,
+) -> Check:
+    """A check of a factory: `function` gets the values of `needs` in their order; `options` are what the factory was
+    called with, and make up the identity of the check together with the name, so that equal calls are equal checks."""
+
+    def look(**values: Any) -> Any:
+        return function(*[values[name] for name in needs])
+
+    identity = f"outlast.checks.{name}{needs!r}{sorted(options.items(), key=lambda item: item[0])!r}"
+    setattr(look, "__outlast_identity__", identity)  # noqa: B010 - functions declare no such attribute
+    made = check(on_fail=on_fail, message=message, name=name, needs=needs, cost=cost, each=each)(look)
+    return replace(made, options=options)
+
+
+def _parameters(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    if not callable(function) or isinstance(function, type):
+        raise UsageError(f"a check is a function of fields; got {brief(function)}")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:
+        raise UsageError(f"check {name!r}: its parameters cannot be read; name the fields with needs=(...)") from error
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise UsageError(f"check {name!r} takes {parameter}; its parameters are names of fields")
+    return tuple(p.name for p in parameters if p.default is p.empty)
