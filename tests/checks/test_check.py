@@ -53,7 +53,7 @@ def test_each_looks_at_the_items_of_a_list_and_proposes_the_rest() -> None:
     assert result is not None
     assert (result.ok, result.score, result.fix) == (False, 0.5, {"names": ["a", "c"]})
     assert "item 2 of 4" in result.message
-    with pytest.raises(UsageError, match="items of a list"):
+    with pytest.raises(UsageError, match="items of the list"):
         made.run({"names": "abc"})
 
 
