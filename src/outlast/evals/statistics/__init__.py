@@ -6,6 +6,7 @@ here calls an LM.
 
     estimate_mean(scores)                one program: mean with an interval fit for the kind of scores
     paired_difference(a, b)              two programs on the same examples: difference, interval, p
+    reduce_epochs(scores, "mean")        one score for an example that was run several times
     Running                              the same mean, one score at a time, in constant memory
     holm, benjamini_hochberg             p values of many comparisons
     minimum_detectable_difference        what this many examples could have seen
@@ -27,6 +28,7 @@ from outlast.evals.statistics.paired import (
 )
 from outlast.evals.statistics.power import minimum_detectable_difference
 from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
+from outlast.evals.statistics.reducers import check_reducer, fewest_scores, reduce_epochs
 from outlast.evals.statistics.running import Running
 from outlast.evals.statistics.values import Estimate, Interval
 
@@ -37,7 +39,9 @@ __all__ = [
     "Running",
     "benjamini_hochberg",
     "bootstrap_interval",
+    "check_reducer",
     "estimate_mean",
+    "fewest_scores",
     "holm",
     "likelihood_interval",
     "mcnemar_exact",
@@ -45,6 +49,7 @@ __all__ = [
     "normal_quantile",
     "paired_difference",
     "paired_permutation",
+    "reduce_epochs",
     "t_interval",
     "t_quantile",
     "tango",
