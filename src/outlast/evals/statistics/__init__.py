@@ -7,6 +7,7 @@ here calls an LM.
     estimate_mean(scores)                one program: mean with an interval fit for the kind of scores
     paired_difference(a, b)              two programs on the same examples: difference, interval, p
     reduce_epochs(scores, "mean")        one score for an example that was run several times
+    ppi_mean, rogan_gladen               what people would say, from a judge and few labels
     Running                              the same mean, one score at a time, in constant memory
     holm, benjamini_hochberg             p values of many comparisons
     minimum_detectable_difference        what this many examples could have seen
@@ -17,6 +18,7 @@ here calls an LM.
 from __future__ import annotations
 
 from outlast.evals.statistics.bootstrap import bootstrap_interval
+from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen
 from outlast.evals.statistics.corrections import benjamini_hochberg, holm
 from outlast.evals.statistics.intervals import estimate_mean, likelihood_interval, t_interval, wilson
 from outlast.evals.statistics.paired import (
@@ -43,13 +45,16 @@ __all__ = [
     "estimate_mean",
     "fewest_scores",
     "holm",
+    "informedness",
     "likelihood_interval",
     "mcnemar_exact",
     "minimum_detectable_difference",
     "normal_quantile",
     "paired_difference",
     "paired_permutation",
+    "ppi_mean",
     "reduce_epochs",
+    "rogan_gladen",
     "t_interval",
     "t_quantile",
     "tango",
