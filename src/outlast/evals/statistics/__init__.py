@@ -5,6 +5,7 @@ neither the order of the rows nor which program is called `a` changes the result
 here calls an LM.
 
     estimate_mean(scores)                one program: mean with an interval fit for the kind of scores
+    clustered_mean(scores, clusters)     the same where scores come in clusters
     paired_difference(a, b)              two programs on the same examples: difference, interval, p
     reduce_epochs(scores, "mean")        one score for an example that was run several times
     ppi_mean, rogan_gladen               what people would say, from a judge and few labels
@@ -18,6 +19,7 @@ here calls an LM.
 from __future__ import annotations
 
 from outlast.evals.statistics.bootstrap import bootstrap_interval
+from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen
 from outlast.evals.statistics.corrections import benjamini_hochberg, holm
 from outlast.evals.statistics.intervals import estimate_mean, likelihood_interval, t_interval, wilson
@@ -42,6 +44,7 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_interval",
     "check_reducer",
+    "clustered_mean",
     "estimate_mean",
     "fewest_scores",
     "holm",
