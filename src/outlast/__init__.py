@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
+    from outlast.evals.judging.labels import Label as Label
+    from outlast.evals.judging.labels import Labels as Labels
+    from outlast.evals.judging.rubric import Rubric as Rubric
     from outlast.evals.metrics import answer_in as answer_in
     from outlast.evals.metrics import exact_match as exact_match
     from outlast.evals.metrics import json_equal as json_equal
@@ -191,6 +194,8 @@ _HOMES = {
     "evals.compare": "compare",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
+    "evals.judging.labels": "Label Labels",
+    "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.score": "Score metric unscored",
     "lms.layers.adaptive": "AdaptiveLimited",

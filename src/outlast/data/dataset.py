@@ -206,7 +206,7 @@ class Dataset(Sequence[Example]):
         random.Random(seed).shuffle(rows)
         return self._part(rows)
 
-    def split(self, *fractions: float, by: By | None = None, seed: int = 0, **named: float) -> Splits:
+    def split(self, *fractions: float, by: By | None = None, seed: int = 0, **named: float) -> Splits[Dataset]:
         """Parts of about these shares: `train, dev = data.split(0.7, 0.3)` or `data.split(train=0.7,
         dev=0.3).dev`.
 

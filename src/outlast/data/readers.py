@@ -118,11 +118,18 @@ def read_rows(
 
 def read_jsonl(source: Source, *, inputs: Names | None = None, targets: Names | None = None) -> Iterator[Example]:
     """An example for each JSON line of a path, an open file or "-", read one at a time, so in constant
-    memory.
-
-    UTF-8, a byte order mark and blank lines are accepted. Raises `DataError` with file and line.
+    memory. Raises `DataError` with file and line.
     """
     columns = Columns.of(inputs, targets)
+    for where, row in json_objects(source):
+        yield columns.example(row, where)
+
+
+def json_objects(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The object of each JSON line, with the file and the line to begin messages with, read one at a time.
+
+    UTF-8, a byte order mark and blank lines are accepted. Raises `DataError` for other things, and when there is none.
+    """
     empty = True
     with opened(source) as (file, name):
         for number, line in enumerate(file, 1):
@@ -131,7 +138,7 @@ def read_jsonl(source: Source, *, inputs: Names | None = None, targets: Names | 
             if not text.strip():
                 continue
             empty = False
-            yield columns.example(_object(text, where), where)
+            yield where, _object(text, where)
         if empty:
             raise DataError(f"{name} holds no rows")
 
@@ -178,6 +185,14 @@ def read_csv(
 ) -> Iterator[Example]:
     """An example for each CSV record after the header. Raises `DataError` with file and line."""
     columns = Columns.of(inputs, targets)
+    for where, row in csv_rows(source, types=types, delimiter=delimiter):
+        yield columns.example(row, where)
+
+
+def csv_rows(
+    source: Source, *, types: Mapping[str, Callable[[str], Any]] | None = None, delimiter: str = ","
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cells of each CSV record by column, with the file and the line to begin messages with."""
     with opened(source) as (file, name):
         binary = not isinstance(file, io.TextIOBase) and isinstance(file.read(0), bytes)
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="") if binary else file
@@ -190,7 +205,7 @@ def read_csv(
                 if record:
                     empty = False
                     where = f"{name}, line {lines.line_num}"
-                    yield columns.example(_cells(header, record, types or {}, where), where)
+                    yield where, _cells(header, record, types or {}, where)
             if empty:
                 raise DataError(f"{name} holds no rows after the header")
         finally:

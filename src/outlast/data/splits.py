@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from outlast.errors import DataError, UsageError, did_you_mean
 
-if TYPE_CHECKING:
-    from outlast.data.dataset import Dataset
-
 T = TypeVar("T")
 
 
-class Splits(tuple["Dataset", ...]):
+class Splits(tuple[T, ...]):
     """The parts of a split, in order: unpack them, index them, or reach them by name as attribute or item.
 
     Parts given without a name are called "0", "1", ...
@@ -23,7 +20,7 @@ class Splits(tuple["Dataset", ...]):
 
     names: tuple[str, ...]
 
-    def __new__(cls, parts: Mapping[str, Dataset]) -> Splits:
+    def __new__(cls, parts: Mapping[str, T]) -> Splits[T]:
         self = super().__new__(cls, parts.values())
         self.names = tuple(parts)
         return self
@@ -31,7 +28,7 @@ class Splits(tuple["Dataset", ...]):
     def __getnewargs__(self) -> tuple[Any, ...]:
         return (dict(self.items()),)
 
-    def items(self) -> Iterator[tuple[str, Dataset]]:
+    def items(self) -> Iterator[tuple[str, T]]:
         """Pairs of name and part."""
         return zip(self.names, self, strict=True)
 
@@ -40,7 +37,7 @@ class Splits(tuple["Dataset", ...]):
         def __getitem__(self, key):
             return getattr(self, key) if isinstance(key, str) else super().__getitem__(key)
 
-    def __getattr__(self, name: str) -> Dataset:
+    def __getattr__(self, name: str) -> T:
         if not name.startswith("_") and name in self.names:
             return self[self.names.index(name)]
         raise AttributeError(
@@ -49,7 +46,11 @@ class Splits(tuple["Dataset", ...]):
         )
 
     def __repr__(self) -> str:
-        return f"<Splits {', '.join(f'{name}: {len(part)}' for name, part in self.items())}>"
+        return f"<Splits {', '.join(f'{name}: {_size(part)}' for name, part in self.items())}>"
+
+
+def _size(part: Any) -> int:
+    return len(part)
 
 
 def fractions_of(positional: Sequence[float], named: Mapping[str, float]) -> dict[str, float]:

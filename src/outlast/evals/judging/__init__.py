@@ -1,0 +1,6 @@
+"""Judges: rubrics, the labels of people, models that judge by them, and how far they agree."""
+
+from outlast.evals.judging.labels import Item, Label, Labels
+from outlast.evals.judging.rubric import Rubric
+
+__all__ = ["Item", "Label", "Labels", "Rubric"]

@@ -1,0 +1,235 @@
+"""Labels in files: CSV that people fill in, JSON lines, and rows of evaluations."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from outlast.data.files import write_lines
+from outlast.data.jsonform import json_form
+from outlast.data.readers import csv_rows, json_objects
+from outlast.errors import DataError, UsageError, brief, did_you_mean
+from outlast.evals.evaluation import Evaluation
+from outlast.evals.judging.labels import Item, Label, Labels
+from outlast.evals.judging.rubric import Rubric
+from outlast.evals.row import Row
+from outlast.messages import canonical
+
+if TYPE_CHECKING:
+    from outlast.data.readers import Names, Source
+
+_OWN = ("author", "time", "note", "rubric", "rubric_version")
+_JSON = ":json"  # ends the name of a column whose cells are JSON
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet would run
+_IN, _OUT = "input.", "output."
+
+
+def of_rows(rows: Any, rubric: Rubric, value: Any, author: str, note: str) -> Iterator[Label]:
+    """A label for each row that has outputs."""
+    listed: Iterable[Any] = rows.rows if isinstance(rows, Evaluation) else rows
+    if isinstance(rows, Evaluation) and not rows.kept:
+        raise DataError("Labels.from_rows needs the rows, which were not kept (keep='rows' keeps them)")
+    for row in listed:
+        if not isinstance(row, Row):
+            raise UsageError(f"Labels.from_rows takes an evaluation or rows of one; got {brief(row)}")
+        if row.outputs is not None:
+            yield Label(item_of(row), _worth(row, value), rubric=rubric, author=author, note=note)
+
+
+def item_of(row: Row) -> Item:
+    """The item of a row: its inputs and outputs; a plain result has the name `answer`."""
+    outputs = outputs_by_name(row)
+    return Item({**row.inputs, **outputs}, tuple(name for name in row.inputs if name not in outputs))
+
+
+def outputs_by_name(row: Row) -> Mapping[str, Any]:
+    """The outputs of a row by name; a plain result has the name `answer`."""
+    outputs: Any = row.outputs
+    return cast("Mapping[str, Any]", outputs) if isinstance(outputs, Mapping) else {"answer": outputs}
+
+
+def _worth(row: Row, value: Any) -> Any:
+    if value is None:
+        return None
+    if callable(value):
+        return cast("Callable[[Row], Any]", value)(row)
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value).get(row.id)
+    fields = {**row.inputs, **row.targets, **outputs_by_name(row)}
+    if value not in fields:
+        near = did_you_mean(str(value), fields)
+        raise DataError(f"row {row.index} has no field {value!r}.{near} Fields: {', '.join(fields)}.")
+    return fields[value]
+
+
+# Reading
+
+
+def read_csv(
+    source: Source, rubric: Rubric | None, author: str, value: str, inputs: Names | None, outputs: Names | None
+) -> Iterator[Label]:
+    """The labels of a CSV file."""
+    names = _listed(inputs, "inputs"), _listed(outputs, "outputs")
+    for where, cells in csv_rows(source):
+        named = any(names)
+        row = cells if named else {column: _unguarded(cell) for column, cell in cells.items()}
+        fields, ins = _chosen(row, *names, where) if named else _own_columns(row, where)
+        yield _label(row, fields, ins, rubric, author, value, where)
+
+
+def read_jsonl(
+    source: Source, rubric: Rubric | None, author: str, value: str, inputs: Names | None, outputs: Names | None
+) -> Iterator[Label]:
+    """The labels of a file of JSON lines."""
+    names = _listed(inputs, "inputs"), _listed(outputs, "outputs")
+    for where, row in json_objects(source):
+        if any(names):
+            fields, ins = _chosen(row, *names, where)
+        else:
+            given: Any = row.get("inputs", {})
+            made: Any = row.get("outputs")
+            if not isinstance(given, Mapping) or not isinstance(made, Mapping):
+                raise DataError(
+                    f"{where}: which fields are the item? Say inputs=[...] and outputs=[...]. Fields: {', '.join(row)}."
+                )
+            fields = {**cast("Mapping[str, Any]", given), **cast("Mapping[str, Any]", made)}
+            ins = tuple(cast("Mapping[str, Any]", given))
+        yield _label(row, fields, ins, rubric, author, value, where)
+
+
+def _label(
+    row: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    inputs: tuple[str, ...],
+    rubric: Rubric | None,
+    author: str,
+    value: str,
+    where: str,
+) -> Label:
+    if value not in row:
+        raise DataError(f"{where}: no column {value!r}.{did_you_mean(value, row)} Columns: {', '.join(row)}.")
+    own = {name: row.get(name) or "" for name in _OWN}
+    name = own.pop("rubric") or (rubric.name if rubric else "")
+    if not name:
+        raise DataError(f"{where}: no rubric; say which one these labels are about with rubric=")
+    said = None if row[value] == "" else row[value]
+    own["author"] = own["author"] or author
+    ours = rubric is not None and rubric.name == name
+    try:
+        if rubric is not None and ours and own["rubric_version"] in ("", rubric.version):
+            return Label(Item(fields, inputs), said, rubric=rubric, **own)
+        return Label(Item(fields, inputs), said, rubric=name, **own)
+    except (UsageError, DataError) as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _listed(names: Names | None, kind: str) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    listed = (names,) if isinstance(names, str) else tuple(names)
+    for name in listed:
+        if not isinstance(name, str):
+            raise UsageError(f"{kind} are names of columns; got {brief(name)}")
+    return listed
+
+
+def _chosen(
+    row: Mapping[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], where: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    for name in (*inputs, *outputs):
+        if name not in row:
+            raise DataError(f"{where}: no column {name!r}.{did_you_mean(name, row)} Columns: {', '.join(row)}.")
+    return {name: row[name] for name in (*inputs, *outputs)}, inputs
+
+
+def _own_columns(row: Mapping[str, str], where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The fields of the columns that `write_csv` writes."""
+    fields: dict[str, Any] = {}
+    inputs: list[str] = []
+    for column, cell in row.items():
+        for prefix in (_IN, _OUT):
+            if column.startswith(prefix):
+                name = column.removeprefix(prefix)
+                coded = name.endswith(_JSON)
+                if coded and not cell:
+                    continue  # this item has no such field
+                name = name.removesuffix(_JSON)
+                fields[name] = _parsed(cell, f"{where}, column {column!r}") if coded else cell
+                if prefix == _IN:
+                    inputs.append(name)
+    if not fields:
+        raise DataError(
+            f"{where}: which columns are the item? Say inputs=[...] and outputs=[...]. Columns: {', '.join(row)}."
+        )
+    return fields, tuple(inputs)
+
+
+def _parsed(cell: str, where: str) -> Any:
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error}); the cell is {brief(cell)}") from error
+
+
+# Writing
+
+
+def write_csv(labels: Labels, path: str | Path | IO[str]) -> None:
+    """A table with a line for each label."""
+    forms = [_forms(label.item) for label in labels]
+    columns = list(dict.fromkeys(column for form in forms for column in form))
+    plain = {column: all(isinstance(form.get(column), str) for form in forms) for column in columns}
+    head = [column if plain[column] else column + _JSON for column in columns]
+    table: list[list[str]] = [[*head, "label", *_OWN]]
+    for label, form in zip(labels, forms, strict=True):
+        cells = [_cell(form, column, plain[column]) for column in columns]
+        said = "" if label.value is None else str(label.value)
+        own = [label.author, label.time.isoformat(), label.note, label.rubric, label.rubric_version]
+        table.append([_guarded(cell) for cell in (*cells, said, *own)])
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(table)
+    write_lines(path, [buffer.getvalue().removesuffix("\n")])
+
+
+def write_jsonl(labels: Labels, path: str | Path | IO[str]) -> None:
+    """A line for each label."""
+    write_lines(path, (canonical(_line(label)).decode() for label in labels))
+
+
+def _line(label: Label) -> dict[str, Any]:
+    form, inputs = {name: json_form(value) for name, value in label.item.fields.items()}, label.item.inputs
+    line: dict[str, Any] = {
+        "id": label.item.id,
+        "inputs": {name: form[name] for name in inputs},
+        "outputs": {name: value for name, value in form.items() if name not in inputs},
+        "label": label.value,
+        "rubric": label.rubric,
+        "time": label.time.isoformat(),
+    }
+    for name in ("author", "note", "rubric_version"):
+        if text := getattr(label, name):
+            line[name] = text
+    return line
+
+
+def _forms(item: Item) -> dict[str, Any]:
+    return {(_IN if name in item.inputs else _OUT) + name: json_form(value) for name, value in item.fields.items()}
+
+
+def _cell(form: Mapping[str, Any], column: str, plain: bool) -> str:
+    if column not in form:
+        return ""
+    return form[column] if plain else canonical(form[column]).decode()
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell

@@ -1,0 +1,430 @@
+"""What people said of outputs: by whom, when, under which version of which rubric."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast, overload
+
+from outlast.data.example import unshared
+from outlast.data.jsonform import content_hash, json_form
+from outlast.data.splits import Splits, assign, fractions_of
+from outlast.errors import DataError, FrozenError, UsageError, brief, did_you_mean
+from outlast.evals.judging.rubric import Rubric, Verdict, as_rubric
+from outlast.modules.values import FrozenDict
+
+if TYPE_CHECKING:
+    from outlast.data.readers import Names, Source
+    from outlast.evals.row import Row
+
+
+class Item:
+    """What is judged: inputs and outputs of a program by name, frozen. Items are equal when the values are.
+
+    `inputs` names the fields that went into the program; the id does not depend on it. `id` is 32 hexadecimal digits of
+    blake2b over the JSON form of the fields. Raises `DataError` for values that have none.
+    """
+
+    __slots__ = ("_id", "fields", "inputs")
+
+    fields: Mapping[str, Any]
+    inputs: tuple[str, ...]
+
+    def __init__(self, fields: Mapping[str, Any], inputs: Iterable[str] = ()) -> None:
+        if not isinstance(fields, Mapping) or not fields:
+            raise UsageError(f"an item is a mapping of inputs and outputs by field name; got {brief(fields)}")
+        for name in fields:
+            if type(name) is not str:
+                raise DataError(f"field names are strings; got {brief(name)}")
+        names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        for name in names:
+            if name not in fields:
+                near = did_you_mean(str(name), fields)
+                raise DataError(f"the item has no input {name!r}.{near} Fields: {', '.join(fields)}.")
+        object.__setattr__(self, "fields", FrozenDict(unshared(fields)))
+        object.__setattr__(self, "inputs", names)
+        object.__setattr__(self, "_id", "")
+
+    @property
+    def id(self) -> str:
+        """The hash of the fields."""
+        if not self._id:
+            object.__setattr__(self, "_id", content_hash(_forms(self.fields)))
+        return self._id
+
+    @property
+    def origin(self) -> str:
+        """The hash of the inputs alone, of all fields where the inputs are not known: what a split keeps together."""
+        return content_hash(_forms({name: self.fields[name] for name in self.inputs})) if self.inputs else self.id
+
+    _id: str
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.fields:
+            near = did_you_mean(str(name), self.fields)
+            raise KeyError(f"the item has no field {name!r}.{near} Fields: {', '.join(self.fields)}.")
+        return self.fields[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenError(f"an item is a value: {name!r} cannot be assigned; make a new one")
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Item) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Item, (dict(self.fields), self.inputs)
+
+    def __repr__(self) -> str:
+        return f"Item({', '.join(f'{name}={brief(value, 40)}' for name, value in self.fields.items())})"
+
+
+def _forms(fields: Mapping[str, Any]) -> dict[str, Any]:
+    forms: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            forms[name] = json_form(value)
+        except DataError as error:
+            raise DataError(f"field {name!r}: {error}") from error
+    return forms
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one person says of one item: `ol.Label({"question": q, "answer": a}, "pass", rubric=tone, author="ann")`.
+
+    `value` is a verdict of the rubric; None says that the item waits for one. With a `Rubric` for `rubric` the value is
+    checked and the version noted; with a name, `rubric_version` says which version it was given under. `time` is when,
+    in UTC (default: now; text in ISO format is read). Raises `UsageError` for a value that is no verdict.
+    """
+
+    item: Item
+    value: Verdict | None
+    rubric: str
+    author: str = ""
+    time: datetime = field(default_factory=_now)
+    note: str = ""
+    rubric_version: str = ""
+
+    def __init__(
+        self,
+        item: Item | Mapping[str, Any],
+        value: Any = None,
+        *,
+        rubric: Rubric | str,
+        author: str = "",
+        time: datetime | str | None = None,
+        note: str = "",
+        rubric_version: str = "",
+    ) -> None:
+        if isinstance(rubric, Rubric):
+            value = None if value is None else rubric.read(value)
+            rubric, rubric_version = rubric.name, rubric_version or rubric.version
+        for name, text in (
+            ("rubric", rubric),
+            ("author", author),
+            ("note", note),
+            ("rubric_version", rubric_version),
+        ):
+            if not isinstance(text, str):
+                raise UsageError(f"Label: {name} is text; got {brief(text)}")
+        if value is not None and not isinstance(value, str | int | float):
+            raise UsageError(f"Label: a value is a text, a number or None (not yet labelled); got {brief(value)}")
+        values = {
+            "item": item if isinstance(item, Item) else Item(item),
+            "value": value,
+            "rubric": rubric,
+            "author": author,
+            "time": _time(time),
+            "note": note,
+            "rubric_version": rubric_version,
+        }
+        for name, held in values.items():
+            object.__setattr__(self, name, held)
+
+
+def _time(value: Any) -> datetime:
+    if value is None or value == "":
+        return _now()
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise UsageError(f"Label: a time is a date and time in ISO format; got {brief(value)}") from None
+    if not isinstance(value, datetime):
+        raise UsageError(f"Label: a time is a datetime or text in ISO format; got {brief(value)}")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Labels(Sequence[Label]):
+    """Labels in a fixed order, of any number of items, authors and rubrics. A value.
+
+        labels = ol.Labels.from_csv("labels.csv", rubric=tone, author="ann")
+        labels.of(tone)        # what counts today: the present version of the rubric, each author's last word
+        labels.stale(tone)     # given under an earlier version: kept, not wrong, not counted
+
+    `part` is the name of the part of a split that these are, "" for a whole.
+    """
+
+    __slots__ = ("__dict__", "_lineage", "_rows", "part")
+
+    part: str
+
+    def __init__(self, labels: Iterable[Label] = ()) -> None:
+        rows = tuple(labels)
+        for index, label in enumerate(rows):
+            if not isinstance(label, Label):
+                raise UsageError(f"Labels takes labels; item {index} is {brief(label)}")
+        self._rows, self.part, self._lineage = rows, "", ""
+
+    def _with(self, rows: Iterable[Label], part: str | None = None, lineage: str | None = None) -> Labels:
+        new = Labels(rows)
+        new.part = self.part if part is None else part
+        new._lineage = self._lineage if lineage is None else lineage
+        return new
+
+    # What there is
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """The items, each once, in order of first appearance."""
+        return tuple({label.item.id: label.item for label in reversed(self._rows)}[key] for key in self._ids)
+
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(label.item.id for label in self._rows))
+
+    @property
+    def authors(self) -> tuple[str, ...]:
+        """Who labelled, in order of first appearance."""
+        return tuple(dict.fromkeys(label.author for label in self._rows))
+
+    @property
+    def rubrics(self) -> tuple[str, ...]:
+        """The names of the rubrics, in order of first appearance."""
+        return tuple(dict.fromkeys(label.rubric for label in self._rows))
+
+    @property
+    def hash(self) -> str:
+        """32 hexadecimal digits over items and values in order."""
+        return content_hash([[row.item.id, row.value, row.rubric, row.rubric_version, row.author] for row in self])
+
+    def open(self, rubric: Rubric | None = None) -> Labels:
+        """The labels that wait for a value."""
+        return self._with(
+            row for row in self._rows if row.value is None and (rubric is None or row.rubric == rubric.name)
+        )
+
+    def of(self, rubric: Rubric) -> Labels:
+        """The labels that count for a rubric: of its present version, with a value, the last of each author on each
+        item. Raises `DataError` when a value is no verdict of the rubric."""
+        rubric = as_rubric(rubric, "labels.of")
+        last: dict[tuple[str, str], Label] = {}
+        for row in self._rows:
+            if row.rubric != rubric.name or row.rubric_version != rubric.version or row.value is None:
+                continue
+            try:
+                row = replace_value(row, rubric.read(row.value))
+            except UsageError as error:
+                raise DataError(f"label of {row.author or 'nobody'} on item {row.item.id}: {error}") from None
+            key = (row.item.id, row.author)
+            if key not in last or row.time >= last[key].time:
+                last[key] = row
+        return self._with(last.values())
+
+    def stale(self, rubric: Rubric) -> Labels:
+        """The labels that were given under another version of a rubric."""
+        rubric = as_rubric(rubric, "labels.stale")
+        return self._with(
+            row
+            for row in self._rows
+            if row.rubric == rubric.name and row.rubric_version != rubric.version and row.value is not None
+        )
+
+    def by_item(self, rubric: Rubric) -> dict[str, dict[str, Verdict]]:
+        """What each author says of each item, by the id of the item, of the labels that count."""
+        found: dict[str, dict[str, Verdict]] = {}
+        for row in self.of(rubric):
+            found.setdefault(row.item.id, {})[row.author] = cast("Verdict", row.value)
+        return found
+
+    def filter(self, keep: Callable[[Label], bool]) -> Labels:
+        """The labels for which `keep(label)` is true, in order."""
+        return self._with(row for row in self._rows if keep(row))
+
+    def confirmed(self, rubric: Rubric, author: str, *, ids: Iterable[str] | None = None) -> Labels:
+        """With a new label of `author` under the present version for each stale one of theirs that still holds: for
+        all of them, or for the items with these ids. The stale ones stay."""
+        wanted = None if ids is None else set(ids)
+        still = [
+            Label(row.item, row.value, rubric=rubric, author=author, note=row.note)
+            for row in self.stale(rubric)
+            if row.author == author and (wanted is None or row.item.id in wanted)
+        ]
+        return self._with([*self._rows, *still])
+
+    # Parts
+
+    def split(
+        self, *fractions: float, by: str | Callable[[Item], Any] | None = None, seed: int = 0, **named: float
+    ) -> Splits[Labels]:
+        """Parts of about these shares: `labels.split(train=0.2, dev=0.4, test=0.4).train`.
+
+        All labels of an item go to one part, and so do all items with the same inputs, where these are known, or with
+        the same value of `by` (a field, or a function of the item). Where they go is decided by a hash, as in
+        `Dataset.split`: labels that are added later move none. Raises `DataError` when a part would be empty.
+        """
+        shares = fractions_of(fractions, named)
+        keys = {item.id: item.origin if by is None else content_hash(_key(by, item)) for item in self.items}
+        parts = assign(self._rows, [keys[row.item.id] for row in self._rows], shares, f"{self._lineage}{seed}")
+        for name, rows in parts.items():
+            if not rows:
+                raise DataError(
+                    f"split: part {name!r} got none of {len(self)} labels of {len(self.items)} items; where each goes "
+                    f"is decided by its hash. Use larger shares or another seed."
+                )
+        return Splits({name: self._with(rows, name, f"{self._lineage}{seed}>") for name, rows in parts.items()})
+
+    # Constructors and files
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Any,
+        rubric: Rubric,
+        *,
+        value: str | Callable[[Row], Any] | Mapping[str, Any] | None = None,
+        author: str = "",
+        note: str = "",
+    ) -> Labels:
+        """Labels of the outputs of an evaluation (or of rows of one); rows without outputs are left out.
+
+        `value` says what each is worth: the name of a field, a function of the row, or values by the id of the row;
+        None, and rows for which it gives None, wait for a value. So `Labels.from_rows(evaluation, tone).to_csv(path)`
+        writes a sheet to fill in.
+        """
+        from outlast.evals.judging.labelfile import of_rows
+
+        return cls(of_rows(rows, as_rubric(rubric, "Labels.from_rows"), value, author, note))
+
+    @classmethod
+    def from_csv(
+        cls,
+        source: Source,
+        *,
+        rubric: Rubric | None = None,
+        author: str = "",
+        value: str = "label",
+        inputs: Names | None = None,
+        outputs: Names | None = None,
+    ) -> Labels:
+        """Labels of a CSV file in UTF-8: one that `to_csv` wrote, or any other, by names of columns.
+
+        `value` is the column with the verdict (empty: not yet labelled), `inputs` and `outputs` are the columns of the
+        item. Columns `author`, `time`, `note`, `rubric` and `rubric_version` are used when they are there; else
+        `author=` and `rubric=` hold for all, and labels without a version count as given under the present one.
+        Raises `DataError` with file and line.
+        """
+        from outlast.evals.judging.labelfile import read_csv
+
+        return cls(read_csv(source, rubric, author, value, inputs, outputs))
+
+    @classmethod
+    def from_jsonl(
+        cls,
+        source: Source,
+        *,
+        rubric: Rubric | None = None,
+        author: str = "",
+        value: str = "label",
+        inputs: Names | None = None,
+        outputs: Names | None = None,
+    ) -> Labels:
+        """Labels of a file of JSON lines: one that `to_jsonl` wrote, or any other; keywords as in `from_csv`."""
+        from outlast.evals.judging.labelfile import read_jsonl
+
+        return cls(read_jsonl(source, rubric, author, value, inputs, outputs))
+
+    def to_csv(self, path: str | Path | IO[str]) -> None:
+        """Write a table that a person can fill in and `from_csv` reads back. Values that are no text are written as
+        JSON, in columns that say so; cells that a spreadsheet would take for a formula get a ' in front."""
+        from outlast.evals.judging.labelfile import write_csv
+
+        write_csv(self, path)
+
+    def to_jsonl(self, path: str | Path | IO[str]) -> None:
+        """Write a line for each label, which `from_jsonl` reads back to equal labels."""
+        from outlast.evals.judging.labelfile import write_jsonl
+
+        write_jsonl(self, path)
+
+    # A sequence
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Label: ...
+    @overload
+    def __getitem__(self, index: slice) -> Labels: ...
+    def __getitem__(self, index: int | slice) -> Label | Labels:
+        return self._with(self._rows[index]) if isinstance(index, slice) else self._rows[index]
+
+    def __add__(self, other: Labels) -> Labels:
+        return Labels([*self._rows, *other])
+
+    def __eq__(self, other: object) -> bool:
+        return self._rows == other._rows if isinstance(other, Labels) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    def __repr__(self) -> str:
+        counts = Counter(row.rubric for row in self._rows)
+        told = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        people = sum(1 for name in self.authors if name)
+        waiting = len(self.open())
+        more = (f", part {self.part!r}" if self.part else "") + (f", {waiting} to be labelled" if waiting else "")
+        return (
+            f"<Labels of {len(self.items)} item{'s' * (len(self.items) != 1)} by {people} "
+            f"author{'s' * (people != 1)} ({told or 'none'}){more}>"
+        )
+
+
+def replace_value(label: Label, value: Any) -> Label:
+    """The label with its value in the form of the rubric."""
+    if type(label.value) is type(value) and label.value == value:
+        return label
+    return Label(
+        label.item,
+        value,
+        rubric=label.rubric,
+        author=label.author,
+        time=label.time,
+        note=label.note,
+        rubric_version=label.rubric_version,
+    )
+
+
+def _key(by: str | Callable[[Item], Any], item: Item) -> Any:
+    if callable(by):
+        return json_form(by(item))
+    if by not in item.fields:
+        raise DataError(
+            f"split: item {item.id} has no field {by!r}.{did_you_mean(by, item.fields)} "
+            f"Fields: {', '.join(item.fields)}."
+        )
+    return json_form(item.fields[by])
