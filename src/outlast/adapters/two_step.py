@@ -17,6 +17,7 @@ from outlast.lms.models import open_model
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Response
 from outlast.signatures.field import input as input_field
+from outlast.signatures.signature import without_field
 
 if TYPE_CHECKING:
     from outlast.adapters.partial import PartialReader
@@ -122,7 +123,7 @@ def _reading(task: Task) -> tuple[Task, str]:
     """The task of reading the outputs out of an answer, and the name of its input."""
     kind: Any = task.signature
     for name in kind.inputs:
-        kind = kind.delete(name)
+        kind = without_field(kind, name)
     name = "answer"
     while name in kind.fields:
         name = f"given_{name}"

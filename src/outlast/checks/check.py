@@ -33,7 +33,8 @@ class CheckResult:
 
     `message` says what is wrong and what would be right, in words that a person and a model can act on. `score` is
     0..1 for checks with degrees, None for those that say only yes or no. `found` are the places, `fix` holds by field
-    name the values that would mend it, where the check can tell.
+    name the values that would mend it, where the check can tell. `undo` goes with the fix of an input: what stands in
+    it in place of what, `{"<EMAIL_1>": "ann@example.com"}`; an answer made from the fixed input gets that put back.
     """
 
     ok: bool
@@ -41,6 +42,7 @@ class CheckResult:
     score: float | None = None
     found: tuple[Found, ...] = ()
     fix: Mapping[str, Any] | None = None
+    undo: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
         return self.ok
@@ -60,8 +62,9 @@ class Check:
 
     `needs` are names of inputs and outputs; a plain result has the name `answer`. A check that needs inputs only runs
     before the model is asked. `each` applies it to every item of the one list that it needs. `cost` orders checks:
-    "cheap" ones first, then "slow" ones, then those that ask models; a failure ends the series. Cost of a call: the LM
-    calls of the function, none for the built-in ones.
+    "cheap" ones first, then "slow" ones, then those that ask models; a failure ends the series. `early` allows a stream
+    to show an answer before the check has seen all of it. Cost of a call: the LM calls of the function, none for the
+    built-in ones.
     """
 
     function: Callable[..., Any]
@@ -72,6 +75,7 @@ class Check:
     cost: Cost = "cheap"
     each: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    early: bool = False
 
     @property
     def __name__(self) -> str:
@@ -87,6 +91,22 @@ class Check:
     def with_policy(self, on_fail: Policy | str) -> Check:
         """The same check with another policy."""
         return replace(self, on_fail=as_policy(on_fail, f"check {self.name!r}"))
+
+    def named(self, name: str) -> Check:
+        """The same check under another name, which reports and `out.checks` use."""
+        if not isinstance(name, str) or not name.isidentifier():
+            raise UsageError(f"the name of a check is a Python identifier; got {brief(name)}")
+        return replace(self, name=name)
+
+    def shown_early(self) -> Check:
+        """The same check, which a stream does not wait for: an answer that fails is shown and taken back."""
+        return replace(self, early=True)
+
+    def fit(self, signature: str, fields: Mapping[str, Any]) -> None:
+        """Raise `SignatureError` where it cannot be run on a signature of this name with these fields."""
+        from outlast.checks.fitting import fit
+
+        fit(self, signature, fields)
 
     def run(self, values: Mapping[str, Any]) -> CheckResult | None:
         """The result for values by field name; None where the check does not apply. Cost: that of the check.
@@ -162,7 +182,7 @@ class Check:
     @property
     def _key(self) -> tuple[Any, ...]:
         function = getattr(self.function, "__outlast_identity__", self.function)
-        return function, self.name, self.needs, self.message, self.cost, self.each
+        return function, self.name, self.needs, self.message, self.cost, self.each, self.early
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Check):
@@ -171,6 +191,11 @@ class Check:
 
     def __hash__(self) -> int:
         return hash(self._key)
+
+    def __reduce__(self) -> Any:
+        from outlast.checks.fitting import reduced
+
+        return reduced(self)
 
     def __repr__(self) -> str:
         parts = [repr(self.name), f"needs={', '.join(self.needs)}", f"on_fail={self.on_fail}"]
@@ -204,6 +229,7 @@ def check(
     needs: Iterable[str] | None = None,
     cost: Cost = "cheap",
     each: bool = False,
+    early: bool = False,
 ) -> Callable[[Callable[..., Any]], Check]: ...
 def check(
     function: Callable[..., Any] | None = None,
@@ -215,6 +241,7 @@ def check(
     needs: Iterable[str] | None = None,
     cost: Cost = "cheap",
     each: bool = False,
+    early: bool = False,
 ) -> Check | Callable[[Callable[..., Any]], Check]:
     """Make a function a `Check`. Its parameters name the fields that it looks at, inputs or outputs.
 
@@ -239,7 +266,7 @@ def check(
         policy = as_policy(on_fail, f"check {called!r}")
         if policy.action == "filter" and not each:
             raise UsageError(f"check {called!r}: on_fail='filter' leaves out items of a list; say each=True")
-        made = Check(function, called, wanted, policy, message, cost, each)
+        made = Check(function, called, wanted, policy, message, cost, each, {}, early)
         object.__setattr__(made, "__doc__", inspect.getdoc(function))
         return made
 
@@ -255,6 +282,7 @@ def built(
     message: str = "",
     cost: Cost = "cheap",
     each: bool = False,
+    early: bool = False,
     **options: Any,
 ) -> Check:
     """A check of a factory: `function` gets the values of `needs` in their order; `options` are what the factory was
@@ -265,7 +293,7 @@ def built(
 
     identity = f"outlast.checks.{name}{needs!r}{sorted(options.items(), key=lambda item: item[0])!r}"
     setattr(look, "__outlast_identity__", identity)  # noqa: B010 - functions declare no such attribute
-    made = check(on_fail=on_fail, message=message, name=name, needs=needs, cost=cost, each=each)(look)
+    made = check(on_fail=on_fail, message=message, name=name, needs=needs, cost=cost, each=each, early=early)(look)
     return replace(made, options=options)
 
 

@@ -149,7 +149,7 @@ class Shaper:
         from outlast.signatures.signature import SignatureType
 
         if isinstance(cls, SignatureType):
-            return ["signature", cls.key]
+            return ["signature", cls.key, *map(self._value, cls.checks)]
         return self._place(cls) if self._own(cls) or cls is self._root else _name(cls)
 
     def _class(self, cls: type[Any]) -> list[Any]:

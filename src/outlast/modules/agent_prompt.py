@@ -16,6 +16,7 @@ from outlast.modules.agent_state import AgentTurn
 from outlast.modules.deriving import free_name
 from outlast.modules.tool_text import spelled
 from outlast.signatures.field import output
+from outlast.signatures.signature import without_field
 from outlast.types import Tool
 
 CALLS = "tool calls"  # under this name, which no field can have, a trace holds them in place of outputs
@@ -70,7 +71,7 @@ def turn_signature(signature: Any) -> tuple[Any, str, str]:
         kind = signature.append(thought, str, output(desc="what is known, what is missing, what to do next"))
         kind = kind.append(calls, list[Call], output(desc="the tools to call now, [] when none is needed any more"))
         for name in signature.outputs:
-            kind = kind.delete(name)
+            kind = without_field(kind, name)
         found = kind, thought, calls
         type.__setattr__(signature, "__turned__", found)
     return found

@@ -26,6 +26,7 @@ from outlast.modules.strategy import P, R, Strategy, as_module, refuse_same_draw
 from outlast.runtime import Budget, gather
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import output
+from outlast.signatures.signature import without_field
 
 By = Literal["vote", "judges"]
 
@@ -207,7 +208,7 @@ def _judging(signature: Any) -> Any:
     found = with_inputs(signature, _JUDGE, {answers: (list[str], "the answers, each with its number")})
     found = found.append(free_name(signature, "best"), int, output(desc="the number of the best answer", ge=1))
     for name in signature.outputs:
-        found = found.delete(name)
+        found = without_field(found, name)
     return found
 
 

@@ -14,6 +14,7 @@ from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget, gather
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import output
+from outlast.signatures.signature import without_field
 from outlast.signatures.spelling import signature as read_signature
 
 _MAP = (
@@ -229,18 +230,18 @@ def _noting(signature: Any, over: str) -> Any:
 def _merging(signature: Any, over: str) -> Any:
     notes = free_name(signature, "notes")
     found = with_inputs(signature, _MERGE, {notes: (list[str], "the notes, in order")})
-    return _only(found, signature, "merged", "the merged notes").delete(over)
+    return without_field(_only(found, signature, "merged", "the merged notes"), over)
 
 
 def _concluding(signature: Any, over: str) -> Any:
     notes = free_name(signature, "notes")
     found = with_inputs(signature, _ANSWER.format(over=over), {notes: (list[str], f"the notes on {over}, in order")})
-    return found.delete(over)
+    return without_field(found, over)
 
 
 def _only(derived: Any, signature: Any, name: str, desc: str) -> Any:
     """The derived signature with one text as its output."""
     found = derived.append(free_name(derived, name), str, output(desc=desc))
     for declared in signature.outputs:
-        found = found.delete(declared)
+        found = without_field(found, declared)
     return found

@@ -27,6 +27,7 @@ from outlast.modules.strategy import P, R, Strategy
 from outlast.runtime import Budget, gather
 from outlast.sandbox.protocol import Sandbox
 from outlast.sandbox.values import Limits
+from outlast.signatures.signature import without_field
 from outlast.signatures.spelling import signature as read_signature
 from outlast.types import Tool
 
@@ -199,5 +200,5 @@ def _short(signature: Any, keep: tuple[str, ...]) -> Any:
     found = signature
     for name in signature.inputs:
         if name not in keep:
-            found = found.delete(name)
+            found = without_field(found, name)
     return found

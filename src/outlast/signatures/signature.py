@@ -14,6 +14,15 @@ from outlast.errors import FrozenError, InputError, SignatureError, brief, did_y
 from outlast.signatures.contract import Contract, Result, check_fields, contract_of, field_key, told, type_name
 from outlast.signatures.field import REQUIRED, Field, FieldSpec, input, output
 from outlast.signatures.record import Prediction, Record, fill
+from outlast.signatures.rules import (
+    Rules,
+    added_rules,
+    declared_rules,
+    dropped_rules,
+    fitted_rules,
+    is_rule,
+    refuse_needed,
+)
 
 S = TypeVar("S")
 
@@ -25,6 +34,7 @@ class SignatureType(type):
     """The type of signature classes. Everything a signature can do lives here, so that field names stay free."""
 
     __contract__: Contract
+    __checks__: Rules
     __result__: Result | None
     __positional__: bool
 
@@ -35,6 +45,8 @@ class SignatureType(type):
         made = super().__new__(cls, name, bases, {key: value for key, value in namespace.items() if key not in specs})
         if contract is None and any(isinstance(base, SignatureType) for base in bases):
             contract = _declared(made, specs, namespace.get("__doc__"))
+            parents = [base.__checks__ for base in reversed(bases) if isinstance(base, SignatureType)]
+            type.__setattr__(made, "__checks__", declared_rules(made, parents, _by_name(contract)))
         type.__setattr__(made, "__contract__", contract or Contract("", ()))
         return made
 
@@ -53,7 +65,9 @@ class SignatureType(type):
         )
 
     def __eq__(cls, other: object) -> bool:
-        return isinstance(other, SignatureType) and cls.__contract__ == other.__contract__
+        if not isinstance(other, SignatureType):
+            return False
+        return cls.__contract__ == other.__contract__ and cls.__checks__ == other.__checks__
 
     def __hash__(cls) -> int:
         return hash(cls.__contract__)
@@ -82,6 +96,11 @@ class SignatureType(type):
         return _views(cls)[2]
 
     @property
+    def checks(cls) -> Rules:
+        """The checks on the values of these fields, in order."""
+        return cls.__checks__
+
+    @property
     def spelled(cls) -> str:
         """The signature in its string form, types shortened."""
 
@@ -92,7 +111,7 @@ class SignatureType(type):
 
     @property
     def key(cls) -> str:
-        """A hash of the contract, equal in every process: 16 hex digits."""
+        """A hash of the contract, equal in every process: 16 hex digits. Checks are no part of it, as of no prompt."""
         found: str | None = cls.__dict__.get("__key__")
         if found is None:
             text = repr((cls.description, [field_key(f) for f in cls.fields.values()]))
@@ -126,8 +145,9 @@ class SignatureType(type):
         return _insert(cls, index, name, type, spec)
 
     def delete(cls: type[S], name: str) -> type[S]:
-        """Without one field."""
+        """Without one field, which no check may need."""
         _field(cls, name)
+        refuse_needed(_of(cls).__checks__, name, cls.__name__)
         return _edited(cls, fields=[f for f in _of(cls).fields.values() if f.name != name])
 
     def with_updated_field(
@@ -145,6 +165,17 @@ class SignatureType(type):
         ).field(name, old.type if type is KEEP else type)
         return _edited(cls, fields=[new if f.name == name else f for f in _of(cls).fields.values()])
 
+    def with_checks(cls: type[S], *checks: Any) -> type[S]:
+        """With these checks too; one with the name of an old one replaces it. Raises `SignatureError` for a check that
+        needs a field which is not there, or whose policy the fields do not allow."""
+        rules = added_rules(_of(cls).__checks__, checks, cls.__name__)
+        return _edited(cls, checks=fitted_rules(cls.__name__, rules, _of(cls).fields))
+
+    def without_checks(cls: type[S], *names: str) -> type[S]:
+        """Without the checks of these names; without any when none is named."""
+        old = _of(cls).__checks__
+        return _edited(cls, checks=dropped_rules(old, names or [rule.name for rule in old], cls.__name__))
+
 
 class Signature(Record, metaclass=SignatureType):
     """Base of signature classes.
@@ -159,6 +190,7 @@ class Signature(Record, metaclass=SignatureType):
     """
 
     __slots__ = ()
+    __checks__ = ()
     __result__ = None
     __positional__ = False
 
@@ -175,6 +207,12 @@ def dynamic(
 ) -> Any:
     """A signature class made at run time; its results are `Prediction`s too."""
     return _subclass(name, __name__, contract, (Signature, Prediction), result, positional)
+
+
+def without_field(signature: Any, name: str) -> Any:
+    """A signature without one field and without the checks that need it: for helper steps, which have less to see."""
+    needing = [rule.name for rule in signature.__checks__ if name in rule.needs]
+    return (signature.without_checks(*needing) if needing else signature).delete(name)
 
 
 def bind_defaults(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,6 +270,8 @@ def _own_fields(cls: SignatureType, specs: Mapping[str, FieldSpec]) -> dict[str,
             continue
         if key in specs:
             fields[key] = specs[key].field(key, hints[key])
+        elif is_rule(cls.__dict__.get(key)):
+            continue
         elif key in cls.__dict__:
             raise SignatureError(
                 f"field {key!r} of signature {cls.__name__} has the bare value {brief(cls.__dict__[key])}; say "
@@ -297,17 +337,28 @@ def _insert(cls: type[S], index: int, name: str, annotation: Any, spec: Any) -> 
     return _edited(cls, fields=[*same, *others])
 
 
-def _edited(cls: type[S], *, description: str | None = None, fields: list[Field] | None = None) -> type[S]:
+def _edited(
+    cls: type[S],
+    *,
+    description: str | None = None,
+    fields: list[Field] | None = None,
+    checks: Rules | None = None,
+) -> type[S]:
     old = _of(cls)
-    if fields is None:
-        contract = contract_of(description or "", old.__contract__.fields)
-    else:
+    contract = old.__contract__ if description is None else contract_of(description, old.__contract__.fields)
+    if fields is not None:
         check_fields(cls.__name__, fields)
         contract = contract_of(told(old.__contract__), fields)
+    if checks is None:
+        checks = old.__checks__ if fields is None else fitted_rules(cls.__name__, old.__checks__, _by_name(contract))
     result = old.__result__
     if result is not None and not all(any(f.name == name for f in contract.fields) for name in result.names):
         result = None  # what the function returned cannot be built any more; calls give a record
-    return _subclass(cls.__name__, cls.__module__, contract, (cls,), result, old.__positional__)
+    return _subclass(cls.__name__, cls.__module__, contract, (cls,), result, old.__positional__, checks)
+
+
+def _by_name(contract: Contract) -> dict[str, Field]:
+    return {f.name: f for f in contract.fields}
 
 
 def _subclass(
@@ -317,10 +368,12 @@ def _subclass(
     bases: tuple[type, ...],
     result: Result | None,
     positional: bool,
+    checks: Rules = (),
 ) -> Any:
     namespace: dict[str, Any] = {
         "__module__": module,
         "__doc__": contract.description.encode(errors="replace").decode(),  # a class refuses lone surrogates
+        "__checks__": checks,
         "__result__": result,
         "__positional__": positional,
     }
@@ -335,7 +388,15 @@ def _reduce(cls: SignatureType) -> Any:
     if found is cls:
         return cls.__qualname__
     bases = tuple(base for base in cls.__bases__)
-    return _subclass, (cls.__name__, cls.__module__, cls.__contract__, bases, cls.__result__, cls.__positional__)
+    return _subclass, (
+        cls.__name__,
+        cls.__module__,
+        cls.__contract__,
+        bases,
+        cls.__result__,
+        cls.__positional__,
+        cls.__checks__,
+    )
 
 
 copyreg.pickle(SignatureType, _reduce)  # pyright: ignore[reportArgumentType]
