@@ -1,6 +1,53 @@
-"""Checks: what makes an output acceptable, said once and used to serve, evaluate, search and test."""
+"""Checks: what makes an output acceptable, said once and used to serve, evaluate, search and test.
+
+The built-in ones take the names of fields and options. They are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from outlast.checks.check import Check, CheckResult, Found, check
 from outlast.checks.policy import Policy, fallback, fix, retry
 
-__all__ = ["Check", "CheckResult", "Found", "Policy", "check", "fallback", "fix", "retry"]
+if TYPE_CHECKING:
+    from outlast.checks.pii import find_pii, no_pii, redact
+    from outlast.checks.redaction import Redacted, restore
+
+_HOMES = {
+    "pii": "find_pii no_pii redact",
+    "redaction": "Redacted restore",
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = [
+    "Check",
+    "CheckResult",
+    "Found",
+    "Policy",
+    "Redacted",
+    "check",
+    "fallback",
+    "find_pii",
+    "fix",
+    "no_pii",
+    "redact",
+    "restore",
+    "retry",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    home = _WHERE.get(name)
+    if home is None:
+        from outlast.errors import did_you_mean
+
+        raise AttributeError(f"outlast.checks has no {name!r}.{did_you_mean(name, __all__)}", name=name)
+    value = getattr(import_module(f"outlast.checks.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -42,7 +42,7 @@ class CheckResult:
     score: float | None = None
     found: tuple[Found, ...] = ()
     fix: Mapping[str, Any] | None = None
-    undo: Mapping[str, str] | None = None
+    undo: Mapping[str, str] | None = field(default=None, repr=False)  # what must not be shown
 
     def __bool__(self) -> bool:
         return self.ok
