@@ -9,6 +9,7 @@ here calls an LM.
     paired_difference(a, b)              two programs on the same examples: difference, interval, p
     reduce_epochs(scores, "mean")        one score for an example that was run several times
     ppi_mean, rogan_gladen               what people would say, from a judge and few labels
+    cohen_kappa, weighted_kappa, krippendorff_alpha, spearman, kendall, confusion     how far raters agree
     Running                              the same mean, one score at a time, in constant memory
     holm, benjamini_hochberg             p values of many comparisons
     minimum_detectable_difference        what this many examples could have seen
@@ -18,6 +19,8 @@ here calls an LM.
 
 from __future__ import annotations
 
+from outlast.evals.statistics.agreement import Confusion, cohen_kappa, confusion, weighted_kappa
+from outlast.evals.statistics.alpha import krippendorff_alpha
 from outlast.evals.statistics.bootstrap import bootstrap_interval
 from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen
@@ -32,11 +35,13 @@ from outlast.evals.statistics.paired import (
 )
 from outlast.evals.statistics.power import minimum_detectable_difference
 from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
+from outlast.evals.statistics.ranks import kendall, spearman
 from outlast.evals.statistics.reducers import check_reducer, fewest_scores, reduce_epochs
 from outlast.evals.statistics.running import Running
 from outlast.evals.statistics.values import Estimate, Interval
 
 __all__ = [
+    "Confusion",
     "Estimate",
     "Interval",
     "Paired",
@@ -45,10 +50,14 @@ __all__ = [
     "bootstrap_interval",
     "check_reducer",
     "clustered_mean",
+    "cohen_kappa",
+    "confusion",
     "estimate_mean",
     "fewest_scores",
     "holm",
     "informedness",
+    "kendall",
+    "krippendorff_alpha",
     "likelihood_interval",
     "mcnemar_exact",
     "minimum_detectable_difference",
@@ -58,8 +67,10 @@ __all__ = [
     "ppi_mean",
     "reduce_epochs",
     "rogan_gladen",
+    "spearman",
     "t_interval",
     "t_quantile",
     "tango",
+    "weighted_kappa",
     "wilson",
 ]
