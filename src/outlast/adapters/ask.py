@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
-from outlast.errors import AnswerError, LMError, LMUnsupported, ParseError
+from outlast.errors import AnswerError, LMContextError, LMError, LMUnsupported, ParseError
 from outlast.lms.decide import ASKER
 from outlast.lms.protocol import LM, send
 from outlast.messages import NO_SETTINGS, Request, Response, Settings
@@ -30,9 +30,37 @@ class Answer:
     response: Response
 
 
+class Looked(NamedTuple):
+    """What checks say of an answer: the `values` to give, and those that the trace shows. With an `error` the answer is
+    not the model's own any more; with `again` the model is told of it and asked again."""
+
+    values: dict[str, Any]
+    shown: dict[str, Any]
+    error: ParseError | None = None
+    again: bool = False
+
+
+class Watch(Protocol):
+    """Who looks at the answers to one question before they are given: its checks, see `outlast.checks.running`.
+
+    While the model is asked again the question is `pending`; `settle` says what is given, and for which reply, when no
+    other answer could be had. `holds` says that nothing of an answer is shown before `look` has passed it.
+    """
+
+    pending: bool
+
+    @property
+    def holds(self) -> bool: ...
+
+    async def look(self, values: dict[str, Any], response: Response) -> Looked: ...
+
+    async def settle(self) -> tuple[dict[str, Any], Response]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call of one predictor: who asks, with what, whom; `showing` tells whoever reads the stream of it."""
+    """One call of one predictor: who asks, with what, whom; `showing` tells whoever reads the stream of it, `watch` are
+    the checks of its answer."""
 
     path: str | None
     module: str
@@ -42,14 +70,16 @@ class Question:
     lm: LM
     run: Run
     showing: Showing | None = None
+    watch: Watch | None = None
 
 
 async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
     """Ask until a reply can be read, within the adapter's limits; raises `AnswerError` when none can.
 
-    Cost: at most 1 + reasks LM calls for the adapter and as many for each fallback, and those of the questions that
-    replies lead to. `plans(adapter)` gives the compiled plan of an adapter; one that the model cannot follow, as is
-    known before or when it is asked, is passed over for its fallback, and is an error without.
+    Cost: at most 1 + reasks LM calls for the adapter and as many for each fallback, those of the questions that
+    replies lead to, and those that checks ask for again, which count apart. `plans(adapter)` gives the compiled plan of
+    an adapter; one that the model cannot follow, as is known before or when it is asked, is passed over for its
+    fallback, and is an error without.
     """
     if question.run.sink is not None and question.showing is None:
         return await _shown(question, plans, adapter)
@@ -59,7 +89,11 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     while current is not None and not _is_final(last):
         plan = _plan(plans, current)
         if plan is not None:
-            answer, last = await _with(question, plan, current, tried)
+            try:
+                answer, last = await _with(question, plan, current, tried)
+            except LMContextError as error:
+                if (answer := await _settled(question, error)) is None:
+                    raise
             if answer is not None:
                 return answer
         current = current.fallback
@@ -67,6 +101,8 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
             why = "" if last is None else f": {last}"
             question.showing.restart(f"asked with {type(current).__name__} instead{why}")
     assert last is not None
+    if (answer := await _settled(question, last)) is not None:
+        return answer
     tries = sum(tried.values())
     if tries == 1:
         raise last
@@ -74,6 +110,18 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     raise AnswerError(
         f"no usable answer after {tries} tries ({counted}); the last: {last}", response=last.response, attempts=tries
     ) from last
+
+
+async def _settled(question: Question, error: AnswerError | LMContextError) -> Answer | None:
+    """The answer that is left when a check asked for another and none could be had; None when no check did."""
+    watch = question.watch
+    if watch is None or not watch.pending:
+        return None
+    values, response = await watch.settle()
+    if question.showing is not None:
+        question.showing.restart(f"no other answer could be had: {error}")
+        question.showing.confirm(values)
+    return Answer(values, response)
 
 
 async def _shown(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
@@ -111,7 +159,8 @@ async def _with(
     name = type(adapter).__name__
     last: AnswerError | None = None
     ask_once = _try if question.showing is None else _unbroken
-    for left in range(adapter.reasks, -1, -1):
+    left = adapter.reasks
+    while True:
         try:
             response, found, last = await ask_once(question, prepared, request, sum(tried.values()))
         except LMUnsupported:  # the server says so only when it is asked
@@ -120,24 +169,56 @@ async def _with(
             return None, last
         tried[name] = tried.get(name, 0) + 1
         if isinstance(found, FollowUp):
-            return await _followed(question, found, request, response, tried)
+            found, unread = await _followed(question, found, request, response, tried)
+            if found is None:
+                return None, unread
+        refused = last
         if last is None:
-            return Answer(found, response), None
-        if last.final:
-            break
-        if left:
-            request = replace(request, messages=(*request.messages, *prepared.again(response, last)))
-            if question.showing is not None:
-                question.showing.restart(str(last))
-    return None, last
+            if question.watch is None:
+                return Answer(found, response), None
+            found, refused = await _looked(question, question.watch, request, response, found)
+            if refused is None:
+                return Answer(found, response), None
+        elif last.final or not left:
+            return None, last
+        else:
+            left -= 1
+        assert refused is not None
+        request = replace(request, messages=(*request.messages, *prepared.again(response, refused)))
+        if question.showing is not None:
+            question.showing.restart(str(refused))
+
+
+async def _looked(
+    question: Question, watch: Watch, request: Request, response: Response, found: dict[str, Any]
+) -> tuple[dict[str, Any], ParseError | None]:
+    """What checks let pass of an answer, or what the model is told of it; either goes on the span of the reply."""
+    showing = question.showing
+    try:
+        looked = await watch.look(found, response)
+    except Exception as error:
+        _complete(question, request, error=error)
+        raise
+    if looked.error is not None or looked.shown is not found:
+        _complete(question, request, values=looked.shown, error=looked.error)
+    if looked.again:
+        return found, looked.error
+    if showing is not None and (looked.values is not found or watch.holds):
+        if not watch.holds:
+            showing.restart("a check put it right")
+        showing.confirm(looked.values)
+    return looked.values, None
 
 
 async def _followed(
     question: Question, step: FollowUp, request: Request, response: Response, tried: dict[str, int]
-) -> tuple[Answer | None, AnswerError | None]:
+) -> tuple[dict[str, Any] | None, AnswerError | None]:
     """Ask the question that a reply led to; its answer, or its error, goes on the span of that reply too."""
     asker = step.asker or type(step.adapter).__name__
-    asked = Question(None, asker, step.signature, step.inputs, NO_SETTINGS, step.lm, question.run, question.showing)
+    run, showing = question.run, question.showing
+    if question.watch is not None and question.watch.holds:  # what is read is shown when the checks have passed it
+        run, showing = replace(run, sink=None), None
+    asked = Question(None, asker, step.signature, step.inputs, NO_SETTINGS, step.lm, run, showing)
     try:
         answer = await ask_model(asked, step.plans, step.adapter)
     except AnswerError as error:
@@ -149,7 +230,7 @@ async def _followed(
         _complete(question, request, values=None, error=error)
         raise
     _complete(question, request, values=answer.values)
-    return Answer(answer.values, response), None
+    return answer.values, None
 
 
 def _complete(question: Question, request: Request, **outcome: Any) -> None:
@@ -190,9 +271,9 @@ async def _try(
     failure: Exception | None = None
     trace = question.run.trace
     parts = Trace()
+    showing = question.showing if question.watch is None or not question.watch.holds else None
     try:
         if trace is None or not request.questions:
-            showing = question.showing
             if showing is None or prepared.ask is not send:
                 response = await prepared.ask(question.lm, request)
             else:
@@ -201,8 +282,8 @@ async def _try(
             response = await _apart(question, prepared, request, parts)
         found = prepared.read(response)
         values = {} if isinstance(found, FollowUp) else found
-        if question.showing is not None and not isinstance(found, FollowUp):
-            question.showing.confirm(found)
+        if showing is not None and not isinstance(found, FollowUp):
+            showing.confirm(found)
         return response, found, None
     except ParseError as error:
         if response is None:

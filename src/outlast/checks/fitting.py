@@ -63,7 +63,7 @@ def given_up(check: Check, fields: Mapping[str, Field]) -> dict[str, Field]:
 
 def fallback_values(check: Check, policy: Policy, fields: Mapping[str, Field], signature: str) -> dict[str, Any] | None:
     """The values of a fallback by output; None when it is a module, which is asked. Raises `SignatureError`."""
-    value: Any = policy.value
+    value = policy.value
     if hasattr(value, "acall"):
         return None
     subject = f"the fallback of the check {check.name!r} of {signature}"
@@ -75,7 +75,7 @@ def fallback_values(check: Check, policy: Policy, fields: Mapping[str, Field], s
         raise SignatureError(
             f"{subject} is values by output name ({', '.join(outputs)}), or a module; got {brief(value)}"
         )
-    given = cast("Mapping[str, Any]", value) if by_name else {only[0]: value}
+    given: Mapping[str, Any] = cast("Mapping[str, Any]", value) if by_name else dict.fromkeys(only, policy.value)
     if not looked and len(given) < len(outputs):
         lacking = next(name for name in outputs if name not in given)
         raise SignatureError(f"{subject} stands in for a whole answer, so it needs {lacking!r} too")

@@ -23,9 +23,12 @@ from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import Field
-from outlast.signatures.record import attach_trace, make_record
+from outlast.signatures.record import attach_checks, attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
+
+if TYPE_CHECKING:
+    from outlast.checks.check import Check
 
 TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
@@ -55,6 +58,7 @@ class Options(TypedDict, total=False):
     prediction: str | None
     parallel_tools: bool | None
     grammar: str | None
+    checks: Iterable[Check]
 
 
 class Predict(Strategy[P, R]):
@@ -62,9 +66,10 @@ class Predict(Strategy[P, R]):
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
     description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question;
-    these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. Other keywords
+    these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. `checks` are put on
+    the signature, besides those that it has: `Predict(QA, checks=[...])` answers `QA.with_checks(...)`. Other keywords
     are those of `Settings` (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, ...).
-    Cost of a call: one LM call, and at most the adapter's re-asks when replies cannot be read.
+    Cost of a call: one LM call, at most the adapter's re-asks when replies cannot be read, and what its checks ask for.
     """
 
     blocking_safe = True
@@ -91,10 +96,11 @@ class Predict(Strategy[P, R]):
         fields: Mapping[str, str] | None = None,
         lm: LM | str | None = None,
         adapter: Adapter | None = None,
+        checks: Iterable[Check] = (),
         **settings: Any,
     ) -> None:
         refuse_unknown(settings, (*TUNED[:-1], *SETTING_NAMES), type(self).__name__)
-        self.signature = read_signature(signature, types=types)
+        self.signature = with_checks(read_signature(signature, types=types), checks)
         self.instruction = self.read("instruction", self.signature.description if instruction is None else instruction)
         self.demos = self.read("demos", demos)
         self.fields = self.read("fields", {} if fields is None else fields)
@@ -122,14 +128,23 @@ class Predict(Strategy[P, R]):
                 chosen_lm(self.lm, run),
                 run,
             )
-            answer = await ask_model(question, self._plan, chosen_adapter(self.adapter, run))
-            outputs, reasoning = self.result(answer)
             signature = self.signature
+            checked = None
+            if signature.__checks__:
+                from outlast.modules.guarding import ask_checked
+
+                adapter = chosen_adapter(self.adapter, run)
+                answer, checked = await ask_checked(signature, question, self._plan, adapter)
+            else:
+                answer = await ask_model(question, self._plan, chosen_adapter(self.adapter, run))
+            outputs, reasoning = self.result(answer)
             if signature.__result__ is not None:
                 return signature.__result__(outputs)
             values = {**question.inputs, **outputs}
             record = make_record(signature, values, reasoning, answer.response.decisions)
             attach_trace(record, run.trace)
+            if checked is not None:
+                attach_checks(record, checked)
             return record
 
     def read(self, name: str, value: Any) -> Any:
@@ -197,6 +212,17 @@ class Predict(Strategy[P, R]):
         parts += [f"{name}={value!r}" for name in ("lm", "adapter") if (value := getattr(self, name)) is not None]
         parts += [f"{name}={value!r}" for name, value in self.settings.to_json().items()]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def with_checks(signature: Any, checks: Iterable[Check]) -> Any:
+    """The signature with more checks, itself without any. Raises `SignatureError`."""
+    if isinstance(checks, tuple) and not checks:
+        return signature
+    given: Any = checks
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise UsageError(f"checks are a list of checks; got {brief(given)}")
+    found = tuple(cast("Iterable[Any]", given))
+    return signature.with_checks(*found) if found else signature
 
 
 def checked_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:

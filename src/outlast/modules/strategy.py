@@ -116,7 +116,7 @@ def recipe_of(module: Module) -> Any:
     subject = subject_of(kind)
     options: dict[str, Any] = {}
     for name, parameter in options_of(kind).items():
-        if name in TUNED or name == "types" or (name == subject == "signature"):
+        if name in TUNED or name in ("types", "checks") or (name == subject == "signature"):
             continue
         value = _recipes(getattr(cast("Any", module), name))
         if parameter.default is parameter.empty or not _same(value, parameter.default):

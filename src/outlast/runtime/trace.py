@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
 from outlast.messages import Request, Response, Spending
@@ -20,6 +20,7 @@ class Span:
     re-asks. `values` are the parsed outputs, None when parsing failed; then `error` says why. `started` is in
     seconds since the epoch, `seconds` is how long it took. `joined` is not 0 where the reply was made of that many
     exchanges, whose spans stand before it: they are what was sent and what counts; this request never was.
+    An answer that a check refused has both `values` and `error`, a `CheckFailed` or what the model was told.
     """
 
     path: str | None
@@ -37,10 +38,42 @@ class Span:
     joined: int = 0
 
 
-class Trace(list[Span]):
-    """The spans of one program call, in the order in which they ended."""
+class Noted(NamedTuple):
+    """What became of one check of a question or a module: `path` as in a span, `checked` says first and final result.
 
-    __slots__ = ("__weakref__",)
+    `name` is that of the check; the module at `path` may be asked several times in a run, each with its own note.
+    """
+
+    path: str | None
+    name: str
+    checked: Any
+
+
+class Trace(list[Span]):
+    """The spans of one program call, in the order in which they ended; `checks` are the notes on checks."""
+
+    __slots__ = ("__weakref__", "_noted")
+
+    _noted: list[Noted]
+
+    @property
+    def checks(self) -> tuple[Noted, ...]:
+        """What became of each check that was run, in order."""
+        return tuple(getattr(self, "_noted", ()))
+
+    def note(self, path: str | None, checks: Mapping[str, Any]) -> None:
+        """Add what became of checks, by name."""
+        if not hasattr(self, "_noted"):
+            self._noted = []
+        self._noted.extend(Noted(path, name, checked) for name, checked in checks.items())
+
+    def extend(self, spans: Iterable[Span]) -> None:
+        """Add spans; those of a trace with its notes."""
+        super().extend(spans)
+        if type(spans) is Trace and hasattr(spans, "_noted"):
+            if not hasattr(self, "_noted"):
+                self._noted = []
+            self._noted.extend(spans._noted)
 
     @property
     def spending(self) -> Spending:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from outlast.messages import Decision
     from outlast.runtime import Trace
 
-_META = ("trace", "reasoning", "decisions", "outcome")
-_NOTHING: Mapping[str, Decision] = MappingProxyType({})
-_Meta = tuple["Trace | None", str | None, "Mapping[str, Decision]", Any]
-_NO_META: _Meta = (None, None, _NOTHING, None)
+_META = ("trace", "reasoning", "decisions", "outcome", "checks")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_Meta = tuple["Trace | None", str | None, "Mapping[str, Decision]", Any, Mapping[str, Any]]
+_NO_META: _Meta = (None, None, _NOTHING, None, _NOTHING)
 
 
 class Record:
@@ -25,8 +25,8 @@ class Record:
 
     Values live in the instance dictionary, so a field may have any name. `trace` (the exchanges with the model),
     `reasoning` (what the model thought before answering, or None), `decisions` (the probabilities of outputs that
-    were answered as typed questions, by name) and `outcome` (how a strategy of several steps came to it, or None) are
-    reached as attributes too unless a field has that name.
+    were answered as typed questions, by name), `outcome` (how a strategy of several steps came to it, or None) and
+    `checks` (what became of each check, by name) are reached as attributes too unless a field has that name.
     `record["team"]`, `"team" in record`, `for name in record` and `==` work as on a mapping.
     """
 
@@ -54,6 +54,11 @@ class Record:
         @property
         def outcome(self) -> Any:
             """How a strategy of several steps came to this (an `Outcome`), None when there was one call only."""
+            ...
+
+        @property
+        def checks(self) -> Mapping[str, Any]:
+            """What became of each check on the way to this (a `Checked`), by name."""
             ...
 
     def __getitem__(self, name: str) -> Any:
@@ -113,11 +118,11 @@ class Record:
 
     def __getstate__(self) -> tuple[dict[str, Any], Any]:
         meta = getattr(self, "_meta", _NO_META)
-        return dict(self.__dict__), (meta[1], dict(meta[2]), meta[3])
+        return dict(self.__dict__), (meta[1], dict(meta[2]), meta[3], dict(meta[4]))
 
     def __setstate__(self, state: tuple[dict[str, Any], Any]) -> None:
         self.__dict__.update(state[0])
-        self._meta = (None, *state[1])
+        self._meta = cast("_Meta", (None, *state[1], *_NO_META[1 + len(state[1]) :]))
 
     def __repr__(self) -> str:
         shown = outputs_of(self) or self.__dict__
@@ -181,21 +186,27 @@ def make_record(
     """A record of class `cls` without any checks."""
     record = object.__new__(cls)
     record.__dict__.update(values)
-    record._meta = (None, reasoning, dict(decisions) if decisions else _NOTHING, None)
+    record._meta = (None, reasoning, dict(decisions) if decisions else _NOTHING, None, _NOTHING)
     return record
 
 
 def attach_trace(record: Record, trace: Trace) -> None:
     """Say how a record came about."""
-    _, reasoning, decisions, outcome = cast("_Meta", getattr(record, "_meta", _NO_META))
-    record._meta = (trace, reasoning, decisions, outcome)
+    record._meta = (trace, *cast("_Meta", getattr(record, "_meta", _NO_META))[1:])
 
 
 def with_outcome(record: Record, outcome: Any) -> Any:
     """A record with the same values and history that says how a strategy came to it."""
     other = record._with(dict(record.__dict__))
-    other._meta = (*getattr(record, "_meta", _NO_META)[:3], outcome)
+    meta = cast("_Meta", getattr(record, "_meta", _NO_META))
+    other._meta = (*meta[:3], outcome, meta[4])
     return other
+
+
+def attach_checks(record: Record, checks: Mapping[str, Any]) -> None:
+    """Say what became of checks, besides those that are known."""
+    meta = cast("_Meta", getattr(record, "_meta", _NO_META))
+    record._meta = (*meta[:4], MappingProxyType({**meta[4], **checks}))
 
 
 def recast(record: Record, signature: Any) -> Any:
@@ -214,6 +225,12 @@ def outcome_of(record: Record) -> Any:
 def trace_of(record: Record) -> Trace | None:
     """How a record came about, whatever its fields are called; None when nothing is known."""
     return getattr(record, "_meta", _NO_META)[0]
+
+
+def checks_of(record: Any) -> Mapping[str, Any]:
+    """What became of each check on the way to a result (a `Checked`), by name, whatever its fields are called; nothing
+    for a plain value, whose checks are in the trace only."""
+    return getattr(record, "_meta", _NO_META)[4] if isinstance(record, Record) else _NOTHING
 
 
 def reasoning_of(record: Record) -> str:

@@ -1,0 +1,350 @@
+"""Checks at work: what they say of one call, and what is done where they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from outlast.adapters.ask import Looked
+from outlast.checks.check import COSTS, Check, CheckResult
+from outlast.checks.fitting import steps
+from outlast.checks.policy import RAISE, Policy
+from outlast.checks.standing import outputs_of_fallback, restored
+from outlast.errors import BudgetExceeded, CheckFailed, ParseError
+from outlast.messages import Response
+from outlast.runtime import gather
+from outlast.signatures.codec import Codec
+
+Tiers = tuple[tuple[Check, ...], ...]
+_NO_TABLE: Mapping[str, Codec] = {}
+_LONGEST = 2000  # characters of one message that a model is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one check in one call: `out.checks["cites"]`.
+
+    `first` is what it said of the first answer, `final` of the one that was given; None where it did not apply or was
+    not reached, and False where something else was given in place of an answer that failed. `attempts` counts the
+    answers that were asked for on its behalf, the first included. `actions` are the policies that were carried out, in
+    order; `message` is what it said last when it failed.
+    """
+
+    first: bool | None
+    final: bool | None
+    attempts: int = 1
+    actions: tuple[str, ...] = ()
+    message: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    """`Checked` while it comes about."""
+
+    first: bool | None = None
+    final: bool | None = None
+    retries: int = 0
+    actions: list[str] = field(default_factory=list[str])
+    message: str = ""
+    seen: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is done about one answer: checks that failed and are let be, those whose fix was taken, outputs that were
+    given up, and what checks said of the values as they are now."""
+
+    let: set[str] = field(default_factory=set[str])
+    mended: set[str] = field(default_factory=set[str])
+    given_up: set[str] = field(default_factory=set[str])
+    said: dict[str, CheckResult | None] = field(default_factory=dict[str, "CheckResult | None"])
+
+
+class Failure(NamedTuple):
+    """A check that failed, what it said, and what comes next."""
+
+    check: Check
+    result: CheckResult
+    policy: Policy
+
+
+def in_tiers(checks: Iterable[Check]) -> Tiers:
+    """Checks by their cost, the cheapest first."""
+    found = list(checks)
+    return tuple(tier for cost in COSTS if (tier := tuple(one for one in found if one.cost == cost)))
+
+
+class Watching:
+    """The checks of one call: of a question to a model, or of a module or guard (which cannot ask again).
+
+    `before` are run on the inputs, `after` on each answer. `given` are the inputs as they are after `begin`; `instead`,
+    when not None, is what stands in for an answer, so that none need be asked for. `holds` says that nothing of an
+    answer may be shown before `look` has passed it.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        before: Tiers,
+        after: Tiers,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] | None = None,
+        table: Mapping[str, Codec] = _NO_TABLE,
+        asks: bool = False,
+    ) -> None:
+        self.given: dict[str, Any] = dict(inputs)
+        self.instead: Any = None
+        self.pending = False
+        self._subject = subject
+        self._before = before
+        self._after = after
+        self._outputs = outputs
+        self._table = table
+        self._asks = asks
+        self._undo: dict[str, str] = {}
+        self._states: dict[str, _State] = {}
+        self._answers = 0
+        self._held: dict[str, Any] = {}
+        self._replaced_error: ParseError | None = None  # what the model said is not what is given
+        self._response: Response | None = None
+        self._began = 0.0
+        self._tokens = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether an answer must be whole and passed before any of it is shown."""
+        strict = (one for tier in self._after for one in tier if not one.early and one.on_fail.action != "log")
+        return bool(self._undo) or next(strict, None) is not None
+
+    @property
+    def report(self) -> dict[str, Checked]:
+        """What became of each check, by name."""
+        states = {
+            one.name: self._states.get(one.name, _State()) for tier in (*self._before, *self._after) for one in tier
+        }
+        return {
+            name: Checked(one.first, one.final, 1 + one.retries, tuple(one.actions), one.message)
+            for name, one in states.items()
+        }
+
+    async def begin(self) -> None:
+        """Run the checks of the inputs. Raises `CheckFailed`. Cost: that of the checks."""
+        if self._before:
+            values, _ = await self._mend(self._before, self.given, inputs=True)
+            if self.instead is None:
+                self.given = values
+
+    async def look(self, values: dict[str, Any], response: Response | None) -> Looked:
+        """What is given for an answer, or the error that the model is told when it is asked again.
+
+        Raises `CheckFailed`. Values that are no whole answer, such as calls of tools, pass as they are.
+        """
+        if self._outputs is not None and any(name not in values for name in self._outputs):
+            return Looked(values, values)
+        if self.pending:
+            self._tokens += _tokens(response)
+        self._answers += 1
+        self._response = response
+        found, again = await self._mend(self._after, values)
+        self.pending = bool(again)
+        if not again:
+            return Looked(self._given(found), found, self._replaced_error)
+        self._held = values
+        if not self._began:
+            self._began = perf_counter()
+        for check, _, policy in again:
+            self._did(check, policy)
+        return Looked(values, values, _refusal(again, response), True)
+
+    async def settle(self) -> tuple[dict[str, Any], Response]:
+        """What is given for the last answer when no other could be had. Raises `CheckFailed`."""
+        self._asks = self.pending = False
+        found, _ = await self._mend(self._after, self._held)
+        return self._given(found), Response("") if self._response is None else self._response
+
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Values with what was hidden from the model put back."""
+        return restored(values, self._undo, self._table, self._subject) if self._undo else values
+
+    async def _mend(
+        self, tiers: Tiers, values: dict[str, Any], *, inputs: bool = False
+    ) -> tuple[dict[str, Any], list[Failure]]:
+        """The values after all that can be done without asking, and the failures that asking again may mend."""
+        answer = _Answer()
+        self._replaced_error = None
+        while True:
+            failing = [
+                Failure(check, result, self._policy(check, result, values, answer))
+                for check, result in await self._failing(tiers, values, answer)
+            ]
+            for one in failing:
+                if one.policy.action == "raise":
+                    raise self._error(one, values)
+            for one in failing:
+                if one.policy.action == "fallback":
+                    self._did(one.check, one.policy)
+                    self._replaced_error = _refusal([one], self._response)
+                    return await self._replaced(one, values, inputs=inputs), []
+            here = [one for one in failing if one.policy.action != "retry"]
+            if not here:
+                return values, failing
+            values = self._done_here(here, values, answer, inputs=inputs)
+            if inputs and self.instead is not None:
+                return values, []
+
+    def _done_here(
+        self, failing: list[Failure], values: dict[str, Any], answer: _Answer, *, inputs: bool
+    ) -> dict[str, Any]:
+        """The values after one round: whatever is let be or given up, or else one fix, since the others saw the value
+        before it."""
+        fixes = [one for one in failing if one.policy.action in ("fix", "filter")]
+        for check, _, policy in failing if len(fixes) < len(failing) else fixes[:1]:
+            if policy.action in ("fix", "filter") and len(fixes) < len(failing):
+                continue
+            self._did(check, policy)
+            if policy.action == "log":
+                answer.let.add(check.name)
+            elif policy.action == "abstain":
+                answer.let.add(check.name)
+                values = self._abstained(check, values, answer, inputs=inputs)
+            else:
+                result = answer.said[check.name]
+                assert result is not None
+                values = {**values, **(self._proposed(result, values) or {})}
+                answer.mended.add(check.name)
+                answer.said.clear()
+                if inputs and result.undo:
+                    self._undo.update(result.undo)
+        return values
+
+    def _abstained(self, check: Check, values: dict[str, Any], answer: _Answer, *, inputs: bool) -> dict[str, Any]:
+        if inputs:
+            self.instead = dict.fromkeys(self._outputs) if self._outputs else {"answer": None}
+            return values
+        names = [name for name in check.needs if name in values]
+        answer.given_up.update(names)
+        result = answer.said[check.name]
+        assert result is not None
+        self._replaced_error = _refusal([Failure(check, result, check.on_fail)], self._response)
+        return {**values, **dict.fromkeys(names)}
+
+    async def _replaced(self, one: Failure, values: dict[str, Any], *, inputs: bool) -> dict[str, Any]:
+        """What a fallback gives."""
+        known = self._outputs or tuple(() if inputs else values)
+        looked = [name for name in one.check.needs if name in known]
+        found = await outputs_of_fallback(one.policy.value, self.given, known, looked, self._table)
+        if inputs:
+            self.instead = found
+            return values
+        return {**values, **found} if isinstance(found, dict) else {**values, "answer": found}
+
+    async def _failing(
+        self, tiers: Tiers, values: Mapping[str, Any], answer: _Answer
+    ) -> list[tuple[Check, CheckResult]]:
+        """The checks of the first tier that has any which fail."""
+        fields = {**self.given, **values}
+        for tier in tiers:
+            due = [one for one in tier if one.name not in answer.let and answer.given_up.isdisjoint(one.needs)]
+            new = [one for one in due if one.name not in answer.said]
+            if len(new) > 1 and tier[0].cost != "cheap":
+                results = await gather(*[self._ask(one, fields, answer) for one in new])
+            else:
+                results = [await self._ask(one, fields, answer) for one in new]
+            answer.said |= {one.name: result for one, result in zip(new, results, strict=True)}
+            bad = [(one, result) for one in due if (result := answer.said[one.name]) is not None and not result.ok]
+            if bad:
+                return bad
+        return []
+
+    async def _ask(self, check: Check, fields: Mapping[str, Any], answer: _Answer) -> CheckResult | None:
+        """What a check says, noted. One that only logs breaks nothing, also when it breaks itself."""
+        state = self._states.setdefault(check.name, _State())
+        try:
+            result = await check.arun(fields)
+        except BudgetExceeded:
+            raise
+        except Exception as error:
+            if check.on_fail.action != "log":
+                raise
+            result = None
+            answer.let.add(check.name)
+            state.message = f"{type(error).__name__}: {error}"
+        ok = None if result is None else result.ok
+        if not state.seen and self._answers <= 1:
+            state.first = ok
+        state.seen = True
+        state.final = ok
+        if result is not None and not ok:
+            state.message = check.told(result)
+        return result
+
+    def _policy(self, check: Check, result: CheckResult, values: Mapping[str, Any], answer: _Answer) -> Policy:
+        """The first policy of a check that can be carried out now."""
+        for policy in steps(check.on_fail):
+            if policy.action == "retry":
+                possible = self._may_ask(check, policy)
+            elif policy.action in ("fix", "filter"):
+                possible = check.name not in answer.mended and self._proposed(result, values) is not None
+            else:
+                possible = True
+            if possible:
+                return policy
+        return RAISE
+
+    def _may_ask(self, check: Check, policy: Policy) -> bool:
+        if not self._asks or self._states[check.name].retries >= policy.times:
+            return False
+        if policy.tokens is not None and self._tokens >= policy.tokens:
+            return False
+        return policy.seconds is None or not self._began or perf_counter() - self._began < policy.seconds
+
+    def _proposed(self, result: CheckResult, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The values that a check proposes, each as its field's type; None when there are none that fit."""
+        found = {name: value for name, value in (result.fix or {}).items() if name in values}
+        try:
+            found = {name: self._table[name].check(one) if name in self._table else one for name, one in found.items()}
+        except ValueError:
+            return None
+        return found or None
+
+    def _did(self, check: Check, policy: Policy) -> None:
+        state = self._states[check.name]
+        state.actions.append(policy.action)
+        state.retries += policy.action == "retry"
+
+    def _error(self, one: Failure, values: Mapping[str, Any]) -> CheckFailed:
+        check, result, _ = one
+        self._did(check, RAISE)
+        retries = self._states[check.name].retries
+        asked = f" (after {retries} more {'try' if retries == 1 else 'tries'})" if retries else ""
+        fields = {**self.given, **values}
+        return CheckFailed(
+            f"{self._subject} does not pass the check {check.name!r}{asked}: {check.told(result)}",
+            check=check.name,
+            result=result,
+            values={name: fields[name] for name in check.needs},
+            response=self._response,
+            attempts=max(self._answers, 1),
+        )
+
+
+def _refusal(failing: Sequence[Failure], response: Response | None) -> ParseError:
+    """What a model is told of its answer. Messages may quote data, so no line of them stands at the left margin, where
+    a prompt has its structure."""
+    told = [one.check.told(one.result)[:_LONGEST] for one in failing]
+    listed = "\n".join(f"- {text}".replace("\n", "\n  ") for text in told)
+    names = ", ".join(repr(one.check.name) for one in failing)
+    return ParseError(
+        f"the answer does not pass {names}: {'; '.join(told)}",
+        for_model=f"Your answer could be read, but it is not accepted:\n{listed}\n\nAnswer again with every output, in "
+        f"the same form, and put this right.",
+        response=response,
+    )
+
+
+def _tokens(response: Response | None) -> int:
+    usage = None if response is None else response.usage
+    return 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
