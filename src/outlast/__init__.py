@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from outlast.evals.calibrate import acalibrate as acalibrate
     from outlast.evals.calibrate import calibrate as calibrate
     from outlast.evals.compare import compare as compare
+    from outlast.evals.epochs import Epochs as Epochs
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
@@ -192,6 +193,7 @@ _HOMES = {
     "errors": "OutlastError Suspend",
     "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.compare": "compare",
+    "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
     "evals.judging.labels": "Label Labels",

@@ -344,14 +344,27 @@ def test_errors_are_never_zeros():
     assert "in unlucky" in row.error.where
     (group,) = result.errors
     assert (group.count, group.index) == (2, 1)
-    assert repr(result).endswith(" of 18 scored on 20: 13 pass, 5 fail, 2 errors")
+    assert repr(result).endswith(" of 18 scored on 20: 13 pass, 5 fail, 2 errors (left out)")
 
 
 def test_errors_count_as_zeros_when_told_so():
-    result = run(unlucky, errors="fail")
+    result = run(unlucky, on_error="fail")
     assert result.score.value == 13 / 20
     assert result.score.n == 20
     assert result.states["error"] == 2
+    assert repr(result).endswith(" on 20: 13 pass, 5 fail, 2 errors (counted as 0)")
+    assert repr(run(unlucky).counting("fail")) == repr(result)
+    assert repr(result.counting("exclude")) == repr(run(unlucky))
+
+
+def test_the_first_error_ends_the_run_when_told_so():
+    with pytest.raises(
+        EvaluationStopped, match=r"an error, and on_error='raise'; the first: Unlucky: no luck"
+    ) as caught:
+        run(unlucky, on_error="raise", concurrency=1)
+    assert isinstance(caught.value.__cause__, Unlucky)
+    assert caught.value.evaluation.n == 2
+    assert caught.value.evaluation.rows[1].error.exception is caught.value.__cause__
 
 
 def test_a_dead_program_ends_with_errors_and_no_score():
@@ -359,12 +372,12 @@ def test_a_dead_program_ends_with_errors_and_no_score():
         raise ConnectionError("nobody there")
 
     result = run(dead)
-    assert repr(result) == "no score on 20: 20 errors"
+    assert repr(result) == "no score on 20: 20 errors (left out)"
     assert result.errors[0].count == 20
 
 
-@pytest.mark.parametrize("limit", [3, 0.15])
-def test_max_errors_stops_with_the_first_error_and_what_was_done(limit):
+@pytest.mark.parametrize("limit", [{"max_errors": 3}, {"max_error_rate": 0.15}])
+def test_too_many_errors_stop_with_the_first_error_and_what_was_done(limit):
     calls = 0
 
     async def half(message):
@@ -375,8 +388,8 @@ def test_max_errors_stops_with_the_first_error_and_what_was_done(limit):
             raise Unlucky(message)
         return {"team": "yes"}
 
-    with pytest.raises(EvaluationStopped, match=r"more than max_errors=.* the first: Unlucky: m1") as caught:
-        run(half, concurrency=1, max_errors=limit)
+    with pytest.raises(EvaluationStopped, match=r"more than max_error.*=.* the first: Unlucky: m1") as caught:
+        run(half, concurrency=1, **limit)
     partial = caught.value.evaluation
     assert isinstance(caught.value.__cause__, Unlucky)
     assert partial.states == {"pass": 2, "fail": 2, "error": 4, "unscored": 0}
@@ -388,11 +401,11 @@ def test_max_errors_stops_with_the_first_error_and_what_was_done(limit):
 
 def test_max_errors_that_are_not_exceeded_do_not_stop():
     assert run(unlucky, max_errors=2).states["error"] == 2
-    assert run(unlucky, max_errors=0.1).states["error"] == 2
+    assert run(unlucky, max_error_rate=0.1).states["error"] == 2
     with pytest.raises(EvaluationStopped):
         run(unlucky, max_errors=0)
     with pytest.raises(EvaluationStopped):
-        run(unlucky, data=iter(examples(20)), max_errors=0.05)
+        run(unlucky, data=iter(examples(20)), max_error_rate=0.05)
 
 
 @pytest.mark.parametrize("error", [LMAuthError("bad key", status=401), ConfigError("no LM is configured")])
@@ -553,8 +566,11 @@ def test_what_the_program_did_not_answer_is_said_and_survives_the_file(tmp_path)
     program = Predict("message -> n: int")
     result = run(program, lm=picky(), score=lambda e, o: o.n == 1, adapter=Chat(reasks=0), save=tmp_path / "r.jsonl")
     assert result.states == {"pass": 9, "fail": 0, "error": 11, "unscored": 0}
-    assert repr(result).startswith("100.0% (95% CI ")
-    assert repr(result).endswith(" of 9 scored on 20: 9 pass, 11 errors (11 gave no usable answer)")
+    assert repr(result).startswith("45.0% (95% CI ")
+    assert repr(result).endswith(" on 20: 9 pass, 11 errors (11 gave no usable answer: counted as 0)")
+    without = result.counting("exclude_all")
+    assert repr(without).startswith("100.0% (95% CI ")
+    assert repr(without).endswith(" of 9 scored on 20: 9 pass, 11 errors (left out, 11 gave no usable answer)")
     assert [row.answered for row in result.rows[:3]] == [True, False, True]
     again = Evaluation.from_jsonl(tmp_path / "r.jsonl")
     assert again.unanswered == 11
@@ -626,8 +642,10 @@ def test_closing_a_row_from_outside_is_not_caught():
 
 @pytest.mark.parametrize("name", ["num_threads", "threads", "concurency", "metrics"])
 def test_an_unknown_keyword_raises(name):
-    with pytest.raises(TypeError, match=name):
+    with pytest.raises(TypeError, match=f"evaluate has no option '{name}'"):
         run(**{name: 4})
+    with pytest.raises(UsageError, match="Did you mean 'concurrency'"):
+        run(concurency=4)
 
 
 @pytest.mark.parametrize(
@@ -635,11 +653,22 @@ def test_an_unknown_keyword_raises(name):
     [
         ({"concurrency": 0}, "concurrency is a whole number"),
         ({"concurrency": 2.5}, "concurrency is a whole number"),
-        ({"max_errors": -1}, "max_errors is a whole number, or a share"),
+        ({"max_errors": -1}, "max_errors is a number of errors, a whole number from 0"),
+        ({"max_errors": 0.05}, "max_errors is .*; a share is max_error_rate=0.05"),
         ({"max_errors": 1.5}, "max_errors"),
         ({"max_errors": True}, "max_errors"),
         ({"max_errors": "5%"}, "max_errors"),
-        ({"errors": "ignore"}, "errors is 'apart'"),
+        ({"max_error_rate": 5}, "max_error_rate is a share of 0..1.*; a number of errors is max_errors=5"),
+        ({"max_error_rate": -0.1}, "max_error_rate is a share"),
+        ({"max_error_rate": True}, "max_error_rate is a share"),
+        ({"on_error": "exlude"}, "on_error is one of 'exclude' .*Did you mean 'exclude'"),
+        ({"on_error": None}, "on_error is one of"),
+        ({"epochs": 0}, "epochs is a whole number from 1"),
+        ({"epochs": True}, "epochs is a whole number from 1"),
+        ({"epochs": "3"}, "epochs is a whole number from 1"),
+        ({"cluster": 3}, "cluster is the name of an input or target"),
+        ({"retry": "all"}, "retry is 'accidents'"),
+        ({"sample": -1}, "sample is the number of a draw"),
         ({"threshold": float("nan")}, "threshold is a finite number"),
         ({"level": 95}, "level is a share"),
         ({"keep": "all"}, "keep is 'rows'"),

@@ -65,7 +65,7 @@ def test_numbers_outside_0_and_1_are_not_said_in_per_cent():
     evaluation = result(score=lambda e, out: int(e.message[1:]))
     assert repr(evaluation).startswith("19.")
     assert "%" not in repr(evaluation).partition("(95%")[0]
-    assert repr(evaluation).endswith(" of 36 scored on 40: 35 pass, 1 fail, 4 errors")
+    assert repr(evaluation).endswith(" of 36 scored on 40: 35 pass, 1 fail, 4 errors (left out)")
 
 
 def test_one_example_gives_an_honest_interval():

@@ -41,9 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation in --save")
     parser.add_argument("--html", metavar="PAGE.html", help="write one self-contained page")
     parser.add_argument("--by", metavar="FIELD", help="a line for each value of this input, target or output")
-    parser.add_argument(
-        "--max-errors", type=options.errors_limit, metavar="N", help="stop after N errors (or a share such as 0.05)"
-    )
+    parser.add_argument("--max-errors", type=int, metavar="N", help="stop after more than N errors")
+    parser.add_argument("--max-error-rate", type=float, metavar="X", help="stop when more than this share are errors")
     parser.add_argument(
         "--min-score", type=float, metavar="X", help="exit with 1 when the mean, each error counted as 0, is below X"
     )
@@ -87,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         concurrency=args.concurrency,
         transport=args.transport,
         max_errors=args.max_errors,
+        max_error_rate=args.max_error_rate,
         level=args.level,
         save=args.save,
         resume=args.resume,
@@ -154,8 +154,8 @@ def _code(result: Evaluation, args: argparse.Namespace) -> int:
 
 def _gate(result: Evaluation, least: float) -> int:
     """A gate lets nothing through that was not answered: each error counts as 0."""
-    errors = result.states["error"]
-    value = math.fsum(result.tally.scores) / (len(result.tally.scores) + errors)
+    errors = result.run_states["error"]
+    value = result.counting("fail").score.value
     counted = f" with its {errors} error{'s' * (errors != 1)} counted as 0" if errors else ""
     if result.stopped:
         say(f"outlast: the gate failed: the evaluation stopped early ({result.stopped})")

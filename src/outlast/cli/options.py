@@ -202,11 +202,3 @@ def types(text: str) -> dict[str, Callable[[str], Any]]:
             raise argparse.ArgumentTypeError(f"column=type with a type of {', '.join(_TYPES)}; got {item!r}")
         found[name] = _TYPES[kind]
     return found
-
-
-def errors_limit(text: str) -> float:
-    """A number of errors, or a share below 1."""
-    value = float(text)
-    if value < 0 or (value >= 1 and value != int(value)):
-        raise argparse.ArgumentTypeError(f"a whole number, or a share below 1 such as 0.05; got {text!r}")
-    return int(value) if value >= 1 or value == 0 else value

@@ -11,15 +11,18 @@ from time import perf_counter
 from outlast.data.example import id_of
 from outlast.errors import BudgetExceeded, ConfigError, LMAuthError, LMQuotaError
 from outlast.evals.feed import Feed
+from outlast.evals.options import Options
 from outlast.evals.progress import INTERVAL, Guarded, Snapshot
 from outlast.evals.row import Row
 from outlast.evals.rowfile import RowWriter, Stopped, dumps
 from outlast.evals.runner import RowRunner
-from outlast.evals.statistics import Running
+from outlast.evals.statistics import Estimate
+from outlast.evals.statistics.values import unknown
 from outlast.evals.tally import Tally
 
 _HOPELESS = (ConfigError, LMAuthError, LMQuotaError)  # what fails one example fails all
 _BREATH = 0.002  # seconds after which a worker lets others run, so that instant programs do not starve Ctrl-C
+_FIRST = 20  # runs of a stream before a share of them means anything
 _FAREWELL = 5.0  # seconds that cancelled workers get
 
 
@@ -48,28 +51,25 @@ class Engine:
         self,
         runner: RowRunner,
         feed: Feed,
+        options: Options,
         *,
         concurrency: int,
-        max_errors: float | None,
-        keep: bool,
+        tally: Tally,
         writer: RowWriter | None,
-        prior: Mapping[str, list[Row]],
-        level: float,
+        prior: Mapping[tuple[str, int], list[Row]],
         display: Guarded,
     ) -> None:
         self.rows: list[Row] = []
-        self.tally = Tally()
+        self.tally = tally
         self.seconds = 0.0
-        self.keep = keep
+        self.keep = not feed.streamed if options.keep is None else options.keep != "nothing"
         self._runner = runner
         self._feed = feed
-        self._concurrency = concurrency if feed.total is None else min(concurrency, feed.total)
-        self._max_errors = max_errors
+        self._options = options
+        self._concurrency = concurrency if feed.runs is None else min(concurrency, feed.runs)
         self._writer = writer
         self._prior = prior
-        self._level = level
         self._display = display
-        self._running = Running()
         self._started = self._breathed = perf_counter()
 
     async def run(self) -> Outcome:
@@ -93,6 +93,7 @@ class Engine:
         finally:
             await _end(workers if ticker is None else [*workers, ticker])
             self.seconds = perf_counter() - self._started
+            self.tally.finish()
             self._display.show(self.snapshot(finished=True))
             self._display.close()
         return outcome
@@ -101,13 +102,21 @@ class Engine:
         """How far it is."""
         return Snapshot(
             self.tally.done,
-            self._feed.total,
-            self._running.estimate(self._level) if self._running.n else None,
+            self._feed.runs,
+            self._estimate(),
             dict(self.tally.states),
             self.tally.spending,
             perf_counter() - self._started,
             finished,
         )
+
+    def _estimate(self) -> Estimate | None:
+        running, level = self.tally.running, self._options.level
+        if not running.n:
+            return None
+        if self._options.cluster is not None:  # an interval that took the examples for independent would mislead
+            return Estimate(running.mean, unknown(level), running.n, "unknown")
+        return running.estimate(level)
 
     async def _tick(self) -> None:
         while True:
@@ -117,18 +126,19 @@ class Engine:
     async def _work(self) -> None:
         while True:
             try:
-                index, example = next(self._feed)
+                turn = next(self._feed)
             except StopIteration:
                 return
             except Exception as error:
                 raise _Halt(Outcome("failed", f"the data could not be read on: {error}", error, True)) from error
-            earlier = self._prior.get(id_of(example)) if self._prior else None
+            index, epoch, example, cluster = turn
+            earlier = self._prior.get((id_of(example), epoch)) if self._prior else None
             if earlier:
                 row = earlier.pop(0)
                 self._count(replace(row, index=index), write=row.index != index)
             else:
                 try:
-                    row = await self._runner(index, example)
+                    row = await self._runner(index, example, epoch=epoch, cluster=cluster)
                 except BudgetExceeded as error:
                     raise _Halt(Outcome("budget", str(error), error)) from error
                 self._count(row, write=True)
@@ -139,8 +149,6 @@ class Engine:
 
     def _count(self, row: Row, *, write: bool) -> None:
         row = self.tally.add(row)
-        if row.score is not None:
-            self._running.add(row.score)
         if self.keep:
             self.rows.append(row)
         if write and self._writer is not None and not self._writer.write(dumps(row.to_json())) and not self.keep:
@@ -154,16 +162,21 @@ class Engine:
         if isinstance(error, _HOPELESS):
             reason = f"every further example would fail like this: {type(error).__name__}: {error}"
             raise _Halt(Outcome("failed", reason, error, True))
-        limit, count, total = self._max_errors, self.tally.states["error"], self._feed.total
-        if limit is None:
-            return
-        allowed = limit
-        if isinstance(limit, float):
-            allowed = limit * (total if total is not None else max(self.tally.done, 20)) + 1e-9
-        if count > allowed:
+        if reason := self._limit_passed(self.tally.states["error"]):
             first = next(iter(self.tally.groups.values()))
-            reason = f"more than max_errors={limit} errors; the first: {first.type}: {first.message}"
-            raise _Halt(Outcome("errors", reason, first.exception, True))
+            raise _Halt(Outcome("errors", f"{reason}; the first: {first.type}: {first.message}", first.exception, True))
+
+    def _limit_passed(self, errors: int) -> str:
+        """Which limit on errors is passed by so many; "" for none."""
+        options = self._options
+        if options.on_error == "raise":
+            return "an error, and on_error='raise'"
+        if options.max_errors is not None and errors > options.max_errors:
+            return f"more than max_errors={options.max_errors} errors"
+        runs = self._feed.runs if self._feed.runs is not None else max(self.tally.done, _FIRST)
+        if options.max_error_rate is not None and errors > options.max_error_rate * runs + 1e-9:
+            return f"{errors} errors, more than max_error_rate={options.max_error_rate:g}"
+        return ""
 
     def warn_unsaved(self, writer: RowWriter) -> None:
         """Say that the file is not whole."""

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Unpack
 
 from outlast.data.example import Example
-from outlast.errors import DataError, EvaluationStopped, UsageError, brief
+from outlast.errors import DataError, EvaluationStopped, brief
 from outlast.evals.engine import Engine, Outcome
 from outlast.evals.evaluation import UNSEEN, Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.identity import metric_hash, name_of, own_models, program_hash
-from outlast.evals.progress import Guarded, Snapshot, display_for
+from outlast.evals.options import EvaluateOptions, Options
+from outlast.evals.progress import Guarded, display_for
+from outlast.evals.row import Row
 from outlast.evals.rowfile import About, End, RowWriter, about_line, end_line, read_evaluation
 from outlast.evals.runner import RowRunner, check_first
+from outlast.evals.tally import Tally
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
 from outlast.runtime import current, default, run_blocking
 
-if TYPE_CHECKING:
-    from outlast.adapters.protocol import Adapter
-    from outlast.lms.batch.batched import Transport
-    from outlast.lms.protocol import LM
-
-Keep = Literal["rows", "traces", "nothing"]
-Errors = Literal["apart", "fail"]
 _IN_FLIGHT, _IN_BATCHES = 64, 10_000
 
 
@@ -37,76 +32,48 @@ def evaluate(
     program: Any,
     data: Iterable[Example],
     metric: Callable[[Example, Any], Any],
-    *,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    sample: int | None = None,
-    concurrency: int | None = None,
-    max_errors: float | None = None,
-    errors: Errors = "apart",
-    threshold: float = 1.0,
-    level: float = 0.95,
-    keep: Keep | None = None,
-    save: str | Path | None = None,
-    resume: bool = False,
-    transport: Transport = "direct",
-    progress: bool | Callable[[Snapshot], Any] = True,
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Run `program` on every example of `data` and score what it returns with `metric(example, prediction)`.
 
-    `program` is a `Module` or any callable, plain or async, that takes the inputs as keywords; plain
-    functions run in threads. At most `concurrency` examples are in flight (64; with batches 10,000). `lm`, `adapter`
-    and `sample`
-    (which of several independent draws) stand in for those of the surrounding block. Cost: the calls of the
-    program and of the metric.
+    `program` is a `Module` or any callable, plain or async, that takes the inputs as keywords; plain functions run in
+    threads. A check or a judge can stand as the metric. Cost: the calls of the program and of the metric, times the
+    epochs.
 
-    An example ends as pass (score >= `threshold`), fail, error or unscored. An exception of the program or
-    the metric is kept in its row and is never a 0 in the mean unless `errors="fail"`. More than `max_errors`
-    errors (a number, or below 1 a share of all examples) raise `EvaluationStopped`, which carries the result
-    so far; so does an error that no further example can escape: no model, a refused key, an empty account.
-    An error
-    that lies in what the model said has `answered` False in its row. Ctrl-C, a cancelled
-    task and a used-up budget return what is done, and `stopped` says why it ended.
+    `lm`, `adapter`, `sample` (which of several independent draws): in place of those of the surrounding block.
+    `epochs` (1): how often each example is run, with draws of its own; `ol.Epochs(5, "pass@3")` says how its scores
+        become one. The unit of every estimate stays the example.
+    `cluster`: the name of an input or target, or a function of the example, which groups examples that are not
+        independent (questions about one document); intervals are then robust to that, and say so.
+    `on_error` ("exclude"): an exception of the program or the metric is kept in its row. What gave no usable answer
+        (`Row.answered` False) counts as 0 and every other error is left out; "exclude_all" leaves out both, "fail"
+        counts each as 0, "raise" ends the run with the first. Each number says which errors it is made of.
+    `max_errors` (a number) and `max_error_rate` (a share of all runs): more errors raise `EvaluationStopped`, which
+        carries the result so far; so does an error that no further example can escape: no model, a refused key, an
+        empty account. Ctrl-C, a cancelled task and a used-up budget return what is done, and `stopped` says why.
+    `threshold` (1.0): an example passes with this score or more. `level` (0.95): that of the intervals.
+    `keep`: what stays in memory: "rows" (default where `data` has a length), "traces" (rows with all exchanges) or
+        "nothing" (default for a stream: totals only).
+    `save`: a JSONL file to which each row is appended as it finishes. `resume=True` continues such a file of the same
+        program, metric, data, models, adapter, sample, epochs, cluster and threshold; what is missing is run, and of
+        what ended in an error what `retry` says: "accidents" (errors that no answer caused), "errors" (all: a
+        repeated draw is likelier to be right, so how many there were is said) or "nothing". When the file can no
+        longer be written, rows that are kept are not lost: the run goes on, a `RuntimeWarning` is issued and
+        `save_error` set.
+    `concurrency` (64; with batches 10,000): how many runs are in flight.
+    `transport="batch"`: ask all models through their providers' batch interfaces: half the price, within a day. What
+        is under way is kept in `<save>.batches.db` (without `save`, in `outlast/batches.db` of the cache folder), so
+        that the same call after a crash or Ctrl-C goes on with it and pays nothing twice; an `ol.Batches` says more.
+    `progress`: True (a bar on a terminal, else lines on stderr after ten seconds), False, or a function that gets a
+        `Snapshot` at most ten times a second.
 
-    `keep` says what stays in memory: "rows" (default where `data` has a length), "traces" (rows with all
-    exchanges) or "nothing" (default for a stream: totals only). `save` appends each row to a JSONL file as it
-    finishes; `resume=True` continues such a file of the same program, metric, data, models, adapter, sample and
-    threshold, running again only
-    what is missing or ended in an error. When the file can no longer be written, rows that are kept are not
-    lost: the run goes on, a `RuntimeWarning` is issued and `save_error` set.
-
-    `transport="batch"` asks all models through their providers' batch interfaces: half the price, within a day. What
-    is under way is kept in `<save>.batches.db` (without `save`, in `outlast/batches.db` of the cache folder), so that
-    the same call after a crash or Ctrl-C goes on with it and pays nothing twice; an `ol.Batches` says more.
-
-    `progress` is True (a bar on a terminal, else lines on stderr after ten seconds), False, or a function
-    that gets a `Snapshot` at most ten times a second. `level` is that of the intervals. Raises `DataError`
-    for empty data and `UsageError` for a program, metric or option that cannot mean anything, before any
-    call.
+    Raises `DataError` for empty data, equal examples in a list or a stream and an example without cluster, and
+    `UsageError` for a program, metric or option that cannot mean anything, before any call.
     """
     finished: list[Evaluation] = []
 
     async def run() -> None:
-        finished.append(
-            await aevaluate(
-                program,
-                data,
-                metric,
-                lm=lm,
-                adapter=adapter,
-                sample=sample,
-                concurrency=concurrency,
-                max_errors=max_errors,
-                errors=errors,
-                threshold=threshold,
-                level=level,
-                keep=keep,
-                save=save,
-                resume=resume,
-                transport=transport,
-                progress=progress,
-            )
-        )
+        finished.append(await aevaluate(program, data, metric, **options))
 
     try:
         run_blocking(run)
@@ -120,43 +87,36 @@ async def aevaluate(
     program: Any,
     data: Iterable[Example],
     metric: Callable[[Example, Any], Any],
-    *,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    sample: int | None = None,
-    concurrency: int | None = None,
-    max_errors: float | None = None,
-    errors: Errors = "apart",
-    threshold: float = 1.0,
-    level: float = 0.95,
-    keep: Keep | None = None,
-    save: str | Path | None = None,
-    resume: bool = False,
-    transport: Transport = "direct",
-    progress: bool | Callable[[Snapshot], Any] = True,
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """`evaluate` from async code. A cancelled task gets the result so far instead of `CancelledError`."""
-    _check_options(concurrency, max_errors, errors, threshold, level, keep, save, resume)
+    chosen = Options.of(options, "evaluate")
     from outlast.lms.batch.batched import carried
 
-    with carried(transport, save, subject="evaluate") as in_batches:
+    with carried(chosen.transport, chosen.save, subject="evaluate") as in_batches:
         runner = RowRunner(
-            program, metric, lm=lm, adapter=adapter, sample=sample, threshold=threshold, traces=keep == "traces"
+            program,
+            metric,
+            lm=chosen.lm,
+            adapter=chosen.adapter,
+            sample=chosen.sample,
+            epochs=chosen.epochs.count,
+            threshold=chosen.threshold,
+            traces=chosen.keep == "traces",
         )
-        display = display_for(progress)
-        feed = Feed(data)
+        display = display_for(chosen.progress)
+        feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
         check_first(program, metric, feed.first)
-        about = _about(program, metric, runner, feed, threshold, level, errors)
-        writer, prior = _open_file(save, about, feed, resume=resume)
+        about = _about(program, metric, runner, feed, chosen)
+        writer, prior = _open_file(chosen, about)
         engine = Engine(
             runner,
             feed,
-            concurrency=concurrency or (_IN_BATCHES if in_batches else _IN_FLIGHT),
-            max_errors=max_errors,
-            keep=not feed.streamed if keep is None else keep != "nothing",
+            chosen,
+            concurrency=chosen.concurrency or (_IN_BATCHES if in_batches else _IN_FLIGHT),
+            tally=Tally(about.rule, clustered=bool(about.cluster)),
             writer=writer,
             prior=prior,
-            level=level,
             display=Guarded(display),
         )
         outcome = await engine.run()
@@ -166,9 +126,7 @@ async def aevaluate(
     return result
 
 
-def _about(
-    program: Any, metric: Any, runner: RowRunner, feed: Feed, threshold: float, level: float, errors: Errors
-) -> About:
+def _about(program: Any, metric: Any, runner: RowRunner, feed: Feed, options: Options) -> About:
     lm = runner.run.lm or current().lm or default("lm")
     predictors = predictors_of(program) if isinstance(program, Module) else ()
     return About(
@@ -180,34 +138,46 @@ def _about(
         sample=runner.run.sample,
         data_hash=feed.data_hash,
         total=feed.total,
-        threshold=threshold,
-        level=level,
-        errors=errors,
+        threshold=options.threshold,
+        level=options.level,
+        on_error=options.on_error,
         lm_identity="" if lm is None else lm.identity,
         adapter=repr(chosen_adapter(None, runner.run)),
         own_models=own_models(program),
         predictors=len(predictors),
+        epochs=options.epochs.count,
+        reducer=options.epochs.reducer,
+        cluster=_cluster_name(options.cluster),
     )
 
 
-def _open_file(
-    save: str | Path | None, about: About, feed: Feed, *, resume: bool
-) -> tuple[RowWriter | None, dict[str, list[Any]]]:
-    """The file for rows, and the rows by example id that it holds already."""
-    prior: dict[str, list[Any]] = {}
-    if save is None:
+def _cluster_name(cluster: Any) -> str:
+    if cluster is None:
+        return ""
+    return cluster if isinstance(cluster, str) else f"{name_of(cluster)} ({metric_hash(cluster)[:12]})"
+
+
+def _open_file(options: Options, about: About) -> tuple[RowWriter | None, dict[tuple[str, int], list[Row]]]:
+    """The file for rows, and the rows by example id and epoch that it holds already and that need not be run."""
+    prior: dict[tuple[str, int], list[Row]] = {}
+    if options.save is None:
         return None, prior
-    path = Path(save)
-    if resume and path.is_file() and path.stat().st_size:
+    path = Path(options.save)
+    then: About | None = None
+    if options.resume and path.is_file() and path.stat().st_size:
         then, rows, _ = read_evaluation(path)
         _refuse_other(then, about, path)
         for row in rows:
-            if row.state != "error":
-                prior.setdefault(row.id, []).append(row)
-    writer = RowWriter(path, resume=resume)
-    if writer.fresh:
+            if not _runs_again(row, options.retry):
+                prior.setdefault((row.id, row.epoch), []).append(row)
+    writer = RowWriter(path, resume=options.resume)
+    if then != about:  # also where only what makes numbers of the rows is another, such as the policy for errors
         writer.write(about_line(about))
     return writer, prior
+
+
+def _runs_again(row: Row, retry: str) -> bool:
+    return row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
 
 
 _DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
@@ -220,6 +190,8 @@ _DECIDING = {  # what decides the rows of a file, and the field of `About` that 
     "sample": "sample",
     "data": "data_hash",
     "threshold": "threshold",
+    "epochs": "epochs",
+    "cluster": "cluster",
 }
 
 
@@ -254,7 +226,7 @@ def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: 
             engine.warn_unsaved(writer)
     result = Evaluation(
         complete,
-        tuple(sorted(engine.rows, key=lambda row: row.index)),
+        tuple(sorted(engine.rows, key=lambda row: (row.index, row.epoch))),
         engine.tally,
         outcome.stopped,
         engine.seconds,
@@ -265,33 +237,3 @@ def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: 
     if result.unseen:
         warnings.warn(f"evaluate: {UNSEEN}", RuntimeWarning, stacklevel=2)
     return result
-
-
-def _check_options(
-    concurrency: int | None,
-    max_errors: float | None,
-    errors: str,
-    threshold: float,
-    level: float,
-    keep: str | None,
-    save: str | Path | None,
-    resume: bool,
-) -> None:
-    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
-        raise UsageError(f"concurrency is a whole number of at least 1; got {concurrency!r}")
-    if max_errors is not None and (isinstance(max_errors, bool) or not _is_count_or_share(max_errors)):
-        raise UsageError(f"max_errors is a whole number, or a share below 1 such as 0.05; got {max_errors!r}")
-    if errors not in ("apart", "fail"):
-        raise UsageError(f"errors is 'apart' (left out of the mean) or 'fail' (0 in the mean); got {errors!r}")
-    if not isinstance(threshold, int | float) or not math.isfinite(threshold):
-        raise UsageError(f"threshold is a finite number; got {threshold!r}")
-    if not isinstance(level, int | float) or not 0 < level < 1:
-        raise UsageError(f"level is a share between 0 and 1 such as 0.95; got {level!r}")
-    if keep not in (None, "rows", "traces", "nothing"):
-        raise UsageError(f"keep is 'rows', 'traces' or 'nothing'; got {keep!r}")
-    if resume and save is None:
-        raise UsageError("resume=True continues the file that save= names; give save=")
-
-
-def _is_count_or_share(value: object) -> bool:
-    return (isinstance(value, int) and value >= 0) or (isinstance(value, float) and 0 <= value < 1)

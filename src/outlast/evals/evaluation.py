@@ -14,9 +14,14 @@ from outlast.data.dataset import slice_key
 from outlast.data.files import write_lines
 from outlast.errors import ConfigError, DataError, UsageError, did_you_mean
 from outlast.evals import wording
+from outlast.evals.epochs import Epochs
+from outlast.evals.item import Item, items_of
+from outlast.evals.policy import check_on_error
 from outlast.evals.row import Row, State
 from outlast.evals.rowfile import About, End, Stopped, about_line, dumps, end_line, read_evaluation
+from outlast.evals.spread import Variance
 from outlast.evals.statistics import Estimate, estimate_mean
+from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.tally import ErrorGroup, Tally
 from outlast.messages import Spending
 
@@ -31,7 +36,10 @@ UNSEEN = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """A program's results on a data set: rows, and totals over them.
+    """A program's results on a data set: rows, examples made of them, and totals over those.
+
+    The unit of every number is the example (`items`): `n`, `states`, `score`, `slices` and `parts` count examples, also
+    when each was run several times (`epochs`). `runs` and `run_states` count rows.
 
     `stopped` is "" when every example was run; else why not: "interrupted" (Ctrl-C), "budget", "errors"
     (`max_errors`), "failed" (nothing could go on) or "unfinished" (a file of a process that died). `seconds`
@@ -51,7 +59,7 @@ class Evaluation:
     @classmethod
     def of(cls, about: About, rows: Sequence[Row], **more: Any) -> Evaluation:
         """An evaluation of finished rows."""
-        return cls(about, tuple(rows), Tally.of(rows), **more)
+        return cls(about, tuple(rows), Tally.of(rows, about.rule, clustered=bool(about.cluster)), **more)
 
     # What it was
 
@@ -80,22 +88,61 @@ class Evaluation:
     @property
     def n(self) -> int:
         """How many examples were run."""
-        return self.tally.done
+        return self.tally.examples
 
     @property
     def states(self) -> dict[State, int]:
+        """How many examples ended in each state; with epochs after their scores were reduced to one."""
+        return dict(self.tally.items)
+
+    @property
+    def runs(self) -> int:
+        """How many rows there are: with epochs several of each example."""
+        return self.tally.done
+
+    @property
+    def run_states(self) -> dict[State, int]:
         """How many rows ended in each state."""
         return dict(self.tally.states)
 
     @property
     def unanswered(self) -> int:
-        """How many of the errors are the program's failure on what the model said; see `Row.answered`."""
+        """How many rows are the program's failure on what the model said; see `Row.answered`."""
         return self.tally.unanswered
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """The examples by index, each with its score and its rows."""
+        return items_of(self._rows("items"), self.about.rule)
+
+    @property
+    def flaky(self) -> tuple[Item, ...]:
+        """The examples whose epochs disagree: some pass, others do not."""
+        return tuple(item for item in self.items if item.flaky)
+
+    @property
+    def variance(self) -> Variance:
+        """How much scores vary between examples and, from epoch to epoch, within one; NaN without epochs."""
+        return self.tally.spread.variance()
+
+    def counting(self, on_error: str) -> Evaluation:
+        """The same rows with another policy for errors; see `policy`. Needs the rows."""
+        about = replace(self.about, on_error=check_on_error(on_error))
+        return self if about == self.about else self._with(about, "counting")
+
+    def reduced(self, reducer: str) -> Evaluation:
+        """The same rows with the epochs of each example made one score by another reducer. Needs the rows."""
+        epochs = Epochs(self.about.epochs, reducer)
+        return self._with(replace(self.about, reducer=epochs.reducer), "reduced")
+
+    def _with(self, about: About, what: str) -> Evaluation:
+        tally = Tally.of(self._rows(what), about.rule, clustered=bool(about.cluster))
+        return replace(self, about=about, tally=tally)
 
     @property
     def unseen(self) -> bool:
         """Whether the program has modules that ask models, and rows came out without a call of any of them."""
-        ran = self.n > self.tally.states["error"]
+        ran = self.runs > self.tally.states["error"]
         spent = self.spending
         return bool(self.about.predictors and ran and not (spent.calls or spent.cached or self.models))
 
@@ -114,22 +161,25 @@ class Evaluation:
         """What the metric's calls cost, when it asks models."""
         return self.tally.metric_spending
 
-    @cached_property
+    @property
     def values(self) -> Sequence[float]:
-        """The scores that the estimate is made of: those of all scored rows, and 0 for errors when told
-        so."""
-        if self.about.errors == "apart":
-            return self.tally.scores
-        return [*self.tally.scores, *[0.0] * self.tally.states["error"]]
+        """The scores that the estimate is made of, one for each example that counts, in no particular order."""
+        return self.tally.scores
 
     @cached_property
     def score(self) -> Estimate:
-        """The mean score with its interval. NaN with n = 0 when no row has a score."""
+        """The mean score with its interval, robust to clusters where there are some. NaN with n = 0 when no example
+        has a score."""
         return self.estimate()
 
     def estimate(self, method: str = "auto", *, level: float | None = None) -> Estimate:
-        """The mean score by another interval or level; methods are those of `statistics.estimate_mean`."""
+        """The mean score by another interval or level; methods are those of `statistics.estimate_mean`.
+
+        "auto" is robust to clusters where there are some; every other method takes the examples for independent.
+        """
         chosen = self.about.level if level is None else level
+        if self.about.cluster and method in ("auto", "clustered") and len(self.values):
+            return clustered_mean(self.values, self.tally.clusters, chosen)
         return estimate_mean(self.values, level=chosen, method=method)
 
     def latency(self, share: float = 0.5) -> float:
@@ -149,7 +199,8 @@ class Evaluation:
     def slices(self, by: str | Callable[[Row], Any]) -> dict[Any, Evaluation]:
         """An evaluation for each value of an input, a target or an output, or of a function of the row.
 
-        A name is looked for in that order. Raises `DataError` when a row has no such field.
+        A name is looked for in that order. Raises `DataError` when a row has no such field. By an output, the epochs
+        of one example may go into different slices.
         """
         read = by if callable(by) else _field_reader(by)
         groups: dict[Any, list[Row]] = {}
@@ -157,20 +208,27 @@ class Evaluation:
             groups.setdefault(slice_key(read(row)), []).append(row)
         about = replace(self.about, data_hash="", total=None)
         return {
-            key: Evaluation.of(replace(about, total=len(rows)), rows, stopped=self.stopped)
+            key: Evaluation.of(replace(about, total=len({row.index for row in rows})), rows, stopped=self.stopped)
             for key, rows in groups.items()
         }
 
     @property
     def parts(self) -> dict[str, Estimate]:
-        """The mean of each named part of the scores, with its interval, over the rows that have it."""
+        """The mean of each named part of the scores, with its interval, over the examples that have it: the part of
+        an example is the mean over its epochs."""
         if not self.kept:
             return {}
         values: dict[str, list[float]] = {}
-        for row in self.rows:
-            for name, value in row.parts.items():
-                values.setdefault(name, []).append(value)
-        return {name: estimate_mean(some, level=self.about.level) for name, some in values.items()}
+        clusters: dict[str, list[str]] = {}
+        for item in self.items if any(row.parts for row in self.rows) else ():
+            for name in dict.fromkeys(name for row in item.rows for name in row.parts):
+                some = [row.parts[name] for row in item.rows if name in row.parts]
+                values.setdefault(name, []).append(math.fsum(some) / len(some))
+                clusters.setdefault(name, []).append(item.cluster)
+        level = self.about.level
+        if self.about.cluster:
+            return {name: clustered_mean(some, clusters[name], level) for name, some in values.items()}
+        return {name: estimate_mean(some, level=level) for name, some in values.items()}
 
     def _rows(self, what: str) -> tuple[Row, ...]:
         if not self.kept:
@@ -228,14 +286,27 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """One line: the score with its interval, the states, and why it stopped if it did."""
-        states = wording.states_text(self.states, self.unanswered)
-        scored = f" of {self.score.n} scored" if 0 < self.score.n < self.n and self.states["error"] else ""
-        line = f"{wording.estimate_text(self.score, self.is_share)}{scored} on {self.n}: {states}"
+        line = f"{wording.estimate_text(self.score, self.is_share)}{self._scored}{self._made_of}"
         if self.unseen:
             line = f"{line} [{UNSEEN}]"
         if not self.stopped:
             return line
         return f"{line} [{self.stopped} after {self.n} of {self.about.total or 'unknown'}]"
+
+    @property
+    def _scored(self) -> str:
+        return f" of {self.score.n} scored" if 0 < self.score.n < self.n and self.tally.states["error"] else ""
+
+    @property
+    def _made_of(self) -> str:
+        """ " on 200: 145 pass, 53 fail, 2 errors", and with epochs how many there are and what they say."""
+        states, errors = self.states, self.tally.states["error"]
+        note = wording.errors_note(errors, self.unanswered, self.about.on_error)
+        if self.about.epochs == 1:
+            return f" on {self.n}: {wording.states_text(states, note)}"
+        flaky = f"; {self.tally.flaky} flaky" if self.tally.flaky else ""
+        broken = f"; {errors} of {self.runs} runs were errors{note}" if errors else ""
+        return f" on {self.n} x {self.about.rule.epochs}: {wording.states_text(states)}{flaky}{broken}"
 
     @property
     def is_share(self) -> bool:
@@ -290,6 +361,8 @@ def _flat(row: Row) -> dict[str, Any]:
     spent = row.spending
     return flat | {
         "error": str(row.error) if row.error else None,
+        "epoch": row.epoch,
+        "cluster": row.cluster,
         "seconds": row.seconds,
         "calls": spent.calls,
         "tokens": spent.tokens,

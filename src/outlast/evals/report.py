@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.data.jsonform import json_form
 from outlast.evals import wording
+from outlast.evals.policy import policy_text
 from outlast.types.media import short_media
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
     facts = {
         "Program": f"{about.program} ({about.program_hash[:12]})",
         "Metric": f"{about.metric} ({about.metric_hash[:12]})",
-        "Errors": "apart, not in the mean" if about.errors == "apart" else "counted as 0",
+        "Errors": policy_text(about.on_error),
         "Model": ", ".join(evaluation.models) or about.lm or "none",
         "Data": f"{evaluation.n} of {about.total or 'unknown'} examples, {about.data_hash[:12] or 'no hash'}",
         "Spent": str(evaluation.spending),

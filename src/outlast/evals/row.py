@@ -80,8 +80,8 @@ class Row:
     `trace` holds the exchanges when they were asked for. `answered` is False for an error of the program that lies in
     what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
-    `epoch` counts the runs of one example from 0. `checks` holds by name what checks said of the answer, before and
-    after it was mended.
+    `epoch` counts the runs of one example from 0; `cluster` is the group that the example belongs to. `checks` holds by
+    name what checks said of the answer, before and after it was mended.
     """
 
     index: int
@@ -102,6 +102,7 @@ class Row:
     answered: bool = True
     epoch: int = 0
     checks: Mapping[str, CheckOutcome] = field(default_factory=dict[str, "CheckOutcome"])
+    cluster: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -120,6 +121,8 @@ class Row:
             data["feedback"] = self.feedback
         if self.epoch:
             data["epoch"] = self.epoch
+        if self.cluster:
+            data["cluster"] = self.cluster
         if self.checks:
             data["checks"] = {name: list(outcome) for name, outcome in self.checks.items()}
         if self.parts:

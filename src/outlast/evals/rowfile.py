@@ -4,8 +4,8 @@
     {"index": 0, "id": ..., "state": "pass", "score": 1.0, "inputs": ..., "targets": ..., "outputs": ..., ...}
     {"outlast": "end", "stopped": "", "seconds": 12.3, ...}
 
-A process that dies leaves all rows that had finished. When an example was run again later (`resume`), its
-last row counts.
+A process that dies leaves all rows that had finished. When an example (or one of its epochs) was run again later
+(`resume`), its last row counts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from outlast.errors import DataError, brief
+from outlast.evals.epochs import Epochs
+from outlast.evals.policy import OnError, Rule
 from outlast.evals.row import Row
 
 Stopped = Literal["", "interrupted", "budget", "errors", "failed", "unfinished"]
@@ -27,10 +29,11 @@ Stopped = Literal["", "interrupted", "budget", "errors", "failed", "unfinished"]
 class About:
     """What was evaluated on what: all that decides whether two evaluations can be compared or continued.
 
-    `errors` is the policy: "apart" leaves errors out of the mean, "fail" counts them as 0. `total` is the
-    number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base URL,
-    settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many modules of
-    the program ask models.
+    `on_error` is the policy for errors (see `policy`). `epochs` is how often each example was run and `reducer` what
+    made one score of that. `cluster` names what groups examples that are not independent, "" when they are. `total` is
+    the number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base
+    URL, settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many
+    modules of the program ask models.
     """
 
     program: str
@@ -43,11 +46,19 @@ class About:
     total: int | None = None
     threshold: float = 1.0
     level: float = 0.95
-    errors: Literal["apart", "fail"] = "apart"
+    on_error: OnError = "exclude"
     lm_identity: str = ""
     adapter: str = ""
     own_models: str = ""
     predictors: int = 0
+    epochs: int = 1
+    reducer: str = "mean"
+    cluster: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        """How the runs of an example become its score and its state."""
+        return Rule(Epochs(self.epochs, self.reducer), self.threshold, self.on_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +151,13 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
-    """What a file of an evaluation holds, rows by index; no `End` when it was not finished.
+    """What a file of an evaluation holds, rows by index and epoch; no `End` when it was not finished.
 
     Raises `DataError` with file and line for anything else.
     """
     about: About | None = None
     end: End | None = None
-    rows: dict[int, Row] = {}
+    rows: dict[tuple[int, int], Row] = {}
     for number, data in _lines(path):
         where = f"{path}, line {number}"
         try:
@@ -159,14 +170,14 @@ def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
                 break
             else:
                 row, end = Row.from_json(data), None
-                rows[row.index] = row
+                rows[row.index, row.epoch] = row
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{where}: not a row of an evaluation ({type(error).__name__}: {error})") from error
     if about is None:
         raise DataError(f"{str(path)!r} is no file of an evaluation: its first line does not say so")
-    return about, [rows[index] for index in sorted(rows)], end
+    return about, [rows[key] for key in sorted(rows)], end
 
 
 def _about(data: dict[str, Any], where: str) -> About:

@@ -49,6 +49,9 @@ _SLOW = 0.01  # seconds in which a metric that blocks holds up all others
 class RowRunner:
     """`await runner(index, example)` gives a `Row`; only cancellation and a used-up budget raise.
 
+    With `epochs`, epoch e of sample s asks as sample `s * epochs + e`, as strategies number nested draws: the epochs
+    are independent, and epoch 0 of sample 0 is what a plain run asks.
+
     `program` is a `Module` or any callable taking the inputs as keywords; `async` ones run on the loop, plain
     functions in threads. A plain metric is called in place; once it has taken more than 10 ms three times, it
     runs in threads too, so that a judge in it does not make the evaluation serial. Program and metric get copies of
@@ -66,6 +69,7 @@ class RowRunner:
         lm: LM | str | None = None,
         adapter: Adapter | None = None,
         sample: int | None = None,
+        epochs: int = 1,
         threshold: float = 1.0,
         traces: bool = False,
     ) -> None:
@@ -76,16 +80,19 @@ class RowRunner:
         self.threshold = threshold
         self.traces = traces
         self.run = _run_for(lm, adapter, sample)
+        self._runs = [replace(self.run, sample=self.run.sample * epochs + epoch) for epoch in range(epochs)]
         self._call = _caller(program)
         self._metric_is_async = _is_async(metric)
         self._metric_slow = 0
 
-    async def __call__(self, index: int, example: Example, run: Run | None = None) -> Row:
+    async def __call__(
+        self, index: int, example: Example, run: Run | None = None, *, epoch: int = 0, cluster: str = ""
+    ) -> Row:
         """Run one example, within `run` when given and else within the run that this was made in.
 
         Raises `BudgetExceeded` when the budget of that run is used up.
         """
-        run = run or self.run
+        run = run or self._runs[epoch]
         trace, judging = Trace(), Trace()
         outcome: Score | Unscored | RowError
         prediction: Any = None
@@ -109,7 +116,8 @@ class RowRunner:
             outcome = RowError.of(error, subject)
         if seconds is None:
             seconds = perf_counter() - started
-        return self._row(index, example, outputs, outcome, seconds, trace, judging)
+        place = (index, epoch, cluster)
+        return self._row(place, example, outputs, outcome, seconds, trace, judging)
 
     def close(self) -> None:
         """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
@@ -129,7 +137,7 @@ class RowRunner:
 
     def _row(
         self,
-        index: int,
+        place: tuple[int, int, str],
         example: Example,
         outputs: Any,
         outcome: Score | Unscored | RowError,
@@ -148,6 +156,7 @@ class RowRunner:
             feedback = outcome.reason
         else:
             error, state = outcome, "error"
+        index, epoch, cluster = place
         return Row(
             index,
             id_of(example),
@@ -165,6 +174,8 @@ class RowRunner:
             models_of(trace) if trace else (),
             trace if self.traces else None,
             error is None or is_answered(error, trace),
+            epoch,
+            cluster=cluster,
         )
 
     async def _judge(self, run: Run, example: Example, prediction: Any, trace: Trace) -> Any:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from outlast.evals import wording
+from outlast.evals.policy import policy_text
 
 if TYPE_CHECKING:
     from outlast.evals.compare import Comparison
@@ -51,7 +52,10 @@ def _facts(evaluation: Evaluation) -> Table:
     about = evaluation.about
     facts = {
         "program": about.program,
-        "metric": about.metric + ("" if about.errors == "apart" else " (errors count as 0)"),
+        "metric": about.metric,
+        "errors": policy_text(about.on_error),
+        "epochs": str(about.rule.epochs) if about.epochs > 1 else "",
+        "clusters": about.cluster,
         "model": ", ".join(evaluation.models) or about.lm,
         "spent": str(evaluation.spending),
         "spent by metric": str(evaluation.metric_spending) if evaluation.metric_spending.calls else "",
@@ -88,7 +92,7 @@ def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> Table:
             wording.number(estimate.value, part.is_share),
             interval,
             str(part.n),
-            wording.states_text(part.states, part.unanswered),
+            wording.states_text(part.states),
         )
     return table
 

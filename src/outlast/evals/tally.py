@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from outlast.evals.item import is_flaky, verdict
+from outlast.evals.policy import Rule, counted
 from outlast.evals.row import STATES, Row, RowError, State, shed_tracebacks
+from outlast.evals.spread import Spread
+from outlast.evals.statistics import Running
 from outlast.messages import Spending
 
 if TYPE_CHECKING:
@@ -40,25 +44,39 @@ class ErrorGroup:
 
 
 class Tally:
-    """Counts, scores, spending and error groups of the rows added so far. Eight bytes a score and a
-    duration."""
+    """Totals of the rows added so far: of runs (`states`, spending, errors) and of examples (`items`, `scores`).
 
-    def __init__(self) -> None:
+    `rule` makes the score of an example of its runs, which may be added in any order: an example is settled when all
+    its epochs are there, or by `finish`. `scores` and `clusters` hold the counted examples in the order in which they
+    were settled. Eight bytes a score and a duration, with epochs or clusters twelve more an example.
+    """
+
+    def __init__(self, rule: Rule = Rule(), *, clustered: bool = False) -> None:  # noqa: B008 - a value
+        self.rule = rule
         self.states: dict[State, int] = dict.fromkeys(STATES, 0)
+        self.items: dict[State, int] = dict.fromkeys(STATES, 0)
         self.unanswered = 0
+        self.flaky = 0
         self.scores = array("d")
+        self.clusters = array("l")
+        self.running = Running()
+        self.spread = Spread()
         self.durations = array("d")
         self.spending = Spending()
         self.metric_spending = Spending()
         self.models: dict[str, None] = {}
         self.groups: dict[tuple[str, str, str], ErrorGroup] = {}
+        self._clustered = clustered
+        self._numbers: dict[str, int] = {}  # of clusters
+        self._pending: dict[int, list[Row]] = {}  # runs of examples that have not had all their epochs
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> Self:
+    def of(cls, rows: Iterable[Row], rule: Rule = Rule(), *, clustered: bool = False) -> Self:  # noqa: B008 - a value
         """The totals of rows."""
-        tally = cls()
+        tally = cls(rule, clustered=clustered)
         for row in rows:
             tally.add(row)
+        tally.finish()
         return tally
 
     @property
@@ -66,13 +84,16 @@ class Tally:
         """How many rows were added."""
         return len(self.durations)
 
+    @property
+    def examples(self) -> int:
+        """How many examples were settled."""
+        return sum(self.items.values())
+
     def add(self, row: Row) -> Row:
         """Count a row; gives it back, with the place of its error as text when it has one."""
         self.states[row.state] += 1
         self.unanswered += not row.answered
         self.durations.append(row.seconds)
-        if row.score is not None:
-            self.scores.append(row.score)
         if row.spending.calls or row.spending.cached:
             self.spending.include(row.spending)
         for name in row.models:
@@ -80,7 +101,40 @@ class Tally:
                 self.models[name] = None
         if row.metric_spending.calls or row.metric_spending.cached:
             self.metric_spending.include(row.metric_spending)
-        return row if row.error is None else self._add_error(row, row.error)
+        if row.error is not None:
+            row = self._add_error(row, row.error)
+        if self.rule.epochs.count == 1:
+            self._settle([row])
+        else:
+            self._wait(row)
+        return row
+
+    def finish(self) -> None:
+        """Settle the examples that did not get all their epochs, because the run ended before."""
+        for index in sorted(self._pending):
+            self._settle(self._pending[index])
+        self._pending.clear()
+
+    def _wait(self, row: Row) -> None:
+        runs = self._pending.setdefault(row.index, [])
+        # what an example is settled by, not its texts, which would stay in memory
+        runs.append(Row(row.index, "", {}, {}, None, row.score, row.state, answered=row.answered, cluster=row.cluster))
+        if len(runs) == self.rule.epochs.count:
+            self._settle(self._pending.pop(row.index))
+
+    def _settle(self, runs: list[Row]) -> None:
+        results: list[tuple[State, float | None]] = [(row.state, counted(row, self.rule.on_error)) for row in runs]
+        score, state = self.rule.settle(results)
+        self.items[state] += 1
+        if self.rule.epochs.count > 1:
+            self.flaky += is_flaky([verdict(row) for row in runs])
+            self.spread.add([value for _, value in results if value is not None])
+        if score is None:
+            return
+        self.scores.append(score)
+        self.running.add(score)
+        if self._clustered:
+            self.clusters.append(self._numbers.setdefault(runs[0].cluster, len(self._numbers)))
 
     def _add_error(self, row: Row, error: RowError) -> Row:
         if self.states["error"] <= _LOCATED:

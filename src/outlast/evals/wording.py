@@ -48,13 +48,25 @@ def estimate_text(estimate: Estimate, share: bool) -> str:
     return f"{number(estimate.value, share)} ({level(interval.level)} CI {span(interval, share)}, {method})"
 
 
-def states_text(states: Mapping[State, int], unanswered: int = 0) -> str:
-    """ "145 pass, 53 fail, 2 errors (1 gave no usable answer)"; what did not occur is left out."""
+def states_text(states: Mapping[State, int], note: str = "") -> str:
+    """ "145 pass, 53 fail, 2 errors"; what did not occur is left out. `note` says how errors count."""
     texts = {state: f"{count} {state}" for state, count in states.items() if count}
     if errors := states.get("error", 0):
-        why = f" ({unanswered} gave no usable answer)" if unanswered else ""
-        texts["error"] = f"{errors} error{'s' * (errors != 1)}{why}"
+        texts["error"] = f"{errors} error{'s' * (errors != 1)}{note}"
     return ", ".join(texts.values()) or "nothing done"
+
+
+def errors_note(errors: int, unanswered: int, on_error: str) -> str:
+    """What so many errors count as: " (left out)", " (2 gave no usable answer: 0; 1 left out)"."""
+    if not errors:
+        return ""
+    if on_error == "fail":
+        return " (counted as 0)"
+    if on_error == "exclude_all" or not unanswered:
+        gave = f", {unanswered} gave no usable answer" if unanswered else ""
+        return f" (left out{gave})"
+    rest = f"; {errors - unanswered} left out" if errors > unanswered else ""
+    return f" ({unanswered} gave no usable answer: counted as 0{rest})"
 
 
 def difference(value: float, share: bool) -> str:
