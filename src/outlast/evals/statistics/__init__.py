@@ -10,6 +10,7 @@ here calls an LM.
     reduce_epochs(scores, "mean")        one score for an example that was run several times
     ppi_mean, rogan_gladen               what people would say, from a judge and few labels
     cohen_kappa, weighted_kappa, krippendorff_alpha, spearman, kendall, confusion     how far raters agree
+    SequentialTest                       a test that may be looked at after every example
     Running                              the same mean, one score at a time, in constant memory
     holm, benjamini_hochberg             p values of many comparisons
     minimum_detectable_difference        what this many examples could have seen
@@ -38,6 +39,7 @@ from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
 from outlast.evals.statistics.ranks import kendall, spearman
 from outlast.evals.statistics.reducers import check_reducer, fewest_scores, reduce_epochs
 from outlast.evals.statistics.running import Running
+from outlast.evals.statistics.sequential import SequentialTest
 from outlast.evals.statistics.values import Estimate, Interval
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Interval",
     "Paired",
     "Running",
+    "SequentialTest",
     "benjamini_hochberg",
     "bootstrap_interval",
     "check_reducer",
