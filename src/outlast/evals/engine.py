@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -13,6 +13,7 @@ from outlast.errors import BudgetExceeded, ConfigError, LMAuthError, LMQuotaErro
 from outlast.evals.feed import Feed
 from outlast.evals.options import Options
 from outlast.evals.progress import INTERVAL, Guarded, Snapshot
+from outlast.evals.resume import Prior
 from outlast.evals.row import Row
 from outlast.evals.rowfile import RowWriter, Stopped, dumps
 from outlast.evals.runner import RowRunner
@@ -56,7 +57,7 @@ class Engine:
         concurrency: int,
         tally: Tally,
         writer: RowWriter | None,
-        prior: Mapping[tuple[str, int], list[Row]],
+        prior: Prior,
         display: Guarded,
     ) -> None:
         self.rows: list[Row] = []
@@ -132,16 +133,15 @@ class Engine:
             except Exception as error:
                 raise _Halt(Outcome("failed", f"the data could not be read on: {error}", error, True)) from error
             index, epoch, example, cluster = turn
-            earlier = self._prior.get((id_of(example), epoch)) if self._prior else None
-            if earlier:
-                row = earlier.pop(0)
+            row = self._prior.take(id_of(example), epoch)
+            if row is not None:
                 self._count(replace(row, index=index), write=row.index != index)
             else:
                 try:
                     row = await self._runner(index, example, epoch=epoch, cluster=cluster)
                 except BudgetExceeded as error:
                     raise _Halt(Outcome("budget", str(error), error)) from error
-                self._count(row, write=True)
+                self._count(self._prior.marked(row), write=True)
             now = perf_counter()
             if now - self._breathed > _BREATH:
                 self._breathed = now

@@ -5,19 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Unpack
 
 from outlast.data.example import Example
-from outlast.errors import DataError, EvaluationStopped, brief
+from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome
 from outlast.evals.evaluation import UNSEEN, Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.identity import metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
-from outlast.evals.row import Row
-from outlast.evals.rowfile import About, End, RowWriter, about_line, end_line, read_evaluation
+from outlast.evals.resume import open_file
+from outlast.evals.rowfile import About, End, RowWriter, end_line
 from outlast.evals.runner import RowRunner, check_first
 from outlast.evals.tally import Tally
 from outlast.modules.module import Module
@@ -108,7 +107,7 @@ async def aevaluate(
         feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
         check_first(program, metric, feed.first)
         about = _about(program, metric, runner, feed, chosen)
-        writer, prior = _open_file(chosen, about)
+        writer, prior = open_file(chosen, about)
         engine = Engine(
             runner,
             feed,
@@ -155,63 +154,6 @@ def _cluster_name(cluster: Any) -> str:
     if cluster is None:
         return ""
     return cluster if isinstance(cluster, str) else f"{name_of(cluster)} ({metric_hash(cluster)[:12]})"
-
-
-def _open_file(options: Options, about: About) -> tuple[RowWriter | None, dict[tuple[str, int], list[Row]]]:
-    """The file for rows, and the rows by example id and epoch that it holds already and that need not be run."""
-    prior: dict[tuple[str, int], list[Row]] = {}
-    if options.save is None:
-        return None, prior
-    path = Path(options.save)
-    then: About | None = None
-    if options.resume and path.is_file() and path.stat().st_size:
-        then, rows, _ = read_evaluation(path)
-        _refuse_other(then, about, path)
-        for row in rows:
-            if not _runs_again(row, options.retry):
-                prior.setdefault((row.id, row.epoch), []).append(row)
-    writer = RowWriter(path, resume=options.resume)
-    if then != about:  # also where only what makes numbers of the rows is another, such as the policy for errors
-        writer.write(about_line(about))
-    return writer, prior
-
-
-def _runs_again(row: Row, retry: str) -> bool:
-    return row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
-
-
-_DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
-    "program": "program_hash",
-    "metric": "metric_hash",
-    "lm": "lm",
-    "settings of the lm": "lm_identity",
-    "models of the modules": "own_models",
-    "adapter": "adapter",
-    "sample": "sample",
-    "data": "data_hash",
-    "threshold": "threshold",
-    "epochs": "epochs",
-    "cluster": "cluster",
-}
-
-
-def _refuse_other(then: About, now: About, path: Path) -> None:
-    found: list[str] = []
-    for name, field in _DECIDING.items():
-        old, new = getattr(then, field), getattr(now, field)
-        if old == new or (field == "data_hash" and "" in (old, new)) or (field == "lm_identity" and then.lm != now.lm):
-            continue
-        if field in ("program_hash", "metric_hash"):
-            shown, shows = getattr(then, name), getattr(now, name)
-            same = " by this name, but its code or what that names was another" if shown == shows else ""
-            found.append(f"{name} ({brief(shown)} then, {brief(shows)} now{same})")
-        else:
-            found.append(f"{name} ({brief(old)} then, {brief(new)} now)")
-    if found:
-        raise DataError(
-            f"resume: {str(path)!r} belongs to another evaluation: its {'; its '.join(found)} differ"
-            f"{'s' * (len(found) == 1)}. Use another path."
-        )
 
 
 def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: RowWriter | None) -> Evaluation:

@@ -110,6 +110,16 @@ class Evaluation:
         """How many rows are the program's failure on what the model said; see `Row.answered`."""
         return self.tally.unanswered
 
+    @property
+    def retried(self) -> int:
+        """How many rows were run again after an error, by `resume`; `Row.retried` says after which."""
+        return self.tally.retried
+
+    @property
+    def redrawn(self) -> int:
+        """How many of those had given no usable answer before: another draw in their place favours the program."""
+        return self.tally.redrawn
+
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """The examples by index, each with its score and its rows."""
@@ -287,6 +297,8 @@ class Evaluation:
     def headline(self) -> str:
         """One line: the score with its interval, the states, and why it stopped if it did."""
         line = f"{wording.estimate_text(self.score, self.is_share)}{self._scored}{self._made_of}"
+        if self.redrawn:
+            line = f"{line} [{wording.redrawn_text(self.redrawn)}]"
         if self.unseen:
             line = f"{line} [{UNSEEN}]"
         if not self.stopped:

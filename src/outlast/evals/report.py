@@ -51,6 +51,12 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "Time of an example": f"median {wording.duration(evaluation.latency())}, "
         f"95% within {wording.duration(evaluation.latency(0.95))}",
     }
+    if about.epochs > 1:
+        facts["Epochs"] = f"{about.rule.epochs}; {evaluation.tally.flaky} flaky examples"
+    if about.cluster:
+        facts["Clusters"] = about.cluster
+    if evaluation.retried:
+        facts["Retried"] = f"{evaluation.retried} rows, after errors"
     if evaluation.metric_spending.calls:
         facts["Spent by the metric"] = str(evaluation.metric_spending)
     return facts

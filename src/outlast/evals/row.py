@@ -69,6 +69,20 @@ class CheckOutcome(NamedTuple):
     attempts: int = 1
 
 
+class Retried(NamedTuple):
+    """An earlier try of a row that ended in an error. `answered` as in `Row`."""
+
+    type: str
+    message: str
+    answered: bool
+
+    @classmethod
+    def of(cls, row: Row) -> Retried:
+        """What is kept of a row that is run again."""
+        error = row.error
+        return cls(error.type, error.message[:500], row.answered) if error is not None else cls("", "", row.answered)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One example, what the program made of it, and what the metric said.
@@ -81,7 +95,8 @@ class Row:
     what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
     `epoch` counts the runs of one example from 0; `cluster` is the group that the example belongs to. `checks` holds by
-    name what checks said of the answer, before and after it was mended.
+    name what checks said of the answer, before and after it was mended. `retried` holds the errors after which the row
+    was run again.
     """
 
     index: int
@@ -103,6 +118,7 @@ class Row:
     epoch: int = 0
     checks: Mapping[str, CheckOutcome] = field(default_factory=dict[str, "CheckOutcome"])
     cluster: str = ""
+    retried: tuple[Retried, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -123,6 +139,8 @@ class Row:
             data["epoch"] = self.epoch
         if self.cluster:
             data["cluster"] = self.cluster
+        if self.retried:
+            data["retried"] = [one._asdict() for one in self.retried]
         if self.checks:
             data["checks"] = {name: list(outcome) for name, outcome in self.checks.items()}
         if self.parts:
@@ -153,5 +171,7 @@ class Row:
                 values[name] = Spending.from_json(data[name])
         if "checks" in data:
             values["checks"] = {name: CheckOutcome(*outcome) for name, outcome in data["checks"].items()}
+        if "retried" in data:
+            values["retried"] = tuple(Retried(**one) for one in data["retried"])
         values["models"] = tuple(data.get("models", ()))
         return cls(**values)

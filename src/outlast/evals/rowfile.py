@@ -10,10 +10,13 @@ A process that dies leaves all rows that had finished. When an example (or one o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -90,10 +93,14 @@ def end_line(end: End) -> bytes:
 
 
 class RowWriter:
-    """Appends rows to a file as they finish, each handed to the system at once.
+    """Appends rows to a file as they finish, each handed to the system at once: no death of the process loses one.
 
-    Opening raises `DataError`: for a path that cannot be written, and for a file that holds something already
-    unless `resume`. Later failures (a full disk) raise nothing: they are kept in `error` and writing stops.
+    Rows are not forced to the disk one by one, which would cost milliseconds each; that is done once, by `close`. So
+    a power failure can lose the rows of the last seconds, which `resume` then runs again.
+
+    Opening raises `DataError`: for a path that cannot be written, for a file that holds something already unless
+    `resume`, and for one that another run is writing. Later failures (a full disk) raise nothing: they are kept in
+    `error` and writing stops, after what was written of the last line was taken back.
     """
 
     def __init__(self, path: str | Path, *, resume: bool) -> None:
@@ -105,49 +112,90 @@ class RowWriter:
                 raise DataError(
                     f"save: {str(path)!r} exists. Use resume=True to go on with the evaluation in it, or another path."
                 )
-            self._file = open(self.path, "ab")  # noqa: SIM115 - closed by close()
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise DataError(f"save: cannot write {str(path)!r}: {error.strerror or error}") from error
         self.fresh = not used
-        if used:
-            _cut_torn_line(self.path)
+        try:
+            _claim(self._file, self.path)
+        except DataError:
+            self._file.close()
+            raise
+
+    def mend(self) -> None:
+        """Make the file end with a whole line, after a process that was killed while it wrote one."""
+        _mend(self.path)
 
     def write(self, line: bytes) -> bool:
         """Append a line; False when that failed, now or before."""
         if self.error is not None:
             return False
+        written = 0
         try:
-            self._file.write(line)
-            self._file.flush()
+            while written < len(line):
+                written += self._file.write(line[written:]) or 0
         except OSError as error:
             self.error = error
+            if written:
+                self._take_back(written)
             return False
         return True
 
     def close(self) -> None:
-        """Close the file."""
+        """Put what was written on the disk and close the file. May be called twice."""
+        if self._file.closed:
+            return
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):  # others: a pipe, a device without a disk
+                self.error = self.error or error
         try:
             self._file.close()
         except OSError as error:
             self.error = self.error or error
 
+    def _take_back(self, written: int) -> None:
+        with suppress(OSError):
+            self._file.truncate(self._file.seek(0, os.SEEK_END) - written)
 
-def _cut_torn_line(path: Path) -> None:
-    """Remove what a killed process left of a line."""
+
+def _claim(file: FileIO, path: Path) -> None:
+    """Make the file ours until it is closed; a dead process holds none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(
+            f"save: {str(path)!r} is being written by another evaluation; wait for it, or use another path"
+        ) from None
+    except OSError:  # a file system without locks
+        return
+
+
+def _mend(path: Path) -> None:
+    """Remove what a killed process left of a line; a line that lacks only its end is given that."""
     with open(path, "rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        at = size
-        while at > 0:
+        size = at = file.seek(0, os.SEEK_END)
+        tail = b""
+        while at > 0 and b"\n" not in tail:
             start = max(0, at - 65_536)
             file.seek(start)
-            block = file.read(at - start)
-            newline = block.rfind(b"\n")
-            if newline >= 0:
-                if start + newline + 1 < size:
-                    file.truncate(start + newline + 1)
-                return
+            tail = file.read(at - start) + tail
             at = start
-        file.truncate(0)
+        rest = tail[tail.rfind(b"\n") + 1 :]
+        if not rest:
+            return
+        try:
+            json.loads(rest)
+        except (ValueError, RecursionError):
+            file.truncate(size - len(rest))
+        else:
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n")
 
 
 def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:

@@ -54,6 +54,7 @@ def _facts(evaluation: Evaluation) -> Table:
         "program": about.program,
         "metric": about.metric,
         "errors": policy_text(about.on_error),
+        "retried": f"{evaluation.retried} rows, after errors" if evaluation.retried else "",
         "epochs": str(about.rule.epochs) if about.epochs > 1 else "",
         "clusters": about.cluster,
         "model": ", ".join(evaluation.models) or about.lm,

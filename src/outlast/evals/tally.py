@@ -57,6 +57,8 @@ class Tally:
         self.items: dict[State, int] = dict.fromkeys(STATES, 0)
         self.unanswered = 0
         self.flaky = 0
+        self.retried = 0
+        self.redrawn = 0
         self.scores = array("d")
         self.clusters = array("l")
         self.running = Running()
@@ -93,6 +95,8 @@ class Tally:
         """Count a row; gives it back, with the place of its error as text when it has one."""
         self.states[row.state] += 1
         self.unanswered += not row.answered
+        self.retried += bool(row.retried)
+        self.redrawn += any(not earlier.answered for earlier in row.retried)
         self.durations.append(row.seconds)
         if row.spending.calls or row.spending.cached:
             self.spending.include(row.spending)

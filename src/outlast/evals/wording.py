@@ -69,6 +69,12 @@ def errors_note(errors: int, unanswered: int, on_error: str) -> str:
     return f" ({unanswered} gave no usable answer: counted as 0{rest})"
 
 
+def redrawn_text(redrawn: int) -> str:
+    """What rows that were drawn again mean for a score."""
+    runs = f"{redrawn} run{'s' * (redrawn != 1)}"
+    return f"{runs} drawn again after an unusable answer, which favours the program"
+
+
 def difference(value: float, share: bool) -> str:
     """A signed difference, in points for shares: "+17.5"."""
     return f"{100 * value:+.1f}" if share else f"{value:+.4g}"

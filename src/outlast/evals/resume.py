@@ -1,0 +1,94 @@
+"""Goes on with the file of an evaluation: what it holds counts, what is missing or failed is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from outlast.errors import DataError, brief
+from outlast.evals.options import Options, Retry
+from outlast.evals.row import Retried, Row
+from outlast.evals.rowfile import About, RowWriter, about_line, read_evaluation
+
+_DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
+    "program": "program_hash",
+    "metric": "metric_hash",
+    "lm": "lm",
+    "settings of the lm": "lm_identity",
+    "models of the modules": "own_models",
+    "adapter": "adapter",
+    "sample": "sample",
+    "data": "data_hash",
+    "threshold": "threshold",
+    "epochs": "epochs",
+    "cluster": "cluster",
+}
+
+
+class Prior:
+    """The rows of earlier runs by example and epoch: those that stand, and those that are run again."""
+
+    def __init__(self, rows: Iterable[Row] = (), retry: Retry = "accidents") -> None:
+        self._standing: dict[tuple[str, int], list[Row]] = {}
+        self._failed: dict[tuple[str, int], list[Row]] = {}
+        for row in rows:
+            kind = self._failed if _runs_again(row, retry) else self._standing
+            kind.setdefault((row.id, row.epoch), []).append(row)
+
+    def take(self, example_id: str, epoch: int) -> Row | None:
+        """The row that stands for a run, once; None when it has to be run."""
+        rows = self._standing.get((example_id, epoch))
+        return rows.pop(0) if rows else None
+
+    def marked(self, row: Row) -> Row:
+        """A new row that says which errors it is run again after."""
+        rows = self._failed.get((row.id, row.epoch))
+        if not rows:
+            return row
+        earlier = rows.pop(0)
+        return replace(row, retried=(*earlier.retried, Retried.of(earlier)))
+
+
+def _runs_again(row: Row, retry: Retry) -> bool:
+    return row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
+
+
+def open_file(options: Options, about: About) -> tuple[RowWriter | None, Prior]:
+    """The file for rows, and what it holds already. Raises `DataError` when it belongs to another evaluation."""
+    if options.save is None:
+        return None, Prior()
+    path = Path(options.save)
+    writer = RowWriter(path, resume=options.resume)
+    then: About | None = None
+    rows: list[Row] = []
+    try:
+        if not writer.fresh:
+            then, rows, _ = read_evaluation(path)
+            _refuse_other(then, about, path)
+            writer.mend()
+    except BaseException:
+        writer.close()
+        raise
+    if then != about:  # also where only what makes numbers of the rows is another, such as the policy for errors
+        writer.write(about_line(about))
+    return writer, Prior(rows, options.retry)
+
+
+def _refuse_other(then: About, now: About, path: Path) -> None:
+    found: list[str] = []
+    for name, field in _DECIDING.items():
+        old, new = getattr(then, field), getattr(now, field)
+        if old == new or (field == "data_hash" and "" in (old, new)) or (field == "lm_identity" and then.lm != now.lm):
+            continue
+        if field in ("program_hash", "metric_hash"):
+            shown, shows = getattr(then, name), getattr(now, name)
+            same = " by this name, but its code or what that names was another" if shown == shows else ""
+            found.append(f"{name} ({brief(shown)} then, {brief(shows)} now{same})")
+        else:
+            found.append(f"{name} ({brief(old)} then, {brief(new)} now)")
+    if found:
+        raise DataError(
+            f"resume: {str(path)!r} belongs to another evaluation: its {'; its '.join(found)} differ"
+            f"{'s' * (len(found) == 1)}. Use another path."
+        )
