@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
+    from outlast.evals.judging.judge import Judge as Judge
+    from outlast.evals.judging.judges import Judges as Judges
     from outlast.evals.judging.labels import Label as Label
     from outlast.evals.judging.labels import Labels as Labels
     from outlast.evals.judging.rubric import Rubric as Rubric
@@ -196,6 +198,8 @@ _HOMES = {
     "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
+    "evals.judging.judge": "Judge",
+    "evals.judging.judges": "Judges",
     "evals.judging.labels": "Label Labels",
     "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",

@@ -203,6 +203,12 @@ def _check(a: Any, b: Any, level: float, margin: float, errors: str) -> None:
             f"errors is 'answers' (what was not answered counts as 0), 'exclude' or 'fail' (each error counts as 0); "
             f"got {errors!r}"
         )
+    if a.metric == b.metric and a.about.judged_by != b.about.judged_by:
+        raise DataError(
+            f"the evaluations were judged by different models: {a.metric!r} asked {brief(a.about.judged_by)} and "
+            f"{brief(b.about.judged_by)}, so a difference may be the judge's. Judge both with one model, "
+            f"ol.Judge(..., lm=...)."
+        )
     if a.about.metric_hash != b.about.metric_hash:
         raise DataError(
             f"the evaluations have different metrics: {a.metric!r} ({a.about.metric_hash[:8]}) and {b.metric!r} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -12,7 +12,8 @@ from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome
 from outlast.evals.evaluation import UNSEEN, Evaluation
 from outlast.evals.feed import Feed
-from outlast.evals.identity import metric_hash, name_of, own_models, program_hash
+from outlast.evals.forms import Metric
+from outlast.evals.identity import JUDGED_BY, metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.resume import open_file
@@ -30,7 +31,7 @@ _IN_FLIGHT, _IN_BATCHES = 64, 10_000
 def evaluate(
     program: Any,
     data: Iterable[Example],
-    metric: Callable[[Example, Any], Any],
+    metric: Metric,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Run `program` on every example of `data` and score what it returns with `metric(example, prediction)`.
@@ -85,7 +86,7 @@ def evaluate(
 async def aevaluate(
     program: Any,
     data: Iterable[Example],
-    metric: Callable[[Example, Any], Any],
+    metric: Metric,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """`evaluate` from async code. A cancelled task gets the result so far instead of `CancelledError`."""
@@ -105,8 +106,8 @@ async def aevaluate(
         )
         display = display_for(chosen.progress)
         feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
-        check_first(program, metric, feed.first)
-        about = _about(program, metric, runner, feed, chosen)
+        check_first(program, runner.metric, feed.first)
+        about = _about(program, runner.metric, runner, feed, chosen)
         writer, prior = open_file(chosen, about)
         engine = Engine(
             runner,
@@ -143,6 +144,7 @@ def _about(program: Any, metric: Any, runner: RowRunner, feed: Feed, options: Op
         lm_identity="" if lm is None else lm.identity,
         adapter=repr(chosen_adapter(None, runner.run)),
         own_models=own_models(program),
+        judged_by=getattr(metric, JUDGED_BY, ""),
         predictors=len(predictors),
         epochs=options.epochs.count,
         reducer=options.epochs.reducer,

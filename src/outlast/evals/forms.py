@@ -18,6 +18,10 @@ class Judging(Protocol):
     def as_metric(self) -> Callable[[Example, Any], Any]: ...
 
 
+Metric = Callable[[Example, Any], Any] | Judging
+"""What says how good an answer is: a function, a check, a judge, a classifier."""
+
+
 def as_metric(thing: Any) -> Any:
     """The metric that something means: functions are metrics themselves, checks and judges give one."""
     if isinstance(thing, Check):

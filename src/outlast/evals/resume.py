@@ -13,6 +13,7 @@ from outlast.evals.rowfile import About, RowWriter, about_line, read_evaluation
 
 _DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
     "program": "program_hash",
+    "judge's model": "judged_by",
     "metric": "metric_hash",
     "lm": "lm",
     "settings of the lm": "lm_identity",
@@ -81,6 +82,8 @@ def _refuse_other(then: About, now: About, path: Path) -> None:
         old, new = getattr(then, field), getattr(now, field)
         if old == new or (field == "data_hash" and "" in (old, new)) or (field == "lm_identity" and then.lm != now.lm):
             continue
+        if field == "metric_hash" and then.metric == now.metric and then.judged_by != now.judged_by:
+            continue  # its model is another one, which is told
         if field in ("program_hash", "metric_hash"):
             shown, shows = getattr(then, name), getattr(now, name)
             same = " by this name, but its code or what that names was another" if shown == shows else ""

@@ -36,7 +36,7 @@ class About:
     made one score of that. `cluster` names what groups examples that are not independent, "" when they are. `total` is
     the number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base
     URL, settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many
-    modules of the program ask models.
+    modules of the program ask models. `judged_by` are the models that the metric asks, when it is a judge.
     """
 
     program: str
@@ -57,6 +57,7 @@ class About:
     epochs: int = 1
     reducer: str = "mean"
     cluster: str = ""
+    judged_by: str = ""
 
     @property
     def rule(self) -> Rule:

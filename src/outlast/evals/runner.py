@@ -24,7 +24,7 @@ from outlast.errors import (
     brief,
     did_you_mean,
 )
-from outlast.evals.forms import as_metric
+from outlast.evals.forms import Metric, as_metric
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import Row, RowError, State
@@ -64,7 +64,7 @@ class RowRunner:
     def __init__(
         self,
         program: Any,
-        metric: Callable[[Example, Any], Any],
+        metric: Metric,
         *,
         lm: LM | str | None = None,
         adapter: Adapter | None = None,
@@ -73,16 +73,16 @@ class RowRunner:
         threshold: float = 1.0,
         traces: bool = False,
     ) -> None:
-        metric = as_metric(metric)
-        check_metric(metric)
-        self.metric = metric
-        self.metric_name = name_of(metric)
+        scoring = as_metric(metric)
+        check_metric(scoring)
+        self.metric = scoring
+        self.metric_name = name_of(scoring)
         self.threshold = threshold
         self.traces = traces
         self.run = _run_for(lm, adapter, sample)
         self._runs = [replace(self.run, sample=self.run.sample * epochs + epoch) for epoch in range(epochs)]
         self._call = _caller(program)
-        self._metric_is_async = _is_async(metric)
+        self._metric_is_async = _is_async(scoring)
         self._metric_slow = 0
 
     async def __call__(

@@ -240,13 +240,17 @@ async def rewarded(reward: Reward, inputs: Mapping[str, Any], result: Any) -> tu
 
 
 async def _judged(judge: Module, inputs: Mapping[str, Any], result: Any) -> tuple[float | None, str]:
+    name = type(judge).__name__
+    own = getattr(judge, "reward_of", None)  # a judge knows what its verdict is worth
+    if own is not None:
+        return _score(await own(inputs, result), name)
     fields = {**inputs, **(fields_of(result) if isinstance(result, Record) else {"answer": result})}
     signature = getattr(judge, "signature", None)
     wanted = inspect.signature(judge.forward).parameters if signature is None else signature.inputs
     verdict = await judge.acall(**{name: fields[name] for name in wanted if name in fields})
     values = outputs_of(verdict) if isinstance(verdict, Record) else {"": verdict}
     numbers = [value for value in values.values() if isinstance(value, bool | int | float)]
-    name = type(judge).__name__ if signature is None else signature.__name__
+    name = name if signature is None else signature.__name__
     if len(numbers) != 1:
         raise MetricError(f"{name}, as a reward, gives one number or truth value; got {brief(verdict)}")
     value, _ = _score(numbers[0], name)

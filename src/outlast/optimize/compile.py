@@ -13,6 +13,7 @@ from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError, brief
+from outlast.evals.forms import Metric, as_metric
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
@@ -46,7 +47,7 @@ INTERRUPTED = "interrupted"
 def compile(
     program: M,
     data: Data,
-    metric: Callable[..., Any],
+    metric: Metric,
     *,
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
@@ -111,7 +112,7 @@ def compile(
 async def acompile(
     program: M,
     data: Data,
-    metric: Callable[..., Any],
+    metric: Metric,
     *,
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
@@ -131,11 +132,12 @@ async def acompile(
     search = RandomSearch() if optimizer is None else optimizer
     limits = Budget() if budget is None else budget
     _check_options(program, metric, search, limits, seed, margin, level, concurrency)
+    scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
     parts = split_data(data, seed)
     run = current()
     model = as_lm(lm) if lm is not None else default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
-    setting = Setting(program, parts, metric, search, seed, model, chosen, level, margin)
+    setting = Setting(program, parts, scoring, search, seed, model, chosen, level, margin)
     setting.check()
     artifact.to_data(program)  # what no file can hold is found here, not after the search
     ledger = Ledger(ledger_path(study, setting), setting.identity())
@@ -148,7 +150,7 @@ async def acompile(
         ):
             job = Study(
                 program,
-                metric,
+                scoring,
                 train=parts["train"],
                 select=parts["select"],
                 ledger=ledger,

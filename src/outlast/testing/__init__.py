@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlast.testing.adapter_contract import check_adapter as check_adapter
     from outlast.testing.contracts import check_optimizer as check_optimizer
+    from outlast.testing.judging import JudgingLM as JudgingLM
     from outlast.testing.lm_contract import check_layer as check_layer
     from outlast.testing.lm_contract import check_lm as check_lm
     from outlast.testing.sandbox_contract import check_sandbox as check_sandbox
@@ -22,6 +23,7 @@ _HOMES = {
     "Answer": "server",
     "FakeServer": "server",
     "Fault": "server",
+    "JudgingLM": "judging",
     "ScriptedLM": "scripted",
     "SimulatedLM": "world",
     "World": "world",
@@ -35,6 +37,7 @@ __all__ = [
     "Answer",
     "FakeServer",
     "Fault",
+    "JudgingLM",
     "ScriptedLM",
     "SimulatedLM",
     "World",

@@ -29,8 +29,9 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet 
 _IN, _OUT = "input.", "output."
 
 
-def of_rows(rows: Any, rubric: Rubric, value: Any, author: str, note: str) -> Iterator[Label]:
+def of_rows(rows: Any, rubric: Rubric, value: Any, author: str, note: str, targets: Names) -> Iterator[Label]:
     """A label for each row that has outputs."""
+    wanted = _listed(targets, "targets")
     listed: Iterable[Any] = rows.rows if isinstance(rows, Evaluation) else rows
     if isinstance(rows, Evaluation) and not rows.kept:
         raise DataError("Labels.from_rows needs the rows, which were not kept (keep='rows' keeps them)")
@@ -38,13 +39,22 @@ def of_rows(rows: Any, rubric: Rubric, value: Any, author: str, note: str) -> It
         if not isinstance(row, Row):
             raise UsageError(f"Labels.from_rows takes an evaluation or rows of one; got {brief(row)}")
         if row.outputs is not None:
-            yield Label(item_of(row), _worth(row, value), rubric=rubric, author=author, note=note)
+            yield Label(item_of(row, wanted), _worth(row, value), rubric=rubric, author=author, note=note)
 
 
-def item_of(row: Row) -> Item:
-    """The item of a row: its inputs and outputs; a plain result has the name `answer`."""
+def item_of(row: Row, targets: Iterable[str] = ()) -> Item:
+    """The item of a row: its inputs and outputs, and the `targets` asked for; a plain result has the name `answer`."""
+    known: dict[str, Any] = {}
+    for name in targets:
+        if name not in row.targets:
+            near = did_you_mean(name, row.targets)
+            raise DataError(
+                f"row {row.index} has no target {name!r}.{near} Targets: {', '.join(row.targets) or 'none'}."
+            )
+        known[f"target.{name}"] = row.targets[name]
     outputs = outputs_by_name(row)
-    return Item({**row.inputs, **outputs}, tuple(name for name in row.inputs if name not in outputs))
+    inputs = tuple(name for name in row.inputs if name not in outputs)
+    return Item({**row.inputs, **known, **outputs}, (*inputs, *known))
 
 
 def outputs_by_name(row: Row) -> Mapping[str, Any]:

@@ -306,16 +306,18 @@ class Labels(Sequence[Label]):
         value: str | Callable[[Row], Any] | Mapping[str, Any] | None = None,
         author: str = "",
         note: str = "",
+        targets: Names = (),
     ) -> Labels:
         """Labels of the outputs of an evaluation (or of rows of one); rows without outputs are left out.
 
+        The item is made of inputs and outputs, and of those `targets` that are needed to judge it, as `target.name`.
         `value` says what each is worth: the name of a field, a function of the row, or values by the id of the row;
         None, and rows for which it gives None, wait for a value. So `Labels.from_rows(evaluation, tone).to_csv(path)`
         writes a sheet to fill in.
         """
         from outlast.evals.judging.labelfile import of_rows
 
-        return cls(of_rows(rows, as_rubric(rubric, "Labels.from_rows"), value, author, note))
+        return cls(of_rows(rows, as_rubric(rubric, "Labels.from_rows"), value, author, note, targets))
 
     @classmethod
     def from_csv(
