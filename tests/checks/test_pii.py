@@ -243,9 +243,9 @@ def test_what_is_allowed_may_stand() -> None:
         (lambda: ol.checks.no_pii(3), "takes names of fields"),  # pyright: ignore[reportArgumentType]
         (lambda: ol.checks.no_pii("a", kinds=["emial"]), "did you mean 'email'|Did you mean 'email'"),
         (lambda: ol.checks.no_pii("a", kinds=[]), "no kinds"),
-        (lambda: ol.checks.no_pii("a", allow=[""]), "allow holds values"),
+        (lambda: ol.checks.no_pii("a", allow=[""]), "allow holds texts"),
         (lambda: ol.checks.no_pii("a", on_fail="explode"), "on_fail is one of"),
-        (lambda: find_pii(3), "looked for in a text"),  # pyright: ignore[reportArgumentType]
+        (lambda: find_pii(3), "takes a text"),  # pyright: ignore[reportArgumentType]
         (lambda: redact(None), "takes a text"),  # pyright: ignore[reportArgumentType]
         (lambda: restore(b"x", {}), "takes a text"),  # pyright: ignore[reportArgumentType]
     ],

@@ -13,10 +13,12 @@ from outlast.checks.policy import Policy, fallback, fix, retry
 if TYPE_CHECKING:
     from outlast.checks.pii import find_pii, no_pii, redact
     from outlast.checks.redaction import Redacted, restore
+    from outlast.checks.secrets import find_secrets, no_secrets
 
 _HOMES = {
     "pii": "find_pii no_pii redact",
     "redaction": "Redacted restore",
+    "secrets": "find_secrets no_secrets",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "check",
     "fallback",
     "find_pii",
+    "find_secrets",
     "fix",
     "no_pii",
+    "no_secrets",
     "redact",
     "restore",
     "retry",

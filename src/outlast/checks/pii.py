@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import Any
 
 from outlast.checks import pii_ids, pii_kinds
-from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.check import Check, Found
+from outlast.checks.finding import Finder, Place, allowed, found_none
 from outlast.checks.pii_phone import phones
 from outlast.checks.policy import Policy
 from outlast.checks.redaction import Redacted, Redaction
-from outlast.checks.texts import Unfit, plain, texts_in, with_texts
+from outlast.checks.texts import plain
 from outlast.errors import UsageError, brief, did_you_mean
 
 _KINDS: dict[str, tuple[Callable[[str], Iterator[tuple[int, int]]], str]] = {  # where two meet, the first has it
@@ -41,7 +40,7 @@ def find_pii(text: str, kinds: Iterable[str] = USUAL, *, allow: Iterable[str] = 
     model. Digits of every script, full-width letters and characters that nobody sees do not hide anything. `allow`
     are values that may stand, or "@example.com" for all addresses of a domain. Time: linear in the text; no LM call.
     """
-    return _Finder(_chosen(kinds, "find_pii"), _allowed(allow, "find_pii"))(text)
+    return _finder("find_pii", _chosen(kinds, "find_pii"), _allowed(allow, "find_pii"))(text)
 
 
 def redact(text: str, kinds: Iterable[str] = USUAL, *, allow: Iterable[str] = ()) -> Redacted:
@@ -50,9 +49,9 @@ def redact(text: str, kinds: Iterable[str] = USUAL, *, allow: Iterable[str] = ()
     Equal values get equal placeholders, and none is made that the text holds already. `restore(text, mapping)` turns
     them back, also in another text. Options as for `find_pii`.
     """
-    finder = _Finder(_chosen(kinds, "redact"), _allowed(allow, "redact"))
+    finder = _finder("redact", _chosen(kinds, "redact"), _allowed(allow, "redact"))
     if not isinstance(text, str):
-        raise UsageError(f"redact(text) takes a text; got {brief(text)}")
+        raise UsageError(f"redact takes a text; got {brief(text)}")
     redaction = Redaction(finder, [text])
     return Redacted(redaction(text), redaction.mapping)
 
@@ -70,39 +69,9 @@ def no_pii(
     the fields, and the outputs get the values back; on outputs the placeholders stay. Neither message nor result
     holds what was found.
     """
-    chosen, allowed = _chosen(kinds, "no_pii"), _allowed(allow, "no_pii")
-    return found_none("no_pii", fields, _Finder(chosen, allowed), _told, on_fail, each, kinds=chosen, allow=allowed)
-
-
-def found_none(
-    name: str,
-    fields: tuple[str, ...],
-    find: Callable[[str], tuple[Found, ...]],
-    told: Callable[[str, Counter[str]], str],
-    on_fail: Policy | str,
-    each: bool,
-    **options: Any,
-) -> Check:
-    """The check that `find` finds nothing in the texts of the fields; its fix puts placeholders there."""
-    if not fields or not all(isinstance(field, str) and field for field in fields):
-        raise UsageError(f"{name}(field, ...) takes names of fields; got {', '.join(map(brief, fields)) or 'none'}")
-
-    def look(*values: Any) -> CheckResult:
-        texts = [(field, *item) for field, value in zip(fields, values, strict=True)
-                 for item in texts_in(field, value, name)]  # fmt: skip
-        places = tuple(replace(item, field=place) for _, place, text in texts for item in find(text))
-        if not places:
-            return CheckResult(True)
-        redaction = Redaction(find, [text for _, _, text in texts])
-        touched = dict.fromkeys(field for field, _, text in texts if find(text))
-        try:
-            fix = {field: with_texts(values[fields.index(field)], redaction) for field in touched}
-        except Unfit:
-            fix = None
-        message = told(", ".join(map(repr, touched)), Counter(place.kind for place in places))
-        return CheckResult(False, message, found=places, fix=fix, undo=redaction.mapping if fix else None)
-
-    return built(name, fields, look, on_fail=on_fail, each=each, **options)
+    chosen, stand = _chosen(kinds, "no_pii"), _allowed(allow, "no_pii")
+    find = _finder("no_pii", chosen, stand)
+    return found_none("no_pii", fields, find, _told, on_fail=on_fail, each=each, kinds=chosen, allow=stand)
 
 
 def _told(where: str, counts: Counter[str]) -> str:
@@ -110,30 +79,17 @@ def _told(where: str, counts: Counter[str]) -> str:
     return f"personal data in {where} ({', '.join(parts)}); leave it out"
 
 
-class _Finder:
-    def __init__(self, kinds: tuple[str, ...], allow: tuple[str, ...]) -> None:
-        self._kinds = kinds
-        self._allow = frozenset(allow)
+def _finder(subject: str, kinds: tuple[str, ...], allow: tuple[str, ...]) -> Finder:
+    def places(text: str) -> Iterator[Place]:
+        for kind in kinds:
+            for start, end in _KINDS[kind][0](text):
+                yield start, end, kind
 
-    def __call__(self, text: str) -> tuple[Found, ...]:
-        if not isinstance(text, str):
-            raise UsageError(f"personal data is looked for in a text; got {brief(text)}")
-        seen = plain(text)
-        kept: list[tuple[int, int, str]] = []
-        taken = bytearray(len(seen.text))
-        for kind in self._kinds:
-            for start, end in _KINDS[kind][0](seen.text):
-                if not any(taken[start:end]):
-                    taken[start:end] = b"\x01" * (end - start)
-                    if not self._may_stand(seen.text[start:end]):
-                        kept.append((start, end, kind))
-        return tuple(Found("", *seen.place(start, end), kind) for start, end, kind in sorted(kept))
-
-    def _may_stand(self, value: str) -> bool:
-        if not self._allow:
-            return False
+    def may_stand(value: str) -> bool:
         value = value.casefold()
-        return value in self._allow or value[value.find("@") :] in self._allow
+        return value in allow or ("@" in value and value[value.rindex("@") :] in allow)
+
+    return Finder(subject, places, may_stand)
 
 
 def _chosen(kinds: Iterable[str], subject: str) -> tuple[str, ...]:
@@ -148,8 +104,4 @@ def _chosen(kinds: Iterable[str], subject: str) -> tuple[str, ...]:
 
 
 def _allowed(allow: Iterable[str], subject: str) -> tuple[str, ...]:
-    given = (allow,) if isinstance(allow, str) else tuple(allow)
-    for value in given:
-        if not isinstance(value, str) or not value.strip():
-            raise UsageError(f"{subject}: allow holds values that may stand, or '@domain'; got {brief(value)}")
-    return tuple(sorted({plain(value).text.casefold() for value in given}))
+    return tuple(sorted({plain(value).text.casefold() for value in allowed(subject, allow)}))

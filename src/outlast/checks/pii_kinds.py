@@ -47,13 +47,16 @@ _MONTH = (
     r"|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre)[a-z]{0,6}"
 )
 _BIRTH = re.compile(
-    r"(?:\bborn\b|\bbirth[ -]?(?:day|date)|date[ -]of[ -]birth|\bd\.?o\.?b\b|\bgeb(?:oren|\.)|geburts(?:tag|datum)"
+    r"\bborn\b|\bbirth[ -]?(?:day|date)|date[ -]of[ -]birth|\bd\.?o\.?b\b|\bgeb(?:oren|\.)|geburts(?:tag|datum)"
     r"|\bn[ée]e?\s+le\b|date de naissance|\bnacid[oa]\b|fecha de nacimiento|\bnat[oa]\b|data di nascita"
-    r"|geboortedatum|\bnascid[oa]\b|data de nascimento)"
-    r"[^\d]{0,30}?"
-    r"((?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:\d{4}|\d{2})"
+    r"|geboortedatum|\bnascid[oa]\b|data de nascimento",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d")
+_DAY = re.compile(
+    r"(?<!\d)(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:\d{4}|\d{2})"
     rf"|\d{{1,2}}(?:st|nd|rd|th|\.)?[ ]?(?:of )?(?:de )?{_MONTH}\.?,?[ ](?:de )?\d{{4}}"
-    rf"|{_MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ]\d{{4}}))(?!\d)",
+    rf"|{_MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ]\d{{4}})(?!\d)",
     re.IGNORECASE,
 )
 _URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"'`{}|\\^\[\]]{3,2000}", re.IGNORECASE)
@@ -170,8 +173,14 @@ def macs(text: str) -> Iterator[Place]:
 
 def births(text: str) -> Iterator[Place]:
     """Whole dates that are said to be someone's birth."""
-    for found in _BIRTH.finditer(text):
-        yield found.span(1)
+    end = 0
+    for said in _BIRTH.finditer(text):
+        last = said.end() + 60
+        if said.end() >= end and _DIGIT.search(text, said.end(), last):
+            day = _DAY.search(text, said.end(), last)
+            if day is not None and day.start() <= said.end() + 30:
+                end = day.end()
+                yield day.span()
 
 
 def urls(text: str) -> Iterator[Place]:
