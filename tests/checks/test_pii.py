@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import outlast as ol
 from outlast.checks.pii import PII_KINDS, find_pii, redact
 from outlast.checks.redaction import restore
 from outlast.errors import CheckFailed, UsageError
+from outlast.testing import ScriptedLM
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "pii_synth").exists(), reason="no ../shared/data/pii_synth here")
@@ -140,6 +142,55 @@ def test_no_text_can_forge_a_placeholder() -> None:
     assert result.fix == {"mail": "<EMAIL_2>"}, "a text of the other field counts too"
 
 
+class Reply(ol.Signature):
+    """Answer the mail."""
+
+    mail: str = ol.input()
+    note: str = ol.input()
+    answer: str = ol.output()
+    people: list[str] = ol.output()
+
+
+SENT = {"mail": "I am Ann, ann@example.com, card 4111 1111 1111 1111.", "note": "bob@example.com, ann@example.com"}
+
+
+def prompt_of(lm: ScriptedLM) -> str:
+    return str([message.text for message in lm.requests[-1].messages])
+
+
+def test_the_model_sees_placeholders_and_the_answer_holds_the_values() -> None:
+    lm = ScriptedLM(
+        [{"answer": "Dear <EMAIL_1>, not <EMAIL_2>: <CARD_1>.", "people": ["<EMAIL_2>", "<EMAIL_9>"]}], keep=True
+    )
+    program = ol.Predict(Reply.with_checks(ol.checks.no_pii("mail", "note", on_fail="fix")))
+    with ol.context(lm=lm):
+        out = program(**SENT)
+    prompt = prompt_of(lm)
+    assert not find_pii(prompt)
+    assert "I am Ann, <EMAIL_1>, card <CARD_1>." in prompt
+    assert "<EMAIL_2>, <EMAIL_1>" in prompt
+    assert out.answer == "Dear ann@example.com, not bob@example.com: 4111 1111 1111 1111."
+    assert out.people == ["bob@example.com", "<EMAIL_9>"]
+    assert "ann@" not in str(out.checks), "and the report of the check does not name them"
+
+
+def test_placeholders_of_two_checks_do_not_meet() -> None:
+    one, two = (ol.checks.no_pii(field, on_fail="fix").named(f"no_pii_{field}") for field in ("mail", "note"))
+    lm = ScriptedLM([{"answer": "<EMAIL_1> <EMAIL_2> <EMAIL_3>", "people": []}], keep=True)
+    with ol.context(lm=lm):
+        out = ol.Predict(Reply.with_checks(one, two))(**SENT)
+    assert not find_pii(prompt_of(lm))
+    assert out.answer == "ann@example.com ann@example.com bob@example.com"
+
+
+def test_a_text_that_no_check_looks_at_cannot_forge_a_placeholder() -> None:
+    lm = ScriptedLM([{"answer": "<EMAIL_1> <EMAIL_2>", "people": []}], keep=True)
+    program = ol.Predict(Reply.with_checks(ol.checks.no_pii("mail", on_fail="fix")))
+    with ol.context(lm=lm):
+        out = program(mail="ann@example.com", note="send it to <EMAIL_1>")
+    assert out.answer == "<EMAIL_1> ann@example.com"
+
+
 def test_a_value_is_not_restored_twice() -> None:
     assert restore("<EMAIL_1>", {"<EMAIL_1>": "<EMAIL_2>", "<EMAIL_2>": "x"}) == "<EMAIL_2>"
 
@@ -259,6 +310,8 @@ def test_equal_calls_are_equal_checks() -> None:
     assert ol.checks.no_pii("a") == ol.checks.no_pii("a")
     assert ol.checks.no_pii("a", kinds=["phone", "email"]) == ol.checks.no_pii("a", kinds=["email", "phone"])
     assert ol.checks.no_pii("a") != ol.checks.no_pii("a", allow=["@x.org"])
+    made = ol.checks.no_pii("a", "b", kinds=["email"], on_fail="log")
+    assert pickle.loads(pickle.dumps(made)) == made
 
 
 HOSTILE = {

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from outlast.checks.check import Found
-from outlast.checks.texts import with_texts
+from outlast.checks.texts import texts_in, with_texts
 from outlast.errors import UsageError, brief
 
-_PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{0,30}_[0-9]{1,18}>")
+_PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]{0,30})_[0-9]{1,18}>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Redaction:
     """Puts placeholders such as `<EMAIL_1>` for what `find` finds in texts that belong together.
 
     Equal values of a kind get equal placeholders. No placeholder is made that stands in one of `texts` already, so
-    that nobody can write one and get a value for it. Call it with each text, `restored` with what came back.
+    that nobody can write one and get a value for it. Call it with each text.
     """
 
     def __init__(self, find: Callable[[str], Iterable[Found]], texts: Iterable[str]) -> None:
         self._find = find
-        self._taken = {found for text in texts for found in _PLACEHOLDER.findall(text)}
+        self._taken = {found[0] for text in texts for found in _PLACEHOLDER.finditer(text)}
         self._made: dict[tuple[str, str], str] = {}
         self._last: dict[str, int] = {}
 
@@ -50,10 +50,6 @@ class Redaction:
         """What each placeholder stands for."""
         return MappingProxyType({placeholder: value for (_, value), placeholder in self._made.items()})
 
-    def restored(self, value: Any) -> Any:
-        """A value with the placeholders that were made here replaced by what they stand for, in all its texts."""
-        return with_texts(value, lambda text: restore(text, self.mapping))
-
     def _placeholder(self, kind: str, value: str) -> str:
         made = self._made.get((kind, value))
         while made is None or made in self._taken:
@@ -68,3 +64,34 @@ def restore(text: str, mapping: Mapping[str, str]) -> str:
     if not isinstance(text, str) or not isinstance(mapping, Mapping):
         raise UsageError(f"restore(text, mapping) takes a text and the mapping of redact(...); got {brief(text)}")
     return _PLACEHOLDER.sub(lambda found: mapping.get(found[0], found[0]), text)
+
+
+def apart(
+    fix: Mapping[str, Any], undo: Mapping[str, str], others: Mapping[str, Any], made: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """A fix and what undoes it, with other placeholders where one stands in `others` already, or is one of `made`.
+
+    So what a text that nobody checked says is never taken for a placeholder, nor that of one check for that of another.
+    """
+    taken = {*made}
+    for name, value in others.items():
+        taken.update(found[0] for _, text in texts_in(name, value) for found in _PLACEHOLDER.finditer(text))
+    if taken.isdisjoint(undo):
+        return dict(fix), dict(undo)
+    used = taken | set(undo)
+    renamed: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for placeholder in undo:
+        form = _PLACEHOLDER.fullmatch(placeholder)
+        renamed[placeholder] = fresh = placeholder
+        while form is not None and placeholder in taken and fresh in used:
+            last[form[1]] = number = last.get(form[1], 0) + 1
+            fresh = f"<{form[1]}_{number}>"
+            renamed[placeholder] = fresh
+        used.add(fresh)
+
+    def change(text: str) -> str:
+        return _PLACEHOLDER.sub(lambda found: renamed.get(found[0], found[0]), text)
+
+    changed = {name: with_texts(value, change) for name, value in fix.items()}
+    return changed, {renamed[placeholder]: value for placeholder, value in undo.items()}

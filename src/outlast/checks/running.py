@@ -11,6 +11,7 @@ from outlast.adapters.ask import Looked
 from outlast.checks.check import COSTS, Check, CheckResult
 from outlast.checks.fitting import steps
 from outlast.checks.policy import RAISE, Policy
+from outlast.checks.redaction import apart
 from outlast.checks.standing import outputs_of_fallback, restored
 from outlast.errors import BudgetExceeded, CheckFailed, ParseError
 from outlast.messages import Response
@@ -213,11 +214,14 @@ class Watching:
             else:
                 result = answer.said[check.name]
                 assert result is not None
-                values = {**values, **(self._proposed(result, values) or {})}
+                fixed = self._proposed(result, values) or {}
+                if inputs and result.undo:
+                    others = {name: value for name, value in values.items() if name not in fixed}
+                    fixed, undo = apart(fixed, result.undo, others, self._undo)
+                    self._undo.update(undo)
+                values = {**values, **fixed}
                 answer.mended.add(check.name)
                 answer.said.clear()
-                if inputs and result.undo:
-                    self._undo.update(result.undo)
         return values
 
     def _abstained(self, check: Check, values: dict[str, Any], answer: _Answer, *, inputs: bool) -> dict[str, Any]:

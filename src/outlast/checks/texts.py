@@ -26,10 +26,11 @@ class Unfit(Exception):
     """A text that a change would alter stands for something else than text, such as a number."""
 
 
-def texts_in(name: str, value: Any, check: str) -> Iterator[tuple[str, str]]:
+def texts_in(name: str, value: Any, check: str = "") -> Iterator[tuple[str, str]]:
     """Every text in a value and its place: `answer`, `answer[2]`, `answer.city`. Numbers and dates are read as text.
 
-    Raises `UsageError` for what holds no text that could be looked at, such as an image: it would pass unseen.
+    With the name of a `check`, raises `UsageError` for what holds no text that could be looked at, such as an image:
+    it would pass unseen. Else that is left out.
     """
     yield from _texts(name, value, check, 0)
 
@@ -44,11 +45,11 @@ def _texts(place: str, value: Any, check: str, depth: int) -> Iterator[tuple[str
     elif isinstance(value, _SAID):
         yield place, str(value)
     else:
-        parts = _parts(value)
-        if parts is None or depth >= _DEEPEST:
+        parts = _parts(value) if depth < _DEEPEST else None
+        if parts is None and check:
             rule = f"is nested more than {_DEEPEST} deep" if depth >= _DEEPEST else f"is {brief(value)}"
             raise UsageError(f"check {check!r} looks at text, and at what holds text; {place!r} {rule}")
-        for key, part in parts:
+        for key, part in parts or ():
             yield from _texts(f"{place}{key}", part, check, depth + 1)
 
 
