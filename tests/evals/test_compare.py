@@ -31,10 +31,15 @@ def test_what_was_not_answered_counts_as_a_failure_and_other_errors_are_left_out
     after = Evaluation.of(ABOUT, [replace(row, answered=row.score is not None) for row in after.rows])
     result = compare(before, after)
     assert (result.n, result.a_mean, result.b_mean) == (9, 8 / 9, 4 / 9)
-    assert (result.a_errors, result.a_unanswered, result.b_errors, result.b_unanswered) == (1, 0, 5, 5)
+    assert (result.pairs.a_errors, result.pairs.a_unanswered, result.pairs.b_errors, result.pairs.b_unanswered) == (
+        1,
+        0,
+        5,
+        5,
+    )
     assert "0 before and 5 after that gave no usable answer count as 0" in repr(result)
-    assert compare(before, after, errors="exclude").n == 4
-    assert compare(before, after, errors="fail").n == 10
+    assert compare(before, after, on_error="exclude_all").n == 4
+    assert compare(before, after, on_error="fail").n == 10
 
 
 def test_a_clear_gain_is_better_and_its_reverse_worse():
@@ -56,8 +61,8 @@ def test_a_clear_gain_is_better_and_its_reverse_worse():
 def test_noise_is_inconclusive_unless_a_margin_allows_it():
     a, b = evaluation([0, 1] * 200), evaluation([0, 1] * 199 + [1, 0])
     assert compare(a, b).verdict == "inconclusive"
-    assert compare(a, b, margin=0.05).verdict == "no worse"
-    assert compare(a, b, margin=0.0001).verdict == "inconclusive"
+    assert compare(a, b, min_delta=-0.05).verdict == "no worse"
+    assert compare(a, b, min_delta=-0.0001).verdict == "inconclusive"
     assert compare(a, a).verdict == "inconclusive"
     assert compare(a, a).paired.p == 1
 
@@ -90,22 +95,18 @@ def test_rows_are_aligned_by_id_not_by_order():
     assert compare(a, b).flips == ()
 
 
-def test_repeated_ids_are_aligned_one_by_one():
+def test_an_id_that_comes_twice_is_refused():
     a = evaluation([1, 0, 1], ids=["x", "x", "y"])
-    b = evaluation([1, 1, 1], ids=["x", "x", "y"])
-    result = compare(a, b)
-    assert result.n == 3
-    assert result.paired.wins == 1
-    fewer = compare(a, evaluation([1, 1], ids=["x", "y"]))
-    assert fewer.unmatched == ("x",)
+    with pytest.raises(DataError, match=r"before holds example 'x' twice \(rows 0 and 1\)"):
+        compare(a, a)
 
 
 def test_errors_are_left_out_and_reported_or_count_as_zero():
     a, b = evaluation([1, 1, None, 0, "?"]), evaluation([1, None, 1, 1, 1])
     apart = compare(a, b)
-    assert (apart.n, apart.a_errors, apart.b_errors, apart.unscored) == (2, 1, 1, 1)
+    assert (apart.n, apart.pairs.a_errors, apart.pairs.b_errors, apart.pairs.unscored) == (2, 1, 1, 1)
     assert "(1 errors before, 1 errors after, 1 unscored; errors left out)" in repr(apart)
-    zero = compare(a, b, errors="fail")
+    zero = compare(a, b, on_error="fail")
     assert (zero.n, zero.a_mean, zero.b_mean) == (4, 0.5, 0.75)
     assert "errors counted as 0" in repr(zero)
     assert [flip.change for flip in zero.flips] == [-1, 1, 1]
@@ -132,9 +133,9 @@ def test_what_cannot_be_compared_is_refused():
         compare(evaluation([None, None]), a)
     with pytest.raises(DataError, match="were not kept"):
         compare(a, evaluation([1, 0], kept=False))
-    with pytest.raises(UsageError, match="two Evaluations; got 0.5"):
+    with pytest.raises(UsageError, match="takes Evaluations.*got 0.5"):
         compare(a, 0.5)
-    for options in ({"level": 95}, {"margin": -1}, {"margin": float("nan")}, {"errors": "apart"}):
+    for options in ({"level": 95}, {"min_delta": True}, {"min_delta": float("nan")}, {"on_error": "apart"}):
         with pytest.raises(UsageError):
             compare(a, a, **options)
     with pytest.raises(TypeError):
@@ -170,3 +171,199 @@ def test_two_runs_of_real_programs():
     result.print_table(file=out, limit=3)
     assert "33.3% -> 100.0%" in out.getvalue()
     assert "3 of 60" in out.getvalue()
+
+
+def fielded(scores, langs, **more):
+    """An evaluation whose examples have a language."""
+    rows = [
+        replace(row, inputs={"q": row.index, "lang": lang}, targets={"tier": row.index % 2})
+        for row, lang in zip(evaluation(scores).rows, langs, strict=True)
+    ]
+    return Evaluation.of(ABOUT, rows, **more)
+
+
+def sliced():
+    langs = ["de"] * 40 + ["en"] * 40 + ["fr"] * 5
+    return fielded([0] * 80 + [0] * 5, langs), fielded([1] * 8 + [0] * 32 + [0] * 40 + [1] * 5, langs)
+
+
+def test_slices_are_paired_corrected_and_small_ones_flagged():
+    a, b = sliced()
+    result = compare(a, b, by="lang")
+    by_value = {one.value: one for one in result.slices}
+    assert list(by_value) == ["de", "en", "fr"]
+    assert by_value["de"].paired.p == pytest.approx(2 / 2**8)
+    assert by_value["de"].p == pytest.approx(2 * 2 / 2**8)  # two slices are large enough
+    assert (by_value["de"].verdict, by_value["en"].verdict, by_value["fr"].verdict) == (
+        "better",
+        "inconclusive",
+        "too few",
+    )
+    assert by_value["fr"].small
+    assert (by_value["fr"].n, by_value["fr"].a_mean, by_value["fr"].b_mean) == (5, 0, 1)
+    uncorrected = compare(a, b, by="lang", correction="none").slices
+    assert [one.p for one in uncorrected if not one.small] == [one.paired.p for one in uncorrected if not one.small]
+    assert compare(a, b, by="lang", min_n=5).slices[2].verdict == "inconclusive"  # 5 of 5, p = 0.0625
+    out = io.StringIO()
+    result.print_table(file=out)
+    assert "change by lang (p: Holm over 2 slices; intervals are not corrected)" in out.getvalue()
+    assert "too few" in out.getvalue()
+
+
+def test_slices_by_several_fields_and_functions_are_one_family():
+    a, b = sliced()
+
+    def half(row):
+        return "early" if row.index < 40 else "late"
+
+    result = compare(a, b, by=["lang", "tier", half])
+    assert [(one.field, one.value) for one in result.slices] == [
+        ("lang", "de"),
+        ("lang", "en"),
+        ("lang", "fr"),
+        ("tier", 0),
+        ("tier", 1),
+        ("half", "early"),
+        ("half", "late"),
+    ]
+    assert next(one for one in result.slices if one.value == "de").p == pytest.approx(min(1, 6 * 2 / 2**8), rel=0.3)
+    assert sum(one.n for one in result.slices if one.field == "tier") == result.n == 85
+
+
+def test_slices_by_what_the_runs_do_not_share_are_refused():
+    a, b = sliced()
+    with pytest.raises(DataError, match="no input or target 'lan'. Did you mean 'lang'"):
+        compare(a, b, by="lan")
+    for by in ((), 3, ["lang", 3]):
+        with pytest.raises(UsageError, match="by is the name"):
+            compare(a, b, by=by)
+    for options in ({"correction": "bonferroni"}, {"min_n": 0}, {"min_n": 2.5}):
+        with pytest.raises(UsageError):
+            compare(a, b, by="lang", **options)
+
+
+def test_several_candidates_share_one_correction():
+    base = evaluation([0] * 40)
+    runs = {"one": evaluation([1] * 6 + [0] * 34), "two": evaluation([1] * 8 + [0] * 32), "same": base}
+    result = compare(base, runs)
+    assert list(result) == ["one", "two", "same"]
+    assert result["one"].paired.p == pytest.approx(2 / 2**6)
+    assert result["one"].p == pytest.approx(2 * 2 / 2**6)
+    assert result["two"].p == pytest.approx(3 * 2 / 2**8)
+    assert (result["one"].verdict, result["two"].verdict, result.best) == ("inconclusive", "better", "two")
+    assert compare(base, runs["one"]).verdict == "better"
+    assert compare(base, runs, correction="none")["one"].verdict == "better"
+    assert compare(base, {"same": base}).best is None
+    assert "p of 3 candidates, Holm" in result["one"].method
+    out = io.StringIO()
+    result.print_table(file=out)
+    assert "against p" in out.getvalue()
+    assert repr(result).startswith("one: 0.0% -> 15.0%")
+    with pytest.raises(DataError, match="no candidate 'tow'. Did you mean 'two'"):
+        result["tow"]
+
+
+def test_gates_of_several_candidates_use_wider_intervals():
+    base = evaluation([1, 0] * 100)
+    run = evaluation([1, 0] * 98 + [0, 1] * 2)
+    alone = compare(base, run).gate(-0.035)
+    among = compare(base, {"a": run, "b": base, "c": base, "d": base}).gate(-0.035)["a"]
+    assert alone.decision == "PASS"
+    assert among.decision == "INCONCLUSIVE"
+    assert "98.75% CI" in among.reason
+
+
+def test_candidates_are_named():
+    base = evaluation([0, 1])
+    for candidates in ({}, {"": base}, {1: base}):
+        with pytest.raises(UsageError, match="given by name"):
+            compare(base, candidates)
+    with pytest.raises(UsageError, match="takes Evaluations.*got 1"):
+        compare(base, {"x": 1})
+    other = replace(ABOUT, metric_hash="other")
+    with pytest.raises(DataError, match=r"different metrics \(candidate 'x'\).*They have one name, but"):
+        compare(base, {"x": evaluation([0, 1], other)})
+
+
+def test_a_part_of_the_score_is_compared():
+    def parted(values):
+        rows = [
+            replace(row, parts={} if value is None else {"style": value})
+            for row, value in zip(evaluation([1] * len(values)).rows, values, strict=True)
+        ]
+        return Evaluation.of(ABOUT, rows)
+
+    a, b = parted([0.5] * 20 + [None]), parted([0.8] * 20 + [0.9])
+    assert compare(a, b).paired.difference == 0
+    result = compare(a, b, part="style")
+    assert (result.n, result.verdict) == (20, "better")
+    assert result.paired.difference == pytest.approx(0.3)
+    assert repr(result).startswith("style: 50.0% -> 80.0%")
+    with pytest.raises(DataError, match="no row of an evaluation has a part 'styl'. Did you mean 'style'"):
+        compare(a, b, part="styl")
+
+
+def test_what_this_many_examples_could_have_seen():
+    a, b = evaluation([0, 1] * 100), evaluation([1, 1] * 20 + [0, 1] * 80)
+    assert compare(a, b).mde() == pytest.approx(0.062, abs=0.003)
+    assert compare(a, b).mde(power=0.5) < compare(a, b).mde() < compare(a, b).mde(power=0.95)
+    assert 0.02 < compare(a, a).mde() < 0.05  # some 8 changes of 200, all one way
+    graded = compare(evaluation([0.5] * 50), evaluation([0.5 + 0.01 * (i % 7) for i in range(50)]))
+    assert graded.mde() == pytest.approx(0.0082, abs=0.0005)
+    assert compare(evaluation([1]), evaluation([0])).mde() == float("inf")
+
+
+def repeated(scores, epochs=3, reducer="mean", clusters=None, **about):
+    """An evaluation in which each example was run several times: a score is one number, or one for each epoch."""
+    rows = []
+    for index, score in enumerate(scores):
+        for epoch in range(epochs):
+            value = score[epoch] if isinstance(score, tuple) else score
+            cluster = "" if clusters is None else clusters[index]
+            state = "error" if value is None else "pass" if value >= 1 else "fail"
+            rows.append(Row(index, f"id{index}", {"q": index}, {}, None, value, state, epoch=epoch, cluster=cluster))
+    fields = {"epochs": epochs, "reducer": reducer, "cluster": "" if clusters is None else "doc", **about}
+    return Evaluation.of(replace(ABOUT, **fields), rows)
+
+
+def test_epochs_of_one_example_are_no_further_evidence():
+    once = compare(evaluation([0] * 20), evaluation([1] * 5 + [0] * 15))
+    thrice = compare(repeated([0] * 20), repeated([1] * 5 + [0] * 15))
+    assert (thrice.n, thrice.paired.p) == (once.n, once.paired.p) == (20, 2 / 2**5)
+    assert thrice.paired.interval == once.paired.interval
+    assert thrice.method.endswith("; mean of 3 epochs of each example")
+    mixed = compare(repeated([(0, 1, 1)] * 30), evaluation([1] * 30))  # as many epochs are not needed for means
+    assert mixed.paired.difference == pytest.approx(1 / 3)
+    flip = compare(repeated([1, 1]), repeated([(1, 0, 1), 1])).flips[0]
+    assert (flip.a_score, flip.b_score, flip.b.epoch) == (1, pytest.approx(2 / 3), 1)
+
+
+def test_scores_made_in_different_ways_are_refused():
+    a, b = repeated([1, 0], reducer="pass@2"), repeated([1, 0])
+    with pytest.raises(DataError, match="made in different ways: pass@2 of 3 epochs and mean of 3"):
+        compare(a, b)
+    assert compare(a, b.reduced("pass@2")).n == 2
+    with pytest.raises(DataError, match="made in different ways"):
+        compare(repeated([1, 0], reducer="max"), repeated([1, 0], 2, "max"))
+    assert compare(a, repeated([1, 0], 2, "pass@2")).n == 2
+
+
+def test_errors_that_count_differently_need_one_rule():
+    a, b = evaluation([1, 0, None]), evaluation([1, 1, 1], replace(ABOUT, on_error="fail"))
+    with pytest.raises(DataError, match="errors count differently.*'exclude' and 'fail'"):
+        compare(a, b)
+    assert compare(a, b, on_error="fail").n == 3
+    assert compare(a, b, on_error="exclude").n == 2
+
+
+def test_clusters_are_the_unit_where_a_run_has_them():
+    clusters = [f"doc{index // 10}" for index in range(40)]
+    before, after = [0] * 40, [1] * 10 + [0] * 30
+    loose = compare(evaluation(before), evaluation(after))
+    tight = compare(repeated(before, 1, clusters=clusters), evaluation(after))
+    assert loose.verdict == "better"
+    assert tight.verdict == "inconclusive"  # one document of four
+    assert "4 clusters" in tight.method
+    moved = repeated(after, 1, clusters=["other", *clusters[1:]])
+    with pytest.raises(DataError, match="in cluster 'doc0' before and 'other' after"):
+        compare(repeated(before, 1, clusters=clusters), moved)

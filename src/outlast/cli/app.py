@@ -1,10 +1,11 @@
 """Finds the command, runs it, and turns how it ended into an exit code.
 
-    0    done
-    1    done, and the answer is no: a gate failed, not better with --require-better, rows of `run` ended in errors
-    2    the command line cannot mean anything
+    0    done; a gate: PASS
+    1    done, and the answer is no: a gate: FAIL, not better with --require-better, rows of `run` ended in errors
+    2    the command line cannot mean anything; with --gate instead: INCONCLUSIVE
     3    data, an artefact or a setting cannot be used
     4    a model could not be asked
+    64   with --gate: the command line cannot mean anything, so that a typo is never taken for a gate that cannot tell
     70   an exception in your own code, or a bug in outlast; the traceback says which
     130  interrupted (Ctrl-C)
     141  whoever read the output went away
@@ -25,13 +26,14 @@ from outlast.cli.output import results_apart
 from outlast.errors import ConfigError, InputError, LMError, OutlastError, UsageError, did_you_mean
 
 OK, NO, USAGE, DATA, MODEL, CRASH, INTERRUPTED, CLOSED = 0, 1, 2, 3, 4, 70, 130, 141
+INCONCLUSIVE, GATE_USAGE = 2, 64
 
 COMMANDS = {
     "demo": "compile a support-triage program and watch it get better; needs no key",
     "run": "run a program on inputs: JSON lines in, JSON lines out",
     "eval": "score a program on data, with intervals",
     "compile": "search for a better prompt, prove the gain, save it to a file",
-    "compare": "two saved evaluations: paired difference, p, and what flipped",
+    "compare": "saved evaluations: paired difference, p, slices and what flipped; a gate",
     "diff": "two compiled files: what changed in the prompts and in the score",
     "explain": "a compiled file: where every part of the prompt came from",
     "models": "providers and keys; what is known of a model, and whether it answers",
@@ -44,6 +46,7 @@ COMMANDS = {
 EXIT_CODES = """\
 exit codes:
   0 done   1 the answer is no (a gate failed, not better, rows with errors)   2 usage
+  with --gate: 0 PASS   1 FAIL   2 INCONCLUSIVE   64 usage
   3 data, artefact or setting cannot be used   4 a model could not be asked
   70 exception in your own code   130 interrupted   141 the reader went away"""
 
@@ -84,12 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code. `argv` is without the program's name, `sys.argv[1:]` when None."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    usage = GATE_USAGE if "--gate" in words else USAGE
     try:
         code = _dispatch(words)
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: help, version, usage
-        return stop.code if isinstance(stop.code, int) else OK if stop.code is None else USAGE
+        code = stop.code if isinstance(stop.code, int) else OK if stop.code is None else USAGE
+        return usage if code == USAGE else code
     except BrokenPipeError:
         _silence_stdout()
         return CLOSED
@@ -100,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             _print_traceback()
         print(f"outlast: {_message(error)}", file=sys.stderr)
-        return exit_code(error)
+        code = exit_code(error)
+        return usage if code == USAGE else code
     except Exception:
         _print_traceback()
         return CRASH

@@ -1,87 +1,150 @@
-"""Compare two saved evaluations of the same examples: the paired difference, its interval and test, what flipped."""
+"""Compare saved evaluations of the same examples: paired difference, interval, test, slices, and what flipped."""
 
 from __future__ import annotations
 
 import argparse
+import math
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outlast.cli import options
+from outlast.cli import gates, options
 from outlast.cli.app import NO, OK
 from outlast.cli.output import console, emit_pretty
+from outlast.errors import UsageError
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison
+    from outlast.evals.compare import Comparison, Comparisons
+    from outlast.evals.gate import Gate
 
 EPILOG = """\
 examples:
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --save old.jsonl
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --save new.jsonl --from triage.outlast.json
-  outlast compare old.jsonl new.jsonl --require-better"""
+  outlast compare old.jsonl new.jsonl --by lang,tier
+  outlast compare old.jsonl new.jsonl --gate --min-delta -0.02 --junit gate.xml --markdown summary.md
+  outlast compare old.jsonl short.jsonl long.jsonl      (p values corrected for two candidates)"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("a", metavar="A.jsonl", help="rows of the evaluation before, written by outlast eval --save")
-    parser.add_argument("b", metavar="B.jsonl", help="rows of the evaluation after")
+    parser.add_argument(
+        "b", metavar="B.jsonl", nargs="+", help="rows of the evaluation after, or of several candidates"
+    )
+    parser.add_argument("--by", type=options.names, metavar="F,G", help="a change for each value of these fields")
+    parser.add_argument(
+        "--min-n", type=options.count, default=10, metavar="N", help="slices with fewer examples get no verdict (10)"
+    )
+    parser.add_argument(
+        "--correction",
+        choices=("holm", "bh", "none"),
+        default="holm",
+        help="of p values, for the number of slices and candidates (holm)",
+    )
+    parser.add_argument("--part", metavar="NAME", help="compare this part of the scores")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the interval and the test (0.95)")
-    parser.add_argument(
-        "--margin", type=float, default=0.0, metavar="X", help="a loss up to X still counts as no worse"
-    )
-    parser.add_argument(
-        "--errors",
-        choices=("answers", "exclude", "fail"),
-        default="answers",
-        help="what counts as 0: answers that never came (the other errors are left out), no error, or every error",
-    )
+    options.add_on_error(parser, default=None)
     parser.add_argument("--flips", type=int, default=10, metavar="N", help="how many changed examples to show (10)")
-    gate = parser.add_mutually_exclusive_group()
-    gate.add_argument("--require-better", action="store_true", help="exit with 1 unless B is better")
-    gate.add_argument("--require-no-worse", action="store_true", help="exit with 1 unless B is better or no worse")
+    parser.add_argument("--require-better", action="store_true", help="exit with 1 unless B is proven better")
+    gates.add_gate(parser)
     options.add_common(parser, progress=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
-    from outlast.evals.compare import compare
+    from outlast.evals.compare import Comparison, compare
     from outlast.evals.evaluation import Evaluation
 
-    before, after = Evaluation.from_jsonl(args.a), Evaluation.from_jsonl(args.b)
-    result = compare(before, after, level=args.level, margin=args.margin, errors=args.errors)
-    if args.json:
-        emit_pretty(as_json(result, args.flips))
-    else:
-        from outlast.evals.tables import comparison
-
-        console().print(comparison(result, args.flips))
-    if args.require_better and result.verdict != "better":
-        return NO
-    return NO if args.require_no_worse and result.verdict not in ("better", "no worse") else OK
+    gates.check_gate(args, decides=True)
+    if len(args.b) > 1 and args.junit:
+        raise UsageError("--junit shows one candidate, example by example; compare them one by one")
+    before, after = Evaluation.from_jsonl(args.a), [Evaluation.from_jsonl(path) for path in args.b]
+    result = compare(
+        before,
+        after[0] if len(after) == 1 else dict(zip(_names(args.b), after, strict=True)),
+        level=args.level,
+        min_delta=args.min_delta or 0.0,
+        on_error=args.on_error,
+        by=args.by,
+        min_n=args.min_n,
+        correction=args.correction,
+        part=args.part,
+    )
+    decided = _gates(result) if args.gate else []
+    _show(result, decided, args)
+    if args.junit and isinstance(result, Comparison):
+        result.to_junit(args.junit, decided)
+    if args.markdown:
+        gates.write_markdown(args.markdown, result.to_markdown(decided))
+    better = result.verdict == "better" if isinstance(result, Comparison) else result.best is not None
+    code = gates.code_of(decided, args) if args.gate else OK
+    return NO if args.require_better and not better else code
 
 
 def as_json(result: Comparison, flips: int) -> dict[str, Any]:
     """A comparison as JSON-ready data."""
-    paired = result.paired
-    return {
+    paired, pairs = result.paired, result.pairs
+    seen = result.mde()
+    data = {
         "verdict": result.verdict,
         "before": result.a_mean,
         "after": result.b_mean,
         "difference": paired.difference,
         "interval": [paired.interval.low, paired.interval.high] if paired.interval.known else None,
         "level": result.level,
-        "p": paired.p,
-        "method": paired.method,
+        "p": result.p,
+        "method": result.method,
+        "mde": seen if math.isfinite(seen) else None,
         "n": paired.n,
         "wins": paired.wins,
         "losses": paired.losses,
         "ties": paired.ties,
         "left_out": {
-            "errors_before": result.a_errors,
-            "errors_after": result.b_errors,
-            "unscored": result.unscored,
-            "unmatched": len(result.unmatched),
+            "errors_before": pairs.a_errors,
+            "errors_after": pairs.b_errors,
+            "unscored": pairs.unscored,
+            "unmatched": len(pairs.unmatched),
         },
         "flips": [
             {"id": flip.id, "before": flip.a_score, "after": flip.b_score, "inputs": dict(flip.b.inputs)}
             for flip in result.flips[:flips]
         ],
     }
+    if result.slices:
+        data["slices"] = [one.to_json() for one in result.slices]
+        data["correction"] = result.correction
+    return data
+
+
+def _gates(result: Comparison | Comparisons) -> list[Gate]:
+    from outlast.evals.compare import Comparisons
+
+    if not isinstance(result, Comparisons):
+        return [result.gate()]
+    return [replace(gate, rule=f"{name}: {gate.rule}") for name, gate in result.gate().items()]
+
+
+def _show(result: Comparison | Comparisons, decided: list[Gate], args: argparse.Namespace) -> None:
+    from outlast.evals.compare import Comparisons
+    from outlast.evals.tables import comparison, comparisons
+
+    told = {"gate": [gate.to_json() for gate in decided]} if decided else {}
+    if isinstance(result, Comparisons):
+        if args.json:
+            candidates = {name: as_json(one, args.flips) for name, one in result.items()}
+            emit_pretty({"candidates": candidates, "best": result.best, **told})
+        else:
+            console().print(comparisons(result))
+    elif args.json:
+        emit_pretty({**as_json(result, args.flips), **told})
+    else:
+        console().print(comparison(result, args.flips))
+
+
+def _names(paths: list[str]) -> list[str]:
+    """A name for each file: what its name begins with where that tells them apart."""
+    stems = [Path(path).stem for path in paths]
+    if len(set(paths)) < len(paths):
+        raise UsageError(f"each candidate is named once; got {', '.join(paths)}")
+    return stems if len(set(stems)) == len(stems) else paths

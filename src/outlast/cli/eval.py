@@ -7,21 +7,25 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outlast.cli import options
+from outlast.cli import gates, options
 from outlast.cli.app import INTERRUPTED, MODEL, NO, OK
+from outlast.cli.compare import as_json as comparison_json
 from outlast.cli.output import console, emit_pretty, say
 from outlast.errors import LMError, UsageError
 
 if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
+    from outlast.evals.compare import Comparison
     from outlast.evals.evaluation import Evaluation
+    from outlast.evals.gate import Gate
     from outlast.modules.module import Module
 
 EPILOG = """\
 examples:
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --lm openai/gpt-5-mini
   outlast eval app.py:triage dev.csv --targets team --metric app.py:correct --from triage.outlast.json --save new.jsonl
-  outlast eval app.py:triage dev.jsonl --metric app.py:correct --min-score 0.8      (a gate for CI)
+  outlast eval app.py:triage dev.jsonl --metric app.py:correct --gate --min-score 0.8
+  outlast eval app.py:triage dev.jsonl --metric app.py:correct --gate --against main.jsonl --min-delta -0.02
   outlast eval app.py:triage dev.jsonl --metric app.py:correct --lm openai/gpt-5-mini --estimate
 
 DATA is .jsonl, .json, .csv, .tsv or .parquet; - is JSON lines from standard input. Columns named like the program's
@@ -40,13 +44,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation in --save")
     parser.add_argument("--html", metavar="PAGE.html", help="write one self-contained page")
-    parser.add_argument("--by", metavar="FIELD", help="a line for each value of this input, target or output")
+    parser.add_argument(
+        "--by", type=options.names, metavar="F,G", help="a line for each value of these inputs, targets or outputs"
+    )
+    parser.add_argument("--epochs", type=options.count, default=1, metavar="N", help="run each example N times (1)")
+    parser.add_argument(
+        "--reducer",
+        default="mean",
+        metavar="NAME",
+        help="makes one score of them: mean, median, pass@k, pass^k... (mean)",
+    )
+    parser.add_argument(
+        "--cluster", metavar="FIELD", help="examples with one value of this field are not independent of each other"
+    )
+    options.add_on_error(parser, default="exclude")
     parser.add_argument("--max-errors", type=int, metavar="N", help="stop after more than N errors")
     parser.add_argument("--max-error-rate", type=float, metavar="X", help="stop when more than this share are errors")
-    parser.add_argument(
-        "--min-score", type=float, metavar="X", help="exit with 1 when the mean, each error counted as 0, is below X"
-    )
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the intervals (0.95)")
+    group = gates.add_gate(parser)
+    group.add_argument(
+        "--min-score",
+        type=float,
+        metavar="X",
+        help="exit with 1 when the mean, each error counted as 0, is below X; with --gate the interval decides: PASS "
+        "when its lower end is at least X, FAIL when its upper end is below",
+    )
+    group.add_argument("--against", metavar="BASE.jsonl", help="compare with the evaluation in this file (--save)")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=64)
     parser.add_argument(
@@ -66,10 +89,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast.cli.targets import load_metric
+    from outlast.evals.epochs import Epochs
     from outlast.evals.evaluate import evaluate
+    from outlast.evals.evaluation import Evaluation
 
     if args.resume and not args.save:
         raise UsageError("--resume goes on with the evaluation in --save; give --save too")
+    gates.check_gate(args, decides=args.against is not None or args.min_score is not None)
+    if args.min_delta is not None and args.against is None:
+        raise UsageError("--min-delta is about the change against another run; give --against BASE.jsonl too")
+    base = None if args.against is None else Evaluation.from_jsonl(args.against)
     program = options.program_of(args)
     metric = load_metric(args.metric)
     with options.model_in_use(args):
@@ -85,6 +114,9 @@ def run(args: argparse.Namespace) -> int:
         adapter=options.adapter_of(args),
         concurrency=args.concurrency,
         transport=args.transport,
+        epochs=Epochs(args.epochs, args.reducer),
+        cluster=args.cluster,
+        on_error=args.on_error,
         max_errors=args.max_errors,
         max_error_rate=args.max_error_rate,
         level=args.level,
@@ -92,13 +124,53 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         progress=not args.no_progress,
     )
+    change = None if base is None or not result.score.n else _change(base, result, args)
+    decided = _gates(result, change, args) if args.gate and result.score.n else []
+    _show(result, change, decided, args)
+    _write(result, change, decided, args)
+    return _code(result, decided, args)
+
+
+def _change(base: Evaluation, result: Evaluation, args: argparse.Namespace) -> Comparison:
+    """Slices by an output are those of the evaluation alone: the two runs have different ones."""
+    from outlast.evals.compare import compare
+
+    shared = {name for row in result.rows[:1] for name in (*row.inputs, *row.targets)}
+    by = [name for name in args.by or () if name in shared]
+    return compare(base, result, level=args.level, min_delta=args.min_delta or 0.0, by=by or None)
+
+
+def _gates(result: Evaluation, change: Comparison | None, args: argparse.Namespace) -> list[Gate]:
+    from outlast.evals.gate import score_gate
+
+    decided = [] if args.min_score is None else [score_gate(result, args.min_score)]
+    return decided if change is None else [*decided, change.gate()]
+
+
+def _show(result: Evaluation, change: Comparison | None, decided: list[Gate], args: argparse.Namespace) -> None:
+    from outlast.evals.tables import comparison, summary
+
+    if not args.json:
+        console().print(summary(result, args.by))
+        if change is not None:
+            console().print(comparison(change))
+        return
+    data = as_json(result)
+    if change is not None:
+        data["against"] = comparison_json(change, 10)
+    if decided:
+        data["gate"] = [gate.to_json() for gate in decided]
+    emit_pretty(data)
+
+
+def _write(result: Evaluation, change: Comparison | None, decided: list[Gate], args: argparse.Namespace) -> None:
     if args.html:
         result.to_html(Path(args.html))
-    if args.json:
-        emit_pretty(as_json(result))
-    else:
-        console().print(_table(result, args.by))
-    return _code(result, args)
+    if args.junit:
+        result.to_junit(args.junit, decided)
+    if args.markdown:
+        text = result.to_markdown(decided, args.by)
+        gates.write_markdown(args.markdown, text if change is None else f"{text}\n{change.to_markdown()}")
 
 
 def _estimate(args: argparse.Namespace, program: Module, data: Dataset) -> int:
@@ -135,13 +207,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _table(result: Evaluation, by: str | None) -> Any:
-    from outlast.evals.tables import summary
-
-    return summary(result, by)
-
-
-def _code(result: Evaluation, args: argparse.Namespace) -> int:
+def _code(result: Evaluation, decided: list[Gate], args: argparse.Namespace) -> int:
     if result.stopped == "interrupted":
         say("outlast: interrupted; what was done is above")
         return INTERRUPTED
@@ -149,10 +215,12 @@ def _code(result: Evaluation, args: argparse.Namespace) -> int:
         say("outlast: nothing was scored")
         unasked = [group for group in result.errors if isinstance(group.exception, LMError)]
         return MODEL if unasked and len(unasked) == len(result.errors) else NO
-    return OK if args.min_score is None else _gate(result, args.min_score)
+    if args.gate:
+        return gates.code_of(decided, args)
+    return OK if args.min_score is None else _mean_gate(result, args.min_score)
 
 
-def _gate(result: Evaluation, least: float) -> int:
+def _mean_gate(result: Evaluation, least: float) -> int:
     """A gate lets nothing through that was not answered: each error counts as 0."""
     errors = result.run_states["error"]
     value = result.counting("fail").score.value

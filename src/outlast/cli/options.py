@@ -46,6 +46,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of everything that is drawn at random (0)")
 
 
+def add_on_error(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    """What errors count as."""
+    parser.add_argument(
+        "--on-error",
+        choices=("exclude", "exclude_all", "fail"),
+        default=default,
+        help="what counts as 0: answers that never came (exclude: the other errors are left out), no error, or every "
+        f"error ({default or 'as the runs say'})",
+    )
+
+
 def add_artifact(parser: argparse.ArgumentParser) -> None:
     """A compiled file to start from."""
     parser.add_argument("--from", dest="artifact", metavar="X.outlast.json", help="load what was tuned from this file")

@@ -1,8 +1,9 @@
 """Scores, metrics, evaluations and comparisons, each number with its interval and errors kept apart."""
 
-from outlast.evals.compare import Comparison, Flip, compare
+from outlast.evals.compare import Comparison, Comparisons, Flip, SliceChange, compare
 from outlast.evals.evaluate import aevaluate, evaluate
 from outlast.evals.evaluation import Evaluation
+from outlast.evals.gate import Gate
 from outlast.evals.identity import metric_hash, program_hash
 from outlast.evals.metrics import answer_in, exact_match, json_equal, numeric, token_f1
 from outlast.evals.progress import Snapshot
@@ -16,16 +17,19 @@ from outlast.evals.tally import ErrorGroup
 __all__ = [
     "About",
     "Comparison",
+    "Comparisons",
     "ErrorGroup",
     "Estimate",
     "Evaluation",
     "Flip",
+    "Gate",
     "Interval",
     "Paired",
     "Row",
     "RowError",
     "RowRunner",
     "Score",
+    "SliceChange",
     "Snapshot",
     "Unscored",
     "aevaluate",

@@ -28,6 +28,8 @@ from outlast.messages import Spending
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from outlast.evals.gate import Gate
+
 UNSEEN = (
     "no call of the program's modules was seen: plain threads do not inherit the run, so its lm, adapter and budget "
     "did not reach them; use ol.gather or contextvars.copy_context().run"
@@ -285,8 +287,37 @@ class Evaluation:
 
         write_lines(path, page(self, self._rows("to_html"), limit).split("\n"))
 
-    def print_table(self, by: str | Callable[[Row], Any] | None = None, *, file: IO[str] | None = None) -> None:
-        """Print the totals, the errors, and with `by` a line for each slice."""
+    def to_markdown(
+        self,
+        gates: Sequence[Gate] = (),
+        by: str | Callable[[Row], Any] | Sequence[str | Callable[[Row], Any]] | None = None,
+        *,
+        limit: int = 10,
+    ) -> str:
+        """The results, with these gates, for the summary of a CI run; what models wrote cannot be markup in it."""
+        from outlast.evals.markdown import evaluation_markdown
+
+        return evaluation_markdown(self, gates, by, limit=limit)
+
+    def to_junit(self, path: str | Path | IO[str], gates: Sequence[Gate] = ()) -> None:
+        """Write JUnit XML: each example a test case, each gate one more; see `evals.junit`."""
+        from outlast.evals.junit import evaluation_xml
+
+        write_lines(path, evaluation_xml(self, gates))
+
+    def gate(self, at_least: float) -> Gate:
+        """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.gate.score_gate`."""
+        from outlast.evals.gate import score_gate
+
+        return score_gate(self, at_least)
+
+    def print_table(
+        self,
+        by: str | Callable[[Row], Any] | Sequence[str | Callable[[Row], Any]] | None = None,
+        *,
+        file: IO[str] | None = None,
+    ) -> None:
+        """Print the totals, the errors, and with `by` (or several) a line for each slice."""
         from rich.console import Console
 
         from outlast.evals.tables import summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,15 @@ class Item:
     def row(self) -> Row:
         """Its first row: the inputs and targets are the same in all."""
         return self.rows[0]
+
+    @property
+    def worst(self) -> Row:
+        """The row to look at when the example went wrong: an error, else the lowest score."""
+        return self.rows[0] if len(self.rows) == 1 else min(self.rows, key=_merit)
+
+
+def _merit(row: Row) -> float:
+    return -math.inf if row.state == "error" else math.inf if row.score is None else row.score
 
 
 def verdict(row: Row) -> bool | None:

@@ -11,20 +11,20 @@ from rich.text import Text
 
 from outlast.evals import wording
 from outlast.evals.policy import policy_text
+from outlast.evals.slices import CORRECTIONS, By, fields_of
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison
+    from outlast.evals.compare import Comparison, Comparisons
     from outlast.evals.evaluation import Evaluation
     from outlast.evals.row import Row
 
 
-def summary(evaluation: Evaluation, by: str | Callable[[Row], Any] | None = None) -> RenderableType:
+def summary(evaluation: Evaluation, by: By | None = None) -> RenderableType:
     """The totals; the slices when asked for; the errors when there are any."""
     parts: list[RenderableType] = [evaluation, _facts(evaluation)]
     if evaluation.parts:
         parts.append(_parts(evaluation))
-    if by is not None:
-        parts.append(_slices(evaluation, by))
+    parts += [_slices(evaluation, one) for one in ([] if by is None else fields_of(by))]
     if evaluation.errors:
         parts.append(_errors(evaluation))
     if evaluation.save_error:
@@ -33,11 +33,15 @@ def summary(evaluation: Evaluation, by: str | Callable[[Row], Any] | None = None
 
 
 def comparison(result: Comparison, limit: int = 10) -> RenderableType:
-    """The verdict and the rows that changed, worst first."""
-    parts: list[RenderableType] = [result]
+    """The verdict, how it was reached, the slices, and the examples that changed, worst first."""
+    parts: list[RenderableType] = [result, Text(f"method  {result.method}", style="dim")]
+    for field in dict.fromkeys(one.field for one in result.slices):
+        parts.append(_changes(result, field))
+    if any(one.small for one in result.slices):
+        parts.append(Text("too few: fewer examples than min_n, so shown without a verdict", style="dim"))
     flips = result.flips[:limit]
     if flips:
-        table = _table(f"changed rows ({len(flips)} of {len(result.flips)}, worst first)")
+        table = _table(f"changed examples ({len(flips)} of {len(result.flips)}, worst first)")
         for column in ("example", "inputs", "before", "after"):
             table.add_column(column, overflow="fold")
         for flip in flips:
@@ -45,6 +49,43 @@ def comparison(result: Comparison, limit: int = 10) -> RenderableType:
             table.add_row(flip.id[:8], inputs, f"{flip.a_score:g}", f"{flip.b_score:g}")
         parts.append(table)
     return Group(*parts)
+
+
+def comparisons(results: Comparisons) -> RenderableType:
+    """A line for each candidate, and how it was reached."""
+    table = _table(f"against {results.base.program}")
+    for column in ("candidate", "before", "after", "change", "interval", "p", "examples", "verdict"):
+        table.add_column(column)
+    for name, one in results.items():
+        before, after = wording.number(one.a_mean, one.is_share), wording.number(one.b_mean, one.is_share)
+        change = wording.difference(one.paired.difference, one.is_share)
+        interval = wording.span(one.paired.interval, one.is_share)
+        p = wording.p_text(one.p).removeprefix("p=").removeprefix("p")
+        table.add_row(Text(name), before, after, change, interval, p, str(one.n), one.verdict)
+    methods = dict.fromkeys(one.method for one in results.values())
+    return Group(table, *(Text(f"method  {method}", style="dim") for method in methods))
+
+
+def _changes(result: Comparison, field: str) -> Table:
+    tested = sum(not one.small for one in result.slices)
+    told = f"p: {CORRECTIONS[result.correction]} over {tested} slice{'s' * (tested != 1)}; intervals are not corrected"
+    table = _table(f"change by {field} ({told})")
+    for column in ("", "before", "after", "change", "interval", "p", "examples", "verdict"):
+        table.add_column(column)
+    for one in result.slices:
+        if one.field == field:
+            share, interval = result.is_share, one.paired.interval
+            table.add_row(
+                Text(str(one.value)),
+                wording.number(one.a_mean, share),
+                wording.number(one.b_mean, share),
+                wording.difference(one.paired.difference, share),
+                wording.span(interval, share) if interval.known else "",
+                "" if one.small else wording.p_text(one.p).removeprefix("p=").removeprefix("p"),
+                str(one.n),
+                one.verdict,
+            )
+    return table
 
 
 def _facts(evaluation: Evaluation) -> Table:
