@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from outlast.checks.check import CheckResult as CheckResult
     from outlast.checks.check import Found as Found
     from outlast.checks.check import check as check
+    from outlast.checks.running import Checked as Checked
     from outlast.data.dataset import Dataset as Dataset
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from outlast.modules.ensemble import Ensemble as Ensemble
     from outlast.modules.export import export as export
     from outlast.modules.fallback import Fallback as Fallback
+    from outlast.modules.guard import guard as guard
     from outlast.modules.majority import Majority as Majority
     from outlast.modules.map_reduce import MapReduce as MapReduce
     from outlast.modules.module import Module as Module
@@ -164,6 +166,7 @@ if TYPE_CHECKING:
     from outlast.signatures.field import input as input
     from outlast.signatures.field import output as output
     from outlast.signatures.record import Prediction as Prediction
+    from outlast.signatures.record import checks_of as checks_of
     from outlast.signatures.record import fields_of as fields_of
     from outlast.signatures.record import outputs_of as outputs_of
     from outlast.signatures.signature import Signature as Signature
@@ -192,6 +195,7 @@ _HOMES = {
     "data.dataset": "Dataset",
     "data.example": "Example",
     "checks.check": "Check CheckResult Found check",
+    "checks.running": "Checked",
     "errors": "OutlastError Suspend",
     "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.compare": "compare",
@@ -240,6 +244,7 @@ _HOMES = {
     "modules.tree_search": "TreeSearch",
     "modules.ensemble": "Ensemble",
     "modules.fallback": "Fallback",
+    "modules.guard": "guard",
     "modules.parallel": "Parallel",
     "modules.retry": "Retry",
     "modules.route": "Route",
@@ -273,7 +278,7 @@ _HOMES = {
     "sandbox.values": "Executed Limits",
     "runtime.watching": "status",
     "signatures.field": "Field input output",
-    "signatures.record": "Prediction fields_of outputs_of",
+    "signatures.record": "Prediction checks_of fields_of outputs_of",
     "signatures.signature": "Signature",
     "signatures.spelling": "signature",
     "tools.calling": "Toolbox",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import outlast as ol
+from outlast.errors import CheckFailed
 from outlast.lms.protocol import LM
 from outlast.messages import Request, Response, ToolCall, Usage
 
@@ -197,3 +198,27 @@ def test_a_misspelt_input_is_an_error_before_anything_is_asked(recipe: Any) -> N
     with ol.context(lm=lm), pytest.raises(ol.errors.InputError, match="Did you mean 'numbers'"):
         program(nmbers=[1])
     assert lm.calls == 0
+
+
+@pytest.mark.parametrize("recipe", [one for one in STRATEGIES if one.kind is not ol.Retry], ids=repr)
+def test_the_checks_of_the_signature_hold_whatever_the_strategy(recipe: Any) -> None:
+    lm = LikeReal("native" if recipe.kind is ol.ReAct else "plain")
+    program = recipe.of(Add.with_checks(double, positive))
+    with ol.context(lm=lm):
+        out = program(numbers=[1, 2, 3])
+        assert (out.total, out.numbers) == (12, [1, 2, 3])
+        assert out.checks["double"].final
+        before = lm.calls
+        with pytest.raises(CheckFailed, match="'positive'"):
+            program(numbers=[-1])
+        assert lm.calls == before
+
+
+@ol.check(on_fail="fix")
+def double(total: int) -> ol.CheckResult:
+    return ol.CheckResult(total % 12 == 0, "not doubled", fix={"total": 2 * total})
+
+
+@ol.check
+def positive(numbers: list[int]) -> bool:
+    return all(number > 0 for number in numbers)

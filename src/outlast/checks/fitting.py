@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Union, cast, get_args, get_origin
 
 from outlast.checks.policy import Policy
-from outlast.errors import SignatureError, brief, did_you_mean
+from outlast.errors import SignatureError, UsageError, brief, did_you_mean
 from outlast.signatures.codec import Codec
 from outlast.signatures.field import Field
 
@@ -41,6 +41,16 @@ def fit(check: Check, signature: str, fields: Mapping[str, Field]) -> None:
             _fit_abstain(subject, given_up(check, fields))
         if policy.action == "fallback":
             fallback_values(check, policy, fields, signature)
+
+
+def refuse_retry(check: Check, subject: str) -> None:
+    """Raise `UsageError` for a check that would ask again where there is no conversation."""
+    if any(policy.action == "retry" for policy in steps(check.on_fail)):
+        raise UsageError(
+            f"the check {check.name!r} of {subject} says 'retry', and a whole program has no conversation in which it "
+            f"could be asked again. Put the check on the signature of the step that answers, or run the program again: "
+            f"ol.Retry(program, until=check), ol.Refine(program, n=3, reward=check)"
+        )
 
 
 def steps(policy: Policy | None) -> Iterator[Policy]:

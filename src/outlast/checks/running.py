@@ -131,6 +131,11 @@ class Watching:
             for name, one in states.items()
         }
 
+    def skip(self, names: Iterable[str]) -> None:
+        """Leave out checks of the answer that were run elsewhere."""
+        done = set(names)
+        self._after = tuple(tuple(one for one in tier if one.name not in done) for tier in self._after)
+
     async def begin(self) -> None:
         """Run the checks of the inputs. Raises `CheckFailed`. Cost: that of the checks."""
         if self._before:
@@ -253,7 +258,7 @@ class Watching:
         for tier in tiers:
             due = [one for one in tier if one.name not in answer.let and answer.given_up.isdisjoint(one.needs)]
             new = [one for one in due if one.name not in answer.said]
-            if len(new) > 1 and tier[0].cost != "cheap":
+            if len(new) > 1 and new[0].cost != "cheap":
                 results = await gather(*[self._ask(one, fields, answer) for one in new])
             else:
                 results = [await self._ask(one, fields, answer) for one in new]

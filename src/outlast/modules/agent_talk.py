@@ -14,11 +14,13 @@ from outlast.messages import Message, ToolCall, ToolResult
 from outlast.modules import agent_prompt as prompt
 from outlast.modules.agent_state import AgentState, AgentTurn
 from outlast.modules.deriving import for_step
+from outlast.modules.guarding import watching
 from outlast.modules.settings import DEFAULT_ADAPTER, chosen_adapter, chosen_lm
 from outlast.runtime import Run, current, running
 from outlast.tools.calling import Toolbox
 
 if TYPE_CHECKING:
+    from outlast.checks.running import Watching
     from outlast.modules.react import ReAct
 
 _CHARACTERS = 4  # a token is about this many, in English
@@ -36,7 +38,17 @@ class Talk:
         self.adapter = chosen_adapter(agent.adapter, run)
         capable = self.lm.capabilities.tools if agent.native is None else agent.native
         self.native = capable and not isinstance(self.adapter, Decisions)
+        self.watch: Watching | None = None
         self._ready: dict[tuple[bool, Adapter], tuple[Any, int, Prepared]] = {}
+
+    async def begin(self, state: AgentState) -> AgentState:
+        """The state with its inputs as the checks of the signature let them be asked; one with the outputs when a check
+        settles it. Raises `CheckFailed`. Cost: that of the checks."""
+        if not state.signature.__checks__ or state.done:
+            return state
+        self.watch = watching(state.signature, state.inputs)
+        await self.watch.begin()
+        return replace(state, inputs=self.watch.given, outputs=self.watch.instead)
 
     async def turn(self, state: AgentState) -> tuple[AgentState, AgentTurn, Answer | None]:
         """Ask what to do next. Gives the state, which may be cut, the turn, and the answer when there is one.
@@ -63,7 +75,9 @@ class Talk:
         agent, run = self.agent, current()
         in_turns = not (self.native or last)
         signature = prompt.turn_signature(state.signature)[0] if in_turns else state.signature
-        question = Question(self.path, type(agent).__name__, signature, state.inputs, agent.settings, self.lm, run)
+        watch = None if in_turns else self.watch
+        name = type(agent).__name__
+        question = Question(self.path, name, signature, state.inputs, agent.settings, self.lm, run, None, watch)
         adapter = DEFAULT_ADAPTER if in_turns and isinstance(self.adapter, Decisions) else self.adapter
         while True:
             shown = state

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
+from outlast.checks.check import Check
 from outlast.errors import AnswerError, BudgetExceeded, LMError, MetricError, UsageError, brief
 from outlast.modules.module import Module
 from outlast.runtime import Budget, Meter, blocking, current, in_thread, running
@@ -194,7 +195,7 @@ def failed(strategy: str, attempts: Iterable[Attempt]) -> Exception:
 
 def check_reward(reward: Any, subject: str) -> Reward:
     """Raise `UsageError` unless it can be called as `reward(out)` or `reward(inputs, out)`, or is a module."""
-    if isinstance(reward, Module):
+    if isinstance(reward, Module | Check):
         return reward
     if not callable(reward) or isinstance(reward, type):
         raise UsageError(
@@ -223,12 +224,14 @@ def _arity(function: Callable[..., Any]) -> int:
 async def rewarded(reward: Reward, inputs: Mapping[str, Any], result: Any) -> tuple[float | None, str]:
     """What a result is worth, and what is said of it; None when it cannot be judged.
 
-    Any metric that does not look at targets is a reward: its first argument is the inputs. A module gets the fields it
+    Any metric that does not look at targets is a reward: its first argument is the inputs. So is a check. A module gets the fields it
     takes from the inputs and the result, and answers with one number or truth value (beside a `feedback`). Raises
     `MetricError` for something that is no score.
     """
     if isinstance(reward, Module):
         return await _judged(reward, inputs, result)
+    if isinstance(reward, Check):
+        return await _passes(reward, inputs, result)
     given = (result,) if _arity(reward) == 1 else (Prediction(**inputs), result)
     if inspect.iscoroutinefunction(reward) or blocking():
         value = reward(*given)
@@ -237,6 +240,15 @@ async def rewarded(reward: Reward, inputs: Mapping[str, Any], result: Any) -> tu
     if inspect.isawaitable(value):
         value = await value
     return _score(value, getattr(reward, "__name__", type(reward).__name__))
+
+
+async def _passes(check: Check, inputs: Mapping[str, Any], result: Any) -> tuple[float | None, str]:
+    """What a check says of a result, as a reward."""
+    said = await check.arun({**inputs, **(fields_of(result) if isinstance(result, Record) else {"answer": result})})
+    if said is None:
+        return None, f"the check {check.name!r} does not apply"
+    value = float(said.ok) if said.score is None else said.score
+    return value, "" if said.ok else check.told(said)
 
 
 async def _judged(judge: Module, inputs: Mapping[str, Any], result: Any) -> tuple[float | None, str]:

@@ -36,6 +36,7 @@ class BestOfN(Strategy[P, R]):
     Cost: at most `n` calls of `inner`, at the same time without a `threshold`, and `n` of a reward that is a module.
     """
 
+    _guards_signature = False
     inner: Any
     n: int
     reward: Reward

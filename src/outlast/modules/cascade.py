@@ -47,6 +47,7 @@ class Cascade(Strategy[P, R]):
     Cost: `samples` calls of each part but the last with "agreement", else one, up to the part that is believed.
     """
 
+    _guards_signature = False
     parts: Any
     confidence: str | Reward
     threshold: float

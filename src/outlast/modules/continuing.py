@@ -10,7 +10,7 @@ from outlast.adapters.protocol import Adapter, Following, Plan, Prepared
 from outlast.modules.predict import Predict
 from outlast.modules.settings import chosen_adapter, chosen_lm
 from outlast.runtime import current
-from outlast.signatures.record import attach_trace, make_record
+from outlast.signatures.record import attach_checks, attach_trace, make_record
 
 
 class _Continued(Plan):
@@ -44,10 +44,18 @@ async def continued(predictor: Predict[..., Any], inputs: Mapping[str, Any], fol
     def plan(adapter: Adapter) -> Plan:
         return _Continued(predictor._plan(adapter), following)
 
-    answer = await ask_model(question, plan, chosen_adapter(predictor.adapter, run))
+    adapter, checked = chosen_adapter(predictor.adapter, run), None
+    if predictor.signature.__checks__:
+        from outlast.modules.guarding import ask_checked
+
+        answer, checked = await ask_checked(predictor.signature, question, plan, adapter)
+    else:
+        answer = await ask_model(question, plan, adapter)
     outputs, reasoning = predictor.result(answer)
     values = {**question.inputs, **outputs}
     record = make_record(predictor.signature, values, reasoning, answer.response.decisions)
     if run.trace is not None:
         attach_trace(record, run.trace)
+    if checked is not None:
+        attach_checks(record, checked)
     return record

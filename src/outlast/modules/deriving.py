@@ -12,7 +12,16 @@ from outlast.modules.module import Module
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import input as input_field
-from outlast.signatures.record import Record, attach_trace, make_record, outputs_of, reasoning_of, trace_of
+from outlast.signatures.record import (
+    Record,
+    attach_checks,
+    attach_trace,
+    checks_of,
+    make_record,
+    outputs_of,
+    reasoning_of,
+    trace_of,
+)
 
 
 def free_name(signature: Any, name: str) -> str:
@@ -89,6 +98,8 @@ def as_answer(signature: Any, inputs: Mapping[str, Any], result: Any) -> Any:
     trace = trace_of(result)
     if trace is not None:
         attach_trace(record, trace)
+    if checked := checks_of(result):
+        attach_checks(record, checked)
     return record
 
 

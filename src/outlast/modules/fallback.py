@@ -45,6 +45,7 @@ class Fallback(Strategy[P, R]):
     answer that is no good, and may answer in another way.
     """
 
+    _guards_signature = False
     parts: Any
     until: Reward | None
     threshold: float

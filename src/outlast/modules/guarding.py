@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.protocol import Adapter, Plan
@@ -12,7 +12,15 @@ from outlast.checks.check import Check
 from outlast.checks.fitting import outputs_in
 from outlast.checks.running import Checked, Tiers, Watching, in_tiers
 from outlast.messages import Response
+from outlast.runtime import current, running
 from outlast.signatures.codec import codecs
+from outlast.signatures.record import Prediction, Record, attach_checks, checks_of, fields_of, outputs_of
+from outlast.signatures.rules import is_rule
+
+if TYPE_CHECKING:
+    from outlast.modules.module import Forward, Module
+
+Run = Callable[[Mapping[str, Any]], Coroutine[Any, Any, Any]]
 
 
 def watching(signature: Any, inputs: Mapping[str, Any]) -> Watching:
@@ -60,6 +68,113 @@ async def ask_checked(
     finally:
         if question.run.trace is not None:
             question.run.trace.note(question.path, watch.report)
+
+
+def class_checks(cls: type) -> tuple[Check, ...]:
+    """The checks in the body of a module class and of those that it inherits from, each under its attribute's name."""
+    found: dict[str, Check] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in vars(base).items():
+            if is_rule(value):
+                found[name] = cast("Check", value if value.name == name else value.named(name))
+            else:
+                found.pop(name, None)
+    return tuple(found.values())
+
+
+async def guarded(module: Module, how: Forward, inputs: Mapping[str, Any], run: Run) -> Any:
+    """What `forward` gives, between the checks of the class and, for a strategy, those of its signature.
+
+    Checks of the signature that a part has run on this very answer are not run again.
+    """
+    checks = list(class_checks(type(module)))
+    signature = getattr(module, "signature", None) if module._guards_signature else None
+    if signature is not None and signature.__checks__:
+        checks += cast("tuple[Check, ...]", signature.__checks__)
+    elif not checks:
+        return await run(inputs)
+    names = how.names if signature is None else tuple(signature.inputs)
+    before = [one for one in checks if all(name in names for name in one.needs)]
+    after = [one for one in checks if one not in before]
+    return await run_between(module, before, after, inputs, run, signature)
+
+
+async def run_between(
+    module: Module, before: Iterable[Check], after: Iterable[Check], inputs: Mapping[str, Any], run: Run, signature: Any
+) -> Any:
+    """What `run(inputs)` gives, with checks before it and on its result; `signature` is the one that it answers, None
+    when that is not known. Raises `CheckFailed`. A stream shows nothing from inside while a check may still refuse it.
+    """
+    outer = current()
+    watch = Watching(
+        type(module).__name__,
+        in_tiers(before),
+        in_tiers(after),
+        inputs,
+        outputs=None if signature is None else tuple(signature.outputs),
+        table={} if signature is None else codecs(signature),
+    )
+    try:
+        await watch.begin()
+        if watch.instead is not None:
+            return _with_checks(_made(signature, inputs, watch.instead), watch)
+        if outer.sink is not None and watch.holds:
+            with running(sink=None):
+                result = await run(watch.given)
+        else:
+            result = await run(watch.given)
+        watch.skip(name for name, one in checks_of(result).items() if one.final is not None)
+        values = _values(signature, result)
+        looked = await watch.look(values, None)
+        if looked.values is not values or watch.given != inputs:
+            result = _changed(signature, inputs, result, looked.values)
+        return _with_checks(result, watch)
+    finally:
+        if outer.trace is not None:
+            outer.trace.note(outer.paths.get(id(module)), watch.report)
+
+
+def _values(signature: Any, result: Any) -> dict[str, Any]:
+    """What a program gave by name; a plain value has the name `answer`."""
+    if signature is not None:
+        from outlast.modules.deriving import outputs_from
+
+        return outputs_from(signature, result)
+    if isinstance(result, Record):
+        return outputs_of(result)
+    return dict(cast("Mapping[str, Any]", result)) if isinstance(result, Mapping) else {"answer": result}
+
+
+def _changed(signature: Any, inputs: Mapping[str, Any], result: Any, values: Mapping[str, Any]) -> Any:
+    """The result with other values, and with the inputs as they were given."""
+    if signature is not None and signature.__result__ is not None and not isinstance(result, Record):
+        return signature.__result__(values)
+    if isinstance(result, Record):
+        fields = fields_of(result)
+        given = {name: value for name, value in inputs.items() if name in fields and name not in values}
+        return result._with({**fields, **given, **values})
+    return dict(values) if isinstance(result, Mapping) else values["answer"]
+
+
+def _made(signature: Any, inputs: Mapping[str, Any], values: Any) -> Any:
+    """A result out of what stands in for one."""
+    if signature is not None:
+        from outlast.modules.deriving import answer_of
+
+        return answer_of(signature, inputs, values)
+    if isinstance(values, dict):
+        named = cast("dict[str, Any]", values)
+        return named["answer"] if set(named) == {"answer"} else Prediction(**named)
+    return values
+
+
+def _with_checks(result: Any, watch: Watching) -> Any:
+    """The result with the report on it, as a record of its own."""
+    if not isinstance(result, Record) or not watch.report:
+        return result
+    own = result._with(dict(vars(result)))
+    attach_checks(own, watch.report)
+    return own
 
 
 def _show(question: Question, values: Mapping[str, Any]) -> None:

@@ -39,6 +39,7 @@ class Majority(Strategy[P, R]):
     `n`, a few at a time. With a `weight` that is a module, as many of that.
     """
 
+    _guards_signature = False
     inner: Any
     n: int
     by: By | None

@@ -29,6 +29,7 @@ from outlast.runtime import (
     running_loop,
 )
 from outlast.signatures.record import Record, attach_trace
+from outlast.signatures.rules import is_rule
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
@@ -80,11 +81,23 @@ class Module(Value):
     Steps that can run at the same time belong in an `async def forward`, with `outlast.gather`. One that waits only
     through parts, `outlast.gather`, `outlast.io` and `outlast.sleep` needs no event loop: with `blocking_safe = True`
     in the class, blocking calls drive it in place.
+
+    Checks that stand in the class body (`@ol.check def short(answer): ...`) are run around `forward`: those that need
+    its inputs only before it, others on what it gives.
     """
 
     __signature__ = Shown()
     blocking_safe: ClassVar[bool] = False
+    _guards_signature: ClassVar[bool] = False  # it runs the checks of its signature around `forward`
     _reserved = frozenset(("acall", "blocking_safe", "export", "forward", "render", "stream"))
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in vars(cls).items():
+            if is_rule(value):
+                from outlast.checks.fitting import refuse_retry
+
+                refuse_retry(cast("Any", value).named(name), f"module {cls.__name__}")
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """What the program does. Every program defines its own."""
@@ -235,9 +248,22 @@ class Module(Value):
         how = forward_of(self)
         if how.checked:
             how.check(type(self).__name__, inputs)
+        if how.guarded:
+            return self._guarded(how, inputs)
         if how.is_async and (self.blocking_safe or not blocking()):
             return cast("Any", self.forward)(**inputs)
         return self._elsewhere(how, inputs)
+
+    async def _guarded(self, how: Forward, inputs: Mapping[str, Any]) -> Any:
+        """Run `forward` between the checks of the class, and of the signature where they are not run inside."""
+        from outlast.modules.guarding import guarded
+
+        async def run(values: Mapping[str, Any]) -> Any:
+            if how.is_async and (self.blocking_safe or not blocking()):
+                return await cast("Any", self.forward)(**values)
+            return await self._elsewhere(how, values)
+
+        return await guarded(self, how, inputs, run)
 
     async def _elsewhere(self, how: Forward, inputs: Mapping[str, Any]) -> Any:
         """Run a `forward` that is not awaited in place."""
@@ -263,7 +289,8 @@ class Module(Value):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What a `forward` takes: the names of its inputs, in order, and whether it takes any other name too."""
+    """What a `forward` takes: the names of its inputs, in order, and whether it takes any other name too. `guarded`
+    says that there may be checks around it."""
 
     function: Any
     is_async: bool
@@ -271,6 +298,7 @@ class Forward:
     required: tuple[str, ...]
     positional: tuple[str, ...]
     takes_any: bool
+    guarded: bool
 
     @property
     def checked(self) -> bool:
@@ -330,6 +358,8 @@ def _read_forward(module: Module) -> Forward:
         tuple(required),
         tuple(positional),
         takes_any,
+        module._guards_signature
+        or any(is_rule(value) for base in type(module).__mro__ for value in vars(base).values()),
     )
 
 

@@ -73,6 +73,7 @@ class Predict(Strategy[P, R]):
     """
 
     blocking_safe = True
+    _guards_signature = False
     signature: Any
     instruction: str
     demos: tuple[Demo, ...]

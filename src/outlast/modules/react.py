@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from outlast.adapters.ask import Answer
 from outlast.adapters.protocol import Adapter, Plan, Task
-from outlast.errors import AnswerError, ApprovalPending, BudgetExceeded, ParseError, UsageError, brief
+from outlast.errors import (
+    AnswerError,
+    ApprovalPending,
+    BudgetExceeded,
+    CheckFailed,
+    ParseError,
+    UsageError,
+    brief,
+)
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Usage
 from outlast.messages.progress import ToolCalled, ToolReturned
@@ -21,11 +29,12 @@ from outlast.modules.settings import DEFAULT_ADAPTER, usual_adapter
 from outlast.modules.values import hidden_of
 from outlast.runtime import Budget, Span, Trace, current, drive, running, running_loop
 from outlast.runtime.watching import emit
-from outlast.signatures.record import Record, attach_trace
+from outlast.signatures.record import Record, attach_checks, attach_trace
 from outlast.tools.calling import Toolbox
 from outlast.types import Tool
 
 if TYPE_CHECKING:
+    from outlast.checks.running import Watching
     from outlast.tools.approval import Decision
 
 T = TypeVar("T")
@@ -188,30 +197,40 @@ class ReAct(Predict[P, R]):
             raise UsageError(f"this is a state of {state.signature.__name__}; the agent answers {self.signature}")
         outer, trace = current(), Trace()
         paths = {} if outer.root is not None else {"root": self, "paths": self._paths()}
-        spent = state.spent
+        spent, inputs, watch = state.spent, state.inputs, None
         try:
             with allowance(self.budget) as allowed, running(trace=trace, **paths):
                 if allowed.meter is not None:
                     allowed.meter.spent.include(spent)
                 talk = Talk(self, current(), self._toolbox())
+                try:
+                    state = await talk.begin(state)
+                finally:
+                    watch = talk.watch
                 while not state.done and steps != 0:
                     state = await self._next(state, talk, decisions, allowed, trace)
                     steps = None if steps is None else steps - 1
         except ApprovalPending as pending:
             if isinstance(pending.state, AgentState) and pending.state.signature is state.signature:
-                pending.state = _paid(pending.state, trace)
+                pending.state = replace(_paid(pending.state, trace), inputs=inputs)
             raise
         finally:
+            if watch is not None:
+                trace.note(outer.paths.get(id(self), "" if outer.root is None else None), watch.report)
             if outer.trace is not None:
                 outer.trace.extend(trace)
-        state = _paid(state, trace)
-        return state, self._result(state, trace if outer.trace is None else outer.trace) if state.done else None
+        state = replace(_paid(state, trace), inputs=inputs)
+        if not state.done:
+            return state, None
+        return state, self._result(state, trace if outer.trace is None else outer.trace, watch)
 
-    def _result(self, state: AgentState, trace: Trace) -> Any:
+    def _result(self, state: AgentState, trace: Trace, watch: Watching | None) -> Any:
         result = state.result
         if not isinstance(result, Record):
             return result
         attach_trace(result, trace)
+        if watch is not None:
+            attach_checks(result, watch.report)
         facts = {"turns": len(state.turns), "tools": dict(state.counts)}
         return told(result, Outcome(type(self).__name__, stopped=state.stopped, facts=facts, turns=state.turns))
 
@@ -238,7 +257,8 @@ class ReAct(Predict[P, R]):
         try:
             state, turn, found = await talk.turn(state)
         except AnswerError as error:
-            if not state.turns or (isinstance(error.__cause__ or error, ParseError) and _is_final(error)):
+            no_use = isinstance(error.__cause__ or error, ParseError) and _is_final(error)
+            if not state.turns or isinstance(error, CheckFailed) or no_use:
                 raise
             return state.stop("answer")
         if found is not None:

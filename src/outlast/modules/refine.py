@@ -43,6 +43,7 @@ class Refine(Strategy[P, R]):
     Cost: at most `n` calls of `inner`, one after another, `n` of a reward that is a module, and `n - 1` of the advisor.
     """
 
+    _guards_signature = False
     inner: Any
     n: int
     reward: Reward

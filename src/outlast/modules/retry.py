@@ -34,6 +34,7 @@ class Retry(Strategy[P, R]):
     Cost: at most `n` calls of `inner`, one after another, and `n` of a check that is a module.
     """
 
+    _guards_signature = False
     inner: Any
     n: int
     until: Reward | None

@@ -27,6 +27,7 @@ class Route(Strategy[P, R]):
     Cost: that of the part, and of `by` when it is a module. To choose between models, not modules, see `ol.Routed`.
     """
 
+    _guards_signature = False
     parts: Mapping[str, Any]
     by: Any
     default: str | None

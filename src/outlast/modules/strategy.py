@@ -38,6 +38,7 @@ class Strategy(Module, Generic[P, R]):
     """
 
     blocking_safe: ClassVar[bool] = True
+    _guards_signature: ClassVar[bool] = True  # False where every answer is one that a part gave to the same signature
     signature: Any
 
     if TYPE_CHECKING:
