@@ -300,6 +300,7 @@ def test_chain_of_thought_is_checked_on_the_declared_outputs() -> None:
 
 
 def test_what_is_no_list_of_checks_is_refused() -> None:
-    for wrong in ("cites", {"a": cites}, 3):
+    given: list[Any] = ["cites", {"a": cites}, 3]
+    for wrong in given:
         with pytest.raises(UsageError, match="checks are a list"):
-            ol.Predict("context -> answer", checks=wrong)  # pyright: ignore
+            ol.Predict("context -> answer", checks=wrong)

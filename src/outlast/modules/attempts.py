@@ -224,9 +224,9 @@ def _arity(function: Callable[..., Any]) -> int:
 async def rewarded(reward: Reward, inputs: Mapping[str, Any], result: Any) -> tuple[float | None, str]:
     """What a result is worth, and what is said of it; None when it cannot be judged.
 
-    Any metric that does not look at targets is a reward: its first argument is the inputs. So is a check. A module gets the fields it
-    takes from the inputs and the result, and answers with one number or truth value (beside a `feedback`). Raises
-    `MetricError` for something that is no score.
+    Any metric that does not look at targets is a reward: its first argument is the inputs. So is a check. A module gets
+    the fields it takes from the inputs and the result, and answers with one number or truth value (beside a
+    `feedback`). Raises `MetricError` for something that is no score.
     """
     if isinstance(reward, Module):
         return await _judged(reward, inputs, result)
