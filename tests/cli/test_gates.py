@@ -83,7 +83,7 @@ def test_compare_decides_too(outlast) -> None:
     assert outlast("compare", "real.jsonl", "real.jsonl", "--gate", "--allow-inconclusive").code == 0
     found = outlast("compare", "never.jsonl", "real.jsonl", "--gate", "--by", "team", "--json").json
     assert found["gate"][0]["decision"] == "PASS"
-    assert found["method"] == "Tango score interval, exact McNemar test"
+    assert "McNemar test" in found["method"]
     assert found["mde"] > 0
     assert sum(one["n"] for one in found["slices"]) == 120
 
