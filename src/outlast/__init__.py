@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from outlast.evals.metrics import json_equal as json_equal
     from outlast.evals.metrics import numeric as numeric
     from outlast.evals.metrics import token_f1 as token_f1
+    from outlast.evals.rescore import arescore as arescore
+    from outlast.evals.rescore import rescore as rescore
     from outlast.evals.score import Score as Score
     from outlast.evals.score import metric as metric
     from outlast.evals.score import unscored as unscored
@@ -207,6 +209,7 @@ _HOMES = {
     "evals.judging.labels": "Label Labels",
     "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
+    "evals.rescore": "arescore rescore",
     "evals.score": "Score metric unscored",
     "lms.layers.adaptive": "AdaptiveLimited",
     "lms.layers.balance": "Balanced",

@@ -279,3 +279,14 @@ def strategies(message: str) -> None:
 async def strategies_in_async_code(message: str) -> None:
     assert_type(await ol.Debate(Triage).acall(message=message), Triage)
     assert_type(await ol.CodeAct(Triage).acall(message=message), Triage)
+
+
+async def evaluations(data: ol.Dataset) -> None:
+    metric = ol.exact_match("team")
+    result = ol.evaluate(triage, data, metric, epochs=ol.Epochs(3, "pass@2"), cluster="note", on_error="fail")
+    assert_type(result.score.value, float)
+    assert_type(result.items[0].score, float | None)
+    assert_type(result.flaky[0].rows[0].epoch, int)
+    again = await ol.aevaluate(triage, data, metric, cluster=lambda example: example.note, max_error_rate=0.05)
+    assert_type(again.states["pass"], int)
+    assert_type(ol.rescore("rows.jsonl", metric, program=triage, save="new.jsonl", resume=True).n, int)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Protocol
 
-from outlast.data.example import id_of
+from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, ConfigError, LMAuthError, LMQuotaError
-from outlast.evals.feed import Feed
+from outlast.evals.feed import Turn
 from outlast.evals.options import Options
 from outlast.evals.progress import INTERVAL, Guarded, Snapshot
 from outlast.evals.resume import Prior
 from outlast.evals.row import Row
 from outlast.evals.rowfile import RowWriter, Stopped, dumps
-from outlast.evals.runner import RowRunner
 from outlast.evals.statistics import Estimate
 from outlast.evals.statistics.values import unknown
 from outlast.evals.tally import Tally
@@ -25,6 +25,26 @@ _HOPELESS = (ConfigError, LMAuthError, LMQuotaError)  # what fails one example f
 _BREATH = 0.002  # seconds after which a worker lets others run, so that instant programs do not starve Ctrl-C
 _FIRST = 20  # runs of a stream before a share of them means anything
 _FAREWELL = 5.0  # seconds that cancelled workers get
+
+
+class Turns(Protocol):
+    """What gives out the runs; see `feed.Feed`."""
+
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def runs(self) -> int | None: ...
+    @property
+    def streamed(self) -> bool: ...
+    @property
+    def data_hash(self) -> str: ...
+    def __next__(self) -> Turn: ...
+
+
+class Running(Protocol):
+    """What makes a row of a run; see `runner.RowRunner`."""
+
+    def __call__(self, index: int, example: Example, /, *, epoch: int, cluster: str) -> Awaitable[Row]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +70,8 @@ class Engine:
 
     def __init__(
         self,
-        runner: RowRunner,
-        feed: Feed,
+        runner: Running,
+        feed: Turns,
         options: Options,
         *,
         concurrency: int,
@@ -132,8 +152,8 @@ class Engine:
                 return
             except Exception as error:
                 raise _Halt(Outcome("failed", f"the data could not be read on: {error}", error, True)) from error
-            index, epoch, example, cluster = turn
-            row = self._prior.take(id_of(example), epoch)
+            index, epoch, example, cluster, key = turn
+            row = self._prior.take(key, epoch)
             if row is not None:
                 self._count(replace(row, index=index), write=row.index != index)
             else:

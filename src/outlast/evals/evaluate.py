@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Unpack
 
 from outlast.data.example import Example
-from outlast.errors import EvaluationStopped
-from outlast.evals.engine import Engine, Outcome
-from outlast.evals.evaluation import UNSEEN, Evaluation
+from outlast.evals.engine import Engine
+from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
+from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
 from outlast.evals.identity import JUDGED_BY, metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.resume import open_file
-from outlast.evals.rowfile import About, End, RowWriter, end_line
+from outlast.evals.rowfile import About
 from outlast.evals.runner import RowRunner, check_first
 from outlast.evals.tally import Tally
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
-from outlast.runtime import current, default, run_blocking
-
-_IN_FLIGHT, _IN_BATCHES = 64, 10_000
+from outlast.runtime import current, default
 
 
 def evaluate(
@@ -70,17 +66,7 @@ def evaluate(
     Raises `DataError` for empty data, equal examples in a list or a stream and an example without cluster, and
     `UsageError` for a program, metric or option that cannot mean anything, before any call.
     """
-    finished: list[Evaluation] = []
-
-    async def run() -> None:
-        finished.append(await aevaluate(program, data, metric, **options))
-
-    try:
-        run_blocking(run)
-    except KeyboardInterrupt:  # where a loop was running in this thread: the run was cancelled in another one
-        if not finished:
-            raise
-    return finished[0]
+    return blocked(lambda: aevaluate(program, data, metric, **options))
 
 
 async def aevaluate(
@@ -106,27 +92,24 @@ async def aevaluate(
         )
         display = display_for(chosen.progress)
         feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
-        check_first(program, runner.metric, feed.first)
-        about = _about(program, runner.metric, runner, feed, chosen)
+        check_first(program, runner.scorer.metric, feed.first)
+        about = _about(program, runner, feed, chosen)
         writer, prior = open_file(chosen, about)
         engine = Engine(
             runner,
             feed,
             chosen,
-            concurrency=chosen.concurrency or (_IN_BATCHES if in_batches else _IN_FLIGHT),
+            concurrency=chosen.width(in_batches=in_batches),
             tally=Tally(about.rule, clustered=bool(about.cluster)),
             writer=writer,
             prior=prior,
             display=Guarded(display),
         )
-        outcome = await engine.run()
-    result = _result(about, feed, engine, outcome, writer)
-    if outcome.raises:
-        raise EvaluationStopped(f"{outcome.reason}; so far: {result.headline}", evaluation=result) from outcome.cause
-    return result
+        return await finished(about, feed, engine, writer)
 
 
-def _about(program: Any, metric: Any, runner: RowRunner, feed: Feed, options: Options) -> About:
+def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> About:
+    metric = runner.scorer.metric
     lm = runner.run.lm or current().lm or default("lm")
     predictors = predictors_of(program) if isinstance(program, Module) else ()
     return About(
@@ -156,28 +139,3 @@ def _cluster_name(cluster: Any) -> str:
     if cluster is None:
         return ""
     return cluster if isinstance(cluster, str) else f"{name_of(cluster)} ({metric_hash(cluster)[:12]})"
-
-
-def _result(about: About, feed: Feed, engine: Engine, outcome: Outcome, writer: RowWriter | None) -> Evaluation:
-    complete = replace(about, data_hash=feed.data_hash, total=feed.total)
-    end = End(outcome.stopped, engine.seconds, feed.data_hash, feed.total)
-    save_error = ""
-    if writer is not None:
-        writer.write(end_line(end))
-        writer.close()
-        if writer.error is not None:
-            save_error = f"{writer.error.strerror or writer.error}"
-            engine.warn_unsaved(writer)
-    result = Evaluation(
-        complete,
-        tuple(sorted(engine.rows, key=lambda row: (row.index, row.epoch))),
-        engine.tally,
-        outcome.stopped,
-        engine.seconds,
-        engine.keep,
-        str(writer.path) if writer is not None else "",
-        save_error,
-    )
-    if result.unseen:
-        warnings.warn(f"evaluate: {UNSEEN}", RuntimeWarning, stacklevel=2)
-    return result

@@ -125,7 +125,7 @@ class Evaluation:
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """The examples by index, each with its score and its rows."""
-        return items_of(self._rows("items"), self.about.rule)
+        return items_of(self.kept_rows("items"), self.about.rule)
 
     @property
     def flaky(self) -> tuple[Item, ...]:
@@ -148,7 +148,7 @@ class Evaluation:
         return self._with(replace(self.about, reducer=epochs.reducer), "reduced")
 
     def _with(self, about: About, what: str) -> Evaluation:
-        tally = Tally.of(self._rows(what), about.rule, clustered=bool(about.cluster))
+        tally = Tally.of(self.kept_rows(what), about.rule, clustered=bool(about.cluster))
         return replace(self, about=about, tally=tally)
 
     @property
@@ -205,7 +205,7 @@ class Evaluation:
 
     def failures(self) -> tuple[Row, ...]:
         """Rows that failed, worst score first."""
-        failed = [row for row in self._rows("failures") if row.state == "fail"]
+        failed = [row for row in self.kept_rows("failures") if row.state == "fail"]
         return tuple(sorted(failed, key=lambda row: row.score or 0.0))
 
     def slices(self, by: str | Callable[[Row], Any]) -> dict[Any, Evaluation]:
@@ -216,7 +216,7 @@ class Evaluation:
         """
         read = by if callable(by) else _field_reader(by)
         groups: dict[Any, list[Row]] = {}
-        for row in self._rows("slices"):
+        for row in self.kept_rows("slices"):
             groups.setdefault(slice_key(read(row)), []).append(row)
         about = replace(self.about, data_hash="", total=None)
         return {
@@ -242,7 +242,7 @@ class Evaluation:
             return {name: clustered_mean(some, clusters[name], level) for name, some in values.items()}
         return {name: estimate_mean(some, level=level) for name, some in values.items()}
 
-    def _rows(self, what: str) -> tuple[Row, ...]:
+    def kept_rows(self, what: str) -> tuple[Row, ...]:
         if not self.kept:
             where = f"; read them with Evaluation.from_jsonl({self.saved!r})" if self.saved else ""
             raise DataError(f"{what} needs the rows, which were not kept (keep='rows' keeps them){where}")
@@ -257,12 +257,12 @@ class Evaluation:
             import pandas
         except ImportError as error:
             raise ConfigError("to_dataframe needs pandas: pip install 'outlast[dataframe]'") from error
-        return pandas.DataFrame([_flat(row) for row in self._rows("to_dataframe")])
+        return pandas.DataFrame([_flat(row) for row in self.kept_rows("to_dataframe")])
 
     def to_jsonl(self, path: str | Path | IO[str]) -> None:
         """Write everything to a file that `from_jsonl` reads, in the form that `save=` writes; see
         `rowfile`."""
-        rows = self._rows("to_jsonl")
+        rows = self.kept_rows("to_jsonl")
         end = End(self.stopped, self.seconds, self.data_hash, self.about.total)
         lines = [about_line(self.about), *(dumps(row.to_json()) for row in rows), end_line(end)]
         write_lines(path, (line.decode().rstrip("\n") for line in lines))
@@ -285,7 +285,7 @@ class Evaluation:
         first."""
         from outlast.evals.report import page
 
-        write_lines(path, page(self, self._rows("to_html"), limit).split("\n"))
+        write_lines(path, page(self, self.kept_rows("to_html"), limit).split("\n"))
 
     def to_markdown(
         self,

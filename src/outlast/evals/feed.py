@@ -20,6 +20,7 @@ class Turn(NamedTuple):
     epoch: int
     example: Example
     cluster: str
+    id: str
 
 
 class Feed:
@@ -88,9 +89,10 @@ class Feed:
                 self._broken = True
                 raise
             self._next = index + 1
-            self._digest.add(id_of(example))
+            key = id_of(example)
+            self._digest.add(key)
             for epoch in range(self.epochs):
-                yield Turn(index, epoch, example, cluster)
+                yield Turn(index, epoch, example, cluster, key)
 
     def _hash_of(self, data: Iterable[Example]) -> str:
         """The hash of what can be read twice, "" for a stream. Looks at all of it, so that nothing is paid for before

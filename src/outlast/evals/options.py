@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
     from outlast.lms.batch.batched import Transport
     from outlast.lms.protocol import LM
 
+IN_FLIGHT, IN_BATCHES = 64, 10_000  # runs at a time, where `concurrency` says nothing
 Keep = Literal["rows", "traces", "nothing"]
 Retry = Literal["accidents", "errors", "nothing"]
 
 
-class EvaluateOptions(TypedDict, total=False):
-    """The keywords of `evaluate` and `aevaluate`, for editors and type checkers; `Options` has the defaults."""
+class RescoreOptions(TypedDict, total=False):
+    """The keywords of `rescore`, for editors and type checkers; `Options` has the defaults."""
 
     lm: LM | str | None
     adapter: Adapter | None
-    sample: int | None
-    epochs: int | Epochs
-    cluster: str | Callable[[Example], Any] | None
     concurrency: int | None
     on_error: OnError
     max_errors: int | None
@@ -43,6 +41,14 @@ class EvaluateOptions(TypedDict, total=False):
     retry: Retry
     transport: Transport
     progress: bool | Callable[[Snapshot], Any]
+
+
+class EvaluateOptions(RescoreOptions, total=False):
+    """The keywords of `evaluate` and `aevaluate`: those of `rescore`, and what the program is run with."""
+
+    sample: int | None
+    epochs: int | Epochs
+    cluster: str | Callable[[Example], Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +74,17 @@ class Options:
     progress: bool | Callable[[Snapshot], Any] = True
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], subject: str) -> Options:
+    def of(cls, given: Mapping[str, Any], subject: str, without: Sequence[str] = ()) -> Options:
         """The options of a call. An unknown keyword raises `UsageError` that names the nearest."""
-        refuse_unknown(given, [field.name for field in fields(cls)], subject)
+        refuse_unknown(given, [field.name for field in fields(cls) if field.name not in without], subject)
         values = dict(given)
         if "epochs" in values:
             values["epochs"] = as_epochs(values["epochs"])
         return cls(**values)
+
+    def width(self, *, in_batches: bool) -> int:
+        """How many runs are in flight."""
+        return self.concurrency or (IN_BATCHES if in_batches else IN_FLIGHT)
 
     def __post_init__(self) -> None:
         if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):

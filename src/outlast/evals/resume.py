@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +30,11 @@ _DECIDING = {  # what decides the rows of a file, and the field of `About` that 
 class Prior:
     """The rows of earlier runs by example and epoch: those that stand, and those that are run again."""
 
-    def __init__(self, rows: Iterable[Row] = (), retry: Retry = "accidents") -> None:
+    def __init__(self, rows: Iterable[Row] = (), again: Callable[[Row], bool] = lambda row: False) -> None:
         self._standing: dict[tuple[str, int], list[Row]] = {}
         self._failed: dict[tuple[str, int], list[Row]] = {}
         for row in rows:
-            kind = self._failed if _runs_again(row, retry) else self._standing
+            kind = self._failed if again(row) else self._standing
             kind.setdefault((row.id, row.epoch), []).append(row)
 
     def take(self, example_id: str, epoch: int) -> Row | None:
@@ -51,12 +51,16 @@ class Prior:
         return replace(row, retried=(*earlier.retried, Retried.of(earlier)))
 
 
-def _runs_again(row: Row, retry: Retry) -> bool:
-    return row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
+def runs_again(retry: Retry) -> Callable[[Row], bool]:
+    """Which rows of a file are run again."""
+    return lambda row: row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
 
 
-def open_file(options: Options, about: About) -> tuple[RowWriter | None, Prior]:
-    """The file for rows, and what it holds already. Raises `DataError` when it belongs to another evaluation."""
+def open_file(
+    options: Options, about: About, again: Callable[[Row], bool] | None = None
+) -> tuple[RowWriter | None, Prior]:
+    """The file for rows, and what it holds already; `again` says which rows are run again, by custom what
+    `options.retry` says. Raises `DataError` when the file belongs to another evaluation."""
     if options.save is None:
         return None, Prior()
     path = Path(options.save)
@@ -73,7 +77,7 @@ def open_file(options: Options, about: About) -> tuple[RowWriter | None, Prior]:
         raise
     if then != about:  # also where only what makes numbers of the rows is another, such as the policy for errors
         writer.write(about_line(about))
-    return writer, Prior(rows, options.retry)
+    return writer, Prior(rows, again or runs_again(options.retry))
 
 
 def _refuse_other(then: About, now: About, path: Path) -> None:

@@ -90,7 +90,8 @@ class Row:
     `state`: "pass" (score >= the threshold), "fail", "error" (`error` says which; there is no score) or
     "unscored" (the metric could not judge; `feedback` holds the reason). `outputs` is the JSON form of what
     the program returned, None after an error of the program. `seconds` and `spending` are the program's,
-    `metric_spending` that of a metric which asks models; `models` are those that answered the program.
+    `metric_spending` that of a metric which asks models; `models` are those that answered the program,
+    `metric_models` those that answered the metric.
     `trace` holds the exchanges when they were asked for. `answered` is False for an error of the program that lies in
     what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
@@ -119,6 +120,7 @@ class Row:
     checks: Mapping[str, CheckOutcome] = field(default_factory=dict[str, "CheckOutcome"])
     cluster: str = ""
     retried: tuple[Retried, ...] = ()
+    metric_models: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -154,8 +156,9 @@ class Row:
         for name, spending in (("spending", self.spending), ("metric_spending", self.metric_spending)):
             if spent := {key: value for key, value in spending.to_json().items() if value}:
                 data[name] = spent
-        if self.models:
-            data["models"] = list(self.models)
+        for name, models in (("models", self.models), ("metric_models", self.metric_models)):
+            if models:
+                data[name] = list(models)
         return data
 
     @classmethod
@@ -173,5 +176,6 @@ class Row:
             values["checks"] = {name: CheckOutcome(*outcome) for name, outcome in data["checks"].items()}
         if "retried" in data:
             values["retried"] = tuple(Retried(**one) for one in data["retried"])
-        values["models"] = tuple(data.get("models", ()))
+        for name in ("models", "metric_models"):
+            values[name] = tuple(data.get(name, ()))
         return cls(**values)

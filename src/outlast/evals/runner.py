@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from outlast.data.example import Example, id_of, inputs_of, targets_of, unshared, unshared_example
@@ -24,15 +23,16 @@ from outlast.errors import (
     brief,
     did_you_mean,
 )
-from outlast.evals.forms import Metric, as_metric
+from outlast.evals.forms import Metric
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import Row, RowError, State
-from outlast.evals.score import Score, Unscored, as_score, check_metric
+from outlast.evals.score import Score, Unscored
+from outlast.evals.scorer import Scorer, is_async, models_of, within
 from outlast.messages import Spending
 from outlast.modules.module import Module, forward_of
 from outlast.modules.predict import Predict
-from outlast.runtime import Run, Trace, current, enter, in_thread, leave, running_loop
+from outlast.runtime import Run, Trace, current, enter, in_thread, leave
 from outlast.signatures.record import Record, outputs_of
 from outlast.signatures.signature import bind_defaults
 
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from outlast.lms.protocol import LM
 
 _NOTHING_SPENT = Spending()
-_NO_PATHS: Mapping[int, str] = MappingProxyType({})
-_PLAIN_RESULTS = frozenset({bool, int, float, Score, Unscored, type(None)})
-_SLOW = 0.01  # seconds in which a metric that blocks holds up all others
 
 
 class RowRunner:
@@ -53,9 +50,8 @@ class RowRunner:
     are independent, and epoch 0 of sample 0 is what a plain run asks.
 
     `program` is a `Module` or any callable taking the inputs as keywords; `async` ones run on the loop, plain
-    functions in threads. A plain metric is called in place; once it has taken more than 10 ms three times, it
-    runs in threads too, so that a judge in it does not make the evaluation serial. Program and metric get copies of
-    lists and other values that they could change, so that no run changes the data.
+    functions in threads; the metric as in `Scorer`. Program and metric get copies of lists and other values that they
+    could change, so that no run changes the data.
 
     Cost: the LM calls of the program and of the metric. Raises `UsageError` for a program or metric that
     cannot be called.
@@ -73,17 +69,11 @@ class RowRunner:
         threshold: float = 1.0,
         traces: bool = False,
     ) -> None:
-        scoring = as_metric(metric)
-        check_metric(scoring)
-        self.metric = scoring
-        self.metric_name = name_of(scoring)
-        self.threshold = threshold
+        self.scorer = Scorer(metric, threshold)
         self.traces = traces
-        self.run = _run_for(lm, adapter, sample)
+        self.run = run_for(lm, adapter, sample)
         self._runs = [replace(self.run, sample=self.run.sample * epochs + epoch) for epoch in range(epochs)]
         self._call = _caller(program)
-        self._metric_is_async = _is_async(scoring)
-        self._metric_slow = 0
 
     async def __call__(
         self, index: int, example: Example, run: Run | None = None, *, epoch: int = 0, cluster: str = ""
@@ -102,16 +92,16 @@ class RowRunner:
         seconds: float | None = None
         task = _task()
         try:
-            token = enter(_within(run, trace, blocking=False))
+            token = enter(within(run, trace, blocking=False))
             try:
                 prediction = await self._call(unshared(inputs_of(example)))
             finally:
                 leave(token)
             seconds, subject = perf_counter() - started, "metric"
             outputs = output_form(prediction)  # before the metric, which may change it
-            outcome = as_score(await self._judge(run, unshared_example(example), prediction, judging), self.metric_name)
+            outcome = await self.scorer(run, unshared_example(example), prediction, judging)
         except (Exception, SystemExit, asyncio.CancelledError, GeneratorExit) as error:
-            if self._must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
+            if must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
                 raise
             outcome = RowError.of(error, subject)
         if seconds is None:
@@ -121,19 +111,6 @@ class RowRunner:
 
     def close(self) -> None:
         """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
-
-    def _must_raise(self, run: Run, error: BaseException) -> bool:
-        """Whether an exception ends the evaluation instead of this row."""
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            return task is None or task.cancelling() > 0  # else the program cancelled something of its own
-        if isinstance(error, BudgetExceeded):
-            meter = run.meter
-            while meter is not None:
-                if meter.refused or meter.exceeded():
-                    return True
-                meter = meter.outer
-        return False
 
     def _row(
         self,
@@ -151,7 +128,7 @@ class RowRunner:
         state: State = "unscored"
         if isinstance(outcome, Score):
             score, feedback, parts = outcome.value, outcome.feedback, outcome.parts
-            state = "pass" if score >= self.threshold else "fail"
+            state = self.scorer.state(score)
         elif isinstance(outcome, Unscored):
             feedback = outcome.reason
         else:
@@ -176,28 +153,22 @@ class RowRunner:
             error is None or is_answered(error, trace),
             epoch,
             cluster=cluster,
+            metric_models=models_of(judging) if judging else (),
         )
 
-    async def _judge(self, run: Run, example: Example, prediction: Any, trace: Trace) -> Any:
-        """What the metric returns."""
-        token = enter(_within(run, trace, blocking=not self._metric_is_async))
-        try:
-            if self._metric_slow >= 3:
-                result = await in_thread(lambda: self.metric(example, prediction))
-            else:
-                started = perf_counter()
-                result = self.metric(example, prediction)
-                if perf_counter() - started > _SLOW:
-                    self._metric_slow += 1
-        finally:
-            leave(token)
-        if type(result) in _PLAIN_RESULTS or not inspect.isawaitable(result):
-            return result
-        token = enter(_within(run, trace, blocking=False))
-        try:
-            return await result
-        finally:
-            leave(token)
+
+def must_raise(run: Run, error: BaseException) -> bool:
+    """Whether an exception ends the evaluation instead of a row."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0  # else the program cancelled something of its own
+    if isinstance(error, BudgetExceeded):
+        meter = run.meter
+        while meter is not None:
+            if meter.refused or meter.exceeded():
+                return True
+            meter = meter.outer
+    return False
 
 
 def is_answered(error: RowError, trace: Trace) -> bool:
@@ -221,33 +192,6 @@ def _task() -> asyncio.Task[Any] | None:
         return None
 
 
-def models_of(trace: Trace) -> tuple[str, ...]:
-    """The models that answered, each once."""
-    return tuple(dict.fromkeys(span.response.model for span in trace if span.response is not None))
-
-
-def _within(run: Run, trace: Trace, *, blocking: bool) -> Run:
-    """The surroundings of one call inside `run`; `dataclasses.replace` would take twice as long."""
-    return Run(
-        run.lm,
-        run.adapter,
-        trace,
-        run.meter,
-        run.memo,
-        run.label,
-        run.sample,
-        blocking,
-        None,
-        _NO_PATHS,
-        run.scope,
-        running_loop() if blocking else None,
-        run.visiting,
-        run.threaded,
-        run.transport,
-        approver=run.approver,
-    )
-
-
 def _caller(program: Any) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
     """How to call a program with its inputs as a mapping."""
     if isinstance(program, type):
@@ -258,7 +202,7 @@ def _caller(program: Any) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
     if not callable(program):
         raise UsageError(f"a program is a Module or a function taking the inputs as keywords; got {brief(program)}")
     function = cast("Callable[..., Any]", program)
-    if _is_async(program):
+    if is_async(program):
         return lambda inputs: function(**inputs)
 
     async def call(inputs: Mapping[str, Any]) -> Any:
@@ -277,13 +221,7 @@ def check_first(program: Any, metric: Any, example: Example) -> None:
     """Refuse what one example shows to be impossible, before any call: wrong inputs of a function, missing
     targets.
     """
-    targets = targets_of(example)
-    for name in getattr(metric, TARGETS, ()):
-        if name not in targets:
-            raise UsageError(
-                f"metric {name_of(metric)} reads the target {name!r}, which the examples do not have."
-                f"{did_you_mean(name, targets)} Targets: {', '.join(targets) or 'none'}."
-            )
+    refuse_missing_targets(metric, targets_of(example))
     if isinstance(program, Module):
         try:
             if isinstance(program, Predict):
@@ -306,7 +244,17 @@ def check_first(program: Any, metric: Any, example: Example) -> None:
         return  # a builtin that does not tell its signature
 
 
-def _run_for(lm: LM | str | None, adapter: Adapter | None, sample: int | None) -> Run:
+def refuse_missing_targets(metric: Any, targets: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a metric that reads a target which the examples do not have."""
+    for name in getattr(metric, TARGETS, ()):
+        if name not in targets:
+            raise UsageError(
+                f"metric {name_of(metric)} reads the target {name!r}, which the examples do not have."
+                f"{did_you_mean(name, targets)} Targets: {', '.join(targets) or 'none'}."
+            )
+
+
+def run_for(lm: LM | str | None, adapter: Adapter | None, sample: int | None) -> Run:
     """The surroundings of every call: those of the caller, with what was given in their place."""
     from outlast.modules.settings import as_adapter, as_lm
 
@@ -317,7 +265,3 @@ def _run_for(lm: LM | str | None, adapter: Adapter | None, sample: int | None) -
         adapter=outer.adapter if adapter is None else as_adapter(adapter),
         sample=outer.sample if sample is None else sample,
     )
-
-
-def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
