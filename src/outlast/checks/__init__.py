@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from outlast.checks.pii import find_pii, no_pii, redact
     from outlast.checks.redaction import Redacted, restore
     from outlast.checks.secrets import find_secrets, no_secrets
+    from outlast.checks.toxicity import find_toxic, no_toxicity
 
 _HOMES = {
     "pii": "find_pii no_pii redact",
     "redaction": "Redacted restore",
     "secrets": "find_secrets no_secrets",
+    "toxicity": "find_toxic no_toxicity",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "fallback",
     "find_pii",
     "find_secrets",
+    "find_toxic",
     "fix",
     "no_pii",
     "no_secrets",
+    "no_toxicity",
     "redact",
     "restore",
     "retry",

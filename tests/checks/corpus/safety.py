@@ -273,3 +273,35 @@ def ranked(counts: Iterable[Counts]) -> Counts:
     for one in counts:
         total.update(right=one.right, wrong=one.wrong, missed=one.missed)
     return Counts(total["right"], total["wrong"], total["missed"])
+
+
+def disguised(count: int, seed: int) -> list[tuple[str, int]]:
+    """Sentences with one word of the list of `no_toxicity`, plain or disguised as people do, and where it begins."""
+    from outlast.checks.toxicity import toxic_words
+
+    draw = random.Random(seed)
+    words = sorted(word for word in toxic_words() if word.isalpha() and len(word) >= 4)
+    signs = {"a": "@4", "e": "3", "i": "1!", "o": "0", "s": "$5", "t": "7"}
+
+    def leet(word: str) -> str:
+        places = [at for at, one in enumerate(word) if one in signs and at]
+        if not places:
+            return word
+        at = draw.choice(places)
+        return word[:at] + draw.choice(signs[word[at]]) + word[at + 1 :]
+
+    def starred(word: str) -> str:
+        at = draw.randrange(1, len(word) - 1)
+        return f"{word[:at]}*{word[at + 1 :]}"
+
+    def longer(word: str) -> str:
+        at = draw.randrange(len(word))
+        return word[:at] + word[at] * 4 + word[at + 1 :]
+
+    ways: list[Callable[[str], str]] = [str, str.upper, str.title, leet, starred, longer, " ".join, ".".join]
+    frames = ("well, {}", "you are {} and you know it", "{}! he said", "nobody wants {} here (really)")
+    made: list[tuple[str, int]] = []
+    for number in range(count):
+        frame = draw.choice(frames)
+        made.append((frame.format(ways[number % len(ways)](draw.choice(words))), frame.index("{}")))
+    return made
