@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
+    from outlast.evals.judging.align import aalign as aalign
+    from outlast.evals.judging.align import align as align
     from outlast.evals.judging.judge import Judge as Judge
     from outlast.evals.judging.judges import Judges as Judges
     from outlast.evals.judging.labels import Label as Label
@@ -204,6 +206,7 @@ _HOMES = {
     "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
+    "evals.judging.align": "aalign align",
     "evals.judging.judge": "Judge",
     "evals.judging.judges": "Judges",
     "evals.judging.labels": "Label Labels",

@@ -36,10 +36,11 @@ class JudgingLM(ScriptedLM):
 
 def fields_in(messages: tuple[Message, ...]) -> dict[str, str]:
     """The inputs of the question, as a model reads them from the prompt of `ol.Chat()`."""
-    text = messages[-1].text
-    first = _FIRST.search(text)
-    guard = re.escape(first[1] or "") if first else ""  # what tells markers from texts that look like them
-    return dict(re.findall(rf"<<(\w+){guard}>>\n(.*?)\n\n(?=<<\w+{guard}>>)", text, re.DOTALL))
+    for message in reversed(messages):  # after the question there may be turns that ask again
+        if first := _FIRST.match(message.text):
+            guard = re.escape(first[1] or "")  # what tells markers from texts that look like them
+            return dict(re.findall(rf"<<(\w+){guard}>>\n(.*?)\n\n(?=<<\w+{guard}>>)", message.text, re.DOTALL))
+    return {}
 
 
 def chance(*parts: Any) -> float:

@@ -124,6 +124,11 @@ class Judge(Module):
                 )
         return {shown: values[name] for shown, name in self.fields.items()}
 
+    def as_shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the judge is shown, in the form in which it is shown: texts for fields of text."""
+        inputs = self.verdict.signature.inputs
+        return {name: as_shown(value, inputs[name]) for name, value in self.shown(values).items()}
+
     async def ascore(self, values: Mapping[str, Any]) -> Score | Unscored:
         """The verdict on inputs and outputs by name as a score from 0 to 1, with the critique; unscored when the reply
         of the model cannot be read. Errors of the model itself are raised."""

@@ -1,0 +1,96 @@
+"""What judges agree and disagree on, as tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from outlast.errors import brief
+from outlast.evals import wording
+
+if TYPE_CHECKING:
+    from outlast.evals.judging.alignment import Alignment
+    from outlast.evals.statistics.values import Estimate
+
+
+def alignment(report: Alignment, limit: int) -> RenderableType:
+    """The verdict, the figures, the confusion and the worst disagreements."""
+    parts: list[RenderableType] = [report, _figures(report), _confusion(report)]
+    if report.disagreements:
+        parts.append(_disagreements(report, limit))
+    return Group(*parts)
+
+
+def _figures(report: Alignment) -> Table:
+    table = _table("figures")
+    for column in ("", "value", f"{wording.level(report.level)} interval", "of"):
+        table.add_column(column)
+    shares: dict[str, Estimate | None] = {
+        "TPR (passes that it passes)": report.tpr,
+        "TNR (fails that it fails)": report.tnr,
+        "equal verdicts": report.accuracy,
+        "mean distance": report.distance,
+        "verdicts that change from run to run": report.flips,
+    }
+    for name, figure in shares.items():
+        _row(table, name, figure, share=True)
+    _row(table, "kappa" if report.rubric.binary else "weighted kappa", report.kappa, share=False)
+    _row(table, "Spearman", report.spearman, share=False)
+    label, share = report.baseline
+    table.add_row(f"always {label!r}", wording.number(share, True), "", str(report.n))
+    if report.humans is not None:
+        _row(table, "people: one with the others", report.humans.agreement, share=True)
+        _row(table, "people: alpha", report.humans.alpha, share=False)
+        _row(table, "people: kappa", report.humans.kappa, share=False)
+    if report.judged_by:
+        table.add_row("model", Text(report.judged_by), "", "")
+    if report.looks:
+        table.add_row("times that this test part was used", str(report.looks), "", "")
+    return table
+
+
+def _row(table: Table, name: str, figure: Estimate | None, *, share: bool) -> None:
+    if figure is None:
+        return
+    value = wording.number(figure.value, True) if share else f"{figure.value:.3f}"
+    interval = figure.interval
+    shown = wording.span(interval, True) if share else f"{interval.low:.3f}..{interval.high:.3f}"
+    table.add_row(name, value if figure.n else "", shown if interval.known else "unknown", str(figure.n))
+
+
+def _confusion(report: Alignment) -> Table:
+    table = _table("confusion")
+    counts = report.confusion
+    table.add_column("people / judge")
+    for label in counts.labels:
+        table.add_column(str(label), justify="right")
+    for label, line in zip(counts.labels, counts.counts, strict=True):
+        table.add_row(str(label), *map(str, line))
+    return table
+
+
+def _disagreements(report: Alignment, limit: int) -> Table:
+    shown = report.disagreements[:limit]
+    table = _table(f"disagreements ({len(shown)} of {len(report.disagreements)}, worst first)")
+    for column in ("item", "people", "judge", "critique"):
+        table.add_column(column, overflow="fold")
+    for one in shown:
+        fields = ", ".join(f"{name}={brief(value, 60)}" for name, value in one.item.fields.items())
+        table.add_row(Text(fields[:300]), _verdict(one.people), _verdict(one.judge), Text(brief_text(one.critique)))
+    return table
+
+
+def brief_text(text: str, most: int = 200) -> str:
+    """A text cut to `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _verdict(value: Any) -> Text:
+    return Text(str(value))
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
