@@ -11,15 +11,25 @@ from outlast.checks.check import Check, CheckResult, Found, check
 from outlast.checks.policy import Policy, fallback, fix, retry
 
 if TYPE_CHECKING:
+    from outlast.checks.links import urls
     from outlast.checks.pii import find_pii, no_pii, redact
+    from outlast.checks.python_code import parses_python
+    from outlast.checks.queries import sql
     from outlast.checks.redaction import Redacted, restore
+    from outlast.checks.schema import json_schema
     from outlast.checks.secrets import find_secrets, no_secrets
+    from outlast.checks.structure import length, matches, one_of
     from outlast.checks.toxicity import find_toxic, no_toxicity
 
 _HOMES = {
+    "links": "urls",
     "pii": "find_pii no_pii redact",
+    "python_code": "parses_python",
+    "queries": "sql",
     "redaction": "Redacted restore",
+    "schema": "json_schema",
     "secrets": "find_secrets no_secrets",
+    "structure": "length matches one_of",
     "toxicity": "find_toxic no_toxicity",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -35,12 +45,19 @@ __all__ = [
     "find_secrets",
     "find_toxic",
     "fix",
+    "json_schema",
+    "length",
+    "matches",
     "no_pii",
     "no_secrets",
     "no_toxicity",
+    "one_of",
+    "parses_python",
     "redact",
     "restore",
     "retry",
+    "sql",
+    "urls",
 ]
 
 
