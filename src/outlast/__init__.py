@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from outlast.evals.calibrate import Calibrated as Calibrated
     from outlast.evals.calibrate import acalibrate as acalibrate
     from outlast.evals.calibrate import calibrate as calibrate
+    from outlast.evals.classifiers.classifier import Classifier as Classifier
+    from outlast.evals.classifiers.deciding import Abstain as Abstain
+    from outlast.evals.classifiers.train import train_classifier as train_classifier
     from outlast.evals.compare import compare as compare
     from outlast.evals.epochs import Epochs as Epochs
     from outlast.evals.estimate import estimate as estimate
@@ -202,6 +205,9 @@ _HOMES = {
     "checks.running": "Checked",
     "errors": "OutlastError Suspend",
     "evals.calibrate": "Calibrated acalibrate calibrate",
+    "evals.classifiers.classifier": "Classifier",
+    "evals.classifiers.deciding": "Abstain",
+    "evals.classifiers.train": "train_classifier",
     "evals.compare": "compare",
     "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
