@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from outlast.data.example import Example
+from outlast.evals.checking import refuse_unfit
 from outlast.evals.engine import Engine
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
@@ -41,6 +42,9 @@ def evaluate(
         become one. The unit of every estimate stays the example.
     `cluster`: the name of an input or target, or a function of the example, which groups examples that are not
         independent (questions about one document); intervals are then robust to that, and say so.
+    `checks`: run on every answer beside the metric, whatever their policy; `Evaluation.checks` says how often they
+        pass, and for those that the program has itself how often at first and after retries. Their messages go into
+        the feedback.
     `on_error` ("exclude"): an exception of the program or the metric is kept in its row. What gave no usable answer
         (`Row.answered` False) counts as 0 and every other error is left out; "exclude_all" leaves out both, "fail"
         counts each as 0, "raise" ends the run with the first. Each number says which errors it is made of.
@@ -87,12 +91,14 @@ async def aevaluate(
             adapter=chosen.adapter,
             sample=chosen.sample,
             epochs=chosen.epochs.count,
+            checks=chosen.checks,
             threshold=chosen.threshold,
             traces=chosen.keep == "traces",
         )
         display = display_for(chosen.progress)
         feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
         check_first(program, runner.scorer.metric, feed.first)
+        refuse_unfit(chosen.checks, program, feed.first)
         about = _about(program, runner, feed, chosen)
         writer, prior = open_file(chosen, about)
         engine = Engine(
@@ -131,6 +137,7 @@ def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> Abo
         predictors=len(predictors),
         epochs=options.epochs.count,
         reducer=options.epochs.reducer,
+        checks=", ".join(f"{one.name} {metric_hash(one)[:8]}" for one in options.checks),
         cluster=_cluster_name(options.cluster),
     )
 

@@ -14,6 +14,7 @@ from outlast.data.dataset import slice_key
 from outlast.data.files import write_lines
 from outlast.errors import ConfigError, DataError, UsageError, did_you_mean
 from outlast.evals import wording
+from outlast.evals.checking import CheckRates, rates
 from outlast.evals.epochs import Epochs
 from outlast.evals.item import Item, items_of
 from outlast.evals.policy import check_on_error
@@ -223,6 +224,13 @@ class Evaluation:
             key: Evaluation.of(replace(about, total=len({row.index for row in rows})), rows, stopped=self.stopped)
             for key, rows in groups.items()
         }
+
+    @property
+    def checks(self) -> dict[str, CheckRates]:
+        """How each check fared, those of the program and those beside the metric, by name: see `CheckRates`."""
+        if not self.kept or not any(row.checks for row in self.rows):
+            return {}
+        return rates(self.items, self.about.level, clustered=bool(self.about.cluster))
 
     @property
     def parts(self) -> dict[str, Estimate]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from outlast.errors import UsageError, brief, refuse_unknown
+from outlast.evals.checking import as_checks
 from outlast.evals.epochs import ONCE, Epochs, as_epochs
 from outlast.evals.policy import OnError, check_on_error
 from outlast.evals.progress import Snapshot
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
+    from outlast.checks.check import Check
     from outlast.data.example import Example
     from outlast.lms.batch.batched import Transport
     from outlast.lms.protocol import LM
@@ -49,6 +51,7 @@ class EvaluateOptions(RescoreOptions, total=False):
     sample: int | None
     epochs: int | Epochs
     cluster: str | Callable[[Example], Any] | None
+    checks: Iterable[Check]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Options:
     sample: int | None = None
     epochs: Epochs = ONCE
     cluster: str | Callable[[Example], Any] | None = None
+    checks: tuple[Check, ...] = ()
     concurrency: int | None = None
     on_error: OnError = "exclude"
     max_errors: int | None = None
@@ -80,6 +84,8 @@ class Options:
         values = dict(given)
         if "epochs" in values:
             values["epochs"] = as_epochs(values["epochs"])
+        if "checks" in values:
+            values["checks"] = as_checks(values["checks"])
         return cls(**values)
 
     def width(self, *, in_batches: bool) -> int:

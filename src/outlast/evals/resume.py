@@ -15,6 +15,7 @@ _DECIDING = {  # what decides the rows of a file, and the field of `About` that 
     "program": "program_hash",
     "judge's model": "judged_by",
     "metric": "metric_hash",
+    "checks": "checks",
     "lm": "lm",
     "settings of the lm": "lm_identity",
     "models of the modules": "own_models",

@@ -37,7 +37,8 @@ class About:
     the number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base
     URL, settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many
     modules of the program ask models. `judged_by` are the models that the metric asks, when it is a judge.
-    `rescored` names the metric that the same answers had been scored by before, "" when this was the first.
+    `rescored` names the metric that the same answers had been scored by before, "" when this was the first. `checks`
+    are those that ran beside the metric, by name and the beginning of their hash.
     """
 
     program: str
@@ -60,6 +61,7 @@ class About:
     cluster: str = ""
     judged_by: str = ""
     rescored: str = ""
+    checks: str = ""
 
     @property
     def rule(self) -> Rule:

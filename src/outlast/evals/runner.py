@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,10 +23,11 @@ from outlast.errors import (
     brief,
     did_you_mean,
 )
+from outlast.evals.checking import looked, outcomes
 from outlast.evals.forms import Metric
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
-from outlast.evals.row import Row, RowError, State
+from outlast.evals.row import CheckOutcome, Row, RowError, State
 from outlast.evals.score import Score, Unscored
 from outlast.evals.scorer import Scorer, is_async, models_of, within
 from outlast.messages import Spending
@@ -38,6 +39,8 @@ from outlast.signatures.signature import bind_defaults
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
+    from outlast.checks.check import Check
+    from outlast.checks.running import Checked
     from outlast.lms.protocol import LM
 
 _NOTHING_SPENT = Spending()
@@ -66,10 +69,12 @@ class RowRunner:
         adapter: Adapter | None = None,
         sample: int | None = None,
         epochs: int = 1,
+        checks: Sequence[Check] = (),
         threshold: float = 1.0,
         traces: bool = False,
     ) -> None:
         self.scorer = Scorer(metric, threshold)
+        self.checks = checks
         self.traces = traces
         self.run = run_for(lm, adapter, sample)
         self._runs = [replace(self.run, sample=self.run.sample * epochs + epoch) for epoch in range(epochs)]
@@ -87,6 +92,7 @@ class RowRunner:
         outcome: Score | Unscored | RowError
         prediction: Any = None
         outputs: Any = None
+        beside: Mapping[str, Checked] = {}
         started = perf_counter()
         subject: Literal["program", "metric"] = "program"
         seconds: float | None = None
@@ -99,6 +105,8 @@ class RowRunner:
                 leave(token)
             seconds, subject = perf_counter() - started, "metric"
             outputs = output_form(prediction)  # before the metric, which may change it
+            if self.checks:
+                beside = await looked(self.checks, inputs_of(example), prediction, run, judging)
             outcome = await self.scorer(run, unshared_example(example), prediction, judging)
         except (Exception, SystemExit, asyncio.CancelledError, GeneratorExit) as error:
             if must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
@@ -107,7 +115,7 @@ class RowRunner:
         if seconds is None:
             seconds = perf_counter() - started
         place = (index, epoch, cluster)
-        return self._row(place, example, outputs, outcome, seconds, trace, judging)
+        return self._row(place, example, outputs, outcome, seconds, trace, judging, beside)
 
     def close(self) -> None:
         """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
@@ -121,6 +129,7 @@ class RowRunner:
         seconds: float,
         trace: Trace,
         judging: Trace,
+        beside: Mapping[str, Checked],
     ) -> Row:
         score: float | None = None
         feedback, error = "", None
@@ -133,6 +142,10 @@ class RowRunner:
             feedback = outcome.reason
         else:
             error, state = outcome, "error"
+        checks: Mapping[str, CheckOutcome] = {}
+        if beside or trace.checks:
+            checks, told = outcomes(trace, beside)
+            feedback = "\n".join(text for text in (feedback, told) if text)
         index, epoch, cluster = place
         return Row(
             index,
@@ -152,7 +165,8 @@ class RowRunner:
             trace if self.traces else None,
             error is None or is_answered(error, trace),
             epoch,
-            cluster=cluster,
+            checks,
+            cluster,
             metric_models=models_of(judging) if judging else (),
         )
 

@@ -24,6 +24,8 @@ def summary(evaluation: Evaluation, by: By | None = None) -> RenderableType:
     parts: list[RenderableType] = [evaluation, _facts(evaluation)]
     if evaluation.parts:
         parts.append(_parts(evaluation))
+    if evaluation.checks:
+        parts.append(_checks(evaluation))
     parts += [_slices(evaluation, one) for one in ([] if by is None else fields_of(by))]
     if evaluation.errors:
         parts.append(_errors(evaluation))
@@ -119,6 +121,20 @@ def _parts(evaluation: Evaluation) -> Table:
         share = estimate.interval.low >= 0 and estimate.interval.high <= 1
         interval = wording.span(estimate.interval, share) if estimate.interval.known else ""
         table.add_row(Text(name), wording.number(estimate.value, share), interval, str(estimate.n))
+    return table
+
+
+def _checks(evaluation: Evaluation) -> Table:
+    table = _table("checks (first answers that pass; answers as given that pass; what failed at first)")
+    for column in ("", "first", "interval", "given", "interval", "n", "failed", "mended", "calls added"):
+        table.add_column(column)
+    for name, one in evaluation.checks.items():
+        shown: list[str] = []
+        for estimate in (one.first, one.final):
+            known = estimate.n and estimate.interval.known
+            shown += [wording.number(estimate.value, share=True) if estimate.n else "-"]
+            shown += [wording.span(estimate.interval, share=True) if known else ""]
+        table.add_row(Text(name), *shown, str(one.n), str(one.failed), str(one.mended), str(one.added_calls))
     return table
 
 

@@ -137,7 +137,7 @@ def steps_from_json(program: Module, data: Sequence[Mapping[str, Any]]) -> list[
     steps: list[Step] = []
     for item in data:
         part = predictors.get(item["path"])
-        if part is None or item["values"] is None:
+        if part is None or item["values"] is None or "error" in item:  # unread, or read and refused by a check
             continue
         table = codecs(part.asked())
         inputs, values = _read(item["inputs"], table), _read(item["values"], table)
