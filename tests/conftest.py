@@ -58,6 +58,14 @@ def only_local_sockets() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def readings_uncounted() -> Iterator[None]:
+    """Count no reading of a test split in the project around the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUTLAST_SPLITS", "off")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_configured() -> Iterator[None]:
     """Put the defaults of `ol.configure` back as they were."""

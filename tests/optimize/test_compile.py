@@ -680,3 +680,11 @@ def test_a_program_that_asks_from_plain_threads_is_refused_after_five_examples()
     with pytest.raises(TypeError, match=r"ol\.gather"):
         ol.compile(Threads(), data, lambda e, o: o.a == e.a, lm=ScriptedLM(lambda _: "y"), study=False, progress=False)
     assert configured.calls <= 6
+
+
+def test_a_compile_counts_how_often_its_proof_was_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUTLAST_SPLITS", str(tmp_path / "splits.jsonl"))
+    assert "read for" not in str(compiled().report)
+    again = compiled()
+    assert again.report.reads.count == 2
+    assert "; proof examples read for the 2nd time" in str(again.report)

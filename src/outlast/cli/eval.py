@@ -203,6 +203,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "stopped": result.stopped,
         "saved": result.saved,
+        "reads": None if result.reads is None else result.reads.to_json(),
         "data": result.data_hash,
     }
 

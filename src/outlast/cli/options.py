@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import DataError, UsageError
@@ -146,6 +147,8 @@ def data_of(args: argparse.Namespace, program: Module) -> Dataset:
         if inputs is None:
             raise UsageError(f"which columns of {args.data!r} are inputs? Say --inputs a,b or --targets c")
     data = _read(source, inputs, targets, args.types)
+    if args.data != "-":
+        data = data.named(Path(args.data).stem or args.data)
     if args.limit is not None and args.limit < len(data):
         return data.sample(args.limit, args.seed)
     return data

@@ -33,9 +33,10 @@ class Dataset(Sequence[Example]):
         <Dataset of 1 example, inputs: message, targets: team>
     """
 
-    __slots__ = ("_hash", "_lineage", "_rows", "repeats")
+    __slots__ = ("_hash", "_lineage", "_rows", "_whole", "part", "repeats")
 
     repeats: int
+    part: str  # the name of the part of a split that this is, or is taken from; "" for data that were not split
 
     def __init__(self, examples: Iterable[Example], *, duplicates: Duplicates = "drop") -> None:
         if duplicates not in ("drop", "error", "keep"):
@@ -50,12 +51,15 @@ class Dataset(Sequence[Example]):
         self._rows = tuple(rows)
         self._hash: str | None = None
         self._lineage = ""  # the seeds of the splits that this is a part of
+        self._whole: Dataset | None = None  # the part that this was taken from; None for the part itself
+        self.part = ""
 
     def _part(self, rows: Iterable[Example], lineage: str | None = None) -> Dataset:
         """Examples of this data set, which were checked already."""
         data = Dataset.__new__(Dataset)
         data._rows, data._hash, data.repeats = tuple(rows), None, 0
         data._lineage = self._lineage if lineage is None else lineage
+        data.part, data._whole = self.part, self.whole if self.part else None
         return data
 
     # Constructors: `inputs` and `targets` name columns; see `readers.Columns` for the rule.
@@ -230,7 +234,23 @@ class Dataset(Sequence[Example]):
                     f"split: part {name!r} got none of {len(self)} examples; where each goes is decided by "
                     f"its hash. Use larger shares, another seed, or fixed numbers: data.shuffle(seed)[:n]."
                 )
-        return Splits({name: self._part(rows, f"{self._lineage}{seed}>") for name, rows in parts.items()})
+        return Splits({name: self._part(rows, f"{self._lineage}{seed}>").named(name) for name, rows in parts.items()})
+
+    def named(self, part: str) -> Dataset:
+        """The same examples as the part of a split of this name, such as a test split that came in a file of its own.
+
+        Readings of parts named like "test" are counted, see `outlast.evals.reads`.
+        """
+        if not isinstance(part, str) or not part:
+            raise UsageError(f"a part of a split has a name, such as 'test'; got {brief(part)}")
+        data = self._part(self._rows)
+        data.part, data._whole, data._hash, data.repeats = part, None, self._hash, self.repeats
+        return data
+
+    @property
+    def whole(self) -> Dataset:
+        """The part of the split that these examples were filtered, drawn or shuffled from."""
+        return self if self._whole is None else self._whole
 
     def slices(self, by: By) -> dict[Any, Dataset]:
         """The examples of each value of a field (or of a function of the example), in order of first

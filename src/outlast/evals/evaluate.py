@@ -15,6 +15,7 @@ from outlast.evals.forms import Metric
 from outlast.evals.identity import JUDGED_BY, metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
+from outlast.evals.reads import note_read
 from outlast.evals.resume import open_file
 from outlast.evals.rowfile import About
 from outlast.evals.runner import RowRunner, check_first
@@ -101,6 +102,7 @@ async def aevaluate(
         refuse_unfit(chosen.checks, program, feed.first)
         about = _about(program, runner, feed, chosen)
         writer, prior = open_file(chosen, about)
+        reads = None if prior else note_read(data, program, about.program_hash, about.metric, by="evaluate")
         engine = Engine(
             runner,
             feed,
@@ -111,7 +113,7 @@ async def aevaluate(
             prior=prior,
             display=Guarded(display),
         )
-        return await finished(about, feed, engine, writer)
+        return await finished(about, feed, engine, writer, reads)
 
 
 def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> About:

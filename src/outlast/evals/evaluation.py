@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from outlast.evals.gate import Gate
+    from outlast.evals.reads import Reads
 
 UNSEEN = (
     "no call of the program's modules was seen: plain threads do not inherit the run, so its lm, adapter and budget "
@@ -47,7 +48,7 @@ class Evaluation:
     `stopped` is "" when every example was run; else why not: "interrupted" (Ctrl-C), "budget", "errors"
     (`max_errors`), "failed" (nothing could go on) or "unfinished" (a file of a process that died). `seconds`
     is the wall time. `rows` is empty when `kept` is false: then they went to `saved` only. `save_error` says
-    why rows could not be saved, "" when they were.
+    why rows could not be saved, "" when they were. `reads` tells how often a held-out part was read (see `reads`).
     """
 
     about: About
@@ -58,6 +59,7 @@ class Evaluation:
     kept: bool = True
     saved: str = ""
     save_error: str = ""
+    reads: Reads | None = None
 
     @classmethod
     def of(cls, about: About, rows: Sequence[Row], **more: Any) -> Evaluation:

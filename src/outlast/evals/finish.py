@@ -9,6 +9,7 @@ from dataclasses import replace
 from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome, Turns
 from outlast.evals.evaluation import UNSEEN, Evaluation
+from outlast.evals.reads import Reads
 from outlast.evals.rowfile import About, End, RowWriter, end_line
 from outlast.runtime import run_blocking
 
@@ -28,10 +29,12 @@ def blocked(main: Callable[[], Awaitable[Evaluation]]) -> Evaluation:
     return done[0]
 
 
-async def finished(about: About, feed: Turns, engine: Engine, writer: RowWriter | None) -> Evaluation:
+async def finished(
+    about: About, feed: Turns, engine: Engine, writer: RowWriter | None, reads: Reads | None = None
+) -> Evaluation:
     """The evaluation, once everything was run. Raises `EvaluationStopped` when it could not go on."""
     outcome = await engine.run()
-    result = _result(about, feed, engine, outcome, writer)
+    result = replace(_result(about, feed, engine, outcome, writer), reads=reads)
     if outcome.raises:
         raise EvaluationStopped(f"{outcome.reason}; so far: {result.headline}", evaluation=result) from outcome.cause
     return result

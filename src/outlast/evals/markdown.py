@@ -61,6 +61,8 @@ def evaluation_markdown(
         "data": code(about.data_hash[:12]),
     }
     lines += [" · ".join(f"{name} {value}" for name, value in facts.items() if value), ""]
+    if evaluation.reads is not None:
+        lines += [f"Held-out data: {_plain(str(evaluation.reads))}.", ""]
     for field in [] if by is None else fields_of(by):
         lines += _slices(evaluation, field)
     if evaluation.errors:

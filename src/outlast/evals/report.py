@@ -57,6 +57,8 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         facts["Clusters"] = about.cluster
     if evaluation.retried:
         facts["Retried"] = f"{evaluation.retried} rows, after errors"
+    if evaluation.reads is not None:
+        facts["Held-out data"] = str(evaluation.reads)
     if evaluation.metric_spending.calls:
         facts["Spent by the metric"] = str(evaluation.metric_spending)
     return facts

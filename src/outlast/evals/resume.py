@@ -38,6 +38,10 @@ class Prior:
             kind = self._failed if again(row) else self._standing
             kind.setdefault((row.id, row.epoch), []).append(row)
 
+    def __bool__(self) -> bool:
+        """Whether an earlier run left rows."""
+        return bool(self._standing or self._failed)
+
     def take(self, example_id: str, epoch: int) -> Row | None:
         """The row that stands for a run, once; None when it has to be run."""
         rows = self._standing.get((example_id, epoch))

@@ -105,6 +105,7 @@ def _facts(evaluation: Evaluation) -> Table:
         "spent by metric": str(evaluation.metric_spending) if evaluation.metric_spending.calls else "",
         "time": f"{wording.duration(evaluation.seconds)}; an example "
         f"{wording.duration(evaluation.latency())}, 95% within {wording.duration(evaluation.latency(0.95))}",
+        "data": str(evaluation.reads or ""),
         "saved": evaluation.saved if not evaluation.save_error else "",
     }
     for name, value in facts.items():

@@ -14,6 +14,8 @@ from outlast.data.dataset import Dataset
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError, brief
 from outlast.evals.forms import Metric, as_metric
+from outlast.evals.identity import name_of, program_hash
+from outlast.evals.reads import note_read
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
@@ -238,6 +240,11 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
             "Interrupted before the program as it is was measured. Run the same compile again to go on.",
             level=setting.level,
         )
+    reads = None
+    if verdict.paired is not None and not study.known:  # what was known is the same look again
+        reads = note_read(
+            setting.parts["confirm"], program, program_hash(program), name_of(setting.metric), by="compile"
+        )
     record = record_of(study, setting, winner, verdict, stopped, expected)
     study.ledger.add_event("report", record)
     report = Report(
@@ -254,6 +261,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
         failures=study.failures,
         expected=expected,
         ranked=ranked_gain(study, winner),
+        reads=reads,
     )
     built = cast("M", study.build(winner))
     return Compiled(built if verdict.better else program, built, program, report, study.ledger.path)

@@ -19,6 +19,7 @@ from outlast.optimize.study import Point, Study
 from outlast.optimize.verdict import Verdict
 
 if TYPE_CHECKING:
+    from outlast.evals.reads import Reads
     from outlast.optimize.setting import Setting
 
 M = TypeVar("M", bound=Module)
@@ -33,7 +34,8 @@ class Report:
     could take, told before the search from the rollouts of the start program. `ranked` is the winner's gain over the
     start on the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed
     gain: the best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a
-    candidate.
+    candidate. `reads` tells how often the examples of the proof were read: a compile repeated until it says "better"
+    proves nothing.
     """
 
     verdict: Verdict
@@ -49,6 +51,7 @@ class Report:
     failures: int = 0
     expected: int | None = None
     ranked: float | None = None
+    reads: Reads | None = None
 
     @property
     def optimism(self) -> float | None:
@@ -76,6 +79,8 @@ class Report:
             line += f"; resumed with {self.known} replies known"
         if self.failures:
             line += f"; {self.failures} rollouts failed"
+        if self.reads is not None and self.reads.count > 1:
+            line += f"; proof examples read for the {self.reads.time} time"
         return line + (f"; stopped: {self.stopped}" if self.stopped else "")
 
     __repr__ = __str__
