@@ -11,6 +11,7 @@ from outlast.checks.check import Check, CheckResult, Found, check
 from outlast.checks.policy import Policy, fallback, fix, retry
 
 if TYPE_CHECKING:
+    from outlast.checks.injection import injection_score, no_injection
     from outlast.checks.links import urls
     from outlast.checks.pii import find_pii, no_pii, redact
     from outlast.checks.python_code import parses_python
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "links": "urls",
+    "injection": "injection_score no_injection",
     "pii": "find_pii no_pii redact",
     "python_code": "parses_python",
     "queries": "sql",
@@ -45,9 +47,11 @@ __all__ = [
     "find_secrets",
     "find_toxic",
     "fix",
+    "injection_score",
     "json_schema",
     "length",
     "matches",
+    "no_injection",
     "no_pii",
     "no_secrets",
     "no_toxicity",
