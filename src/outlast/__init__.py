@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from outlast.evals.judging.align import align as align
     from outlast.evals.judging.judge import Judge as Judge
     from outlast.evals.judging.judges import Judges as Judges
-    from outlast.evals.judging.labels import Label as Label
+    from outlast.evals.judging.label import Label as Label
     from outlast.evals.judging.labels import Labels as Labels
+    from outlast.evals.judging.rate import aestimate_rate as aestimate_rate
+    from outlast.evals.judging.rate import estimate_rate as estimate_rate
     from outlast.evals.judging.rubric import Rubric as Rubric
     from outlast.evals.metrics import answer_in as answer_in
     from outlast.evals.metrics import exact_match as exact_match
@@ -215,7 +217,9 @@ _HOMES = {
     "evals.judging.align": "aalign align",
     "evals.judging.judge": "Judge",
     "evals.judging.judges": "Judges",
-    "evals.judging.labels": "Label Labels",
+    "evals.judging.label": "Label",
+    "evals.judging.labels": "Labels",
+    "evals.judging.rate": "aestimate_rate estimate_rate",
     "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.rescore": "arescore rescore",

@@ -2,7 +2,8 @@
 
 from outlast.evals.judging.judge import Judge
 from outlast.evals.judging.judges import Judges
-from outlast.evals.judging.labels import Item, Label, Labels
+from outlast.evals.judging.label import Item, Label
+from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import Rubric
 
 __all__ = ["Item", "Judge", "Judges", "Label", "Labels", "Rubric"]

@@ -13,7 +13,8 @@ from outlast.errors import DataError, UsageError, brief, did_you_mean, refuse_un
 from outlast.evals.judging.alignment import Alignment, Disagreement, LeftOut
 from outlast.evals.judging.asked import Said, Verdicts, rubric_of, verdicts_on
 from outlast.evals.judging.judge import Judge
-from outlast.evals.judging.labels import Item, Labels
+from outlast.evals.judging.label import Item
+from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import FAIL, PASS, Rubric
 from outlast.evals.judging.truth import Truth, humans_of, level_at, truths
 from outlast.evals.statistics.agreement import cohen_kappa, confusion, weighted_kappa

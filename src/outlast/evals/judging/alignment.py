@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.data.jsonform import json_form
 from outlast.evals import wording
-from outlast.evals.judging.labels import Item
+from outlast.evals.judging.label import Item
 from outlast.evals.judging.rubric import Rubric
 from outlast.evals.judging.truth import Humans
 from outlast.evals.statistics.agreement import Confusion

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from outlast.data.example import Example
@@ -12,8 +12,8 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.forms import as_metric
 from outlast.evals.identity import JUDGED_BY, metric_hash, name_of
 from outlast.evals.judging.judge import TARGET, Judge
+from outlast.evals.judging.label import Item
 from outlast.evals.judging.labelfile import item_of
-from outlast.evals.judging.labels import Item
 from outlast.evals.judging.rubric import Rubric
 from outlast.evals.row import Row, RowError
 from outlast.evals.runner import RowRunner
@@ -112,19 +112,37 @@ def _said(row: Row) -> Said:
 
 def _of_evaluation(items: Sequence[Item], evaluation: Evaluation, subject: str) -> Verdicts:
     """The verdicts that an evaluation has: the rows whose inputs and outputs are those of the items."""
-    if not evaluation.kept:
-        raise DataError(f"{subject} needs the rows of the evaluation, which were not kept (keep='rows' keeps them)")
-    known = {name for item in items for name in item.fields if name.startswith(TARGET)}
-    found: dict[str, list[Said]] = {}
-    for row in evaluation.rows:
-        if row.outputs is not None:
-            targets = [name.removeprefix(TARGET) for name in known if name.removeprefix(TARGET) in row.targets]
-            found.setdefault(item_of(row, targets).id, []).append(_said(row))
-    about = evaluation.about
-    said = {item.id: tuple(found[item.id]) for item in items if item.id in found}
+    _, verdicts, _ = every_verdict(evaluation, items, subject)
+    said = {item.id: verdicts.said[item.id] for item in items if item.id in verdicts.said}
     if items and not said:
         raise DataError(
             f"{subject}: none of {len(items)} labelled items is among the {len(evaluation.rows)} rows of the "
             f"evaluation; items are found by their inputs and outputs. Labels.from_rows(evaluation, ...) makes such."
         )
-    return Verdicts(about.metric, about.metric_hash, about.judged_by, said, Spending())
+    return replace(verdicts, said=said)
+
+
+def every_verdict(evaluation: Evaluation, items: Iterable[Item], subject: str) -> tuple[list[Item], Verdicts, int]:
+    """The item of each row of an evaluation that has outputs, the verdicts on all, and how many rows have none.
+
+    Where `items` hold targets, so do those of the rows.
+    """
+    if not evaluation.kept:
+        raise DataError(f"{subject} needs the rows of the evaluation, which were not kept (keep='rows' keeps them)")
+    known = {name.removeprefix(TARGET) for item in items for name in item.fields if name.startswith(TARGET)}
+    found: list[Item] = []
+    said: dict[str, list[Said]] = {}
+    for row in evaluation.rows:
+        if row.outputs is not None:
+            item = item_of(row, [name for name in known if name in row.targets])
+            found.append(item)
+            said.setdefault(item.id, []).append(_said(row))
+    about = evaluation.about
+    verdicts = Verdicts(
+        about.metric,
+        about.metric_hash,
+        about.judged_by,
+        {key: tuple(runs) for key, runs in said.items()},
+        Spending(),
+    )
+    return found, verdicts, len(evaluation.rows) - len(found)

@@ -15,7 +15,8 @@ from outlast.data.jsonform import json_form
 from outlast.data.readers import csv_rows, json_objects
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.judging.labels import Item, Label, Labels
+from outlast.evals.judging.label import Item, Label
+from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import Rubric
 from outlast.evals.row import Row
 from outlast.messages import canonical

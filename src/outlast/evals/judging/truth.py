@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.evals.judging.labels import Item, Labels
+from outlast.evals.judging.label import Item
+from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import Rubric, Verdict
 from outlast.evals.statistics.agreement import cohen_kappa
 from outlast.evals.statistics.alpha import krippendorff_alpha
