@@ -68,7 +68,7 @@ def test_the_checks_of_a_module_class_run_around_its_forward() -> None:
         assert out.answer == "yes"
         assert out.checks["tidy"] == ol.Checked(False, True, 1, ("fix",), "calm down")
         assert out.checks["calm"] == ol.Checked(True, True)
-        with pytest.raises(CheckFailed, match="Steps does not pass the check 'calm': no shouting"):
+        with pytest.raises(CheckFailed, match="the inputs of Steps do not pass the check 'calm': no shouting"):
             Steps()(question="WHY")
     assert lm.calls == 1
 

@@ -188,7 +188,7 @@ class Watching:
             ]
             for one in failing:
                 if one.policy.action == "raise":
-                    raise self._error(one, values)
+                    raise self._error(one, values, inputs=inputs)
             for one in failing:
                 if one.policy.action == "fallback":
                     self._did(one.check, one.policy)
@@ -324,14 +324,15 @@ class Watching:
         state.actions.append(policy.action)
         state.retries += policy.action == "retry"
 
-    def _error(self, one: Failure, values: Mapping[str, Any]) -> CheckFailed:
+    def _error(self, one: Failure, values: Mapping[str, Any], *, inputs: bool) -> CheckFailed:
         check, result, _ = one
         self._did(check, RAISE)
         retries = self._states[check.name].retries
         asked = f" (after {retries} more {'try' if retries == 1 else 'tries'})" if retries else ""
         fields = {**self.given, **values}
+        what = f"the inputs of {self._subject} do" if inputs else f"the answer of {self._subject} does"
         return CheckFailed(
-            f"{self._subject} does not pass the check {check.name!r}{asked}: {check.told(result)}",
+            f"{what} not pass the check {check.name!r}{asked}: {check.told(result)}",
             check=check.name,
             result=result,
             values={name: fields[name] for name in check.needs},

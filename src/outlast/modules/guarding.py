@@ -107,7 +107,7 @@ async def run_between(
     """
     outer = current()
     watch = Watching(
-        type(module).__name__,
+        type(module).__name__ if signature is None else signature.__name__,
         in_tiers(before),
         in_tiers(after),
         inputs,

@@ -265,7 +265,10 @@ def test_a_planted_lie_about_the_source_is_seen_by_pairs_alone() -> None:
     with pytest.raises(UsageError, match="trained with sources"):
         found.classify("The price was 55.")
     metric = found.as_metric()
-    assert metric(ol.Example({"source": "It was bought for 55 in 1999."}), {"summary": "The price was 66 then."}).value == 0.0
+    assert (
+        metric(ol.Example({"source": "It was bought for 55 in 1999."}), {"summary": "The price was 66 then."}).value
+        == 0.0
+    )
     assert found.as_check().needs == ("source", "summary")
 
 
