@@ -68,7 +68,7 @@ def test_noise_is_inconclusive_unless_a_margin_allows_it():
 
 
 def test_a_gain_needs_both_interval_and_test():
-    a, b = evaluation([0] * 20), evaluation([1] * 5 + [0] * 15)
+    a, b = evaluation([0] * 20), evaluation([1] * 4 + [0] * 16)
     result = compare(a, b)
     assert result.paired.p > 0.05
     assert result.verdict == "inconclusive"

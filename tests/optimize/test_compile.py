@@ -647,7 +647,7 @@ def test_the_judgement_needs_interval_and_test_to_agree():
     assert judge(ones, zeros, **options).word == "worse"
     assert judge(ones, ones, **options).word == "inconclusive"
     few = [*([1.0] * 4), *([0.0] * 26)]
-    assert judge([0.0] * 30, few, **options).word == "inconclusive"  # 4 of 4 changed for the better: p = 0.125
+    assert judge([0.0] * 30, few, **options).word == "inconclusive"  # 4 of 4 changed for the better: p = 0.0625
     assert judge(ones, ones, level=0.95, margin=0.2, seed=0).word == "no worse"
     assert "95% CI" in judge(zeros, ones, **options).reason
 

@@ -15,7 +15,7 @@ here calls an LM.
     holm, benjamini_hochberg             p values of many comparisons
     minimum_detectable_difference        what this many examples could have seen
     wilson, t_interval, likelihood_interval, bootstrap_interval, tango     the intervals themselves
-    mcnemar_exact, paired_permutation    the tests themselves
+    mcnemar_exact, mcnemar_unconditional, paired_permutation    the tests themselves
 """
 
 from __future__ import annotations
@@ -27,13 +27,8 @@ from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen
 from outlast.evals.statistics.corrections import benjamini_hochberg, holm
 from outlast.evals.statistics.intervals import estimate_mean, likelihood_interval, t_interval, wilson
-from outlast.evals.statistics.paired import (
-    Paired,
-    mcnemar_exact,
-    paired_difference,
-    paired_permutation,
-    tango,
-)
+from outlast.evals.statistics.mcnemar import mcnemar_exact, mcnemar_unconditional
+from outlast.evals.statistics.paired import Paired, paired_difference, paired_permutation, tango
 from outlast.evals.statistics.power import minimum_detectable_difference
 from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
 from outlast.evals.statistics.ranks import kendall, spearman
@@ -63,6 +58,7 @@ __all__ = [
     "krippendorff_alpha",
     "likelihood_interval",
     "mcnemar_exact",
+    "mcnemar_unconditional",
     "minimum_detectable_difference",
     "normal_quantile",
     "paired_difference",
