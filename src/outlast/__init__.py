@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from outlast.evals.score import Score as Score
     from outlast.evals.score import metric as metric
     from outlast.evals.score import unscored as unscored
+    from outlast.evals.statistics.planning import plan_eval as plan_eval
     from outlast.lms.batch.batched import Batched as Batched
     from outlast.lms.batch.batched import Batches as Batches
     from outlast.lms.caching.cache import Cached as Cached
@@ -224,6 +225,7 @@ _HOMES = {
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.rescore": "arescore rescore",
     "evals.score": "Score metric unscored",
+    "evals.statistics.planning": "plan_eval",
     "lms.layers.adaptive": "AdaptiveLimited",
     "lms.layers.balance": "Balanced",
     "lms.batch.batched": "Batched Batches",

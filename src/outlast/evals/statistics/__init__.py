@@ -13,6 +13,7 @@ here calls an LM.
     SequentialTest                       a test that may be looked at after every example
     Running                              the same mean, one score at a time, in constant memory
     holm, benjamini_hochberg             p values of many comparisons
+    plan_eval(delta, ...)                how many examples a comparison needs
     minimum_detectable_difference        what this many examples could have seen
     wilson, t_interval, likelihood_interval, bootstrap_interval, tango     the intervals themselves
     mcnemar_exact, mcnemar_unconditional, paired_permutation    the tests themselves
@@ -29,6 +30,7 @@ from outlast.evals.statistics.corrections import benjamini_hochberg, holm
 from outlast.evals.statistics.intervals import estimate_mean, likelihood_interval, t_interval, wilson
 from outlast.evals.statistics.mcnemar import mcnemar_exact, mcnemar_unconditional
 from outlast.evals.statistics.paired import Paired, paired_difference, paired_permutation, tango
+from outlast.evals.statistics.planning import Plan, plan_eval
 from outlast.evals.statistics.power import minimum_detectable_difference
 from outlast.evals.statistics.quantiles import normal_quantile, t_quantile
 from outlast.evals.statistics.ranks import kendall, spearman
@@ -42,6 +44,7 @@ __all__ = [
     "Estimate",
     "Interval",
     "Paired",
+    "Plan",
     "Running",
     "SequentialTest",
     "benjamini_hochberg",
@@ -63,6 +66,7 @@ __all__ = [
     "normal_quantile",
     "paired_difference",
     "paired_permutation",
+    "plan_eval",
     "ppi_mean",
     "reduce_epochs",
     "rogan_gladen",
