@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from outlast.checks.check import CheckResult as CheckResult
     from outlast.checks.check import Found as Found
     from outlast.checks.check import check as check
-    from outlast.checks.running import Checked as Checked
+    from outlast.checks.reported import Checked as Checked
     from outlast.data.dataset import Dataset as Dataset
     from outlast.data.example import Example as Example
     from outlast.errors import OutlastError as OutlastError
@@ -205,7 +205,7 @@ _HOMES = {
     "data.dataset": "Dataset",
     "data.example": "Example",
     "checks.check": "Check CheckResult Found check",
-    "checks.running": "Checked",
+    "checks.reported": "Checked",
     "errors": "OutlastError Suspend",
     "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.classifiers.classifier": "Classifier",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 import outlast as ol
-from outlast.errors import AnswerError, BudgetExceeded, CheckFailed, UsageError
+from outlast.errors import AnswerError, BudgetExceeded, CheckFailed, LMContextError, LMServerError, UsageError
 from outlast.testing import ScriptedLM
 
 SKY = "the sky is blue"
@@ -304,3 +305,36 @@ def test_what_is_no_list_of_checks_is_refused() -> None:
     for wrong in given:
         with pytest.raises(UsageError, match="checks are a list"):
             ol.Predict("context -> answer", checks=wrong)
+
+
+def test_an_async_check_may_need_an_event_loop_in_a_blocking_call_too() -> None:
+    @ol.check
+    async def waits(answer: str) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    assert ask(asking("blue"), waits).checks["waits"].final
+
+
+def test_a_model_that_fails_while_it_is_asked_again_costs_no_usable_answer() -> None:
+    down = LMServerError("down")
+    out = ask(asking("green", down), cites.with_policy(ol.checks.retry(then="log")))
+    assert out.answer == "green"
+    with pytest.raises(LMServerError):  # an accident, and no fault of the answer
+        ask(asking("green", down), cites)
+    with pytest.raises(CheckFailed):  # the conversation has grown too long
+        ask(asking("green", LMContextError("too long")), cites)
+
+
+def test_checks_stand_on_a_signature_and_so_not_in_a_recipe() -> None:
+    with pytest.raises(UsageError, match=r"ChainOfThought\(QA, checks=\[...\]\)"):
+        ol.ChainOfThought(checks=[cites])
+    program = ol.update(ol.Predict("context -> answer", checks=[cites]), {"strategy": ol.ChainOfThought()})
+    assert [check.name for check in program.signature.checks] == ["cites"]
+
+
+def test_a_stream_tells_of_outputs_that_no_model_gave() -> None:
+    calm = ol.check(on_fail=ol.checks.fallback("Calm down."), name="calm")(lambda context: False)
+    events = list(ol.Predict("context -> answer", checks=[calm], lm=asking("x")).stream(context=SKY))
+    assert [event.text for event in events if isinstance(event, ol.FieldDelta)] == ["Calm down."]
+    assert events[-1].prediction.answer == "Calm down."

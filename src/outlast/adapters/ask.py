@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from outlast.adapters.protocol import Adapter, FollowUp, Plan, Prepared
-from outlast.errors import AnswerError, LMContextError, LMError, LMUnsupported, ParseError
+from outlast.errors import AnswerError, CheckFailed, LMContextError, LMError, LMUnsupported, ParseError
 from outlast.lms.decide import ASKER
 from outlast.lms.protocol import LM, send
 from outlast.messages import NO_SETTINGS, Request, Response, Settings
@@ -43,14 +43,17 @@ class Looked(NamedTuple):
 class Watch(Protocol):
     """Who looks at the answers to one question before they are given: its checks, see `outlast.checks.running`.
 
-    While the model is asked again the question is `pending`; `settle` says what is given, and for which reply, when no
-    other answer could be had. `holds` says that nothing of an answer is shown before `look` has passed it.
+    While the model is asked again the question is `pending`, and what replies take is `paid`; `settle` says what is
+    given, and for which reply, when no other answer could be had. `holds` says that nothing of an answer is shown
+    before `look` has passed it.
     """
 
     pending: bool
 
     @property
     def holds(self) -> bool: ...
+
+    def paid(self, response: Response) -> None: ...
 
     async def look(self, values: dict[str, Any], response: Response) -> Looked: ...
 
@@ -91,9 +94,8 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
         if plan is not None:
             try:
                 answer, last = await _with(question, plan, current, tried)
-            except LMContextError as error:
-                if (answer := await _settled(question, error)) is None:
-                    raise
+            except LMError as error:
+                answer = await _unasked(question, error)
             if answer is not None:
                 return answer
         current = current.fallback
@@ -112,7 +114,21 @@ async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapte
     ) from last
 
 
-async def _settled(question: Question, error: AnswerError | LMContextError) -> Answer | None:
+async def _unasked(question: Question, error: LMError) -> Answer:
+    """The answer that is left when a check asked for another and the model could not be asked; raises the error when
+    there is none, or when the check does not allow it."""
+    try:
+        answer = await _settled(question, error)
+    except CheckFailed as refused:
+        if isinstance(error, LMContextError):  # the conversation has grown too long: no accident
+            raise refused from error
+        raise error from refused
+    if answer is None:
+        raise error
+    return answer
+
+
+async def _settled(question: Question, error: AnswerError | LMError) -> Answer | None:
     """The answer that is left when a check asked for another and none could be had; None when no check did."""
     watch = question.watch
     if watch is None or not watch.pending:
@@ -168,6 +184,8 @@ async def _with(
                 raise
             return None, last
         tried[name] = tried.get(name, 0) + 1
+        if question.watch is not None:
+            question.watch.paid(response)
         if isinstance(found, FollowUp):
             found, unread = await _followed(question, found, request, response, tried)
             if found is None:

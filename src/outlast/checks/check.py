@@ -159,7 +159,8 @@ class Check:
         else:
             value = self.function(**given)
         if inspect.isawaitable(value):
-            value = await value
+            # An async function of the user's may need an event loop, which a blocking call has none of.
+            value = run_blocking(lambda: _awaited(value), visiting=True) if blocking() else await value
         return self._read(value)
 
     def _read(self, value: Any) -> CheckResult | None:
@@ -200,6 +201,10 @@ class Check:
     def __repr__(self) -> str:
         parts = [repr(self.name), f"needs={', '.join(self.needs)}", f"on_fail={self.on_fail}"]
         return f"Check({'; '.join(parts)})"
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 def _of_items(name: str, items: list[Any], results: list[CheckResult | None]) -> CheckResult | None:

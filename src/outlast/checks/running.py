@@ -3,78 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from outlast.adapters.ask import Looked
-from outlast.checks.check import COSTS, Check, CheckResult
+from outlast.checks.check import Check, CheckResult
 from outlast.checks.fitting import steps
 from outlast.checks.policy import RAISE, Policy
 from outlast.checks.redaction import apart
+from outlast.checks.reported import Checked, Failure, Standing, State, Tiers, refusal
 from outlast.checks.standing import outputs_of_fallback, restored
 from outlast.errors import BudgetExceeded, CheckFailed, ParseError
 from outlast.messages import Response
 from outlast.runtime import gather
 from outlast.signatures.codec import Codec
 
-Tiers = tuple[tuple[Check, ...], ...]
 _NO_TABLE: Mapping[str, Codec] = {}
-_LONGEST = 2000  # characters of one message that a model is shown
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What became of one check in one call: `out.checks["cites"]`.
-
-    `first` is what it said of the first answer, `final` of the one that was given; None where it did not apply or was
-    not reached, and False where something else was given in place of an answer that failed. `attempts` counts the
-    answers that were asked for on its behalf, the first included. `actions` are the policies that were carried out, in
-    order; `message` is what it said last when it failed.
-    """
-
-    first: bool | None
-    final: bool | None
-    attempts: int = 1
-    actions: tuple[str, ...] = ()
-    message: str = ""
-
-
-@dataclass(slots=True)
-class _State:
-    """`Checked` while it comes about."""
-
-    first: bool | None = None
-    final: bool | None = None
-    retries: int = 0
-    actions: list[str] = field(default_factory=list[str])
-    message: str = ""
-    seen: bool = False
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What is done about one answer: checks that failed and are let be, those whose fix was taken, outputs that were
-    given up, and what checks said of the values as they are now."""
-
-    let: set[str] = field(default_factory=set[str])
-    mended: set[str] = field(default_factory=set[str])
-    given_up: set[str] = field(default_factory=set[str])
-    said: dict[str, CheckResult | None] = field(default_factory=dict[str, "CheckResult | None"])
-
-
-class Failure(NamedTuple):
-    """A check that failed, what it said, and what comes next."""
-
-    check: Check
-    result: CheckResult
-    policy: Policy
-
-
-def in_tiers(checks: Iterable[Check]) -> Tiers:
-    """Checks by their cost, the cheapest first."""
-    found = list(checks)
-    return tuple(tier for cost in COSTS if (tier := tuple(one for one in found if one.cost == cost)))
 
 
 class Watching:
@@ -106,7 +50,7 @@ class Watching:
         self._table = table
         self._asks = asks
         self._undo: dict[str, str] = {}
-        self._states: dict[str, _State] = {}
+        self._states: dict[str, State] = {}
         self._answers = 0
         self._held: dict[str, Any] = {}
         self._replaced_error: ParseError | None = None  # what the model said is not what is given
@@ -124,7 +68,7 @@ class Watching:
     def report(self) -> dict[str, Checked]:
         """What became of each check, by name."""
         states = {
-            one.name: self._states.get(one.name, _State()) for tier in (*self._before, *self._after) for one in tier
+            one.name: self._states.get(one.name, State()) for tier in (*self._before, *self._after) for one in tier
         }
         return {
             name: Checked(one.first, one.final, 1 + one.retries, tuple(one.actions), one.message)
@@ -150,8 +94,6 @@ class Watching:
         """
         if self._outputs is not None and any(name not in values for name in self._outputs):
             return Looked(values, values)
-        if self.pending:
-            self._tokens += _tokens(response)
         self._answers += 1
         self._response = response
         found, again = await self._mend(self._after, values)
@@ -163,7 +105,12 @@ class Watching:
             self._began = perf_counter()
         for check, _, policy in again:
             self._did(check, policy)
-        return Looked(values, values, _refusal(again, response), True)
+        return Looked(values, values, refusal(again, response), True)
+
+    def paid(self, response: Response) -> None:
+        """Count what the asking-again takes."""
+        if self.pending:
+            self._tokens += (response.usage.input_tokens or 0) + (response.usage.output_tokens or 0)
 
     async def settle(self) -> tuple[dict[str, Any], Response]:
         """What is given for the last answer when no other could be had. Raises `CheckFailed`."""
@@ -179,7 +126,7 @@ class Watching:
         self, tiers: Tiers, values: dict[str, Any], *, inputs: bool = False
     ) -> tuple[dict[str, Any], list[Failure]]:
         """The values after all that can be done without asking, and the failures that asking again may mend."""
-        answer = _Answer()
+        answer = Standing()
         self._replaced_error = None
         while True:
             failing = [
@@ -192,7 +139,7 @@ class Watching:
             for one in failing:
                 if one.policy.action == "fallback":
                     self._did(one.check, one.policy)
-                    self._replaced_error = _refusal([one], self._response)
+                    self._replaced_error = refusal([one], self._response)
                     return await self._replaced(one, values, inputs=inputs), []
             here = [one for one in failing if one.policy.action != "retry"]
             if not here:
@@ -202,7 +149,7 @@ class Watching:
                 return values, []
 
     def _done_here(
-        self, failing: list[Failure], values: dict[str, Any], answer: _Answer, *, inputs: bool
+        self, failing: list[Failure], values: dict[str, Any], answer: Standing, *, inputs: bool
     ) -> dict[str, Any]:
         """The values after one round: whatever is let be or given up, or else one fix, since the others saw the value
         before it."""
@@ -229,7 +176,7 @@ class Watching:
                 answer.said.clear()
         return values
 
-    def _abstained(self, check: Check, values: dict[str, Any], answer: _Answer, *, inputs: bool) -> dict[str, Any]:
+    def _abstained(self, check: Check, values: dict[str, Any], answer: Standing, *, inputs: bool) -> dict[str, Any]:
         if inputs:
             self.instead = dict.fromkeys(self._outputs) if self._outputs else {"answer": None}
             return values
@@ -237,7 +184,7 @@ class Watching:
         answer.given_up.update(names)
         result = answer.said[check.name]
         assert result is not None
-        self._replaced_error = _refusal([Failure(check, result, check.on_fail)], self._response)
+        self._replaced_error = refusal([Failure(check, result, check.on_fail)], self._response)
         return {**values, **dict.fromkeys(names)}
 
     async def _replaced(self, one: Failure, values: dict[str, Any], *, inputs: bool) -> dict[str, Any]:
@@ -251,7 +198,7 @@ class Watching:
         return {**values, **found} if isinstance(found, dict) else {**values, "answer": found}
 
     async def _failing(
-        self, tiers: Tiers, values: Mapping[str, Any], answer: _Answer
+        self, tiers: Tiers, values: Mapping[str, Any], answer: Standing
     ) -> list[tuple[Check, CheckResult]]:
         """The checks of the first tier that has any which fail."""
         fields = {**self.given, **values}
@@ -268,9 +215,9 @@ class Watching:
                 return bad
         return []
 
-    async def _ask(self, check: Check, fields: Mapping[str, Any], answer: _Answer) -> CheckResult | None:
+    async def _ask(self, check: Check, fields: Mapping[str, Any], answer: Standing) -> CheckResult | None:
         """What a check says, noted. One that only logs breaks nothing, also when it breaks itself."""
-        state = self._states.setdefault(check.name, _State())
+        state = self._states.setdefault(check.name, State())
         try:
             result = await check.arun(fields)
         except BudgetExceeded:
@@ -290,7 +237,7 @@ class Watching:
             state.message = check.told(result)
         return result
 
-    def _policy(self, check: Check, result: CheckResult, values: Mapping[str, Any], answer: _Answer) -> Policy:
+    def _policy(self, check: Check, result: CheckResult, values: Mapping[str, Any], answer: Standing) -> Policy:
         """The first policy of a check that can be carried out now."""
         for policy in steps(check.on_fail):
             if policy.action == "retry":
@@ -339,22 +286,3 @@ class Watching:
             response=self._response,
             attempts=max(self._answers, 1),
         )
-
-
-def _refusal(failing: Sequence[Failure], response: Response | None) -> ParseError:
-    """What a model is told of its answer. Messages may quote data, so no line of them stands at the left margin, where
-    a prompt has its structure."""
-    told = [one.check.told(one.result)[:_LONGEST] for one in failing]
-    listed = "\n".join(f"- {text}".replace("\n", "\n  ") for text in told)
-    names = ", ".join(repr(one.check.name) for one in failing)
-    return ParseError(
-        f"the answer does not pass {names}: {'; '.join(told)}",
-        for_model=f"Your answer could be read, but it is not accepted:\n{listed}\n\nAnswer again with every output, in "
-        f"the same form, and put this right.",
-        response=response,
-    )
-
-
-def _tokens(response: Response | None) -> int:
-    usage = None if response is None else response.usage
-    return 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)

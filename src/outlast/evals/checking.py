@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.checks.check import Check
-from outlast.checks.running import Checked
+from outlast.checks.reported import Checked
 from outlast.data.example import Example, inputs_of
 from outlast.errors import UsageError, brief, did_you_mean
 from outlast.evals.forms import fields_seen

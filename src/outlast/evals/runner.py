@@ -40,7 +40,7 @@ from outlast.signatures.signature import bind_defaults
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
     from outlast.checks.check import Check
-    from outlast.checks.running import Checked
+    from outlast.checks.reported import Checked
     from outlast.lms.protocol import LM
 
 _NOTHING_SPENT = Spending()

@@ -10,7 +10,8 @@ from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.protocol import Adapter, Plan
 from outlast.checks.check import Check
 from outlast.checks.fitting import outputs_in
-from outlast.checks.running import Checked, Tiers, Watching, in_tiers
+from outlast.checks.reported import Checked, Tiers, in_tiers
+from outlast.checks.running import Watching
 from outlast.messages import Response
 from outlast.runtime import current, running
 from outlast.signatures.codec import codecs

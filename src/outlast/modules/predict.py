@@ -109,6 +109,17 @@ class Predict(Strategy[P, R]):
         self.adapter = self.read("adapter", adapter)
         self.settings = settings_from(settings)
 
+    @classmethod
+    def _instead(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """A recipe when there is no signature yet; it has no checks, which a compiled file could not keep."""
+        recipe = super()._instead(args, kwargs)
+        if recipe is not None and kwargs.get("checks"):
+            raise UsageError(
+                f"{cls.__name__}(checks=...) without a signature: checks stand on a signature, which every strategy "
+                f"keeps; use QA.with_checks(...), or {cls.__name__}(QA, checks=[...])"
+            )
+        return recipe
+
     if TYPE_CHECKING:
 
         def render(self, *args: P.args, **inputs: P.kwargs) -> tuple[Message, ...]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
