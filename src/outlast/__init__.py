@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from outlast.evals.judging.judges import Judges as Judges
     from outlast.evals.judging.label import Label as Label
     from outlast.evals.judging.labels import Labels as Labels
+    from outlast.evals.judging.pair import PairJudge as PairJudge
+    from outlast.evals.judging.pairwise import apairwise as apairwise
+    from outlast.evals.judging.pairwise import pairwise as pairwise
     from outlast.evals.judging.rate import aestimate_rate as aestimate_rate
     from outlast.evals.judging.rate import estimate_rate as estimate_rate
     from outlast.evals.judging.rubric import Rubric as Rubric
@@ -220,6 +223,8 @@ _HOMES = {
     "evals.judging.judges": "Judges",
     "evals.judging.label": "Label",
     "evals.judging.labels": "Labels",
+    "evals.judging.pair": "PairJudge",
+    "evals.judging.pairwise": "apairwise pairwise",
     "evals.judging.rate": "aestimate_rate estimate_rate",
     "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",

@@ -151,7 +151,7 @@ class Alignment:
         """All of it as JSON-ready data; the items of disagreements in full."""
         form: dict[str, Any] = json_form({name: getattr(self, name) for name in _PLAIN}, lenient=True)
         for name in ("accuracy", "kappa", "tpr", "tnr", "spearman", "distance", "flips"):
-            form[name] = _estimate(getattr(self, name))
+            form[name] = estimate_form(getattr(self, name))
         form |= {"standing": self.standing, "verdict": self.verdict, "rubric_version": self.rubric.version}
         form["rubric"] = self.rubric.to_json()
         form["baseline"] = {"label": self.baseline[0], "share": self.baseline[1]}
@@ -214,7 +214,8 @@ def _figure(figure: Estimate, percent: bool) -> str:
     return f"{value} ({span})"
 
 
-def _estimate(figure: Estimate | None) -> dict[str, Any] | None:
+def estimate_form(figure: Estimate | None) -> dict[str, Any] | None:
+    """A figure as JSON can hold it: what is unknown is null."""
     if figure is None:
         return None
     known = figure.interval.known
@@ -228,7 +229,7 @@ def _estimate(figure: Estimate | None) -> dict[str, Any] | None:
 
 
 def _humans(humans: Humans) -> dict[str, Any]:
-    figures = {name: _estimate(getattr(humans, name)) for name in ("agreement", "alpha", "kappa")}
+    figures = {name: estimate_form(getattr(humans, name)) for name in ("agreement", "alpha", "kappa")}
     return {"authors": list(humans.authors), "items": humans.items, **figures}
 
 

@@ -22,7 +22,7 @@ from outlast.messages import Spending
 from outlast.runtime import gather
 from outlast.signatures.record import Prediction
 
-_HOPELESS = (ConfigError, LMAuthError, LMQuotaError, UsageError)  # what fails one item fails all
+HOPELESS = (ConfigError, LMAuthError, LMQuotaError, UsageError)  # what fails one item fails all
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ async def _ask(item: Item, epoch: int, metric: Callable[..., Any], epochs: int) 
         return outputs["answer"] if list(outputs) == ["answer"] else Prediction(**outputs)
 
     row = await RowRunner(answered, metric, epochs=epochs)(0, Example(inputs, targets), epoch=epoch)
-    if row.error is not None and isinstance(row.error.exception, _HOPELESS):
+    if row.error is not None and isinstance(row.error.exception, HOPELESS):
         raise row.error.exception
     return row
 

@@ -81,8 +81,13 @@ def asking(rubric: Rubric, shown: Mapping[str, str], typed: Mapping[str, Field],
     fields = [_shown_field(name, typed.get(source)) for name, source in shown.items()]
     fields.append(Field(CRITIQUE, "output", str, "what speaks for and against it, in view of the criterion; be brief"))
     fields.append(Field(VERDICT, "output", _verdict_type(rubric), _told(rubric)))
-    name = "Judge" + "".join(part.capitalize() for part in re.findall(r"\w+", rubric.name, re.ASCII))
+    name = named("Judge", rubric)
     return dynamic(name, make_contract(name, instruction_of(rubric), fields))
+
+
+def named(kind: str, rubric: Rubric) -> str:
+    """The name of a signature about a rubric."""
+    return kind + "".join(part.capitalize() for part in re.findall(r"\w+", rubric.name, re.ASCII))
 
 
 def instruction_of(rubric: Rubric) -> str:

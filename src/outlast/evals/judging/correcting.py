@@ -12,7 +12,7 @@ from outlast.errors import DataError, UsageError, brief, did_you_mean, refuse_un
 from outlast.evals import wording
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.judging.align import level_of
-from outlast.evals.judging.alignment import Alignment
+from outlast.evals.judging.alignment import Alignment, estimate_form
 from outlast.evals.judging.asked import Verdicts, every_verdict
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.rubric import Rubric
@@ -67,7 +67,9 @@ class CorrectedRate:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON-ready data."""
-        return json_form({field.name: getattr(self, field.name) for field in fields(self)}, lenient=True)
+        form = {field.name: getattr(self, field.name) for field in fields(self)}
+        figures = ("estimate", "raw", "people", "better_than_chance")
+        return {**form, **{name: estimate_form(form[name]) for name in figures}}
 
     def __repr__(self) -> str:
         left = {"stale labels": self.stale, "divided": self.divided, "without a verdict": self.unjudged}

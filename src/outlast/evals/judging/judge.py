@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from outlast.checks.check import Check, CheckResult, built
 from outlast.checks.policy import Policy
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from outlast.lms.protocol import LM
 
 TARGET = "target."
+J = TypeVar("J", bound=Module)
 
 
 class Judge(Module):
@@ -143,20 +144,7 @@ class Judge(Module):
 
     def pinned(self) -> Judge:
         """The judge with the model that it would ask now. Raises `ConfigError` when there is none."""
-        try:
-            model = chosen_lm(None, current())
-        except ConfigError:
-            model = None
-        changes: dict[str, Any] = {}
-        for path, part in predictors_of(self).items():
-            if part.lm is None:
-                if model is None:
-                    raise ConfigError(
-                        f"judge {self.name!r} has no model: give it one of its own, ol.Judge(..., lm=...), or "
-                        f"ol.configure(lm=...). The lm of evaluate(...) and compile(...) is the program's."
-                    )
-                changes[f"{path}.lm"] = model
-        return update(self, changes) if changes else self
+        return pinned(self, self.name)
 
     def as_metric(self) -> Callable[[Example, Any], Any]:
         """The metric that the judge is; see `pinned` for the model that it asks."""
@@ -211,6 +199,21 @@ class Judge(Module):
         lm = next(iter(predictors_of(self).values())).lm
         more = (f", votes={self.votes}" if self.votes > 1 else "") + (f", lm={lm!r}" if lm is not None else "")
         return f"Judge({self.rubric!r}, [{shown}]{more})"
+
+
+def pinned(judge: J, name: str) -> J:
+    """The judge with the model that it would ask now, where it has none of its own; raises `ConfigError`."""
+    try:
+        model = chosen_lm(None, current())
+    except ConfigError:
+        model = None
+    paths = [path for path, part in predictors_of(judge).items() if part.lm is None]
+    if paths and model is None:
+        raise ConfigError(
+            f"judge {name!r} has no model: give it one of its own, ol.{type(judge).__name__}(..., lm=...), or "
+            f"ol.configure(lm=...). The lm of evaluate(...) and compile(...) is the program's."
+        )
+    return update(judge, {f"{path}.lm": model for path in paths}) if paths else judge
 
 
 def seen(example: Example, prediction: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from outlast.evals import wording
 
 if TYPE_CHECKING:
     from outlast.evals.judging.alignment import Alignment
+    from outlast.evals.judging.pairs import Pairwise
     from outlast.evals.statistics.values import Estimate
 
 
@@ -94,3 +95,26 @@ def _verdict(value: Any) -> Text:
 
 def _table(title: str) -> Table:
     return Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+
+
+def pairwise(report: Pairwise, limit: int) -> RenderableType:
+    """The result, the figures, and pairs on which the orders disagree."""
+    table = _table("figures")
+    for column in ("", "value", f"{wording.level(report.level)} interval", "of"):
+        table.add_column(column)
+    _row(table, "b wins (ties half)", report.win_rate, share=True)
+    _row(table, "one verdict in both orders", report.consistency, share=True)
+    _row(table, "first place preferred", report.first_slot, share=True)
+    _row(table, "longer one wins", report.length.longer_wins, share=True)
+    _row(table, "log-odds for 100 characters more", report.length.slope, share=False)
+    parts: list[RenderableType] = [report, table]
+    torn = [pair for pair in report.pairs if pair.asked and not pair.consistent][:limit]
+    if torn:
+        more = _table(f"orders that disagree ({len(torn)} shown)")
+        for column in ("inputs", "a", "b", "a first", "b first"):
+            more.add_column(column, overflow="fold")
+        for pair in torn:
+            texts = [", ".join(map(str, values.values()))[:120] for values in (pair.given, pair.a, pair.b)]
+            more.add_row(*map(Text, texts), str(pair.forward), str(pair.backward))
+        parts.append(more)
+    return Group(*parts)
