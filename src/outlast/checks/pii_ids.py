@@ -146,7 +146,6 @@ _KINDS = (
     _kind(r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}", _nir),
     _kind(r"[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]", _fiscal),
     _kind(r"[2-9]\d{3}[ -]?\d{4}[ -]?\d{4}", _aadhaar, r"aadha+r|\buidai?\b"),
-    _kind(r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", _any, r"\bpan\b|permanent account"),
     _kind(r"\d{11}", _pesel, r"\bpesel\b"),
     _kind(r"\d{9}", _bsn, r"\bbsn\b|burgerservice"),
     _kind(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", _steuer, r"steuer|\bidnr\b|\btin\b"),

@@ -48,10 +48,27 @@ _MONTH = (
 )
 _BIRTH = re.compile(
     r"\bborn\b|\bbirth[ -]?(?:day|date)|date[ -]of[ -]birth|\bd\.?o\.?b\b|\bgeb(?:oren|\.)|geburts(?:tag|datum)"
-    r"|\bn[ée]e?\s+le\b|date de naissance|\bnacid[oa]\b|fecha de nacimiento|\bnat[oa]\b|data di nascita"
+    r"|\bn[ée]e?\s+le\b|date de naissance|\bnacid[oa]\b|fecha de nacimiento|data di nascita"
     r"|geboortedatum|\bnascid[oa]\b|data de nascimento",
     re.IGNORECASE,
 )
+_BIRTHS = (
+    "born",
+    "birth",
+    "d.o",
+    "dob",
+    "do.b",
+    "geb",
+    "né",
+    "ne ",
+    "nee",
+    "naissance",
+    "nacid",
+    "nacim",
+    "nascid",
+    "nascim",
+)
+_BIRTHS += ("nascita", "geburt")
 _DIGIT = re.compile(r"\d")
 _DAY = re.compile(
     r"(?<!\d)(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:\d{4}|\d{2})"
@@ -173,6 +190,9 @@ def macs(text: str) -> Iterator[Place]:
 
 def births(text: str) -> Iterator[Place]:
     """Whole dates that are said to be someone's birth."""
+    small = text.lower()
+    if not any(word in small for word in _BIRTHS):
+        return
     end = 0
     for said in _BIRTH.finditer(text):
         last = said.end() + 60

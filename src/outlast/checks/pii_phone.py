@@ -8,12 +8,14 @@ from collections.abc import Iterator
 _BETWEEN = r"[ .\-/()]{0,3}"
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?|extension|Durchwahl)[ ]?\d{1,6}(?!\d))?"
 _INTERNATIONAL = re.compile(
-    rf"(?<![\w+])(?:\+|00|011[ .-])[ (]{{0,2}}[1-9](?:{_BETWEEN}\d){{6,14}}(?![\d])" + _EXTENSION
+    rf"(?<![\w+])(?:\+[ (]{{0,2}}|(?<!\d[ .-])(?:00|011[ .-])\(?)[1-9](?:{_BETWEEN}\d){{6,14}}(?!\d)" + _EXTENSION
 )
 _NORTH_AMERICAN = re.compile(
     r"(?<![\w+])(?<!\d[-.])(?:1[-. ])?(?:\(\d{3}\)[ -]?|\d{3}([-.]))\d{3}(?(1)\1|[-.])\d{4}(?!\d|[-.]\d)" + _EXTENSION
 )
-_NUMBER = re.compile(rf"(?<![\w+])(?<!\d[-.,/:])\(?\d(?:{_BETWEEN}\d){{5,14}}(?!\d|[.,:]\d)" + _EXTENSION)
+_NUMBER = re.compile(
+    rf"(?<![\w+])(?<!\d[-.,/:])\(?\d(?:{_BETWEEN}\d){{5,14}}(?!\d|[.,:]\d)" + _EXTENSION + "(?![A-Za-z])"
+)
 _OTHER = re.compile(
     r"(?:(?:19|20)\d\d[-/. ][01]?\d[-/. ][0-3]?\d|[0-3]?\d[-/. ][0-3]?\d[-/. ](?:19|20)\d\d)(?:[ ]\d{1,2})?"
     r"|\d{3}-\d\d-\d{4}|(?:19|20)\d\d ?[-/] ?(?:19|20)\d\d|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"

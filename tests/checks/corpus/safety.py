@@ -77,11 +77,14 @@ def clean_texts() -> dict[str, list[str]]:
 def pii(find: Callable[[str], Iterable[Any]], *parts: str) -> dict[str, Counts]:
     """What `find` does on pii_synth, by kind. A find is right when it covers a whole span of its kind, and is at most
     twice as long. Kinds that the data set does not annotate are not looked at."""
-    counts = {kind: Counts() for kind in TYPES.values()}
+    counts = {kind: Counts() for kind in (*TYPES.values(), "birth_date")}
     for row in rows("pii_synth", *parts):
         found = [item for item in find(row["text"]) if item.kind in counts]
         for span in row["spans"]:
             kind = TYPES.get(span["type"])
+            before = row["text"][max(0, span["start"] - 40) : span["start"]].lower()
+            if span["type"] == "DATE_TIME" and ("birth" in before or "born" in before):
+                kind = "birth_date"
             if kind is None:
                 continue
             size = span["end"] - span["start"]
@@ -305,3 +308,40 @@ def disguised(count: int, seed: int) -> list[tuple[str, int]]:
         frame = draw.choice(frames)
         made.append((frame.format(ways[number % len(ways)](draw.choice(words))), frame.index("{}")))
     return made
+
+
+def lookalikes(count: int, seed: int) -> list[str]:
+    """Sentences with numbers that are no personal data: orders, dates, times, versions, amounts, books, parts, hashes,
+    places on a map, measurements."""
+    draw = random.Random(seed)
+
+    def digits(size: int) -> str:
+        return "".join(draw.choices(string.digits, k=size))
+
+    def number(low: int, high: int) -> int:
+        return draw.randint(low, high)
+
+    def day() -> str:
+        return f"{number(2019, 2026)}-{number(1, 12):02}-{number(1, 28):02}"
+
+    kinds: list[Callable[[], str]] = [
+        lambda: f"Your order {digits(draw.choice((8, 10, 12)))} has been shipped.",
+        lambda: f"Order number: {digits(4)}-{digits(6)}-{digits(5)}, thank you.",
+        lambda: f"Invoice INV-{number(2019, 2026)}-{digits(6)} of {number(1, 28):02}.{number(1, 12):02}.2025",
+        lambda: f"ticket #{digits(7)} was closed on {day()}",
+        lambda: f"{day()} {number(0, 23):02}:{number(10, 59)}:{number(10, 59)}.{digits(6)}",
+        lambda: f"We paid ${number(1, 999)},{digits(3)},{digits(3)}.{digits(2)} for it, 3.{digits(8)} each.",
+        lambda: f"ISBN 978-{number(0, 9)}-{digits(4)}-{digits(4)}-{number(0, 9)} has {number(100, 900)} pages.",
+        lambda: f"version {number(0, 9)}.{number(0, 99)}.{number(0, 99)}.{number(0, 99)} of the firmware",
+        lambda: f"part {digits(3)}-{digits(5)}-{digits(2)} fits model {digits(4)}-{digits(4)}",
+        lambda: f"the file {draw.randbytes(16).hex()} has {number(10**6, 10**9)} bytes",
+        lambda: f"lat {number(-80, 80)}.{digits(6)}, lon {number(-170, 170)}.{digits(6)}, {number(100, 999)} m",
+        lambda: f"Epoch {number(1_500_000_000, 1_799_999_999)} or {number(1_500_000_000_000, 1_799_999_999_999)} ms",
+        lambda: f"between {number(1900, 1990)} and 2{digits(3)}: {number(10**4, 10**6)} of {number(10**6, 10**8)}",
+        lambda: f"DOI 10.{digits(4)}/s{digits(5)}-0{digits(2)}-{digits(5)}-{number(0, 9)}, PMID {digits(8)}",
+        lambda: f"tracking id 1Z{digits(10)}, parcel {digits(14)}",
+        lambda: f"scores {' '.join(digits(2) for _ in range(8))} and {digits(3)} {digits(3)} in round {number(1, 9)}",
+        lambda: f"bus {number(1, 99)} leaves at 10:{digits(2)}, room {digits(3)}.{digits(3)}.{digits(2)}",
+        lambda: f"uuid {uuid.UUID(bytes=draw.randbytes(16))} in namespace core::v{number(1, 9)}::types",
+    ]  # fmt: skip
+    return [kinds[at % len(kinds)]() for at in range(count)]
