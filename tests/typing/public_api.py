@@ -276,6 +276,37 @@ def strategies(message: str) -> None:
     assert_type(ol.TreeSearch("message -> team", n=3, reward=reward)(message=message), ol.Prediction)
 
 
+class Checked(ol.Signature):
+    question: str = ol.input()
+    answer: str = ol.output()
+
+    @ol.check(on_fail="retry", message="Be brief.")
+    @staticmethod
+    def brief(answer: str) -> bool:
+        return len(answer) < 80
+
+    @ol.check
+    @staticmethod
+    def full(answer: str) -> bool:
+        return bool(answer)
+
+    plain = ol.checks.matches("answer", "[a-z]+")
+
+
+def checks(message: str) -> None:
+    out = ol.Predict(Checked, checks=[Checked.brief])(question=message)
+    assert_type(out.answer, str)
+    assert_type(out.checks["brief"], ol.Checked)
+    assert_type(ol.checks_of(out)["brief"].first, bool | None)
+    assert_type(Checked.plain, ol.Check)
+    assert_type(Checked.with_checks(Checked.full.with_policy("log")), type[Checked])
+    assert_type(Checked.brief.run({"answer": message}), ol.CheckResult | None)
+    safe = ol.guard(ol.Predict(Triage), output=[Checked.full])
+    assert_type(safe(message=message), Triage)
+    assert_type(ol.guard(Triage, output=[Checked.full])(message=message).team, Team)
+    assert_type(ol.Retry(Triage, until=Checked.full)(message=message), Triage)
+
+
 async def strategies_in_async_code(message: str) -> None:
     assert_type(await ol.Debate(Triage).acall(message=message), Triage)
     assert_type(await ol.CodeAct(Triage).acall(message=message), Triage)

@@ -255,11 +255,14 @@ def check(
             return any(part in context for part in quoted(answer))
 
     `on_fail` says what happens on a signature, a module or in a guard: "retry", "fix", "filter", "abstain", "raise",
-    "log", or a policy of `ol.checks` (`retry(3, then="abstain")`, `fallback(value)`). Raises `UsageError` for a
-    function whose parameters cannot be given by name.
+    "log", or a policy of `ol.checks` (`retry(3, then="abstain")`, `fallback(value)`). In a class body type checkers
+    take a first parameter with a type for `self`: put `@staticmethod` below `@ol.check` there. Raises `UsageError` for
+    a function whose parameters cannot be given by name.
     """
 
     def make(function: Callable[..., Any]) -> Check:
+        if isinstance(function, staticmethod):  # what type checkers want in a class body
+            function = cast("Callable[..., Any]", function.__func__)
         called = name or getattr(function, "__name__", type(function).__name__)
         wanted = tuple(needs) if needs is not None else _parameters(function, called)
         if not wanted:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from outlast.errors import FrozenError, brief, did_you_mean
 
 if TYPE_CHECKING:
+    from outlast.checks.reported import Checked
     from outlast.messages import Decision
     from outlast.runtime import Trace
 
@@ -57,7 +58,7 @@ class Record:
             ...
 
         @property
-        def checks(self) -> Mapping[str, Any]:
+        def checks(self) -> Mapping[str, Checked]:
             """What became of each check on the way to this (a `Checked`), by name."""
             ...
 
@@ -227,7 +228,7 @@ def trace_of(record: Record) -> Trace | None:
     return getattr(record, "_meta", _NO_META)[0]
 
 
-def checks_of(record: Any) -> Mapping[str, Any]:
+def checks_of(record: Any) -> Mapping[str, Checked]:
     """What became of each check on the way to a result (a `Checked`), by name, whatever its fields are called; nothing
     for a plain value, whose checks are in the trace only."""
     return getattr(record, "_meta", _NO_META)[4] if isinstance(record, Record) else _NOTHING
