@@ -35,24 +35,9 @@ _MODEL = (
 _REPLY = r"(?:answers?|responses?|repl(?:y|ies)|outputs?|completions?)"
 _ITS = rf"your (?:own |final |next |entire |whole |full )?(?:{_REPLY}|messages?|summar(?:y|ies)|text)\b"
 _YOURS = "|".join(
-    f"your {word}"
-    for word in [
-        "answer",
-        "repl",
-        "respon",
-        "output",
-        "complet",
-        "messag",
-        "summar",
-        "text",
-        "own",
-        "final",
-        "next",
-        "entire",
-        "whole",
-        "full",
-    ]
-)
+    f"your {word}" for word in ("answer", "repl", "respon", "output", "complet", "messag", "summar", "text", "own",
+                                "final", "next", "entire", "whole", "full")
+)  # fmt: skip
 _TONGUES = "english|spanish|french|german|italian|japanese|chinese|russian|korean|arabic|portuguese"
 _CHANGE = (
     r"(?:add|append|prepend|include|insert|integrate|incorporate|embed|augment|enhance|modify|alter|adjust"

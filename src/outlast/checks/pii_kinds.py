@@ -52,25 +52,8 @@ _BIRTH = re.compile(
     r"|geboortedatum|\bnascid[oa]\b|data de nascimento",
     re.IGNORECASE,
 )
-_BIRTHS = tuple(
-    [
-        "born",
-        "birth",
-        "d.o",
-        "dob",
-        "do.b",
-        "geb",
-        "né",
-        "ne",
-        "nee",
-        "naissance",
-        "nacid",
-        "nacim",
-        "nascid",
-        "nascim",
-        "nascita",
-    ]
-)
+_BIRTHS = ("born", "birth", "d.o", "dob", "do.b", "geb", "né", "ne ", "nee", "naissance", "nacid", "nacim", "nascid",
+           "nascim", "nascita")  # fmt: skip
 _DIGIT = re.compile(r"\d")
 _DAY = re.compile(
     r"(?<!\d)(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:\d{4}|\d{2})"
