@@ -94,7 +94,7 @@ def test_several_candidates(outlast, desk) -> None:
     (desk / "copy.jsonl").write_bytes((desk / "never.jsonl").read_bytes())
     table = outlast("compare", "never.jsonl", "real.jsonl", "copy.jsonl")
     assert table.code == 0
-    assert "p of 2 candidates, Holm" in table.out
+    assert "p of 2 candidates, Holm" in " ".join(table.out.split())
     gated = outlast("compare", "never.jsonl", "real.jsonl", "copy.jsonl", "--gate", "--json")
     assert gated.code == 2
     assert [gate["rule"] for gate in gated.json["gate"]] == ["real: the change is a gain", "copy: the change is a gain"]

@@ -1,4 +1,4 @@
-"""The workflow of the CI guide: its YAML means what it says, and its commands run."""
+"""The workflow of the CI guide and the tests of the testing guide: they mean what they say, and run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "ci.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 
 
 def _blocks() -> Any:
@@ -28,12 +28,19 @@ def _blocks() -> Any:
 blocks = _blocks()
 
 
+def run_guide(name: str, folder: Path) -> Any:
+    """Run a guide in a folder, where it leaves the files that it shows."""
+    path = GUIDES / name
+    page = blocks.Page(path, path.read_text(encoding="utf-8").split("\n"))
+    with blocks.alone(folder):
+        blocks.run_page(page, folder)
+    return page
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with all that the guide writes before its workflow."""
-    page = blocks.Page(GUIDE, GUIDE.read_text(encoding="utf-8").split("\n"))
-    with blocks.alone(tmp_path):
-        blocks.run_page(page, tmp_path)
+    run_guide("ci.md", tmp_path)
     return tmp_path
 
 
@@ -67,3 +74,22 @@ def test_the_commands_of_the_workflow_run(folder: Path) -> None:
     assert (folder / "evals.md").read_text() == (folder / "summary.md").read_text()[:-1] + "\n"
     assert len(ElementTree.parse(folder / "evals.xml").getroot()) == 2
     assert (folder / "rows.jsonl").read_text().count("\n") == 402
+
+
+def test_the_tests_of_the_testing_guide_pass_and_say_what_it_shows(tmp_path: Path) -> None:
+    page = run_guide("testing.md", tmp_path)
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:outlast",
+        "-p",
+        "outlast.testing.pytest_plugin",
+        "-p",
+        "no:asyncio",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    (shown,) = (block for block in blocks.blocks_of(page.lines) if block.title.startswith("what pytest says"))
+    assert "\n".join(shown.lines) in done.stdout

@@ -1,4 +1,4 @@
-"""Kit for testing programs and parts of outlast: scripted models, a fake server, contract suites."""
+"""Kit for testing programs and parts of outlast: scripted models, a fake server, assertions, contract suites."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlast.testing.adapter_contract import check_adapter as check_adapter
+    from outlast.testing.asserting import assert_example as assert_example
+    from outlast.testing.asserting import assert_no_worse as assert_no_worse
+    from outlast.testing.asserting import assert_score as assert_score
+    from outlast.testing.asserting import examples as examples
     from outlast.testing.contracts import check_optimizer as check_optimizer
     from outlast.testing.judging import JudgingLM as JudgingLM
     from outlast.testing.lm_contract import check_layer as check_layer
@@ -27,11 +31,15 @@ _HOMES = {
     "ScriptedLM": "scripted",
     "SimulatedLM": "world",
     "World": "world",
+    "assert_example": "asserting",
+    "assert_no_worse": "asserting",
+    "assert_score": "asserting",
     "check_adapter": "adapter_contract",
     "check_layer": "lm_contract",
     "check_lm": "lm_contract",
     "check_optimizer": "contracts",
     "check_sandbox": "sandbox_contract",
+    "examples": "asserting",
 }
 __all__ = [
     "Answer",
@@ -41,11 +49,15 @@ __all__ = [
     "ScriptedLM",
     "SimulatedLM",
     "World",
+    "assert_example",
+    "assert_no_worse",
+    "assert_score",
     "check_adapter",
     "check_layer",
     "check_lm",
     "check_optimizer",
     "check_sandbox",
+    "examples",
 ]
 
 
