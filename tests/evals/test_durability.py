@@ -114,7 +114,8 @@ def run(program=echo, data=None, **options):
 def test_a_write_cut_at_any_byte_loses_at_most_the_row_that_was_being_written(tmp_path):
     path = tmp_path / "rows.jsonl"
     whole = run(save=path, concurrency=1)
-    content = path.read_bytes()
+    lines = path.read_bytes().splitlines(keepends=True)
+    content = b"".join(line for line in lines if b'"outlast": "provenance"' not in line)
     head = content.index(b"\n") + 1
     for cut in [*range(head, len(content), 23), content.rindex(b"\n", 0, -1)]:
         path.write_bytes(content[:cut])
@@ -136,7 +137,7 @@ def test_a_write_cut_at_any_byte_loses_at_most_the_row_that_was_being_written(tm
 def test_a_row_that_lacks_only_the_end_of_its_line_is_kept(tmp_path):
     path = tmp_path / "rows.jsonl"
     run(save=path, concurrency=1)
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"provenance"' not in line]
     path.write_bytes(b"".join(lines[:3]).rstrip(b"\n"))
     run(save=path, resume=True, concurrency=1)
     indexes = [json.loads(line).get("index") for line in path.read_bytes().splitlines()]

@@ -140,7 +140,7 @@ def test_the_file_holds_each_epoch_and_resume_runs_what_is_missing(tmp_path):
         return current().sample < 2
 
     whole = run(program, examples(4), epochs=3, concurrency=1, save=path)
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"provenance"' not in line]
     path.write_bytes(b"".join(lines[:6]))  # one example and two epochs of the next
     partial = Evaluation.from_jsonl(path)
     assert (partial.n, partial.runs, partial.items[1].score) == (2, 5, 1.0)

@@ -128,11 +128,11 @@ def _read(path: Path) -> dict[str, Spent]:
     from outlast.evals.rowfile import read_evaluation
 
     found: dict[str, Spent] = {}
-    about, rows, _ = read_evaluation(path)
-    for row in rows:
+    saved = read_evaluation(path)
+    for row in saved.rows:
         for spending, named in ((row.spending, row.models), (row.metric_spending, ("metric",))):
             if spending.calls or spending.cached:
-                name = " + ".join(named) or about.lm or "unknown"
+                name = " + ".join(named) or saved.about.lm or "unknown"
                 found.setdefault(name, Spent()).add(_of_spending(spending.to_json()))
     return found
 

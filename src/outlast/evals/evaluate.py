@@ -101,19 +101,20 @@ async def aevaluate(
         check_first(program, runner.scorer.metric, feed.first)
         refuse_unfit(chosen.checks, program, feed.first)
         about = _about(program, runner, feed, chosen)
-        writer, prior = open_file(chosen, about)
-        reads = None if prior else note_read(data, program, about.program_hash, about.metric, by="evaluate")
+        opened = open_file(chosen, about)
+        again = opened.resumed
+        reads = None if again else note_read(data, program, about.program_hash, about.metric, by="evaluate")
         engine = Engine(
             runner,
             feed,
             chosen,
             concurrency=chosen.width(in_batches=in_batches),
             tally=Tally(about.rule, clustered=bool(about.cluster)),
-            writer=writer,
-            prior=prior,
+            writer=opened.writer,
+            prior=opened.prior,
             display=Guarded(display),
         )
-        return await finished(about, feed, engine, writer, reads)
+        return await finished(about, feed, engine, opened, reads)
 
 
 def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> About:

@@ -18,8 +18,18 @@ from outlast.evals.checking import CheckRates, rates
 from outlast.evals.epochs import Epochs
 from outlast.evals.item import Item, items_of
 from outlast.evals.policy import check_on_error
+from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row, State
-from outlast.evals.rowfile import About, End, Stopped, about_line, dumps, end_line, read_evaluation
+from outlast.evals.rowfile import (
+    About,
+    End,
+    Stopped,
+    about_line,
+    dumps,
+    end_line,
+    provenance_line,
+    read_evaluation,
+)
 from outlast.evals.spread import Variance
 from outlast.evals.statistics import Estimate, estimate_mean
 from outlast.evals.statistics.clusters import clustered_mean
@@ -49,6 +59,7 @@ class Evaluation:
     (`max_errors`), "failed" (nothing could go on) or "unfinished" (a file of a process that died). `seconds`
     is the wall time. `rows` is empty when `kept` is false: then they went to `saved` only. `save_error` says
     why rows could not be saved, "" when they were. `reads` tells how often a held-out part was read (see `reads`).
+    `sessions` say where the rows come from: code, machine, command; a resumed evaluation has several.
     """
 
     about: About
@@ -60,6 +71,7 @@ class Evaluation:
     saved: str = ""
     save_error: str = ""
     reads: Reads | None = None
+    sessions: tuple[Provenance, ...] = ()
 
     @classmethod
     def of(cls, about: About, rows: Sequence[Row], **more: Any) -> Evaluation:
@@ -87,6 +99,16 @@ class Evaluation:
     def models(self) -> tuple[str, ...]:
         """The models that answered, as they call themselves."""
         return tuple(self.tally.models)
+
+    @property
+    def model_counts(self) -> dict[str, int]:
+        """How many rows each model answered, as it calls itself."""
+        return dict(self.tally.models)
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """The last session that made rows; None for rows that were put together by hand."""
+        return self.sessions[-1] if self.sessions else None
 
     # What came out
 
@@ -222,8 +244,9 @@ class Evaluation:
         for row in self.kept_rows("slices"):
             groups.setdefault(slice_key(read(row)), []).append(row)
         about = replace(self.about, data_hash="", total=None)
+        more: dict[str, Any] = {"stopped": self.stopped, "sessions": self.sessions}
         return {
-            key: Evaluation.of(replace(about, total=len({row.index for row in rows})), rows, stopped=self.stopped)
+            key: Evaluation.of(replace(about, total=len({row.index for row in rows})), rows, **more)
             for key, rows in groups.items()
         }
 
@@ -274,7 +297,8 @@ class Evaluation:
         `rowfile`."""
         rows = self.kept_rows("to_jsonl")
         end = End(self.stopped, self.seconds, self.data_hash, self.about.total)
-        lines = [about_line(self.about), *(dumps(row.to_json()) for row in rows), end_line(end)]
+        lines = [about_line(self.about), *map(provenance_line, self.sessions)]
+        lines += [*(dumps(row.to_json()) for row in rows), end_line(end)]
         write_lines(path, (line.decode().rstrip("\n") for line in lines))
 
     @classmethod
@@ -284,11 +308,12 @@ class Evaluation:
         Without its last line, as after a crash, `stopped` is "unfinished". Raises `DataError` with file and
         line.
         """
-        about, rows, end = read_evaluation(path)
+        about, rows, end, sessions = read_evaluation(path)
+        more: dict[str, Any] = {"saved": str(path), "sessions": sessions}
         if end is None:
-            return cls.of(about, rows, stopped="unfinished", saved=str(path))
+            return cls.of(about, rows, stopped="unfinished", **more)
         about = replace(about, data_hash=end.data_hash, total=end.total)
-        return cls.of(about, rows, stopped=end.stopped, seconds=end.seconds, saved=str(path))
+        return cls.of(about, rows, stopped=end.stopped, seconds=end.seconds, **more)
 
     def to_html(self, path: str | Path, *, limit: int = 1000) -> None:
         """Write one page that needs nothing else: no script, no request. At most `limit` rows, worst

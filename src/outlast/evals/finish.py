@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome, Turns
 from outlast.evals.evaluation import UNSEEN, Evaluation
+from outlast.evals.provenance import Provenance, gather
 from outlast.evals.reads import Reads
-from outlast.evals.rowfile import About, End, RowWriter, end_line
-from outlast.runtime import run_blocking
+from outlast.evals.resume import Opened
+from outlast.evals.rowfile import About, End, RowWriter, end_line, provenance_line
+from outlast.runtime import in_thread, run_blocking
+
+_PATIENCE = 5.0  # seconds for what `gather` ends within by itself
 
 
 def blocked(main: Callable[[], Awaitable[Evaluation]]) -> Evaluation:
@@ -29,15 +35,42 @@ def blocked(main: Callable[[], Awaitable[Evaluation]]) -> Evaluation:
     return done[0]
 
 
-async def finished(
-    about: About, feed: Turns, engine: Engine, writer: RowWriter | None, reads: Reads | None = None
-) -> Evaluation:
-    """The evaluation, once everything was run. Raises `EvaluationStopped` when it could not go on."""
+async def finished(about: About, feed: Turns, engine: Engine, opened: Opened, reads: Reads | None = None) -> Evaluation:
+    """The evaluation, once everything was run; where it comes from is found out meanwhile, so that it need not wait.
+
+    Raises `EvaluationStopped` when it could not go on.
+    """
+    told = asyncio.ensure_future(_tell(opened.writer))
     outcome = await engine.run()
-    result = replace(_result(about, feed, engine, outcome, writer), reads=reads)
+    sessions = (*opened.sessions, *await _within_reason(told))
+    result = replace(_result(about, feed, engine, outcome, opened.writer), reads=reads, sessions=sessions)
+    if result.unseen:
+        warnings.warn(f"evaluate: {UNSEEN}", RuntimeWarning, stacklevel=2)
     if outcome.raises:
         raise EvaluationStopped(f"{outcome.reason}; so far: {result.headline}", evaluation=result) from outcome.cause
     return result
+
+
+async def _tell(writer: RowWriter | None) -> Provenance:
+    """Find out where this session stands, and write it into the file of rows."""
+    started = datetime.now(UTC)
+    session = await in_thread(lambda: gather(started))
+    if writer is not None:
+        writer.write(provenance_line(session))
+    return session
+
+
+async def _within_reason(told: asyncio.Future[Provenance]) -> list[Provenance]:
+    """The session of a run that is over; none when that cannot be found out, or Ctrl-C comes first."""
+    try:
+        await asyncio.wait([told], timeout=_PATIENCE)
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+    if told.done() and not told.cancelled() and told.exception() is None:
+        return [told.result()]
+    told.cancel()
+    return []
 
 
 def _result(about: About, feed: Turns, engine: Engine, outcome: Outcome, writer: RowWriter | None) -> Evaluation:
@@ -50,7 +83,7 @@ def _result(about: About, feed: Turns, engine: Engine, outcome: Outcome, writer:
         if writer.error is not None:
             save_error = f"{writer.error.strerror or writer.error}"
             engine.warn_unsaved(writer)
-    result = Evaluation(
+    return Evaluation(
         complete,
         tuple(sorted(engine.rows, key=lambda row: (row.index, row.epoch))),
         engine.tally,
@@ -60,6 +93,3 @@ def _result(about: About, feed: Turns, engine: Engine, outcome: Outcome, writer:
         str(writer.path) if writer is not None else "",
         save_error,
     )
-    if result.unseen:
-        warnings.warn(f"evaluate: {UNSEEN}", RuntimeWarning, stacklevel=2)
-    return result

@@ -44,13 +44,17 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "Program": f"{about.program} ({about.program_hash[:12]})",
         "Metric": f"{about.metric} ({about.metric_hash[:12]})",
         "Errors": policy_text(about.on_error),
-        "Model": ", ".join(evaluation.models) or about.lm or "none",
+        "Model": wording.models_text(evaluation.model_counts, about.lm) or "none",
         "Data": f"{evaluation.n} of {about.total or 'unknown'} examples, {about.data_hash[:12] or 'no hash'}",
         "Spent": str(evaluation.spending),
         "Time": wording.duration(evaluation.seconds),
         "Time of an example": f"median {wording.duration(evaluation.latency())}, "
         f"95% within {wording.duration(evaluation.latency(0.95))}",
     }
+    if about.rescored:
+        facts["Scored before by"] = about.rescored
+    for number, session in enumerate(evaluation.sessions):
+        facts["Run" if number == 0 else f"Resumed ({number})"] = f"{session.started}; {session.machine}; {session.code}"
     if about.epochs > 1:
         facts["Epochs"] = f"{about.rule.epochs}; {evaluation.tally.flaky} flaky examples"
     if about.cluster:

@@ -90,18 +90,20 @@ async def arescore(
         about = _about(before.about, scorer.metric, chosen)
         display = Guarded(display_for(chosen.progress))
         again = runs_again(chosen.retry)
-        writer, prior = open_file(chosen, about, lambda row: again(row) and not _is_programs(row))
+        opened = open_file(chosen, about, lambda row: again(row) and not _is_programs(row))
+        if not opened.resumed:
+            opened = opened._replace(sessions=before.sessions)
         engine = Engine(
             rescorer,
             feed,
             chosen,
             concurrency=chosen.width(in_batches=in_batches),
             tally=Tally(about.rule, clustered=bool(about.cluster)),
-            writer=writer,
-            prior=prior,
+            writer=opened.writer,
+            prior=opened.prior,
             display=display,
         )
-        return await finished(about, feed, engine, writer)
+        return await finished(about, feed, engine, opened)
 
 
 def prediction_of(outputs: Any, signature: Any = None, inputs: Mapping[str, Any] | None = None) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from outlast.errors import DataError, brief
 from outlast.evals.options import Options, Retry
+from outlast.evals.provenance import Provenance
 from outlast.evals.row import Retried, Row
-from outlast.evals.rowfile import About, RowWriter, about_line, read_evaluation
+from outlast.evals.rowfile import About, RowWriter, Saved, about_line, read_evaluation
 
 _DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
     "program": "program_hash",
@@ -61,28 +63,39 @@ def runs_again(retry: Retry) -> Callable[[Row], bool]:
     return lambda row: row.state == "error" and (retry == "errors" or (retry == "accidents" and row.answered))
 
 
-def open_file(
-    options: Options, about: About, again: Callable[[Row], bool] | None = None
-) -> tuple[RowWriter | None, Prior]:
-    """The file for rows, and what it holds already; `again` says which rows are run again, by custom what
-    `options.retry` says. Raises `DataError` when the file belongs to another evaluation."""
+class Opened(NamedTuple):
+    """The file for rows, and what it holds already: rows, and the sessions that made them. `resumed` says whether it
+    held anything."""
+
+    writer: RowWriter | None
+    prior: Prior
+    sessions: tuple[Provenance, ...] = ()
+    resumed: bool = False
+
+
+def open_file(options: Options, about: About, again: Callable[[Row], bool] | None = None) -> Opened:
+    """Open the file of a run; `again` says which of its rows are run again, by custom what `options.retry` says.
+
+    Raises `DataError` when the file belongs to another evaluation.
+    """
     if options.save is None:
-        return None, Prior()
+        return Opened(None, Prior())
     path = Path(options.save)
     writer = RowWriter(path, resume=options.resume)
-    then: About | None = None
-    rows: list[Row] = []
+    saved: Saved | None = None
     try:
         if not writer.fresh:
-            then, rows, _ = read_evaluation(path)
-            _refuse_other(then, about, path)
+            saved = read_evaluation(path)
+            _refuse_other(saved.about, about, path)
             writer.mend()
     except BaseException:
         writer.close()
         raise
-    if then != about:  # also where only what makes numbers of the rows is another, such as the policy for errors
+    if saved is None or saved.about != about:  # also where only what makes numbers of the rows is another
         writer.write(about_line(about))
-    return writer, Prior(rows, again or runs_again(options.retry))
+    if saved is None:
+        return Opened(writer, Prior())
+    return Opened(writer, Prior(saved.rows, again or runs_again(options.retry)), saved.sessions, True)
 
 
 def _refuse_other(then: About, now: About, path: Path) -> None:

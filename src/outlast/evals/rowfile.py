@@ -1,6 +1,8 @@
-"""The file of an evaluation: a line about it, a line for each row as it finishes, a line at the end.
+"""The file of an evaluation: a line about it, a line for each session that made rows (see `provenance`), a line for
+each row as it finishes, a line at the end.
 
     {"outlast": "evaluation", "version": 1, "program": ..., "metric": ..., "data_hash": ..., ...}
+    {"outlast": "provenance", "started": ..., "commit": ..., "host": ..., ...}
     {"index": 0, "id": ..., "state": "pass", "score": 1.0, "inputs": ..., "targets": ..., "outputs": ..., ...}
     {"outlast": "end", "stopped": "", "seconds": 12.3, ...}
 
@@ -18,11 +20,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from outlast.errors import DataError, brief
 from outlast.evals.epochs import Epochs
 from outlast.evals.policy import OnError, Rule
+from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row
 
 Stopped = Literal["", "interrupted", "budget", "errors", "failed", "unfinished"]
@@ -79,6 +82,15 @@ class End:
     total: int | None
 
 
+class Saved(NamedTuple):
+    """What a file of an evaluation holds; `end` is None when it was not finished."""
+
+    about: About
+    rows: list[Row]
+    end: End | None
+    sessions: tuple[Provenance, ...]
+
+
 def dumps(data: Mapping[str, Any]) -> bytes:
     """One line. Lone surrogates, which a model may write, are kept as escapes."""
     try:
@@ -95,6 +107,11 @@ def about_line(about: About) -> bytes:
 def end_line(end: End) -> bytes:
     """The last line."""
     return dumps({"outlast": "end", **asdict(end)})
+
+
+def provenance_line(session: Provenance) -> bytes:
+    """The line of a session."""
+    return dumps({"outlast": "provenance", **session.to_json()})
 
 
 class RowWriter:
@@ -203,14 +220,15 @@ def _mend(path: Path) -> None:
             file.write(b"\n")
 
 
-def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
-    """What a file of an evaluation holds, rows by index and epoch; no `End` when it was not finished.
+def read_evaluation(path: str | Path) -> Saved:
+    """What a file of an evaluation holds, rows by index and epoch.
 
     Raises `DataError` with file and line for anything else.
     """
     about: About | None = None
     end: End | None = None
     rows: dict[tuple[int, int], Row] = {}
+    sessions: list[Provenance] = []
     for number, data in _lines(path):
         where = f"{path}, line {number}"
         try:
@@ -219,6 +237,8 @@ def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
                 about = _about(data, where)
             elif kind == "end":
                 end = _end(data)
+            elif kind == "provenance":
+                sessions.append(Provenance.from_json(data))
             elif about is None:
                 break
             else:
@@ -230,7 +250,7 @@ def read_evaluation(path: str | Path) -> tuple[About, list[Row], End | None]:
             raise DataError(f"{where}: not a row of an evaluation ({type(error).__name__}: {error})") from error
     if about is None:
         raise DataError(f"{str(path)!r} is no file of an evaluation: its first line does not say so")
-    return about, [rows[key] for key in sorted(rows)], end
+    return Saved(about, [rows[key] for key in sorted(rows)], end, tuple(sessions))
 
 
 def _about(data: dict[str, Any], where: str) -> About:

@@ -100,12 +100,13 @@ def _facts(evaluation: Evaluation) -> Table:
         "retried": f"{evaluation.retried} rows, after errors" if evaluation.retried else "",
         "epochs": str(about.rule.epochs) if about.epochs > 1 else "",
         "clusters": about.cluster,
-        "model": ", ".join(evaluation.models) or about.lm,
+        "model": wording.models_text(evaluation.model_counts, about.lm),
         "spent": str(evaluation.spending),
         "spent by metric": str(evaluation.metric_spending) if evaluation.metric_spending.calls else "",
         "time": f"{wording.duration(evaluation.seconds)}; an example "
         f"{wording.duration(evaluation.latency())}, 95% within {wording.duration(evaluation.latency(0.95))}",
         "data": str(evaluation.reads or ""),
+        "code": evaluation.provenance.code if evaluation.provenance is not None else "",
         "saved": evaluation.saved if not evaluation.save_error else "",
     }
     for name, value in facts.items():

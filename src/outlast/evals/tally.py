@@ -66,7 +66,8 @@ class Tally:
         self.durations = array("d")
         self.spending = Spending()
         self.metric_spending = Spending()
-        self.models: dict[str, None] = {}
+        self.models: dict[str, int] = {}  # how many rows each answered
+        self.metric_models: dict[str, int] = {}
         self.groups: dict[tuple[str, str, str], ErrorGroup] = {}
         self._clustered = clustered
         self._numbers: dict[str, int] = {}  # of clusters
@@ -100,9 +101,10 @@ class Tally:
         self.durations.append(row.seconds)
         if row.spending.calls or row.spending.cached:
             self.spending.include(row.spending)
-        for name in row.models:
-            if name not in self.models and len(self.models) < _MAX_MODELS:
-                self.models[name] = None
+        for models, counts in ((row.models, self.models), (row.metric_models, self.metric_models)):
+            for name in models:
+                if name in counts or len(counts) < _MAX_MODELS:
+                    counts[name] = counts.get(name, 0) + 1
         if row.metric_spending.calls or row.metric_spending.cached:
             self.metric_spending.include(row.metric_spending)
         if row.error is not None:

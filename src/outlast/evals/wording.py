@@ -69,6 +69,13 @@ def errors_note(errors: int, unanswered: int, on_error: str) -> str:
     return f" ({unanswered} gave no usable answer: counted as 0{rest})"
 
 
+def models_text(counts: Mapping[str, int], asked: str) -> str:
+    """ "gpt-5-mini-2025-08-07"; of several how many rows each answered; the model that was asked when none said."""
+    if len(counts) < 2:
+        return next(iter(counts), asked)
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
+
+
 def redrawn_text(redrawn: int) -> str:
     """What rows that were drawn again mean for a score."""
     runs = f"{redrawn} run{'s' * (redrawn != 1)}"
