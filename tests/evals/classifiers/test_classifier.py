@@ -246,7 +246,8 @@ def test_several_classes_and_numbers() -> None:
         found("a pear")
     assert found.probability_of("pear")("a pear") > 0.8
     grades = ol.train_classifier((texts, [{"apple": 1, "pear": 3, "plum": 5}[kind] for kind in kinds]))
-    assert grades.as_metric()(ol.Example({"q": "?"}), "a plum").value == 5.0
+    assert grades.as_metric()(ol.Example({"q": "?"}), "a plum").value == 1.0
+    assert grades.as_metric()(ol.Example({"q": "?"}), "a pear").value == 0.5
 
 
 def test_a_planted_lie_about_the_source_is_seen_by_pairs_alone() -> None:
@@ -265,11 +266,18 @@ def test_a_planted_lie_about_the_source_is_seen_by_pairs_alone() -> None:
     with pytest.raises(UsageError, match="trained with sources"):
         found.classify("The price was 55.")
     metric = found.as_metric()
-    assert (
-        metric(ol.Example({"source": "It was bought for 55 in 1999."}), {"summary": "The price was 66 then."}).value
-        == 0.0
-    )
+    lied = metric(ol.Example({"source": "It was bought for 55 in 1999."}), {"summary": "The price was 66 then."})
+    assert lied.value == 0.0
     assert found.as_check().needs == ("source", "summary")
+
+
+def test_it_is_the_classifier_that_the_toxicity_check_takes(polite: ol.Classifier) -> None:
+    check = ol.checks.no_toxicity("reply", classifier=polite.probability_of("fail"))
+    assert check.run({"reply": TEXTS[0]}).ok is True  # type: ignore[union-attr]
+    assert check.run({"reply": TEXTS[1]}).ok is False  # type: ignore[union-attr]
+    assert check == ol.checks.no_toxicity("reply", classifier=polite.probability_of("fail"))
+    with pytest.raises(UsageError, match="has no class 'fial'. Did you mean 'fail'"):
+        polite.probability_of("fial")
 
 
 def letters(texts: list[str]) -> list[list[float]]:

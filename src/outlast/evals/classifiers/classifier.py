@@ -22,7 +22,8 @@ from outlast.evals.classifiers.linear import Linear, Seen
 from outlast.evals.classifiers.reading import Class, text_of
 from outlast.evals.classifiers.report import TrainingReport
 from outlast.evals.forms import as_metric, fields_seen
-from outlast.evals.identity import IDENTITY, metric_hash, name_of
+from outlast.evals.identity import IDENTITY, JUDGED_BY, metric_hash, name_of
+from outlast.evals.judging.rubric import Rubric
 from outlast.evals.score import Score, Unscored, as_score, check_metric
 
 if TYPE_CHECKING:
@@ -41,14 +42,29 @@ class Classified(NamedTuple):
     probabilities: Mapping[Class, float]
 
 
+@dataclass(frozen=True, repr=False)
+class ProbabilityOf:
+    """A function from a text to the probability of one class of a classifier. Equal ones are equal."""
+
+    classifier: Classifier
+    label: Class
+
+    def __call__(self, text: str) -> float:
+        """The probability, 0 to 1."""
+        return self.classifier.classify(text).probabilities[self.label]
+
+    def __repr__(self) -> str:  # checks are told apart by it
+        return f"<probability of {self.label!r} by classifier {self.classifier.identity}>"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Classifier:
     """A linear model over a text, made by `ol.train_classifier`. A value; serving needs numpy and no LM.
 
     `classifier(text)` is the probability that it passes (`positive`), `classify(text)` the verdict. As a metric it
-    scores 1 for a verdict that passes and 0 for others (the number itself where classes are numbers and none is
-    `positive`); what it is not sure of is unscored, or asked of `judge` (`part` "escalated" of the scores is then the
-    share of those). `report` is what cross-validation said. Equal contents are equal classifiers.
+    scores 1 for a verdict that passes and 0 for others; where none is `positive`, levels of the rubric's scale and
+    numbers score from 0, the lowest, to 1, the highest. What it is not sure of is unscored, or asked of `judge` (the
+    part "escalated" of the scores is then the share of those). `report` is what cross-validation said. Equal contents are equal classifiers.
     """
 
     name: str
@@ -64,6 +80,7 @@ class Classifier:
     embed: Embed | None = None
     probe: Array | None = None
     judge: Any = None
+    rubric: Rubric | None = None
 
     def classify(self, text: str, *, source: str | None = None) -> Classified:
         """The verdict on one text, and on its source where it was trained with sources. Cost: some microseconds for
@@ -92,11 +109,7 @@ class Classifier:
             near = did_you_mean(str(label), map(str, self.classes))
             raise UsageError(f"{self!r} has no class {label!r}.{near}")
 
-        def probability(text: str) -> float:
-            return self.classify(text).probabilities[label]
-
-        setattr(probability, IDENTITY, f"{self._named} {label!r}")
-        return probability
+        return ProbabilityOf(self, label)
 
     def escalating(self, judge: Any) -> Classifier:
         """The same classifier, that asks a judge (a metric, or anything that stands for one) where it is not sure."""
@@ -118,6 +131,7 @@ class Classifier:
         metric = plain if self.embed is None and judge is None else asking
         metric.__name__ = self.name
         setattr(metric, IDENTITY, self._named + ("" if judge is None else f" then {metric_hash(judge)}"))
+        setattr(metric, JUDGED_BY, getattr(judge, JUDGED_BY, ""))
         return metric
 
     def as_check(
@@ -136,7 +150,7 @@ class Classifier:
             raise UsageError(f"{self!r} has no class that passes, so it cannot be a check; train with positive=...")
         name = self.field if field is None else field
         metric = None if self.judge is None else as_metric(self.judge)
-        more = tuple(one for one in getattr(self.judge, "needs", ()) if one not in (name, self.source))
+        more = tuple(one for one in _needs_of(self.judge) if one not in (name, self.source))
         needs = ((self.source,) if self.source else ()) + more + (name,)
 
         async def asking(*values: Any) -> CheckResult | None:
@@ -250,11 +264,14 @@ class Classifier:
         """The score of a verdict."""
         if self.positive is not None:
             return float(label == self.positive)
-        if isinstance(label, str):
+        if self.rubric is not None:
+            return self.rubric.score(label)
+        low, high = self.classes[0], self.classes[-1]
+        if isinstance(label, str) or isinstance(low, str) or isinstance(high, str):
             raise UsageError(
                 f"{self!r} tells several classes apart, and nothing says which of them is good; train with positive=..."
             )
-        return float(label)
+        return (label - low) / (high - low)
 
     def _result(self, score: Score | Unscored, unsure: str) -> CheckResult | None:
         if isinstance(score, Unscored):
@@ -274,3 +291,11 @@ class Classifier:
     def __repr__(self) -> str:
         some = ", ".join(repr(one) for one in self.classes[:4]) + (", ..." if len(self.classes) > 4 else "")
         return f"<Classifier {self.name!r} of {self.field!r}: {some}>"
+
+
+def _needs_of(judge: Any) -> tuple[str, ...]:
+    """The fields that a judge looks at, where it tells."""
+    if isinstance(judge, Check):
+        return judge.needs
+    make = getattr(judge, "as_check", None)
+    return make().needs if callable(make) else ()

@@ -12,6 +12,7 @@ from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.evals.classifiers.linear import Seen
 from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import Rubric
+from outlast.evals.judging.truth import truths
 from outlast.messages import canonical
 
 FEWEST = 10
@@ -50,6 +51,7 @@ def read_labelled(
         items, values, origins, dropped = _of_labels(labels, rubric)
     else:
         (items, values), origins, dropped = _of_pair(labels), None, 0
+        values = values if rubric is None else [rubric.nearest(value) for value in values]
     check_classes(values)
     texts = [text_of(_field(item, field, place)) for place, item in enumerate(items)]
     sources = None
@@ -105,8 +107,11 @@ def passing(classes: Sequence[Class], positive: Any) -> Class | None:
 
 
 def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str, Any]], list[Any], list[str], int]:
+    """Fields, values and origins of the items, and how many items people are divided on."""
     if rubric is not None:
-        labels = labels.of(rubric)
+        known, divided = truths(labels, rubric)
+        items = [truth.item for truth in known]
+        return [one.fields for one in items], [truth.level for truth in known], [one.origin for one in items], divided
     said = {(row.rubric, row.rubric_version) for row in labels if row.value is not None}
     if len(said) != 1:
         names = ", ".join(sorted(f"{name} (version {version})" for name, version in said)) or "no label with a value"
@@ -115,16 +120,16 @@ def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str,
     for row in labels:
         if row.value is not None:
             votes.setdefault(row.item.id, {})[row.author] = row.value
-    items: list[Mapping[str, Any]] = []
+    fields: list[Mapping[str, Any]] = []
     values: list[Any] = []
     origins: list[str] = []
     for item in labels.items:
         counts = Counter(votes.get(item.id, {}).values()).most_common(2)
         if counts and (len(counts) == 1 or counts[0][1] > counts[1][1]):
-            items.append(item.fields)
+            fields.append(item.fields)
             values.append(counts[0][0])
             origins.append(item.origin)
-    return items, values, origins, sum(key in votes for key in (item.id for item in labels.items)) - len(items)
+    return fields, values, origins, len(votes) - len(fields)
 
 
 def _of_pair(given: Any) -> tuple[list[Any], list[Any]]:

@@ -24,6 +24,7 @@ from outlast.evals.classifiers.features import Vocabulary
 from outlast.evals.classifiers.linear import Features, Linear, numpy
 from outlast.evals.classifiers.pairs import NAMES
 from outlast.evals.classifiers.report import TrainingReport
+from outlast.evals.judging.rubric import Rubric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +79,7 @@ def body_of(classifier: Classifier) -> dict[str, Any]:
         "positive": classifier.positive,
         "field": classifier.field,
         "source": classifier.source,
+        "rubric": None if classifier.rubric is None else classifier.rubric.to_json(),
         "costs": list(classifier.costs),
         "least": classifier.least,
         "words": list(vocabulary.words) if vocabulary else None,
@@ -175,7 +177,15 @@ def _classifier(data: Mapping[str, Any], embed: Embed | None) -> Classifier:
         TrainingReport.from_json(data["report"]),
         embed,
         _unpacked(data["probe"], (dimensions,)) if dimensions else None,
+        rubric=None if data["rubric"] is None else _rubric(data["rubric"], classes),
     )
+
+
+def _rubric(data: Any, classes: tuple[Any, ...]) -> Rubric:
+    rubric = Rubric.from_json(data)
+    if not all(one in rubric.levels for one in classes):
+        raise ArtifactError(f"the classes are levels of the rubric; got {brief(classes)}")
+    return rubric
 
 
 def _features(data: Mapping[str, Any]) -> Features:
