@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from outlast.evals.calibrate import calibrate as calibrate
     from outlast.evals.classifiers.classifier import Classifier as Classifier
     from outlast.evals.classifiers.deciding import Abstain as Abstain
+    from outlast.evals.classifiers.distilling import adistill as adistill
+    from outlast.evals.classifiers.distilling import distill as distill
     from outlast.evals.classifiers.train import train_classifier as train_classifier
     from outlast.evals.compare import compare as compare
     from outlast.evals.epochs import Epochs as Epochs
@@ -213,6 +215,7 @@ _HOMES = {
     "evals.calibrate": "Calibrated acalibrate calibrate",
     "evals.classifiers.classifier": "Classifier",
     "evals.classifiers.deciding": "Abstain",
+    "evals.classifiers.distilling": "adistill distill",
     "evals.classifiers.train": "train_classifier",
     "evals.compare": "compare",
     "evals.epochs": "Epochs",

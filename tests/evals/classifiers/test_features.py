@@ -11,8 +11,8 @@ from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from outlast.evals.classifiers.features import MOST_CHARACTERS, Vocabulary, character_grams, normal, word_grams
+from outlast.evals.classifiers.figures import PAIR, SHAPE, figures, pair_row, shape_row
 from outlast.evals.classifiers.linear import Features, Seen
-from outlast.evals.classifiers.pairs import NAMES, pair_row
 from outlast.evals.classifiers.training import matrix
 
 WORDS = ("card", "transfer", "fee", "refund", "limit", "pay", "wait", "sorry", "thanks", "rate")
@@ -75,18 +75,34 @@ def test_hostile_texts_cost_little() -> None:
 
 def test_pairs_tell_what_of_an_output_stands_in_its_source() -> None:
     source = "Ann Miller paid 1,200 euros for the red car in May. The seller was Bob."
-    good = dict(zip(NAMES, pair_row(source, "In May the seller Bob got 1,200 euros."), strict=True))
-    bad = dict(zip(NAMES, pair_row(source, "In June Carla sold 77 blue vans."), strict=True))
+    good = dict(zip(PAIR, pair_row(source, "In May the seller Bob got 1,200 euros."), strict=True))
+    bad = dict(zip(PAIR, pair_row(source, "In June Carla sold 77 blue vans."), strict=True))
     assert good["numbers in the source"] == 1.0
     assert bad["numbers in the source"] == 0.0
     assert bad["numbers that are not"] == math.log1p(1)
     assert good["names in the source"] == 1.0
     assert bad["names that are not"] == math.log1p(2)
-    copied = dict(zip(NAMES, pair_row(source, source), strict=True))
+    copied = dict(zip(PAIR, pair_row(source, source), strict=True))
     assert copied["words in the source"] == copied["triples of words in the source"] == 1.0
     assert copied["longest copied run"] == math.log1p(16)
-    assert len(pair_row("", "")) == len(NAMES)
+    assert len(pair_row("", "")) == len(PAIR)
     assert all(math.isfinite(value) for value in pair_row("", ""))
+
+
+def test_figures_tell_the_form_of_a_text() -> None:
+    text = "We met Ann . It was 12 o'clock!\n- one\n- two\n"
+    found = dict(zip(SHAPE, shape_row(text), strict=True))
+    assert found["length"] == math.log1p(10)
+    assert found["lines"] == math.log1p(3)
+    assert found["list items"] == 2 / 3
+    assert found["marks set apart"] == math.log1p(1)
+    assert found["digits"] == 2 / len(text)
+    assert found["capitals"] == 3 / len(text)
+    assert found["begins with a capital"] == 1.0
+    assert found["ends in a mark"] == 0.0
+    assert all(math.isfinite(value) for value in [*shape_row(""), *shape_row(" \n\r\u2028 ")])
+    assert len(figures(text)) == len(SHAPE)
+    assert len(figures(text, "source")) == len(SHAPE) + len(PAIR)
 
 
 def test_a_long_copied_run_costs_little() -> None:

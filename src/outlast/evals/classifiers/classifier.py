@@ -64,7 +64,8 @@ class Classifier:
     `classifier(text)` is the probability that it passes (`positive`), `classify(text)` the verdict. As a metric it
     scores 1 for a verdict that passes and 0 for others; where none is `positive`, levels of the rubric's scale and
     numbers score from 0, the lowest, to 1, the highest. What it is not sure of is unscored, or asked of `judge` (the
-    part "escalated" of the scores is then the share of those). `report` is what cross-validation said. Equal contents are equal classifiers.
+    part "escalated" of the scores is then the share of those). `report` is what cross-validation said. Classifiers of
+    equal content are equal.
     """
 
     name: str
@@ -298,4 +299,5 @@ def _needs_of(judge: Any) -> tuple[str, ...]:
     if isinstance(judge, Check):
         return judge.needs
     make = getattr(judge, "as_check", None)
-    return make().needs if callable(make) else ()
+    check: Any = make() if callable(make) else None
+    return check.needs if isinstance(check, Check) else ()

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from outlast.data.example import Example, inputs_of, targets_of
-from outlast.errors import DataError, UsageError, brief
+from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.evals.classifiers.classifier import Classifier
 from outlast.evals.classifiers.deciding import Abstain
 from outlast.evals.classifiers.train import train_classifier
 from outlast.evals.evaluation import Evaluation
+from outlast.evals.forms import as_metric
+from outlast.evals.identity import metric_hash
 from outlast.evals.judging.asked import verdicts_on
+from outlast.evals.judging.labelfile import item_of
 from outlast.evals.judging.labels import Item, Labels
-from outlast.evals.judging.rubric import Rubric
+from outlast.evals.judging.rubric import FAIL, PASS, Rubric
 from outlast.messages import Spending
-from outlast.runtime import run_blocking
+from outlast.runtime import blocking, in_thread, run_blocking
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,12 @@ async def adistill(
         raise UsageError(f"distill(threshold=...) is a score from which on an output passes; got {brief(threshold)}")
     for name in ("rubric", "positive", "groups", "escalate_to"):
         if name in options:
-            raise UsageError(f"distill takes no {name}=: the judge says what is right, and inputs what belongs together")
+            raise UsageError(
+                f"distill takes no {name}=: the judge says what is right, and inputs what belongs together"
+            )
     items = _items(data, field, source)
-    found = await verdicts_on(items, judge, "distill", epochs=1, concurrency=concurrency)
+    known = isinstance(data, Evaluation) and data.about.metric_hash == metric_hash(as_metric(judge))
+    found = await verdicts_on(items, data if known else judge, "distill", epochs=1, concurrency=concurrency)
     said = [(item, found.said[item.id][0]) for item in items]
     scored = [(item, one.score) for item, one in said if one.score is not None]
     if not scored:
@@ -100,18 +106,21 @@ async def adistill(
     rubric = getattr(judge, "rubric", None)
     rubric = rubric if isinstance(rubric, Rubric) and rubric.binary else None
     passed = [score >= threshold for _, score in scored]
-    values: list[Any] = passed if rubric is None else ["pass" if one else "fail" for one in passed]
-    classifier = train_classifier(
-        ([item.fields for item, _ in scored], values),
-        field=field,
-        source=source,
-        rubric=rubric,
-        groups=[item.origin for item, _ in scored],
-        abstain=abstain,
-        escalate_to=None if abstain is None else judge,
-        name=options.pop("name", found.name),
-        **options,
-    )
+    values: list[Any] = passed if rubric is None else [PASS if one else FAIL for one in passed]
+
+    def train() -> Classifier:
+        return train_classifier(
+            ([item.fields for item, _ in scored], values),
+            field=field,
+            source=source,
+            rubric=rubric,
+            groups=[item.origin for item, _ in scored],
+            abstain=abstain,
+            escalate_to=None if abstain is None else judge,
+            **cast("dict[str, Any]", {"name": found.name, **options}),
+        )
+
+    classifier = train() if blocking() else await in_thread(train)
     unscored = sum(one.unscored for _, one in said)
     return Distilled(classifier, len(scored), unscored, len(said) - len(scored) - unscored, found.spending)
 
@@ -125,20 +134,17 @@ def _items(data: Any, field: str, source: str | None) -> list[Item]:
         if isinstance(data, Evaluation):
             if row.outputs is None:
                 continue
-            outputs = row.outputs if isinstance(row.outputs, Mapping) else {"answer": row.outputs}
-            fields: Mapping[str, Any] = {**row.inputs, **cast("Mapping[str, Any]", outputs)}
-            inputs = tuple(row.inputs)
+            item = item_of(row)
         elif isinstance(row, Example):
-            fields = {**inputs_of(row), **targets_of(row)}
-            inputs = tuple(name for name in inputs_of(row) if name != field)
+            item = Item({**inputs_of(row), **targets_of(row)}, [name for name in inputs_of(row) if name != field])
         elif isinstance(row, Mapping):
             fields = cast("Mapping[str, Any]", row)
-            inputs = tuple(name for name in fields if name != field)
+            item = Item(fields, [name for name in fields if name != field])
         else:
             raise UsageError(f"distill: data are rows of fields by name; row {place} is {brief(row)}")
         for name in (field, *((source,) if source else ())):
-            if name not in fields:
-                raise DataError(f"distill: row {place} has no field {name!r}. Fields: {', '.join(fields)}.")
-        item = Item(fields, inputs)
+            if name not in item.fields:
+                near = did_you_mean(name, item.fields)
+                raise DataError(f"distill: row {place} has no field {name!r}.{near} Fields: {', '.join(item.fields)}.")
         found.setdefault(item.id, item)
     return list(found.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outlast.errors import ConfigError
 from outlast.evals.classifiers.features import Row, Vocabulary
-from outlast.evals.classifiers.pairs import NAMES, pair_row
+from outlast.evals.classifiers.figures import PAIR, SHAPE, figures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +45,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """Which features there are: those of a vocabulary, then those of pairs (scaled by the means and deviations that
-    they had in training), then the dimensions of an embedding."""
+    """Which features there are: those of a vocabulary, then figures (scaled by the means and deviations that they had
+    in training; those of `PAIR` only where there are sources), then the dimensions of an embedding."""
 
     vocabulary: Vocabulary | None
     scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -54,49 +54,53 @@ class Features:
 
     @classmethod
     def of(cls, seen: Seen, *, text: bool, most: int) -> Features:
-        """The features of training data."""
-        vocabulary = Vocabulary.of(seen.texts, most=most, least=2 if len(seen.texts) > 2 else 1) if text else None
+        """The features of training data. Without `text` and sources only those of the embedding."""
+        vocabulary = Vocabulary.of(seen.texts, most=most) if text else None
         scaling = None
-        if seen.sources is not None:
-            np = numpy()
-            rows = np.array([pair_row(*pair) for pair in zip(seen.sources, seen.texts, strict=True)])
-            deviations = rows.std(axis=0)
+        if text or seen.sources is not None:
+            rows = numpy().array([figures(*pair) for pair in _pairs(seen)])
             scaling = (
-                tuple(round(float(x), 6) for x in rows.mean(axis=0)),
-                tuple(round(float(x), 6) if x > 1e-6 else 1.0 for x in deviations),
+                tuple(round(float(mean), 6) for mean in rows.mean(axis=0)),
+                tuple(round(float(x), 6) if x > 1e-6 else 1.0 for x in rows.std(axis=0)),
             )
         return cls(vocabulary, scaling, 0 if seen.vectors is None else seen.vectors.shape[1])
 
     @property
+    def paired(self) -> bool:
+        """Whether they look at sources."""
+        return self.scaling is not None and len(self.scaling[0]) == len(SHAPE) + len(PAIR)
+
+    @property
     def sparse(self) -> int:
         """How many features there are without the embedding."""
-        return (len(self.vocabulary) if self.vocabulary else 0) + (len(NAMES) if self.scaling else 0)
+        return (len(self.vocabulary) if self.vocabulary else 0) + (len(self.scaling[0]) if self.scaling else 0)
 
     def __len__(self) -> int:
         return self.sparse + self.dimensions
 
     def rows(self, seen: Seen) -> list[Row]:
         """The features of each text, without those of the embedding."""
-        return [
-            self._row(text, "" if seen.sources is None else seen.sources[place])
-            for place, text in enumerate(seen.texts)
-        ]
+        return [self._row(text, source) for text, source in _pairs(seen)]
 
-    def _row(self, text: str, source: str) -> Row:
+    def _row(self, text: str, source: str | None) -> Row:
         places, values = self.vocabulary.row(text) if self.vocabulary else ([], [])
         if self.scaling:
-            means, deviations = self.scaling
-            figures = pair_row(source, text)
+            found = figures(text, source)
             start = len(self.vocabulary) if self.vocabulary else 0
-            places.extend(range(start, start + len(figures)))
+            places.extend(range(start, start + len(found)))
             values.extend(
-                max(-5.0, min(5.0, (figure - mean) / deviation)) * _PAIR_SCALE
-                for figure, mean, deviation in zip(figures, means, deviations, strict=True)
+                max(-_FARTHEST, min(_FARTHEST, (figure - mean) / deviation)) * _SCALE
+                for figure, mean, deviation in zip(found, *self.scaling, strict=True)
             )
         return places, values
 
 
-_PAIR_SCALE = 0.3  # so that some ten figures together weigh about as much as a text of length 1
+_FARTHEST = 5.0  # deviations from the mean
+_SCALE = 0.2  # so that some ten figures together weigh less than a text of length 1; tried on five data sets
+
+
+def _pairs(seen: Seen) -> list[tuple[str, str | None]]:
+    return list(zip(seen.texts, seen.sources or [None] * len(seen.texts), strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from outlast.evals.classifiers.calibration import KINDS, Calibration, Isotonic, 
 from outlast.evals.classifiers.classifier import Classifier
 from outlast.evals.classifiers.embedding import Embed, check_probe
 from outlast.evals.classifiers.features import Vocabulary
+from outlast.evals.classifiers.figures import PAIR, SHAPE
 from outlast.evals.classifiers.linear import Features, Linear, numpy
-from outlast.evals.classifiers.pairs import NAMES
 from outlast.evals.classifiers.report import TrainingReport
 from outlast.evals.judging.rubric import Rubric
 
@@ -200,12 +200,13 @@ def _features(data: Mapping[str, Any]) -> Features:
         vocabulary = Vocabulary(words, characters, idf)
     scaling = None
     if data["scaling"] is not None:
-        means, deviations = (_numbers(part, len(NAMES), "scaling") for part in data["scaling"])
+        count = len(SHAPE) + (0 if data["source"] is None else len(PAIR))
+        means, deviations = (_numbers(part, count, "scaling") for part in data["scaling"])
         if min(deviations) <= 0:
             raise ArtifactError("deviations are above 0")
         scaling = means, deviations
-    if (scaling is None) != (data["source"] is None):
-        raise ArtifactError("scaling belongs to a source")
+    elif data["source"] is not None:
+        raise ArtifactError("a source needs its scaling")
     return Features(vocabulary, scaling, dimensions)
 
 

@@ -49,8 +49,8 @@ def train_classifier(
     numbers or bools). `field` is the text that is judged; with `source`, a second field, the features also say what of
     the one stands in the other, and items are mappings. Features are n-grams of words and characters; with `embed`, a
     function from texts to vectors, those vectors instead, or both with `text=True`. `positive` is the class that
-    passes: True, 1, "pass", "yes", "good" by themselves. With a `rubric` the classifier is its judge: `ol.align` knows what
-    it judges by, and levels of a scale score from 0 to 1.
+    passes: True, 1, "pass", "yes", "good" by themselves. With a `rubric` the classifier judges by it, so that
+    `ol.align(classifier, labels)` says how well, and levels of a scale score from 0 to 1.
 
     `weights` say what a mistake about a text of each class costs: "balanced" counts all classes alike, None all texts.
     `abstain` is the share that must be right among the verdicts that are given; what is less sure goes to

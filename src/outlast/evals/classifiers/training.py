@@ -105,8 +105,6 @@ def fit(data: Labelled, right: Array, places: Array, plan: Plan, kind: str) -> F
     np = numpy()
     seen, own = data.seen.part(places), right[places]
     features = Features.of(seen, text=plan.text, most=plan.most)
-    if not len(features):
-        raise DataError("the texts have nothing in common: no word or run of letters stands in two of them")
     space = _space(matrix(features, seen))
     weights = np.asarray(plan.costs)[own]
     folds = _inner_folds([data.groups[int(place)] for place in places], own, plan)

@@ -1,4 +1,4 @@
-"""How an output stands to its source, as a few numbers: what is taken from it, and what is not there."""
+"""A few numbers about a text: its form, and what of it stands in its source."""
 
 from __future__ import annotations
 
@@ -11,10 +11,29 @@ from outlast.evals.classifiers.features import MOST_CHARACTERS
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'-]+")
+_SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?=\s|$)")
+_MARK = re.compile(r"[^\w\s]")
+_APART = re.compile(r"\s[.,;:!?](?=\s|$)")
+_ITEM = re.compile(r"\s{0,8}(?:[-*\u2022]|\d{1,3}[.)])\s")
 _LONG_WORD = 4
 _LONGEST = 64
 
-NAMES = (
+SHAPE = (
+    "length",
+    "sentences",
+    "lines",
+    "words said twice",
+    "length of words",
+    "length of sentences",
+    "capitals",
+    "digits",
+    "marks",
+    "marks set apart",
+    "list items",
+    "ends in a mark",
+    "begins with a capital",
+)
+PAIR = (
     "words in the source",
     "long words in the source",
     "pairs of words in the source",
@@ -26,17 +45,42 @@ NAMES = (
     "longest copied run",
     "share of the source's words",
     "length against the source",
-    "length",
-    "sentences",
-    "words said twice",
 )
 
 
-def pair_row(source: str, output: str) -> list[float]:
-    """The figures of `NAMES` for one output and its source; shares are 1.0 where there is nothing to look for.
+def figures(text: str, source: str | None = None) -> list[float]:
+    """The figures of `SHAPE` for a text, and those of `PAIR` when it has a source.
 
     Cost: linear in both texts, of which the first 200,000 characters are read.
     """
+    return shape_row(text) if source is None else [*shape_row(text), *pair_row(source, text)]
+
+
+def shape_row(text: str) -> list[float]:
+    """The form of a text, whatever it says: how long, how cut up, how regular."""
+    text = text[:MOST_CHARACTERS]
+    words, size = _WORD.findall(text.lower()), max(1, len(text))
+    sentences = max(1, len(_SENTENCE_END.findall(text)))
+    lines = text.splitlines()
+    return [
+        math.log1p(len(words)),
+        math.log1p(sentences),
+        math.log1p(len(lines)),
+        1.0 - len(set(words)) / max(1, len(words)),
+        sum(map(len, words)) / max(1, len(words)),
+        math.log1p(len(words) / sentences),
+        sum(map(str.isupper, text)) / size,
+        sum(map(str.isdigit, text)) / size,
+        len(_MARK.findall(text)) / size,
+        math.log1p(len(_APART.findall(text))),
+        sum(_ITEM.match(line) is not None for line in lines) / max(1, len(lines)),
+        float(text.rstrip()[-1:] in ".!?\"')]"),
+        float(text.lstrip()[:1].isupper()),
+    ]
+
+
+def pair_row(source: str, output: str) -> list[float]:
+    """How an output stands to its source; shares are 1.0 where there is nothing to look for."""
     source, output = source[:MOST_CHARACTERS], output[:MOST_CHARACTERS]
     had, has = _WORD.findall(source.lower()), _WORD.findall(output.lower())
     known = set(had)
@@ -54,9 +98,6 @@ def pair_row(source: str, output: str) -> list[float]:
         math.log1p(_longest_run(has, had)),
         len(known & set(has)) / max(1, len(known)),
         math.log1p(len(has)) - math.log1p(len(had)),
-        math.log1p(len(has)),
-        math.log1p(sum(output.count(mark) for mark in ".!?")),
-        1.0 - len(set(has)) / max(1, len(has)),
     ]
 
 
