@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
     from outlast.evals.evaluate import evaluate as evaluate
+    from outlast.evals.judging.agreeing import agrees as agrees
     from outlast.evals.judging.align import aalign as aalign
     from outlast.evals.judging.align import align as align
     from outlast.evals.judging.judge import Judge as Judge
@@ -221,6 +222,7 @@ _HOMES = {
     "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",
+    "evals.judging.agreeing": "agrees",
     "evals.judging.align": "aalign align",
     "evals.judging.judge": "Judge",
     "evals.judging.judges": "Judges",

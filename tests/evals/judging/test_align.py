@@ -292,3 +292,34 @@ def test_what_cannot_be_aligned_is_refused() -> None:
         ol.align(ol.Judge(TONE, ["answer"], lm=JudgingLM(noisy)), given)
     with pytest.raises(DataError, match="gave no verdict on any labelled item. Left out: unscored: 20"):
         ol.align(judge(lambda _: None), given)
+
+
+def test_readings_of_a_test_part_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("OUTLAST_SPLITS", str(tmp_path / "splits.jsonl"))
+    parts = labels(200).split(dev=0.5, test=0.5)
+    assert ol.align(judge(), parts.dev).reads is None
+    first, second = ol.align(judge(), parts.test), ol.align(judge(), parts.test)
+    assert first.reads is not None
+    assert second.reads is not None
+    assert (first.reads.count, second.reads.count) == (1, 2)
+    assert "The split 'test' is read for the 2nd time" in repr(second)
+    assert "times that this test part was read" in _table(second)
+
+
+def _table(report: Any) -> str:
+    out = io.StringIO()
+    report.print_table(file=out)
+    return out.getvalue()
+
+
+def test_scores_may_be_verdicts_on_the_scale() -> None:
+    rows = ol.Labels([ol.Label(item(k), 1 + k % 5, rubric=STARS) for k in range(50)])
+
+    def stars(example: Any, out: Any) -> float:
+        return 1 + int(out.reply.split()[1]) % 5
+
+    assert ol.align(stars, rows, rubric=STARS, scores="verdict").accuracy.value == 1
+    with pytest.raises(DataError, match="say scores='verdict'"):
+        ol.align(stars, rows, rubric=STARS)
+    with pytest.raises(UsageError, match="'share' .from 0 to 1. or 'verdict'"):
+        ol.align(stars, rows, rubric=STARS, scores="levels")  # type: ignore[arg-type]

@@ -6,8 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Literal, Protocol, TypedDict, Unpack, cast
 
+from outlast.data.dataset import Dataset
+from outlast.data.example import Example
 from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.evals.judging.alignment import Alignment, Disagreement, LeftOut
@@ -17,6 +19,7 @@ from outlast.evals.judging.label import Item
 from outlast.evals.judging.labels import Labels
 from outlast.evals.judging.rubric import FAIL, PASS, Rubric
 from outlast.evals.judging.truth import Truth, humans_of, level_at, truths
+from outlast.evals.reads import Reads, is_held_out, note_read
 from outlast.evals.statistics.agreement import cohen_kappa, confusion, weighted_kappa
 from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.statistics.intervals import estimate_mean, wilson
@@ -29,6 +32,16 @@ from outlast.runtime import run_blocking
 PARTS = ("train", "dev", "test")
 Shares = Sequence[float] | Mapping[str, float]
 Cluster = str | Callable[[Item], Any]
+Scores = Literal["share", "verdict"]
+
+
+class Scoring(Protocol):
+    """What says which verdict a score means."""
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def scores(self) -> Any: ...
 
 
 class AlignOptions(TypedDict, total=False):
@@ -40,6 +53,7 @@ class AlignOptions(TypedDict, total=False):
     epochs: int
     cluster: Cluster | None
     threshold: float
+    scores: Scores
     level: float
     concurrency: int
 
@@ -54,6 +68,7 @@ class Options:
     epochs: int = 1
     cluster: Any = None
     threshold: float = 1.0
+    scores: Any = "share"
     level: float = 0.95
     concurrency: int = 16
 
@@ -68,6 +83,7 @@ class Options:
         check_count("align", "epochs", self.epochs)
         check_count("align", "concurrency", self.concurrency)
         check_number("align", "threshold", self.threshold)
+        check_scores(self.scores, "align")
         if self.cluster is not None and not (callable(self.cluster) or isinstance(self.cluster, str)):
             raise UsageError(f"align(cluster=...) is a field or a function of the item; got {brief(self.cluster)}")
 
@@ -78,13 +94,14 @@ def align(judge: Any, labels: Labels, **options: Unpack[AlignOptions]) -> Alignm
         report = ol.align(judge, labels, split=(0.2, 0.4, 0.4))      # on the dev part; part="test" when all is done
         print(report.verdict); report.print_table()
 
-    `judge` is an `ol.Judge`, a classifier, a check or any metric (a score from `threshold`, 1.0, on passes; on a scale,
-    scores go from 0 to 1; `rubric=` says which rubric it judges by), or an evaluation by one. `labels` are split into
-    train, dev and test by `split`, and `part` (default "dev") is used; without `split` all that are given are used,
-    such as `labels.split(...).dev`. Labels of another version of the rubric are left out and counted; several labels of
-    an item count as one, by majority, or by the mean on a scale. `epochs` runs the judge so many times and tells how
-    often its verdicts differ. `cluster` (a field, or a function of the item) groups items that are not independent,
-    such as answers about one document. `level` is that of the intervals.
+    `judge` is an `ol.Judge`, a classifier, a check or any metric, or an evaluation by one; `rubric=` says which rubric
+    it judges by, where it does not itself. A score from `threshold` (1.0) on passes; on a scale, scores go from 0 to 1,
+    or are verdicts with `scores="verdict"`. `labels` are split into train, dev and test by `split`, and `part` (default
+    "dev") is used; without `split` all that are given are used, such as `labels.split(...).dev`. Labels of another
+    version of the rubric are left out and counted; several labels of an item count as one, by majority, or by the mean
+    on a scale. `epochs` runs the judge so many times and tells how often its verdicts differ. `cluster` (a field, or a
+    function of the item) groups items that are not independent, such as answers about one document. `level` is that of
+    the intervals.
 
     Raises `DataError` when no item has both a label and a verdict, and when the judge was shown labelled items as
     demonstrations. Cost: `epochs` verdicts for each item, `concurrency` (16) at a time. `aalign` is the same for async
@@ -114,6 +131,14 @@ async def aalign(judge: Any, labels: Labels, **options: Unpack[AlignOptions]) ->
         len(known) - len(pairs),
     )
     return _report(pairs, verdicts, used, rubric, left, chosen)
+
+
+def check_scores(scores: Any, subject: str) -> None:
+    """Raise `UsageError` unless it says what scores mean."""
+    if scores not in ("share", "verdict"):
+        raise UsageError(
+            f"{subject}(scores=...) is 'share' (from 0 to 1) or 'verdict' (on the scale); got {brief(scores)}"
+        )
 
 
 def part_of(labels: Any, split: Shares | None, part: str | None, subject: str) -> Labels:
@@ -178,9 +203,10 @@ def _report(
     scored = [(truth, said[0]) for truth, said in pairs if said[0].score is not None]
     if not scored:
         raise DataError(f"align: the judge {verdicts.name!r} gave no verdict on any labelled item. Left out: {left}.")
-    level, threshold = options.level, options.threshold
+    level = options.level
     people = [truth.level for truth, _ in scored]
-    judged = [level_of(cast("float", said.score), rubric, threshold, verdicts.name) for _, said in scored]
+    scores = [share_of(cast("float", said.score), rubric, options, verdicts.name) for _, said in scored]
+    judged = [level_at(score, rubric) for score in scores]
     groups = None if options.cluster is None else [_group(options.cluster, truth.item) for truth, _ in scored]
     equal = [float(a == b) for a, b in zip(people, judged, strict=True)]
     common, times = Counter(people).most_common(1)[0]
@@ -190,7 +216,6 @@ def _report(
         tpr, tnr = (_rate(equal, people, groups, one, level) for one in (PASS, FAIL))
     else:
         kappa = weighted_kappa(people, judged, level=level, labels=rubric.levels)
-        scores = [cast("float", said.score) for _, said in scored]
         rank = spearman([truth.score for truth, _ in scored], scores, level)
         apart = [abs(truth.score - score) for (truth, _), score in zip(scored, scores, strict=True)]
         distance = _mean(apart, groups, level)
@@ -216,18 +241,37 @@ def _report(
         flips=_flips([said for _, said in pairs], rubric, options),
         runs=max(len(said) for _, said in pairs),
         left_out=left,
-        looks=0,
+        reads=_noted(labels, [truth.item for truth, _ in pairs], verdicts),
         spending=verdicts.spending,
     )
 
 
-def level_of(score: float, rubric: Rubric, threshold: float, name: str) -> Any:
-    """The verdict that a score means."""
+def _noted(labels: Labels, items: Sequence[Item], verdicts: Verdicts) -> Reads | None:
+    """That a test part is read, and how often it was."""
+    if not is_held_out(labels.part):
+        return None
+    ordered = sorted(items, key=lambda item: item.id)
+    data = Dataset(Example(item.fields) for item in ordered).named(labels.part)
+    return note_read(data, verdicts, verdicts.hash, verdicts.name, by="align")
+
+
+def share_of(score: float, rubric: Rubric, options: Scoring, name: str) -> float:
+    """What a score means as a number from 0 to 1."""
     if rubric.binary:
-        return PASS if score >= threshold else FAIL
+        return float(score >= options.threshold)
+    if options.scores == "verdict":
+        return rubric.score(score)
     if not 0 <= score <= 1:
-        raise DataError(f"align: on a scale {name!r} gives scores from 0 to 1; got {score:g}")
-    return level_at(score, rubric)
+        raise DataError(
+            f"{name!r} gives scores from 0 to 1, as a share of the scale; got {score:g}. Where they are verdicts on "
+            f"the scale itself, say scores='verdict'."
+        )
+    return score
+
+
+def level_of(score: float, rubric: Rubric, options: Scoring, name: str) -> Any:
+    """The verdict that a score means."""
+    return level_at(share_of(score, rubric, options, name), rubric)
 
 
 def _rate(
@@ -274,7 +318,7 @@ def _flips(runs: Sequence[tuple[Said, ...]], rubric: Rubric, options: Options) -
     for said in runs:
         scores = [one.score for one in said if one.score is not None]
         if len(scores) > 1:
-            changed.append(len({level_of(score, rubric, options.threshold, "the judge") for score in scores}) > 1)
+            changed.append(len({level_of(score, rubric, options, "the judge") for score in scores}) > 1)
     if not changed:
         return None
     interval = wilson(sum(changed), len(changed), options.level)

@@ -11,6 +11,7 @@ from outlast.evals import wording
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.rubric import Rubric
 from outlast.evals.judging.truth import Humans
+from outlast.evals.reads import Reads
 from outlast.evals.statistics.agreement import Confusion
 from outlast.evals.statistics.values import Estimate
 from outlast.messages import Spending
@@ -76,8 +77,8 @@ class Alignment:
     difference as a share of the scale. `accuracy` is the share of equal verdicts, `kappa` agreement beyond chance
     (weighted by squared distance on a scale), `baseline` how often the most frequent label alone is right, `humans` how
     far people agree among themselves. `flips` is the share of items on which runs of the judge differ, None after one
-    run; the other figures are of the first run. `part` is the part of a split that was used, `looks` how often this
-    test part has been looked at, this time included (0: no test part).
+    run; the other figures are of the first run. `part` is the part of a split that was used, `reads` how often this
+    test part was read so far (None: no test part).
     """
 
     name: str
@@ -101,7 +102,7 @@ class Alignment:
     flips: Estimate | None
     runs: int
     left_out: LeftOut
-    looks: int
+    reads: Reads | None
     spending: Spending
 
     @property
@@ -155,6 +156,7 @@ class Alignment:
         form |= {"standing": self.standing, "verdict": self.verdict, "rubric_version": self.rubric.version}
         form["rubric"] = self.rubric.to_json()
         form["baseline"] = {"label": self.baseline[0], "share": self.baseline[1]}
+        form["reads"] = None if self.reads is None else self.reads.to_json()
         form["spending"] = self.spending.to_json()
         form["humans"] = None if self.humans is None else _humans(self.humans)
         form["disagreements"] = [
@@ -174,7 +176,8 @@ class Alignment:
     def __repr__(self) -> str:
         where = f" on {self.part}" if self.part else ""
         left = f" Left out: {self.left_out}." if str(self.left_out) else ""
-        return f"{self.name}{where}, {self.n} items: {self.verdict}{left}"
+        read = "" if self.reads is None or self.reads.count < 2 else f" The {self.reads}."
+        return f"{self.name}{where}, {self.n} items: {self.verdict}{left}{read}"
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text
@@ -195,7 +198,6 @@ _PLAIN = (
     "confusion",
     "runs",
     "left_out",
-    "looks",
 )
 
 

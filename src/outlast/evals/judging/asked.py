@@ -11,7 +11,7 @@ from outlast.errors import ConfigError, DataError, LMAuthError, LMQuotaError, Us
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.forms import as_metric
 from outlast.evals.identity import JUDGED_BY, metric_hash, name_of
-from outlast.evals.judging.judge import TARGET, Judge
+from outlast.evals.judging.judge import TARGET
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.labelfile import item_of
 from outlast.evals.judging.rubric import Rubric
@@ -48,7 +48,10 @@ class Verdicts:
     judged_by: str
     said: Mapping[str, tuple[Said, ...]]
     spending: Spending
-    judge: Judge | None = None
+
+    @property
+    def __name__(self) -> str:
+        return self.name
 
 
 def rubric_of(judge: Any, rubric: Rubric | None, subject: str) -> Rubric:
@@ -88,7 +91,6 @@ async def verdicts_on(items: Sequence[Item], judge: Any, subject: str, *, epochs
         getattr(metric, JUDGED_BY, ""),
         {key: tuple(found) for key, found in said.items()},
         spending,
-        judge if isinstance(judge, Judge) else None,
     )
 
 

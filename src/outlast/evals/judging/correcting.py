@@ -11,7 +11,7 @@ from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.evals import wording
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.judging.align import level_of
+from outlast.evals.judging.align import check_scores, share_of
 from outlast.evals.judging.alignment import Alignment, estimate_form
 from outlast.evals.judging.asked import Verdicts, every_verdict
 from outlast.evals.judging.label import Item
@@ -89,6 +89,7 @@ class Options:
     method: Any = "ppi++"
     strata: Any = None
     threshold: float = 1.0
+    scores: Any = "share"
     level: float = 0.95
     concurrency: int = 16
 
@@ -104,6 +105,7 @@ class Options:
         check_level(self.level)
         check_number("estimate_rate", "threshold", self.threshold)
         check_count("estimate_rate", "concurrency", self.concurrency)
+        check_scores(self.scores, "estimate_rate")
         if self.strata is not None and not (callable(self.strata) or isinstance(self.strata, str)):
             raise UsageError(
                 f"estimate_rate(strata=...) is 'verdict', a field or a function of the item; got {brief(self.strata)}"
@@ -148,7 +150,7 @@ class Judged:
             if one.score is None:
                 unjudged += 1
                 continue
-            score = _score(one.score, rubric, options)
+            score = share_of(one.score, rubric, options, verdicts.name)
             group = _stratum(options.strata, item, score)
             if item.id in truth:
                 labelled.append((truth[item.id], score, group))
@@ -186,7 +188,7 @@ class Judged:
             )
         _, verdicts, missing = every_verdict(run, (), "estimate_rate")
         said = [one for runs in verdicts.said.values() for one in runs]
-        others = [_score(one.score, report.rubric, options) for one in said if one.score is not None]
+        others = [share_of(one.score, report.rubric, options, report.name) for one in said if one.score is not None]
         counts = report.confusion
         cells = [(a, b, counts.count(a, b)) for a in counts.labels for b in counts.labels]
         truth = [report.rubric.score(a) for a, _, count in cells for _ in range(count)]
@@ -279,10 +281,6 @@ class Judged:
 
     def _rest(self, name: Hashable) -> list[float]:
         return [score for score, stratum in zip(self.others, self.other_strata, strict=True) if stratum == name]
-
-
-def _score(score: float, rubric: Rubric, options: Options) -> float:
-    return rubric.score(level_of(score, rubric, options.threshold, "the judge")) if rubric.binary else score
 
 
 def _of_stratum(truth: list[float], judged: list[float], others: list[float], level: float) -> Estimate:

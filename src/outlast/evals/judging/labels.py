@@ -18,7 +18,9 @@ from outlast.evals.judging.label import replace_value
 from outlast.evals.judging.rubric import Rubric, Verdict, as_rubric
 
 if TYPE_CHECKING:
+    from outlast.data.dataset import Dataset
     from outlast.data.readers import Names, Source
+    from outlast.evals.judging.judge import Judge
     from outlast.evals.row import Row
 
 
@@ -157,6 +159,15 @@ class Labels(Sequence[Label]):
                     f"is decided by its hash. Use larger shares or another seed."
                 )
         return Splits({name: self._with(rows, name, f"{self._lineage}{seed}>") for name, rows in parts.items()})
+
+    def examples(self, judge: Judge) -> Dataset:
+        """The items as examples to compile a judge on, with the verdict of people as target; see `ol.agrees`.
+
+        Raises `UsageError` for the test part of a split, `DataError` when no label counts.
+        """
+        from outlast.evals.judging.agreeing import examples_of
+
+        return examples_of(self, judge)
 
     # Constructors and files
 

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from outlast.errors import DataError, UsageError, brief
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.judging.align import refuse_shown
+from outlast.evals.judging.align import Scores, refuse_shown
 from outlast.evals.judging.alignment import Alignment
 from outlast.evals.judging.asked import Verdicts, every_verdict, rubric_of, verdicts_on
 from outlast.evals.judging.correcting import CorrectedRate, Judged, Method, Options
@@ -25,6 +25,7 @@ class RateOptions(TypedDict, total=False):
     method: Method
     strata: str | Callable[[Item], Any] | None
     threshold: float
+    scores: Scores
     level: float
     concurrency: int
 

@@ -48,8 +48,8 @@ def _figures(report: Alignment) -> Table:
         _row(table, "people: kappa", report.humans.kappa, share=False)
     if report.judged_by:
         table.add_row("model", Text(report.judged_by), "", "")
-    if report.looks:
-        table.add_row("times that this test part was used", str(report.looks), "", "")
+    if report.reads is not None:
+        table.add_row("times that this test part was read", str(report.reads.count), "", "")
     return table
 
 
