@@ -13,6 +13,7 @@ from outlast.checks.policy import Policy, fallback, fix, retry
 if TYPE_CHECKING:
     from outlast.checks.injection import injection_score, no_injection
     from outlast.checks.links import urls
+    from outlast.checks.of_presidio import presidio
     from outlast.checks.pii import find_pii, no_pii, redact
     from outlast.checks.python_code import parses_python
     from outlast.checks.queries import sql
@@ -26,6 +27,7 @@ _HOMES = {
     "links": "urls",
     "injection": "injection_score no_injection",
     "pii": "find_pii no_pii redact",
+    "of_presidio": "presidio",
     "python_code": "parses_python",
     "queries": "sql",
     "redaction": "Redacted restore",
@@ -57,6 +59,7 @@ __all__ = [
     "no_toxicity",
     "one_of",
     "parses_python",
+    "presidio",
     "redact",
     "restore",
     "retry",

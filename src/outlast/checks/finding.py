@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.check import Check, CheckResult, Cost, Found, built
 from outlast.checks.policy import Policy
 from outlast.checks.redaction import Redaction
 from outlast.checks.texts import Unfit, plain, texts_in, with_texts
@@ -49,6 +49,7 @@ def found_none(
     *,
     on_fail: Policy | str,
     each: bool,
+    cost: Cost = "cheap",
     **options: Any,
 ) -> Check:
     """The check that `find` finds nothing in the texts of the fields. Its result holds places and kinds, and never
@@ -78,7 +79,7 @@ def found_none(
             return CheckResult(False, message, found=tuple(places))
         return CheckResult(False, message, found=tuple(places), fix=fix, undo=redaction.mapping)
 
-    return built(name, fields, look, on_fail=on_fail, each=each, **options)
+    return built(name, fields, look, on_fail=on_fail, each=each, cost=cost, **options)
 
 
 def named(check: str, fields: tuple[Any, ...]) -> None:

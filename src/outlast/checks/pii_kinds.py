@@ -15,8 +15,9 @@ Place = tuple[int, int]
 _AT = re.compile(r"(?<=[\w+%'*/=?^`{|}~-])@(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})(?![\w@])")
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
 _CARD = re.compile(
-    r"(?<!\d)(?<!\d[.,])(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}((?:\1|[ ])\d{1,3})?|\d{4}([ -])\d{6}\3\d{4,5}"
-    r"|\d(?:[ .-]\d){11,18})(?![\d]|[.,]\d)"
+    r"(?<![0-9A-Za-z])(?<!\d[.,])"
+    r"(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}((?:\1|[ ])\d{1,3})?|\d{4}([ -])\d{6}\3\d{4,5}"
+    r"|\d(?:[ .-]\d){11,18})(?![0-9A-Za-z]|[.,]\d)"
 )
 _CARD_WORDS = re.compile(
     r"card|credit|debit|\bcc\b|visa|maestro|amex|payment|\bpan\b|cvv|kart|carte|tarjeta", re.IGNORECASE
