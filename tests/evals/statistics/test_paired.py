@@ -84,7 +84,7 @@ def test_sign_flips_of_very_many_pairs_use_the_normal_limit():
     rng = random.Random(3)
     values = [rng.choice((-0.5, 0.5, 1.0, -1.0)) for _ in range(25_000)]
     total = sum(values)
-    expected = 2 * scipy.stats.norm.sf(abs(total) / math.sqrt(sum(x * x for x in values)))
+    expected = 2 * scipy.stats.norm.sf((abs(total) - 0.5) / math.sqrt(sum(x * x for x in values)))
     assert paired_permutation(values) == pytest.approx(expected, abs=1e-6)
     one_sided = scipy.stats.norm.sf(total / math.sqrt(sum(x * x for x in values)))
     dominated = paired_permutation([*values, 1e6], resamples=400)
@@ -253,3 +253,20 @@ def test_paired_difference_is_fast(n, limit):
     start = time.process_time()
     paired_difference(a, b)
     assert time.process_time() - start < limit
+
+
+@pytest.mark.parametrize(("n", "up"), [(1000, 531), (1000, 540), (2000, 1044), (5000, 2570)])
+def test_the_normal_limit_is_that_of_the_exact_test(n, up):
+    exact = scipy.stats.binomtest(up, n).pvalue
+    assert paired_permutation([0.5] * up + [-0.5] * (n - up)) == pytest.approx(exact, rel=0.005)
+
+
+def test_where_no_pair_stands_out_the_t_interval_is_that_of_the_bootstrap():
+    rng = random.Random(11)
+    before = [0.5] * 900
+    after = [0.5 + rng.uniform(-0.3, 0.4) if rng.random() < 0.7 else 0.5 for _ in before]
+    plain = paired_difference(before, after)
+    assert plain.method.startswith("adjusted t interval")
+    drawn = bootstrap_interval([y - x for x, y in zip(before, after)], method="studentised")
+    assert plain.interval.low == pytest.approx(drawn.low, abs=0.05 * drawn.width)
+    assert plain.interval.high == pytest.approx(drawn.high, abs=0.05 * drawn.width)
