@@ -59,6 +59,8 @@ def test_first_answers_and_given_ones_are_counted_apart() -> None:
     assert (rates.n, rates.failed, rates.mended, rates.added_calls) == (20, 5, 4, 5)
     assert (rates.first.value, rates.final.value) == (0.75, 0.95)
     assert rates.first.interval == wilson(15, 20)
+    assert rates.to_json()["first"] == 0.75
+    assert rates.to_json()["final_interval"] == [rates.final.interval.low, rates.final.interval.high]
     assert rates.final.interval == wilson(19, 20)
     assert result.rows[4].checks == {"plain": CheckOutcome(False, True, 2)}
     assert result.spending.calls == 25
@@ -130,6 +132,7 @@ def test_checks_are_in_the_file_and_in_the_table(tmp_path: Any) -> None:
     out = io.StringIO()
     result.print_table(file=out)
     assert "plain  75.0%  53.1..88.8" in out.getvalue()
+    assert "| `plain` | 75.0% (95% CI 53.1..88.8, Wilson) |" in result.to_markdown()
     with pytest.raises(DataError, match="its checks"):
         run(ol.Predict("n: int -> answer", checks=[plain.with_policy("log")]), save=path, resume=True)
 

@@ -124,3 +124,8 @@ def test_checks_are_pickled() -> None:
     again = pickle.loads(pickle.dumps(made))
     assert again == made
     assert names(again) == ["cites", "short"]
+
+
+def test_a_check_does_not_hide_what_results_say_of_themselves() -> None:
+    with pytest.raises(SignatureError, match="named 'trace', which is what every result says of itself"):
+        type(ol.Signature)("Bad", (QA,), {"trace": cites, "__annotations__": {}, "__module__": __name__})

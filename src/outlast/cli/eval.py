@@ -198,6 +198,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "states": dict(result.states),
         "unanswered": result.unanswered,
         "errors": [{"count": group.count, "error": str(group)} for group in result.errors],
+        "checks": {name: one.to_json() for name, one in result.checks.items()},
         "models": list(result.models),
         "spending": result.spending.to_json(),
         "seconds": round(result.seconds, 3),

@@ -42,6 +42,15 @@ class CheckRates:
     mended: int
     added_calls: int
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready: shares with their intervals, null where there are none, and the counts."""
+        data: dict[str, Any] = {}
+        for side, estimate in (("first", self.first), ("final", self.final)):
+            known = estimate.n > 0 and estimate.interval.known
+            data[side] = estimate.value if estimate.n else None
+            data[f"{side}_interval"] = [estimate.interval.low, estimate.interval.high] if known else None
+        return {**data, "n": self.n, "failed": self.failed, "mended": self.mended, "added_calls": self.added_calls}
+
 
 def as_checks(given: Any) -> tuple[Check, ...]:
     """The checks that run beside a metric; raises `UsageError`."""

@@ -49,7 +49,7 @@ def evaluation_markdown(
     *,
     limit: int = 10,
 ) -> str:
-    """The gates, the score with its interval, the slices, the errors and the worst `limit` failures."""
+    """The gates, the score with its interval, the slices, the checks, the errors and the worst `limit` failures."""
     about = evaluation.about
     lines = [f"## {code(evaluation.program)} on {code(evaluation.metric)}", "", *_gates(gates)]
     lines += [f"**{_plain(evaluation.headline)}**", ""]
@@ -65,6 +65,8 @@ def evaluation_markdown(
         lines += [f"Held-out data: {_plain(str(evaluation.reads))}.", ""]
     for field in [] if by is None else fields_of(by):
         lines += _slices(evaluation, field)
+    if evaluation.checks:
+        lines += _checks(evaluation)
     if evaluation.errors:
         rows = [(str(group.count), code(f"{group.type}: {group.message}")) for group in evaluation.errors[:limit]]
         lines += ["### Errors", "", *_table(("times", "error"), rows), ""]
@@ -122,6 +124,15 @@ def _gates(gates: Sequence[Gate]) -> list[str]:
     for gate in gates:
         lines += [f"{_SIGNS[gate.decision]} **{gate.decision}**: {_plain(gate.rule)}. {_plain(gate.reason)}", ""]
     return lines
+
+
+def _checks(evaluation: Evaluation) -> list[str]:
+    rows: list[tuple[str, ...]] = []
+    for name, one in evaluation.checks.items():
+        shares = [wording.estimate_text(side, True) if side.n else "" for side in (one.first, one.final)]
+        rows.append((code(name), *shares, str(one.n), str(one.added_calls)))
+    head = ("", "pass at first", "pass as given", "examples", "calls added")
+    return ["### Checks", "", *_table(head, rows), ""]
 
 
 def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> list[str]:

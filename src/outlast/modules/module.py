@@ -95,6 +95,8 @@ class Module(Value):
         super().__init_subclass__(**options)
         for name, value in vars(cls).items():
             if is_rule(value):
+                if name in cls._reserved:
+                    raise UsageError(f"{cls.__name__} has a check named {name!r}, which is a method of every module")
                 from outlast.checks.fitting import refuse_retry
 
                 refuse_retry(cast("Any", value).named(name), f"module {cls.__name__}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from outlast.messages import Decision
     from outlast.runtime import Trace
 
-_META = ("trace", "reasoning", "decisions", "outcome", "checks")
+ABOUT_RESULTS = ("trace", "reasoning", "decisions", "outcome", "checks")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _Meta = tuple["Trace | None", str | None, "Mapping[str, Decision]", Any, Mapping[str, Any]]
 _NO_META: _Meta = (None, None, _NOTHING, None, _NOTHING)
@@ -87,8 +87,8 @@ class Record:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in _META:
-                return getattr(self, "_meta", _NO_META)[_META.index(name)]
+            if name in ABOUT_RESULTS:
+                return getattr(self, "_meta", _NO_META)[ABOUT_RESULTS.index(name)]
             if name.startswith("_"):
                 raise AttributeError(name)
             raise AttributeError(_unknown(self, name), name=name, obj=self)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeGuard, cast
 
 from outlast.errors import SignatureError, brief, did_you_mean
 from outlast.signatures.field import Field
+from outlast.signatures.record import ABOUT_RESULTS
 
 
 class Rule(Protocol):
@@ -43,6 +44,11 @@ def declared_rules(cls: type, inherited: Iterable[Rules], fields: Mapping[str, F
         if is_rule(value):
             if name in fields:
                 raise SignatureError(f"signature {cls.__name__} has a field and a check named {name!r}; rename one")
+            if name in ABOUT_RESULTS:
+                raise SignatureError(
+                    f"signature {cls.__name__} has a check named {name!r}, which is what every result says of itself; "
+                    f"give it another name"
+                )
             found[name] = value if value.name == name else value.named(name)
         elif value is None and name in found:
             del found[name]
