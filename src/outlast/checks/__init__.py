@@ -21,19 +21,27 @@ if TYPE_CHECKING:
     from outlast.checks.schema import json_schema
     from outlast.checks.secrets import find_secrets, no_secrets
     from outlast.checks.structure import length, matches, one_of
+    from outlast.checks.support import (
+        numbers_supported,
+        dates_supported,
+        quotes_supported,
+        entities_supported,
+        supported,
+    )
     from outlast.checks.toxicity import find_toxic, no_toxicity
 
 _HOMES = {
-    "links": "urls",
     "injection": "injection_score no_injection",
-    "pii": "find_pii no_pii redact",
+    "links": "urls",
     "of_presidio": "presidio",
+    "pii": "find_pii no_pii redact",
     "python_code": "parses_python",
     "queries": "sql",
     "redaction": "Redacted restore",
     "schema": "json_schema",
     "secrets": "find_secrets no_secrets",
     "structure": "length matches one_of",
+    "support": "numbers_supported dates_supported quotes_supported entities_supported supported",
     "toxicity": "find_toxic no_toxicity",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -44,6 +52,8 @@ __all__ = [
     "Policy",
     "Redacted",
     "check",
+    "dates_supported",
+    "entities_supported",
     "fallback",
     "find_pii",
     "find_secrets",
@@ -57,13 +67,16 @@ __all__ = [
     "no_pii",
     "no_secrets",
     "no_toxicity",
+    "numbers_supported",
     "one_of",
     "parses_python",
     "presidio",
+    "quotes_supported",
     "redact",
     "restore",
     "retry",
     "sql",
+    "supported",
     "urls",
 ]
 
