@@ -56,9 +56,9 @@ def entities(text: str) -> list[Entity]:
     found: list[Entity] = []
     for start, end in sentences(text):
         found += _of_sentence(text, start, end)
-    inside = {word for entity in found if not entity.opening for word in entity.words}
+    inside = {(word,) for entity in found if not entity.opening for word in entity.words}
     return [
-        one for one in found if not one.opening or len(one.words) > 1 or _marked(one.text) or one.words[0] in inside
+        one for one in found if not one.opening or len(one.words) > 1 or _marked(one.text) or one.words[:1] in inside
     ]
 
 

@@ -12,9 +12,9 @@ from outlast.checks.reading import Span
 
 _LONG = 40  # characters of one number; more is compared as it is written
 _CURRENCY = {"$": "usd", "us$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "₹": "inr"}
-_CURRENCY |= {"usd": "usd", "dollar": "usd", "dollars": "usd", "eur": "eur", "euro": "eur", "euros": "eur"}
-_CURRENCY |= {"gbp": "gbp", "pound sterling": "gbp", "pounds sterling": "gbp", "yen": "jpy", "jpy": "jpy"}
-_CURRENCY |= {"chf": "chf", "francs": "chf", "inr": "inr", "rupees": "inr"}
+_CURRENCY.update({"usd": "usd", "dollar": "usd", "dollars": "usd", "eur": "eur", "euro": "eur", "euros": "eur"})
+_CURRENCY.update({"gbp": "gbp", "pound sterling": "gbp", "pounds sterling": "gbp", "yen": "jpy", "jpy": "jpy"})
+_CURRENCY.update({"chf": "chf", "francs": "chf", "inr": "inr", "rupees": "inr"})
 _SCALES = {
     "hundred": 2,
     "thousand": 3,
@@ -26,7 +26,7 @@ _SCALES = {
     "trillion": 12,
     "tn": 12,
 }
-_SCALES |= {"lakh": 5, "crore": 7, "millions": 6, "billions": 9, "thousands": 3}
+_SCALES.update({"lakh": 5, "crore": 7, "millions": 6, "billions": 9, "thousands": 3})
 _LETTERS = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9}
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -38,9 +38,9 @@ _ORDINALS = (
     "fifteenth sixteenth seventeenth eighteenth nineteenth"
 )
 _SMALL = {word: number for number, word in enumerate(_UNITS.split())}
-_SMALL |= {word: 20 + 10 * number for number, word in enumerate(_TENS.split())}
+_SMALL.update({word: 20 + 10 * number for number, word in enumerate(_TENS.split())})
 _NTH = {word: number for number, word in enumerate(_ORDINALS.split())}
-_NTH |= {word[:-1] + "ieth": 20 + 10 * number for number, word in enumerate(_TENS.split())}
+_NTH.update({word[:-1] + "ieth": 20 + 10 * number for number, word in enumerate(_TENS.split())})
 _VAGUE = frozenset({"one", "first", "second", "zero"})  # words that are mostly no numbers
 _WORDY = "|".join(
     sorted([*_SMALL, *_NTH, "hundred", "thousand", "million", "billion", "trillion", "dozen"], reverse=True)
