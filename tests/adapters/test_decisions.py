@@ -285,3 +285,10 @@ def test_questions_are_part_of_the_cache_key_and_decisions_are_kept(tmp_path):
     assert reopened.decide("x", {"q": "one?"}).decisions == first.decisions
     assert len(inner.requests) == 2
     reopened.close()
+
+
+def test_an_output_that_a_check_replaced_has_no_probability_any_more() -> None:
+    calmer = ol.check(on_fail=ol.checks.fallback("angry"), name="calmer")(lambda mood: mood == "angry")
+    out = ol.Predict(Triage, checks=[calmer], lm=Deciding(), adapter=ol.Decisions())(message="x")
+    assert out.mood == "angry"
+    assert set(out.decisions) == {"urgent", "team", "rating"}

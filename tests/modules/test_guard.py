@@ -237,3 +237,24 @@ def test_retry_and_refine_take_a_check() -> None:
     refined = ol.Refine(ol.Predict("question -> answer", lm=lm), n=3, reward=SHORT)
     assert refined(question="why").answer == "yes"
     assert "too long" in lm.requests[1].messages[-1].text
+
+
+def test_an_agent_that_is_stepped_hides_and_puts_back_too() -> None:
+    def look(answer: str) -> str:
+        return "seen"
+
+    lm = ScriptedLM(
+        [
+            ol.Response("", tool_calls=(ol.ToolCall("1", "look", '{"answer": "x"}'),)),
+            {"answer": "<NAME_1> is in"},
+        ],
+        keep=True,
+        capabilities=ol.Capabilities(tools=True),
+    )
+    agent = ol.ReAct("question -> answer", tools=[look], checks=[hides_names], lm=lm)
+    state = agent.start(question="is Ann in?")
+    while not state.done:
+        state = agent.step(state)
+        assert state.inputs == {"question": "is Ann in?"}
+    assert state.result.answer == "Ann is in"
+    assert all("Ann" not in message.text for request in lm.requests for message in request.messages)

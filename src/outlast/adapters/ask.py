@@ -194,9 +194,9 @@ async def _with(
         if last is None:
             if question.watch is None:
                 return Answer(found, response), None
-            found, refused = await _looked(question, question.watch, request, response, found)
+            values, refused = await _looked(question, question.watch, request, response, found)
             if refused is None:
-                return Answer(found, response), None
+                return Answer(values, as_decided(response, found, values)), None
         elif last.final or not left:
             return None, last
         else:
@@ -205,6 +205,14 @@ async def _with(
         request = replace(request, messages=(*request.messages, *prepared.again(response, refused)))
         if question.showing is not None:
             question.showing.restart(str(refused))
+
+
+def as_decided(response: Response, said: Mapping[str, Any], given: Mapping[str, Any]) -> Response:
+    """The reply without the probabilities of outputs that are given otherwise than the model said."""
+    if not response.decisions or said is given:
+        return response
+    kept = tuple((name, one) for name, one in response.decisions if given.get(name) is said.get(name))
+    return replace(response, decisions=kept)
 
 
 async def _looked(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from outlast.adapters.ask import Looked
+from outlast.adapters.ask import Looked, as_decided
 from outlast.checks.check import Check, CheckResult
 from outlast.checks.fitting import steps
 from outlast.checks.policy import RAISE, Policy
@@ -116,7 +116,8 @@ class Watching:
         """What is given for the last answer when no other could be had. Raises `CheckFailed`."""
         self._asks = self.pending = False
         found, _ = await self._mend(self._after, self._held)
-        return self._given(found), Response("") if self._response is None else self._response
+        response = Response("") if self._response is None else self._response
+        return self._given(found), as_decided(response, self._held, found)
 
     def _given(self, values: dict[str, Any]) -> dict[str, Any]:
         """Values with what was hidden from the model put back."""
