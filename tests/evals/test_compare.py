@@ -365,3 +365,17 @@ def test_clusters_are_the_unit_where_a_run_has_them():
     moved = repeated(after, 1, clusters=["other", *clusters[1:]])
     with pytest.raises(DataError, match="in cluster 'doc0' before and 'other' after"):
         compare(repeated(before, 1, clusters=clusters), moved)
+
+
+def test_files_that_were_joined_or_mixed_are_refused(tmp_path):
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    evaluation([1, 0]).to_jsonl(first)
+    evaluation([1, 0], replace(ABOUT, data_hash="e"), ids=["s", "t"]).to_jsonl(second)
+    joined = tmp_path / "joined.jsonl"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(DataError, match="joined.jsonl, line 5: another evaluation begins"):
+        Evaluation.from_jsonl(joined)
+    lines = [*first.read_bytes().splitlines(True)[:-1], *second.read_bytes().splitlines(True)[1:]]
+    joined.write_bytes(b"".join(lines))
+    with pytest.raises(DataError, match="line 4: row 0 is another example than before; data sets are mixed"):
+        Evaluation.from_jsonl(joined)

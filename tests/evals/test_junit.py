@@ -9,6 +9,7 @@ import pytest
 
 from outlast.errors import DataError
 from outlast.evals import About, Evaluation, Row, RowError, compare
+from outlast.evals.provenance import Provenance
 
 ABOUT = About(program="Triage", program_hash="p" * 32, metric="correct", metric_hash="m" * 32, data_hash="d" * 32)
 HOSTILE = 'a]]>\x00\x08\x1b\ud800\uffff<!-- "quoted" & \'</failure><testcase name="forged"/> \u202e'
@@ -83,6 +84,26 @@ def test_properties_say_the_score_and_where_it_came_from(tmp_path) -> None:
     assert found["metric_hash"] == "m" * 32
     assert found["data_hash"] == "d" * 32
     assert found["interval.method"]
+
+
+def test_the_session_says_when_and_where(tmp_path) -> None:
+    session = Provenance(
+        "2026-11-29T08:00:00+00:00",
+        "0.1",
+        "3.12",
+        "Linux",
+        "ci-7",
+        "/work",
+        ("outlast",),
+        commit="c" * 40,
+        diff="x" * 999,
+    )
+    Evaluation.of(ABOUT, rows(), sessions=(session,)).to_junit(tmp_path / "out.xml")
+    (suite,) = parse(tmp_path / "out.xml")
+    assert (suite.attrib["timestamp"], suite.attrib["hostname"]) == ("2026-11-29T08:00:00", "ci-7")
+    found = {one.attrib["name"]: one.attrib["value"] for one in suite.iter("property")}
+    assert found["commit"] == "c" * 40
+    assert "diff" not in found
 
 
 def test_gates_are_a_suite_of_their_own(tmp_path) -> None:

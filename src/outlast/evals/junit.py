@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -25,23 +24,27 @@ if TYPE_CHECKING:
     from outlast.evals.gate import Gate
     from outlast.evals.item import Item
     from outlast.evals.pairing import Flip
+    from outlast.evals.provenance import Provenance
     from outlast.evals.row import Row
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 4_000  # characters of one value
+_LONGEST_FACT = 300
 _COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
 class _Suite:
     """One `testsuite`: its cases as lines, and their counts."""
 
-    def __init__(self, number: int, name: str, properties: Mapping[str, Any]) -> None:
+    def __init__(self, number: int, name: str, properties: Mapping[str, Any], session: Provenance | None) -> None:
         self.number = number
         self.name = name
         self.properties = properties
         self.lines: list[str] = []
         self.counts: dict[str, int] = dict.fromkeys(("tests", *_COUNTED.values()), 0)
         self.seconds = 0.0
+        self.host = (session.host if session is not None else "") or "localhost"
+        self.time = _moment(session.started if session is not None else "")
 
     def add(
         self, name: str, seconds: float, kind: str = "", message: str = "", text: str = "", type_: str = ""
@@ -62,11 +65,10 @@ class _Suite:
 
     def xml(self) -> Iterator[str]:
         """The suite."""
-        host = platform.node() or "localhost"
         counts = " ".join(f'{name}="{count}"' for name, count in self.counts.items())
         yield (
             f'<testsuite id="{self.number}" package="outlast" name={_attribute(self.name)} {counts} '
-            f"time={_time(self.seconds)} timestamp={_attribute(_now())} hostname={_attribute(host)}>"
+            f"time={_time(self.seconds)} timestamp={_attribute(self.time)} hostname={_attribute(self.host)}>"
         )
         yield "<properties>"
         for name, value in self.properties.items():
@@ -83,10 +85,10 @@ def evaluation_xml(evaluation: Evaluation, gates: Sequence[Gate] = ()) -> Iterat
     An example that failed is a failure with its feedback, one that ended in an error an error, an unscored one is
     skipped; properties hold the score, its interval and where all of it came from.
     """
-    suite = _Suite(0, f"{evaluation.program}.{evaluation.metric}", _properties(evaluation))
+    suite = _Suite(0, f"{evaluation.program}.{evaluation.metric}", _properties(evaluation), evaluation.provenance)
     for item in evaluation.items:
         _add_item(suite, item, evaluation.about.threshold)
-    return _document([suite, *_gate_suites(gates)])
+    return _document([suite, *_gate_suites(gates, evaluation.provenance)])
 
 
 def comparison_xml(comparison: Comparison, gates: Sequence[Gate] = ()) -> Iterator[str]:
@@ -104,10 +106,10 @@ def comparison_xml(comparison: Comparison, gates: Sequence[Gate] = ()) -> Iterat
         "before.program_hash": comparison.a.about.program_hash,
         **_properties(b),
     }
-    suite = _Suite(0, f"{b.program}.{b.metric}.compared", properties)
+    suite = _Suite(0, f"{b.program}.{b.metric}.compared", properties, b.provenance)
     for pair in comparison.pairs.pairs:
         _add_pair(suite, pair)
-    return _document([suite, *_gate_suites(gates)])
+    return _document([suite, *_gate_suites(gates, b.provenance)])
 
 
 def _add_item(suite: _Suite, item: Item, threshold: float) -> None:
@@ -137,10 +139,10 @@ def _add_pair(suite: _Suite, pair: Flip) -> None:
     suite.add(_name(pair.b), pair.b.seconds, "failure", message, text, "worse")
 
 
-def _gate_suites(gates: Sequence[Gate]) -> list[_Suite]:
+def _gate_suites(gates: Sequence[Gate], session: Provenance | None) -> list[_Suite]:
     if not gates:
         return []
-    suite = _Suite(1, "gate", {})
+    suite = _Suite(1, "gate", {}, session)
     for gate in gates:
         kind = {"PASS": "", "FAIL": "failure", "INCONCLUSIVE": "skipped"}[gate.decision]
         suite.add(gate.rule, 0.0, kind, f"{gate.decision}: {gate.reason}", gate.reason, "gate")
@@ -157,7 +159,7 @@ def _document(suites: Iterable[_Suite]) -> Iterator[str]:
 
 def _properties(evaluation: Evaluation) -> dict[str, Any]:
     score = evaluation.score
-    return {
+    properties = {
         "score": score.value,
         "interval.low": score.interval.low,
         "interval.high": score.interval.high,
@@ -166,7 +168,17 @@ def _properties(evaluation: Evaluation) -> dict[str, Any]:
         "headline": evaluation.headline,
         "models": ", ".join(evaluation.models),
         "spent": evaluation.spending,
-        **{name: value for name, value in asdict(evaluation.about).items() if value not in (None, "")},
+        **_short(asdict(evaluation.about)),
+    }
+    return properties | (_short(asdict(evaluation.provenance)) if evaluation.provenance is not None else {})
+
+
+def _short(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts that say something and have room in a report: no diff, no list of packages."""
+    return {
+        name: value
+        for name, value in facts.items()
+        if value not in (None, "") and isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_FACT
     }
 
 
@@ -196,5 +208,10 @@ def _time(seconds: float) -> str:
     return f'"{max(0.0, seconds):.3f}"'
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _moment(started: str) -> str:
+    """When a session began, in the form of the schemas, which have no time zone: UTC."""
+    try:
+        moment = datetime.fromisoformat(started)
+    except ValueError:
+        moment = datetime.now(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")

@@ -56,6 +56,7 @@ def evaluation_markdown(
     facts = {
         "model": code(", ".join(evaluation.models) or about.lm),
         "spent": _plain(str(evaluation.spending)),
+        "code": code(evaluation.provenance.code) if evaluation.provenance is not None else "",
         "program": code(about.program_hash[:12]),
         "metric": code(about.metric_hash[:12]),
         "data": code(about.data_hash[:12]),

@@ -234,7 +234,9 @@ def read_evaluation(path: str | Path) -> Saved:
         try:
             kind = data.get("outlast")
             if kind == "evaluation":
-                about = _about(data, where)
+                earlier, about = about, _about(data, where)
+                if earlier is not None and _is_other(earlier, about):
+                    raise DataError(f"{where}: another evaluation begins; a file holds one. Were two files joined?")
             elif kind == "end":
                 end = _end(data)
             elif kind == "provenance":
@@ -243,6 +245,8 @@ def read_evaluation(path: str | Path) -> Saved:
                 break
             else:
                 row, end = Row.from_json(data), None
+                if rows.get((row.index, row.epoch), row).id != row.id:
+                    raise DataError(f"{where}: row {row.index} is another example than before; data sets are mixed")
                 rows[row.index, row.epoch] = row
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
@@ -251,6 +255,12 @@ def read_evaluation(path: str | Path) -> Saved:
     if about is None:
         raise DataError(f"{str(path)!r} is no file of an evaluation: its first line does not say so")
     return Saved(about, [rows[key] for key in sorted(rows)], end, tuple(sessions))
+
+
+def _is_other(one: About, other: About) -> bool:
+    """Whether a header is not that of an evaluation that is gone on with."""
+    data = bool(one.data_hash and other.data_hash) and one.data_hash != other.data_hash
+    return data or (one.program_hash, one.metric_hash) != (other.program_hash, other.metric_hash)
 
 
 def _about(data: dict[str, Any], where: str) -> About:
