@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def alignment(report: Alignment, limit: int) -> RenderableType:
     """The verdict, the figures, the confusion and the worst disagreements."""
     parts: list[RenderableType] = [report, _figures(report), _confusion(report)]
-    if report.disagreements:
+    if report.disagreements and limit > 0:
         parts.append(_disagreements(report, limit))
     return Group(*parts)
 
