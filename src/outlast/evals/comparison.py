@@ -187,6 +187,13 @@ class Comparison:
 
         write_lines(path, comparison_xml(self, gates))
 
+    def to_html(self, path: str | Path, *, limit: int = 500) -> None:
+        """Write one page that needs nothing else: the verdict, a plot of the slices, and at most `limit` of the
+        examples that changed, worst first, with both answers side by side. No script, no request."""
+        from outlast.evals.comparison_page import comparison_page
+
+        write_lines(path, comparison_page(self, limit).split("\n"))
+
     def _gate_interval(self) -> Interval:
         if self.family == 1 or self.correction == "none":
             return self.paired.interval
@@ -253,6 +260,12 @@ class Comparisons(Mapping[str, Comparison]):
         from outlast.evals.markdown import comparisons_markdown
 
         return comparisons_markdown(self, gates)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write one page: the score of each run against its cost, and the change of each candidate with its verdict."""
+        from outlast.evals.comparison_page import comparisons_page
+
+        write_lines(path, comparisons_page(self).split("\n"))
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}: {one.headline}" for name, one in self.items())

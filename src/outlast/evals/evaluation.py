@@ -315,12 +315,21 @@ class Evaluation:
         about = replace(about, data_hash=end.data_hash, total=end.total)
         return cls.of(about, rows, stopped=end.stopped, seconds=end.seconds, **more)
 
-    def to_html(self, path: str | Path, *, limit: int = 1000) -> None:
-        """Write one page that needs nothing else: no script, no request. At most `limit` rows, worst
-        first."""
+    def to_html(
+        self,
+        path: str | Path,
+        *,
+        by: str | Callable[[Row], Any] | Sequence[str | Callable[[Row], Any]] | None = None,
+        limit: int = 1000,
+    ) -> None:
+        """Write one page that needs nothing else: no script, no request. At most `limit` rows, worst first.
+
+        It shows the score, a plot of the slices by each of `by`, parts, checks, flaky examples, errors, and how honest
+        a confidence is, where the score has a part or the program an output of this name.
+        """
         from outlast.evals.report import page
 
-        write_lines(path, page(self, self.kept_rows("to_html"), limit).split("\n"))
+        write_lines(path, page(self, self.kept_rows("to_html"), limit, by).split("\n"))
 
     def to_markdown(
         self,
