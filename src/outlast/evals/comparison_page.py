@@ -46,7 +46,7 @@ class _Side(NamedTuple):
 
 def comparison_page(comparison: Comparison, limit: int) -> str:
     """The page of one comparison, with at most `limit` of the examples that changed. Everything is escaped."""
-    flips, before, after = comparison.flips, facts_of(comparison.a), facts_of(comparison.b)
+    flips, before, after = comparison.flips, _facts(comparison.a), _facts(comparison.b)
     return _page(
         title=f"{comparison.a.program} → {comparison.b.program}: {comparison.a.metric}",
         compared=[_Line("", comparison.verdict, comparison.headline, comparison.n)],
@@ -69,10 +69,11 @@ def comparisons_page(comparisons: Comparisons) -> str:
     first = next(iter(comparisons.values()))
     share = all(one.is_share for one in comparisons.values())
     rows = [_change_row(name, one) for name, one in comparisons.items()]
-    facts = {name: facts_of(one) for name, one in runs.items()}
-    correction = f"p corrected for {len(rows)} candidates: {CORRECTIONS[first.correction]}"
+    facts = {name: _facts(one) for name, one in runs.items()}
+    count = f"{len(rows)} candidate{'' if len(rows) == 1 else 's'}"
+    correction = f"p corrected for {count}: {CORRECTIONS[first.correction]}"
     return _page(
-        title=f"{len(rows)} candidates against {comparisons.base.program}: {comparisons.base.metric}",
+        title=f"{count} against {comparisons.base.program}: {comparisons.base.metric}",
         compared=[_Line(name, one.verdict, one.headline, one.n) for name, one in comparisons.items()],
         scatter=_score_and_cost(runs, comparisons, share),
         forests=[Markup(_changes("Change against the baseline", rows, share))],
@@ -80,6 +81,12 @@ def comparisons_page(comparisons: Comparisons) -> str:
         facts=[(name, tuple(one[name] for one in facts.values())) for name in facts["baseline"]],
         notes={"Method": first.method, "Correction": correction, "Metric": _metric(comparisons.base)},
     )
+
+
+def _facts(evaluation: Evaluation) -> dict[str, str]:
+    last = evaluation.provenance
+    run = "" if last is None else f"{last.started}; {last.machine}; {last.code}"
+    return facts_of(evaluation) | {"Run": run or "not noted"}
 
 
 def _page(**values: Any) -> str:
@@ -170,8 +177,7 @@ def _score_and_cost(runs: Mapping[str, Evaluation], comparisons: Comparisons, sh
     costs = {name: per_example(one.spending.dollars, one) for name, one in runs.items()}
     x_name = "dollars an example"
     if not any(costs.values()):
-        tokens = {name: one.spending.input_tokens + one.spending.output_tokens for name, one in runs.items()}
-        costs = {name: per_example(tokens[name], one) for name, one in runs.items()}
+        costs = {name: per_example(one.spending.tokens, one) for name, one in runs.items()}
         x_name = "tokens an example"
     if not any(costs.values()):
         costs = {name: one.latency() for name, one in runs.items()}

@@ -116,8 +116,6 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         facts["Held-out data"] = str(evaluation.reads)
     if about.judged_by:
         facts["Judged by"] = about.judged_by
-    if about.rescored:
-        facts["Scored before by"] = about.rescored
     if evaluation.metric_spending.calls:
         facts["Spent by the metric"] = str(evaluation.metric_spending)
     return facts
