@@ -93,7 +93,8 @@ def test_every_attempt_is_in_the_trace_with_what_was_wrong() -> None:
     out = ask(asking("green", "blue"), cites)
     first, second = out.trace
     assert (first.values, first.attempt) == ({"answer": "green"}, 0)
-    assert "Quote the context." in str(first.error)
+    assert isinstance(first.error, CheckFailed)
+    assert (first.error.check, first.error.values) == ("cites", {"answer": "green", "context": SKY})
     assert (second.values, second.error, second.attempt) == ({"answer": "blue"}, None, 1)
     assert [(note.path, note.name, note.checked.attempts) for note in out.trace.checks] == [("", "cites", 2)]
 

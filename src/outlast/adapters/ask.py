@@ -31,13 +31,13 @@ class Answer:
 
 
 class Looked(NamedTuple):
-    """What checks say of an answer: the `values` to give, and those that the trace shows. With an `error` the answer is
-    not the model's own any more; with `again` the model is told of it and asked again."""
+    """What checks say of an answer: the `values` to give, and those that the trace shows. With an `error` the model's
+    own answer did not pass; what it is `told` goes back to it, and it is asked again."""
 
     values: dict[str, Any]
     shown: dict[str, Any]
-    error: ParseError | None = None
-    again: bool = False
+    error: CheckFailed | None = None
+    told: ParseError | None = None
 
 
 class Watch(Protocol):
@@ -227,8 +227,8 @@ async def _looked(
         raise
     if looked.error is not None or looked.shown is not found:
         _complete(question, request, values=looked.shown, error=looked.error)
-    if looked.again:
-        return found, looked.error
+    if looked.told is not None:
+        return found, looked.told
     if showing is not None and (looked.values is not found or watch.holds):
         if not watch.holds:
             showing.restart("a check put it right")

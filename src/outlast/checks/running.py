@@ -13,7 +13,7 @@ from outlast.checks.policy import RAISE, Policy
 from outlast.checks.redaction import apart
 from outlast.checks.reported import Checked, Failure, Standing, State, Tiers, refusal
 from outlast.checks.standing import outputs_of_fallback, restored
-from outlast.errors import BudgetExceeded, CheckFailed, ParseError
+from outlast.errors import BudgetExceeded, CheckFailed
 from outlast.messages import Response
 from outlast.runtime import gather
 from outlast.signatures.codec import Codec
@@ -53,7 +53,7 @@ class Watching:
         self._states: dict[str, State] = {}
         self._answers = 0
         self._held: dict[str, Any] = {}
-        self._replaced_error: ParseError | None = None  # what the model said is not what is given
+        self._refused: CheckFailed | None = None  # why what the model said is not what is given
         self._response: Response | None = None
         self._began = 0.0
         self._tokens = 0
@@ -99,13 +99,13 @@ class Watching:
         found, again = await self._mend(self._after, values)
         self.pending = bool(again)
         if not again:
-            return Looked(self._given(found), found, self._replaced_error)
+            return Looked(self._given(found), found, self._refused)
         self._held = values
         if not self._began:
             self._began = perf_counter()
         for check, _, policy in again:
             self._did(check, policy)
-        return Looked(values, values, refusal(again, response), True)
+        return Looked(values, values, self._failed(again[0], values), refusal(again, response))
 
     def paid(self, response: Response) -> None:
         """Count what the asking-again takes."""
@@ -128,7 +128,7 @@ class Watching:
     ) -> tuple[dict[str, Any], list[Failure]]:
         """The values after all that can be done without asking, and the failures that asking again may mend."""
         answer = Standing()
-        self._replaced_error = None
+        self._refused = None
         while True:
             failing = [
                 Failure(check, result, self._policy(check, result, values, answer))
@@ -136,11 +136,12 @@ class Watching:
             ]
             for one in failing:
                 if one.policy.action == "raise":
-                    raise self._error(one, values, inputs=inputs)
+                    self._did(one.check, RAISE)
+                    raise self._failed(one, values, inputs=inputs)
             for one in failing:
                 if one.policy.action == "fallback":
                     self._did(one.check, one.policy)
-                    self._replaced_error = refusal([one], self._response)
+                    self._refused = self._failed(one, values)
                     return await self._replaced(one, values, inputs=inputs), []
             here = [one for one in failing if one.policy.action != "retry"]
             if not here:
@@ -185,7 +186,7 @@ class Watching:
         answer.given_up.update(names)
         result = answer.said[check.name]
         assert result is not None
-        self._replaced_error = refusal([Failure(check, result, check.on_fail)], self._response)
+        self._refused = self._failed(Failure(check, result, check.on_fail), values)
         return {**values, **dict.fromkeys(names)}
 
     async def _replaced(self, one: Failure, values: dict[str, Any], *, inputs: bool) -> dict[str, Any]:
@@ -272,9 +273,8 @@ class Watching:
         state.actions.append(policy.action)
         state.retries += policy.action == "retry"
 
-    def _error(self, one: Failure, values: Mapping[str, Any], *, inputs: bool) -> CheckFailed:
+    def _failed(self, one: Failure, values: Mapping[str, Any], *, inputs: bool = False) -> CheckFailed:
         check, result, _ = one
-        self._did(check, RAISE)
         retries = self._states[check.name].retries
         asked = f" (after {retries} more {'try' if retries == 1 else 'tries'})" if retries else ""
         fields = {**self.given, **values}

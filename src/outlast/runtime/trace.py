@@ -20,7 +20,7 @@ class Span:
     re-asks. `values` are the parsed outputs, None when parsing failed; then `error` says why. `started` is in
     seconds since the epoch, `seconds` is how long it took. `joined` is not 0 where the reply was made of that many
     exchanges, whose spans stand before it: they are what was sent and what counts; this request never was.
-    An answer that a check refused has both `values` and `error`, a `CheckFailed` or what the model was told.
+    An answer that a check refused has both `values` and `error`, a `CheckFailed`.
     """
 
     path: str | None
