@@ -106,7 +106,9 @@ def _facts(evaluation: Evaluation) -> Table:
         "time": f"{wording.duration(evaluation.seconds)}; an example "
         f"{wording.duration(evaluation.latency())}, 95% within {wording.duration(evaluation.latency(0.95))}",
         "data": str(evaluation.reads or ""),
-        "code": evaluation.provenance.code if evaluation.provenance is not None else "",
+        "code": evaluation.provenance.code
+        if evaluation.provenance is not None and evaluation.provenance.commit
+        else "",
         "saved": evaluation.saved if not evaluation.save_error else "",
     }
     for name, value in facts.items():
