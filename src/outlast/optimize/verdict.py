@@ -70,6 +70,7 @@ def _bounds(interval: Interval) -> list[float | None]:
 
 def judge(start: Sequence[float], winner: Sequence[float], *, level: float, margin: float, seed: int) -> Verdict:
     """Compare paired scores of the start and the winner."""
+    from outlast.evals.gate import word_for
     from outlast.evals.statistics import estimate_mean, paired_difference
 
     paired = paired_difference(start, winner, level=level, seed=seed)
@@ -77,15 +78,13 @@ def judge(start: Sequence[float], winner: Sequence[float], *, level: float, marg
     gain = (
         f"{100 * paired.difference:+.1f} points ({level:.0%} CI {100 * low:+.1f}..{100 * high:+.1f}, p={paired.p:.2g})"
     )
-    word: Word
-    if low > 0 and paired.p <= 1 - level:
-        word, reason = "better", f"The compiled program is better: {gain}."
-    elif high < 0 and paired.p <= 1 - level:
-        word, reason = "worse", f"The compiled program is worse: {gain}. The original is kept."
-    elif margin > 0 and low > -margin:
-        word, reason = "no worse", f"No significant gain, but no loss beyond {100 * margin:g} points: {gain}."
-    else:
-        word, reason = "inconclusive", f"No significant gain: {gain}. The original is kept."
+    word = word_for(paired.interval, paired.p, level, -margin)
+    reason = {
+        "better": f"The compiled program is better: {gain}.",
+        "worse": f"The compiled program is worse: {gain}. The original is kept.",
+        "no worse": f"No significant gain, but no loss beyond {100 * margin:g} points: {gain}.",
+        "inconclusive": f"No significant gain: {gain}. The original is kept.",
+    }[word]
     return Verdict(
         word,
         reason,
