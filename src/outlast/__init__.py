@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from outlast.evals.metrics import json_equal as json_equal
     from outlast.evals.metrics import numeric as numeric
     from outlast.evals.metrics import token_f1 as token_f1
+    from outlast.evals.proposing.propose import apropose_checks as apropose_checks
+    from outlast.evals.proposing.propose import propose_checks as propose_checks
     from outlast.evals.rescore import arescore as arescore
     from outlast.evals.rescore import rescore as rescore
     from outlast.evals.score import Score as Score
@@ -234,6 +236,7 @@ _HOMES = {
     "evals.judging.rubric": "Rubric",
     "evals.metrics": "answer_in exact_match json_equal numeric token_f1",
     "evals.rescore": "arescore rescore",
+    "evals.proposing.propose": "apropose_checks propose_checks",
     "evals.score": "Score metric unscored",
     "evals.statistics.planning": "plan_eval",
     "lms.layers.adaptive": "AdaptiveLimited",

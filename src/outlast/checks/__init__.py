@@ -11,6 +11,7 @@ from outlast.checks.check import Check, CheckResult, Found, check
 from outlast.checks.policy import Policy, fallback, fix, retry
 
 if TYPE_CHECKING:
+    from outlast.checks.coded import sandboxed
     from outlast.checks.injection import injection_score, no_injection
     from outlast.checks.links import urls
     from outlast.checks.of_presidio import presidio
@@ -38,6 +39,7 @@ _HOMES = {
     "python_code": "parses_python",
     "queries": "sql",
     "redaction": "Redacted restore",
+    "coded": "sandboxed",
     "schema": "json_schema",
     "secrets": "find_secrets no_secrets",
     "structure": "length matches one_of",
@@ -75,6 +77,7 @@ __all__ = [
     "redact",
     "restore",
     "retry",
+    "sandboxed",
     "sql",
     "supported",
     "urls",

@@ -106,6 +106,18 @@ def passing(classes: Sequence[Class], positive: Any) -> Class | None:
     )
 
 
+def items_of(labels: Any, rubric: Rubric | None) -> tuple[list[Any], list[Any], list[str], frozenset[str], int]:
+    """Items (mappings of fields, or texts), their values, what belongs together, the names of inputs, and how many
+    items people are divided on. Raises `UsageError`."""
+    if isinstance(labels, Labels):
+        fields, values, origins, dropped = _of_labels(labels, rubric)
+        inputs = frozenset(name for item in labels.items for name in item.inputs)
+        return list(fields), values, origins, inputs, dropped
+    items, values = _of_pair(labels)
+    values = values if rubric is None else [rubric.nearest(value) for value in values]
+    return items, values, list(_groups(None, items, None, [text_of(item) for item in items])), frozenset(), 0
+
+
 def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str, Any]], list[Any], list[str], int]:
     """Fields, values and origins of the items, and how many items people are divided on."""
     if rubric is not None:
