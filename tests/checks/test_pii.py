@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import outlast as ol
@@ -172,6 +174,60 @@ def test_the_model_sees_placeholders_and_the_answer_holds_the_values() -> None:
     assert out.answer == "Dear ann@example.com, not bob@example.com: 4111 1111 1111 1111."
     assert out.people == ["bob@example.com", "<EMAIL_9>"]
     assert "ann@" not in str(out.checks), "and the report of the check does not name them"
+
+
+def test_a_guard_around_a_program_hides_and_restores_too() -> None:
+    lm = ScriptedLM([{"answer": "To <EMAIL_1>", "people": []}], keep=True)
+    guarded = ol.guard(ol.Predict(Reply), input=[ol.checks.no_pii("mail", "note", on_fail="fix")])
+    with ol.context(lm=lm):
+        out = guarded(**SENT)
+    assert not find_pii(prompt_of(lm))
+    assert out.answer == "To ann@example.com"
+
+
+def test_outputs_keep_their_placeholders() -> None:
+    lm = ScriptedLM([{"answer": "Write to eve@example.com", "people": ["eve@example.com"]}])
+    program = ol.Predict(Reply.with_checks(ol.checks.no_pii("answer", "people", on_fail="fix")))
+    with ol.context(lm=lm):
+        out = program(mail="a", note="b")
+    assert (out.answer, out.people) == ("Write to <EMAIL_1>", ["<EMAIL_1>"])
+
+
+def test_items_of_a_list_that_hold_personal_data_are_left_out() -> None:
+    lm = ScriptedLM([{"answer": "x", "people": ["Ann", "eve@example.com", "Bob"]}])
+    program = ol.Predict(Reply.with_checks(ol.checks.no_pii("people", each=True, on_fail="filter")))
+    with ol.context(lm=lm):
+        assert program(mail="a", note="b").people == ["Ann", "Bob"]
+
+
+def test_the_check_is_a_metric() -> None:
+    lm = ScriptedLM([{"answer": "fine", "people": []}, {"answer": "eve@example.com", "people": []}])
+    data = [ol.Example({"mail": str(number), "note": ""}) for number in range(2)]
+    with ol.context(lm=lm):
+        found = ol.evaluate(ol.Predict(Reply), data, ol.checks.no_pii("answer"), concurrency=1)
+    assert found.score.value == 0.5
+
+
+PIECES = [
+    "ann@example.com",
+    "4111 1111 1111 1111",
+    "<EMAIL_1>",
+    "<CARD_2>",
+    "<EMAIL_",
+    "1>",
+    " ",
+    "\u200b",
+    "x",
+    "\ud800",
+    "٤",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join))
+def test_any_text_comes_back_to_the_letter(text: str) -> None:
+    redacted = redact(text, PII_KINDS)
+    assert restore(redacted.text, redacted.mapping) == text
+    assert not any(placeholder in text for placeholder in redacted.mapping)
 
 
 def test_placeholders_of_two_checks_do_not_meet() -> None:
