@@ -49,6 +49,7 @@ class CheckResult:
 
 
 _FINE = CheckResult(True)
+_PLAIN = (bool, CheckResult, tuple, type(None))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,12 +154,11 @@ class Check:
 
     async def _once(self, args: list[Any]) -> CheckResult | None:
         given = dict(zip(self.needs, args, strict=True))
-        plain = not inspect.iscoroutinefunction(self.function)
-        if plain and self.cost != "cheap" and not blocking():
+        if self.cost != "cheap" and not blocking() and not inspect.iscoroutinefunction(self.function):
             value = await in_thread(lambda: self.function(**given))
         else:
             value = self.function(**given)
-        if inspect.isawaitable(value):
+        if type(value) not in _PLAIN and inspect.isawaitable(value):
             # An async function of the user's may need an event loop, which a blocking call has none of.
             value = run_blocking(lambda: _awaited(value), visiting=True) if blocking() else await value
         return self._read(value)

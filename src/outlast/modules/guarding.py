@@ -65,7 +65,8 @@ async def ask_checked(
             _show(question, watch.instead)
             return Answer(watch.instead, Response("")), watch.report
         asked = replace(question, inputs=watch.given, watch=watch)
-        return await ask_model(asked, plans, adapter), watch.report
+        answer = await ask_model(asked, plans, adapter)
+        return answer, watch.report
     finally:
         if question.run.trace is not None:
             question.run.trace.note(question.path, watch.report)
