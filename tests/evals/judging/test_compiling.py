@@ -63,6 +63,7 @@ def test_a_judge_compiled_on_train_labels_agrees_better_on_the_others() -> None:
         parts.train.examples(judge()),
         ol.agrees(judge()),
         optimizer=ol.LabeledFewShot(k=8),
+        study=False,
         progress=False,
     )
     after = ol.align(compiled.program, parts.test)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import outlast as ol
-from outlast.errors import ConfigError, DataError, UsageError
+from outlast.errors import ConfigError, DataError, StudyError, UsageError
 from outlast.evals import metric_hash
 from outlast.evals.forms import as_metric
 from outlast.testing import JudgingLM, ScriptedLM
@@ -243,3 +243,27 @@ def test_criteria_combine_as_asked_and_one_that_is_unread_leaves_all_unscored() 
 def test_what_cannot_mean_anything_is_refused(make: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_a_program_is_compiled_by_a_judge_whose_model_is_its_own(tmp_path: Path) -> None:
+    def writes(messages: Any) -> dict[str, str]:
+        taught = any("Thank you" in message.text for message in messages[:-1])
+        return {"reply": "Thank you!" if taught else "No."}
+
+    asked = JudgingLM(thanks, name="judge")
+    rows = ol.Dataset.from_list(
+        [{"message": f"m{k}", "reply": "Thank you"} for k in range(60)],
+        inputs=["message"],
+    )
+    writer = ScriptedLM(writes, name="writer")
+
+    def compiled(one: ol.Judge, optimizer: Any) -> Any:
+        study = tmp_path / "x.study.db"
+        return ol.compile(ol.Predict(Reply), rows, one, lm=writer, optimizer=optimizer, study=study, progress=False)
+
+    assert compiled(judge(lm=asked), ol.LabeledFewShot(k=2)).program.demos
+    assert asked.calls > 0
+    with pytest.raises(StudyError, match="metric"):
+        compiled(judge(lm=JudgingLM(thanks, name="another")), ol.LabeledFewShot(k=2))
+    with pytest.raises(ConfigError, match="judge 'tone' has no model"):
+        compiled(judge(lm=None), ol.LabeledFewShot())

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import outlast as ol
 from outlast.errors import DataError, FrozenError, UsageError
@@ -172,3 +174,22 @@ def test_an_evaluation_becomes_a_sheet_to_fill_in() -> None:
     assert [row.value for row in done] == ["pass", "fail"]
     by_id = ol.Labels.from_rows(run, TONE, value={run.rows[1].id: "fail"}, author="ann")
     assert [row.value for row in by_id] == [None, "fail"]
+
+
+words = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words, words, words, st.sampled_from(["pass", "fail", None]))
+def test_any_text_survives_a_csv_file(question: str, answer: str, note: str, value: Any) -> None:
+    labels = ol.Labels([ol.Label(Item({"q": question, "a": answer}, ["q"]), value, rubric=TONE, note=note)])
+    file = io.StringIO(newline="")
+    labels.to_csv(file)
+    file.seek(0)
+    assert ol.Labels.from_csv(file, rubric=TONE) == labels
+
+
+def test_many_labels_are_no_trouble() -> None:
+    labels = ol.Labels([label(f"a{k // 3}", k % 2, str(k % 3)) for k in range(9000)])
+    assert len(labels.items) == 3000
+    assert len(labels.by_item(TONE)) == 3000

@@ -202,9 +202,14 @@ def write_csv(labels: Labels, path: str | Path | IO[str]) -> None:
         said = "" if label.value is None else str(label.value)
         own = [label.author, label.time.isoformat(), label.note, label.rubric, label.rubric_version]
         table.append([_guarded(cell) for cell in (*cells, said, *own)])
+    write_lines(path, map(_record, table))
+
+
+def _record(cells: list[str]) -> str:
+    """One record. The line end is that of the writer, so that it quotes a cell with either character of it."""
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(table)
-    write_lines(path, [buffer.getvalue().removesuffix("\n")])
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def write_jsonl(labels: Labels, path: str | Path | IO[str]) -> None:

@@ -56,11 +56,10 @@ class Labels(Sequence[Label]):
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """The items, each once, in order of first appearance."""
-        return tuple({label.item.id: label.item for label in reversed(self._rows)}[key] for key in self._ids)
-
-    @cached_property
-    def _ids(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(label.item.id for label in self._rows))
+        found: dict[str, Item] = {}
+        for label in self._rows:
+            found.setdefault(label.item.id, label.item)
+        return tuple(found.values())
 
     @property
     def authors(self) -> tuple[str, ...]:

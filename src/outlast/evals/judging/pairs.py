@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.data.jsonform import json_form
@@ -87,28 +88,28 @@ class Pairwise:
     length: LengthBias
     spending: Spending
 
-    @property
+    @cached_property
     def judged(self) -> Sequence[Pair]:
         """The pairs that have a verdict."""
         return [pair for pair in self.pairs if pair.winner is not None]
 
-    @property
+    @cached_property
     def counts(self) -> dict[Winner, int]:
         """How many pairs each wins, and how many are ties."""
         found = Counter(pair.winner for pair in self.pairs)
         return {"a": found["a"], "b": found["b"], "tie": found["tie"]}
 
-    @property
+    @cached_property
     def win_rate(self) -> Estimate:
         """The share of pairs that `b` wins, ties half."""
         return estimate_mean([won_by_b(pair) for pair in self.judged], self.level)
 
-    @property
+    @cached_property
     def consistency(self) -> Estimate:
         """The share of pairs on which both orders mean the same."""
         return estimate_mean([float(pair.consistent) for pair in self.pairs if pair.asked], self.level)
 
-    @property
+    @cached_property
     def first_slot(self) -> Estimate:
         """How often the first place is preferred where one is; both verdicts of a pair are one cluster."""
         found = [
