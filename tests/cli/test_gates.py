@@ -124,6 +124,18 @@ def test_the_files_for_ci(outlast, desk, monkeypatch) -> None:
     assert (desk / "summary.md").read_text().count("## `Never`") == 2
 
 
+def test_pages_show_slices_and_changes(outlast, desk) -> None:
+    outlast(*NEVER, "--save", "never.jsonl")
+    assert outlast(*EVAL, "--save", "real.jsonl", "--html", "real.html", "--by", "team").code == 0
+    assert "<h2>By team</h2>" in (desk / "real.html").read_text()
+    assert outlast("compare", "never.jsonl", "real.jsonl", "--by", "team", "--html", "change.html").code == 0
+    page = (desk / "change.html").read_text()
+    assert "Change by team" in page
+    assert '<span class="verdict better">' in page
+    assert outlast("compare", "never.jsonl", "real.jsonl", "never.jsonl", "--html", "all.html").code == 0
+    assert "Score and cost" in (desk / "all.html").read_text()
+
+
 def test_a_gate_that_was_not_scored_is_no_pass(outlast) -> None:
     crashed = outlast(*EVAL[:4], "app.py:crashes", *LM, "--gate", "--min-score", "0.1")
     assert crashed.code == 1

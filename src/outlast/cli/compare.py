@@ -46,6 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of the interval and the test (0.95)")
     options.add_on_error(parser, default=None)
     parser.add_argument("--flips", type=int, default=10, metavar="N", help="how many changed examples to show (10)")
+    parser.add_argument(
+        "--html", metavar="PAGE.html", help="write one self-contained page, with both answers side by side"
+    )
     parser.add_argument("--require-better", action="store_true", help="exit with 1 unless B is proven better")
     gates.add_gate(parser)
     options.add_common(parser, progress=False)
@@ -73,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     )
     decided = _gates(result) if args.gate else []
     _show(result, decided, args)
+    if args.html:
+        result.to_html(args.html)
     if args.junit and isinstance(result, Comparison):
         result.to_junit(args.junit, decided)
     if args.markdown:

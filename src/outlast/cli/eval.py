@@ -165,7 +165,7 @@ def _show(result: Evaluation, change: Comparison | None, decided: list[Gate], ar
 
 def _write(result: Evaluation, change: Comparison | None, decided: list[Gate], args: argparse.Namespace) -> None:
     if args.html:
-        result.to_html(Path(args.html))
+        result.to_html(Path(args.html), by=args.by or None)
     if args.junit:
         result.to_junit(args.junit, decided)
     if args.markdown:

@@ -76,7 +76,10 @@ def comparisons_page(comparisons: Comparisons) -> str:
         title=f"{count} against {comparisons.base.program}: {comparisons.base.metric}",
         compared=[_Line(name, one.verdict, one.headline, one.n) for name, one in comparisons.items()],
         scatter=_score_and_cost(runs, comparisons, share),
-        forests=[Markup(_changes("Change against the baseline", rows, share))],
+        forests=[
+            Markup(_changes("Change against the baseline", rows, share)),
+            *(plot for name, one in comparisons.items() if one.slices for plot in _forests(one, f"{name}: change")),
+        ],
         sides=tuple(runs),
         facts=[(name, tuple(one[name] for one in facts.values())) for name in facts["baseline"]],
         notes={"Method": first.method, "Correction": correction, "Metric": _metric(comparisons.base)},
@@ -94,7 +97,7 @@ def _page(**values: Any) -> str:
     return template("comparison.html").render(empty | values)
 
 
-def _forests(comparison: Comparison) -> list[Any]:
+def _forests(comparison: Comparison, said: str = "Change") -> list[Any]:
     from markupsafe import Markup
 
     share, whole = comparison.is_share, _change_row("all", comparison)
@@ -105,7 +108,7 @@ def _forests(comparison: Comparison) -> list[Any]:
         return [Markup(_changes("Change of the mean score; dashed: none", [whole], share))]
     note = f"p: {CORRECTIONS[comparison.correction]} over the slices; intervals are not corrected"
     return [
-        Markup(_changes(f"Change by {field} ({note})", [whole, *(_slice_row(one, share) for one in some)], share))
+        Markup(_changes(f"{said} by {field} ({note})", [whole, *(_slice_row(one, share) for one in some)], share))
         for field, some in fields.items()
     ]
 
