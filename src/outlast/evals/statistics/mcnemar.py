@@ -8,8 +8,8 @@ from functools import lru_cache
 from outlast.errors import DataError
 
 _GAMMA = 1e-9  # the share of error spent on not knowing how many pairs change
-_MANY = 2_000  # more changed pairs than this: their number no longer makes the test conservative
-_TAIL = 1e-13
+_MANY = 1_000  # more changed pairs than this: their number no longer makes the test conservative
+_TAIL = 1e-11
 
 
 def mcnemar_exact(b: int, c: int) -> float:
@@ -38,12 +38,12 @@ def mcnemar_unconditional(b: int, c: int, n: int) -> float:
     whatever share of pairs changes: by enumeration for n = 10 to 200 it is at most .0499 at .05, where mid-p
     alone reaches .065. On 200 pairs with difficulties of SD 2 logits and a gain of .6 logits it finds the gain
     with probability .61, `mcnemar_exact` with .56, an unpaired z test with .40. Tango's interval inverts the
-    same score. From 2,000 changed pairs on: mid-p alone, which is then the same to a few per cent.
+    same score. From 1,000 changed pairs on: mid-p alone, which is then the same to a few per cent.
 
     Sources: Suissa & Shuster 1991, "The 2 x 2 matched-pairs trial: exact unconditional design and analysis";
     Berger & Boos 1994, "P values maximized over a confidence set for the nuisance parameter"; mid-p: Fagerland,
     Lydersen & Laake 2013, "The McNemar test for binary matched-pairs data". Cost: about 1 ms at 50 changed
-    pairs, 15 ms at 2,000; kept for the last 4,096.
+    pairs, 6 ms at 1,000; kept for the last 4,096.
 
     >>> round(mcnemar_unconditional(16, 4, 100), 4), round(mcnemar_exact(16, 4), 4)
     (0.0072, 0.0118)
@@ -88,8 +88,8 @@ def _shares(changed: int, n: int) -> tuple[float, float]:
 
 
 def _reach(n: int, share: float, sign: int) -> int:
-    """How few or many of n pairs may change, to all but about 1e-13."""
-    spread = 8 * math.sqrt(n * share * (1 - share)) + 20
+    """How few or many of n pairs may change, to all but about 1e-10."""
+    spread = 6.5 * math.sqrt(n * share * (1 - share)) + 20
     return round(max(0.0, min(float(n), n * share + sign * spread)))
 
 
@@ -124,13 +124,13 @@ def _average(n: int, share: float, counts: range, tails: list[float]) -> float:
 def _both_tails(count: int, score: float) -> float:
     """How likely `count` fair coins are to score at least `score`."""
     k = math.floor((count - score * math.sqrt(count) * (1 - 1e-12)) / 2)
-    return 0.0 if count == 0 or k < 0 else min(1.0, 2.0 * _lower_tail(k, count))
+    return 0.0 if count == 0 or k < 0 else min(1.0, 2.0 * _lower_tail(k, count, 1e-9))
 
 
-def _lower_tail(k: int, n: int) -> float:
-    """P(at most `k` heads of `n` fair coins)."""
+def _lower_tail(k: int, n: int, least: float = 1e-17) -> float:
+    """P(at most `k` heads of `n` fair coins), to about the share `least`."""
     term, tail = _probability(k, n), 0.0
-    while term > tail * 1e-17:
+    while term > tail * least:
         tail += term
         term *= k / (n - k + 1)
         k -= 1
