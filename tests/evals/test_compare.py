@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import random
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
 from outlast.evals import About, Evaluation, Row, compare, evaluate
+from outlast.evals.slices import corrected
 
 ABOUT = About(program="p", program_hash="p", metric="m", metric_hash="m", data_hash="d", total=10)
 
@@ -379,3 +381,16 @@ def test_files_that_were_joined_or_mixed_are_refused(tmp_path):
     joined.write_bytes(b"".join(lines))
     with pytest.raises(DataError, match="line 4: row 0 is another example than before; data sets are mixed"):
         Evaluation.from_jsonl(joined)
+
+
+def test_slices_without_a_change_are_seldom_called_changed():
+    chance = random.Random(4)
+    found = uncorrected = 0
+    for _ in range(100):
+        langs = [f"l{index % 8}" for index in range(200)]
+        a, b = (fielded([chance.random() < 0.5 for _ in langs], langs) for _ in range(2))
+        loose = compare(a, b, by="lang", correction="none").slices
+        uncorrected += any(one.verdict in ("better", "worse") for one in loose)
+        found += any(one.verdict in ("better", "worse") for one in corrected([loose], "holm")[0])
+    assert found <= 8  # 5 of 100 but for chance
+    assert uncorrected >= 20  # what the correction is for

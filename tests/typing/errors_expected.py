@@ -69,5 +69,6 @@ async def mistakes() -> None:
     ol.predict(lmm="openai/gpt-5-mini")  # error
     ol.evaluate(Program(), [], ol.exact_match("team"), num_threads=4)  # error
     ol.evaluate(Program(), [], ol.exact_match("team"), on_error="ignore")  # error
+    ol.compare(ol.evaluate(Program(), [], ol.exact_match("team")), "old.jsonl")  # error
     ol.rescore("rows.jsonl", ol.exact_match("team"), epochs=3)  # error
     ol.nothing_of_this_name  # error
