@@ -394,3 +394,13 @@ def test_slices_without_a_change_are_seldom_called_changed():
         found += any(one.verdict in ("better", "worse") for one in corrected([loose], "holm")[0])
     assert found <= 8  # 5 of 100 but for chance
     assert uncorrected >= 20  # what the correction is for
+
+
+def test_what_data_hold_steers_no_terminal():
+    a, b = (fielded([0, 1] * 10, ["\x1b]0;owned\x07\u202e"] * 20) for _ in range(2))
+    out = io.StringIO()
+    compare(a, b, by="lang").print_table(file=out)
+    a.print_table("lang", file=out)
+    assert "\x1b" not in out.getvalue()
+    assert "\u202e" not in out.getvalue()
+    assert out.getvalue().count("\\x1b]0;owned\\x07\\u202e") >= 1

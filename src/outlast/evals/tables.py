@@ -78,7 +78,7 @@ def _changes(result: Comparison, field: str) -> Table:
         if one.field == field:
             share, interval = result.is_share, one.paired.interval
             table.add_row(
-                Text(str(one.value)),
+                _foreign(one.value),
                 wording.number(one.a_mean, share),
                 wording.number(one.b_mean, share),
                 wording.difference(one.paired.difference, share),
@@ -150,7 +150,7 @@ def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> Table:
         estimate = part.score
         interval = wording.span(estimate.interval, part.is_share) if estimate.interval.known else ""
         table.add_row(
-            Text(str(value)),
+            _foreign(value),
             wording.number(estimate.value, part.is_share),
             interval,
             str(part.n),
@@ -166,8 +166,18 @@ def _errors(evaluation: Evaluation, limit: int = 10) -> Table:
         table.add_column(column)
     for group in shown:
         text = f"{group.type}: {group.message}"[:300]
-        table.add_row(str(group.count), group.subject, str(group.index), Text(text))
+        table.add_row(str(group.count), group.subject, str(group.index), _foreign(text))
     return table
+
+
+def _foreign(value: Any) -> Text:
+    """What data or a model wrote: control characters, which could steer the terminal, as escapes."""
+    text = str(value)
+    if text.isprintable():
+        return Text(text)
+    return Text(
+        "".join(char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+    )
 
 
 def _table(title: str) -> Table:
