@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import statistics
@@ -198,9 +199,24 @@ def test_variance_between_and_within_is_that_of_the_analysis_of_variance():
     assert result.variance.within == pytest.approx(within)
     assert result.variance.between == pytest.approx(statistics.variance(means) - within / 4)
     assert (result.variance.examples, result.variance.runs) == (40, 160)
+    assert result.variance.within_sd == pytest.approx(math.sqrt(within))
     assert math.isnan(run().variance.within)
 
 
 def test_a_data_set_with_equal_examples_keeps_them_apart():
     data = Dataset([*examples(3), *examples(3)], duplicates="keep")
     assert run(data=data, epochs=2).n == 6
+
+
+def test_the_table_lists_flaky_examples_and_the_variance():
+    out = io.StringIO()
+    run(epochs=3).print_table(file=out)
+    text = out.getvalue()
+    assert "flaky examples (3 of 3)" in text
+    assert [line.split()[1:] for line in text.splitlines() if "message='m3'" in line] == [
+        ["message='m3'", "2", "of", "3", "0.667"]
+    ]
+    assert "from epoch to epoch" in text
+    out = io.StringIO()
+    run().print_table(file=out)
+    assert "flaky" not in out.getvalue()

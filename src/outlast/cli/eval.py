@@ -43,6 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--save", metavar="ROWS.jsonl", help="write each row as it finishes; `outlast compare` reads it"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation in --save")
+    parser.add_argument(
+        "--retry",
+        choices=("accidents", "errors", "nothing"),
+        default="accidents",
+        help="which errors --resume runs again: those that no answer caused (accidents), all, or none",
+    )
     parser.add_argument("--html", metavar="PAGE.html", help="write one self-contained page")
     parser.add_argument(
         "--by", type=options.names, metavar="F,G", help="a line for each value of these inputs, targets or outputs"
@@ -122,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
         level=args.level,
         save=args.save,
         resume=args.resume,
+        retry=args.retry,
         progress=not args.no_progress,
     )
     change = None if base is None or not result.score.n else _change(base, result, args)

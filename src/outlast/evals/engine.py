@@ -41,7 +41,7 @@ class Turns(Protocol):
     def __next__(self) -> Turn: ...
 
 
-class Running(Protocol):
+class Runner(Protocol):
     """What makes a row of a run; see `runner.RowRunner`."""
 
     def __call__(self, index: int, example: Example, /, *, epoch: int, cluster: str) -> Awaitable[Row]: ...
@@ -70,7 +70,7 @@ class Engine:
 
     def __init__(
         self,
-        runner: Running,
+        runner: Runner,
         feed: Turns,
         options: Options,
         *,

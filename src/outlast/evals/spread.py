@@ -24,6 +24,21 @@ class Variance:
     examples: int
     runs: int
 
+    @property
+    def between_sd(self) -> float:
+        """The standard deviation of what examples would score over endless epochs."""
+        return math.sqrt(self.between)
+
+    @property
+    def within_sd(self) -> float:
+        """The standard deviation of the score of one example from epoch to epoch, as `plan_eval` takes it."""
+        return math.sqrt(self.within)
+
+    def __str__(self) -> str:
+        if math.isnan(self.within):
+            return "unknown: no example has two scored epochs"
+        return f"sd {self.between_sd:.3g} between examples, {self.within_sd:.3g} from epoch to epoch"
+
 
 class Spread:
     """Takes the scores of one example at a time; twelve bytes an example."""

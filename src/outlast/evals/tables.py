@@ -27,6 +27,8 @@ def summary(evaluation: Evaluation, by: By | None = None) -> RenderableType:
     if evaluation.checks:
         parts.append(_checks(evaluation))
     parts += [_slices(evaluation, one) for one in ([] if by is None else fields_of(by))]
+    if evaluation.kept and evaluation.tally.flaky:
+        parts.append(_flaky(evaluation))
     if evaluation.errors:
         parts.append(_errors(evaluation))
     if evaluation.save_error:
@@ -99,6 +101,7 @@ def _facts(evaluation: Evaluation) -> Table:
         "errors": policy_text(about.on_error),
         "retried": f"{evaluation.retried} rows, after errors" if evaluation.retried else "",
         "epochs": str(about.rule.epochs) if about.epochs > 1 else "",
+        "variance": str(evaluation.variance) if about.epochs > 1 else "",
         "clusters": about.cluster,
         "model": wording.models_text(evaluation.model_counts, about.lm),
         "spent": str(evaluation.spending),
@@ -114,6 +117,19 @@ def _facts(evaluation: Evaluation) -> Table:
     for name, value in facts.items():
         if value:
             table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def _flaky(evaluation: Evaluation, limit: int = 10) -> Table:
+    flaky = evaluation.flaky
+    table = _table(f"flaky examples ({min(limit, len(flaky))} of {len(flaky)}): some runs pass, others do not")
+    for column in ("example", "inputs", "passed", "score"):
+        table.add_column(column, overflow="fold")
+    for item in flaky[:limit]:
+        inputs = Text(", ".join(f"{name}={value!r}" for name, value in item.row.inputs.items())[:200])
+        passed = sum(row.state == "pass" for row in item.rows)
+        score = "" if item.score is None else f"{item.score:.3g}"
+        table.add_row(item.id[:8], inputs, f"{passed} of {len(item.rows)}", score)
     return table
 
 
