@@ -12,6 +12,7 @@ from scipy.stats import fisher_exact
 
 import outlast as ol
 from outlast.errors import DataError, UsageError
+from outlast.evals.judging import Item
 from outlast.evals.proposing import Candidate, Proposals
 from outlast.evals.proposing.choosing import Tried, chance, choose, figures
 from outlast.testing import ScriptedLM
@@ -93,6 +94,21 @@ def test_json_and_its_keys_are_proposed() -> None:
     found = ol.propose_checks((items, good))
     assert any("json_schema" in one.candidate.source and "'required'" in one.candidate.source for one in found.chosen)
     assert found.held_out.coverage.value == 1.0
+
+
+def test_numbers_that_the_input_does_not_have_are_found() -> None:
+    draw = random.Random(4)
+    labels: list[ol.Label] = []
+    rubric = ol.Rubric("faithful", "The reply says what the page says.")
+    for number in range(100):
+        fee, other, fine = draw.randrange(100, 999), draw.randrange(100, 999), draw.random() < 0.6
+        fields = {"page": f"The fee is {fee} euros.", "reply": f"You pay {fee if fine else other} euros in all."}
+        labels.append(ol.Label(Item(fields, ["page"]), "pass" if fine else "fail", rubric=rubric))
+    found = ol.propose_checks(ol.Labels(labels), rubric=rubric)
+    assert any(
+        one.candidate.source.startswith("ol.checks.numbers_supported('reply', source='page'") for one in found.chosen
+    )
+    assert found.held_out.coverage.value > 0.9
 
 
 def test_the_source_makes_the_same_checks() -> None:

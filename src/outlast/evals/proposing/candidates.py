@@ -52,6 +52,7 @@ _ENDS: dict[str, str] = {
     "ends with a full stop, a question or an exclamation mark": r"[.!?][\"'”»)\]]*\s*$",
     "starts with a capital letter": r"^\s*[\"'“„«(\[]*[A-Z]",
 }
+_SUPPORT = ("numbers_supported", "dates_supported", "quotes_supported", "entities_supported")
 _BUILT_IN = ("no_pii", "no_secrets", "no_toxicity", "parses_python")
 
 
@@ -64,8 +65,11 @@ class Candidate:
     origin: Origin = "template"
 
 
-def templates(rows: Sequence[Mapping[str, Any]], good: Sequence[bool], fields: Sequence[str]) -> list[Candidate]:
-    """Candidates for fields that hold text; thresholds, phrases and values come from these rows alone."""
+def templates(
+    rows: Sequence[Mapping[str, Any]], good: Sequence[bool], fields: Sequence[str], sources: Sequence[str] = ()
+) -> list[Candidate]:
+    """Candidates for fields that hold text; thresholds, phrases and values come from these rows alone. `sources` are
+    inputs that what is claimed may have to stand in."""
     found: list[Candidate] = []
     for field in fields:
         texts = [row[field] for row in rows]
@@ -76,6 +80,9 @@ def templates(rows: Sequence[Mapping[str, Any]], good: Sequence[bool], fields: S
             found += _shapes(field)
             found += _sections(field, right)
             found += _phrases(field, texts, good)
+            for source in sources:
+                for name in _SUPPORT:
+                    found += _made(name, field, source=source)
     return found
 
 

@@ -57,9 +57,10 @@ def propose_checks(
     `labels` are `ol.Labels` (of `rubric`), or a pair of items (mappings of fields, or texts, which are then `answer`)
     and verdicts; `positive` is the good one, as for `train_classifier`. `fields` are the outputs to check (default: all
     that hold text and are no inputs). Candidates are templates of `ol.checks` (lengths, phrases wanted and unwanted,
-    shapes, sections, JSON and its keys, fixed values, personal data, secrets, ...), and with `lm` (or a module of your
-    own with the signature of `CheckWriter`) up to `written` functions that a model writes; their code runs in `sandbox`
-    (default: `ol.Monty()`) and nowhere else. What cannot run on every output is dropped and counted.
+    shapes, sections, JSON and its keys, fixed values, personal data, secrets, numbers and names that no input has), and
+    with `lm` (or a module of your own with the signature of `CheckWriter`) up to `written` functions that a model
+    writes; their code runs in `sandbox` (default: `ol.Monty()`) and nowhere else. What cannot run on every output is
+    dropped and counted.
 
     On one part of the labels a set is chosen greedily: most bad outputs caught, at most the share
     `max_false_failures` of good ones failed by any; what a check adds must be beyond chance at `level`, corrected for
@@ -124,7 +125,8 @@ async def apropose_checks(
     chosen_on = data.part([place for place, fold in enumerate(folds) if fold >= cut])
     apart = data.part([place for place, fold in enumerate(folds) if fold < cut])
     _enough(chosen_on, apart)
-    candidates = [*templates(chosen_on.rows, chosen_on.good, named), *extra]
+    sources = sorted(name for name in inputs - set(named) if all(isinstance(row.get(name), str) for row in data.rows))
+    candidates = [*templates(chosen_on.rows, chosen_on.good, named, sources), *extra]
     broken = 0
     if lm is not None:
         writer = lm if isinstance(lm, Module) else CheckWriter(lm)
