@@ -281,6 +281,13 @@ def check(
     return make if function is None else make(function)
 
 
+def as_check(thing: Any) -> Any:
+    """The check that something stands for, when it does: judges and classifiers give one. Other things as they are."""
+    if isinstance(thing, Check | type) or not callable(getattr(thing, "as_check", None)):
+        return thing
+    return thing.as_check()
+
+
 def built(
     name: str,
     needs: tuple[str, ...],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from outlast.checks.check import Check
+from outlast.checks.check import Check, as_check
 from outlast.checks.reported import Checked
 from outlast.data.example import Example, inputs_of
 from outlast.errors import UsageError, brief, did_you_mean
@@ -57,7 +57,9 @@ def as_checks(given: Any) -> tuple[Check, ...]:
     if isinstance(given, str | Check | Mapping) or not isinstance(given, Iterable):
         raise UsageError(f"checks are a list of checks; got {brief(given)}")
     found: dict[str, Check] = {}
-    for one in cast("Iterable[Any]", given):
+    for thing in cast("Iterable[Any]", given):
+        # A judge asks the model that is configured around the evaluation, not that of the program.
+        one = as_check(thing.pinned() if hasattr(thing, "pinned") else thing)
         if not isinstance(one, Check):
             raise UsageError(f"checks are made with @ol.check or by ol.checks; got {brief(one)}")
         if found.setdefault(one.name, one) != one:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from outlast.checks.check import Check
+from outlast.checks.check import Check, as_check
 from outlast.checks.fitting import fit, refuse_retry
 from outlast.checks.policy import Policy
 from outlast.errors import UsageError, brief, did_you_mean
@@ -103,7 +103,8 @@ def _checks(side: str, checks: Any, on_fail: Policy | str | None) -> tuple[Check
     if isinstance(checks, str | Check) or not isinstance(checks, Iterable):
         raise UsageError(f"guard({side}=...) is a list of checks; got {brief(checks)}")
     found: dict[str, Check] = {}
-    for one in cast("Iterable[Any]", checks):
+    for given in cast("Iterable[Any]", checks):
+        one = as_check(given)
         if not isinstance(one, Check):
             raise UsageError(f"guard({side}=...) holds checks, made with @ol.check or by ol.checks; got {brief(one)}")
         made = one if on_fail is None else one.with_policy(on_fail)

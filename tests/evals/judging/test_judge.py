@@ -187,6 +187,27 @@ def test_as_a_check_it_says_what_is_wrong() -> None:
     assert judge().as_check() != judge(votes=3).as_check()
 
 
+def right(example: ol.Example, out: Any) -> bool:
+    return True
+
+
+def test_it_stands_where_checks_do() -> None:
+    guarded = ol.guard(ol.Predict(Reply, lm=ScriptedLM([{"reply": "No."}])), output=[judge()], on_fail="log")
+    assert not guarded(message="Hi").checks["tone"].final
+    strong, weak = JudgingLM(thanks), ScriptedLM(lambda _: {"reply": "No."})
+    with ol.context(lm=strong):
+        run = ol.evaluate(
+            ol.Predict(Reply),
+            data("abcd", "ab"),
+            lambda example, out: True,
+            checks=[judge(lm=None)],
+            lm=weak,
+            progress=False,
+        )
+    assert run.checks["tone"].first.value == 0
+    assert (strong.calls, weak.calls) == (2, 2)
+
+
 def test_as_a_reward_it_picks_the_better_answer() -> None:
     replies = iter(["No.", "Thank you!", "What?"])
     writer = ScriptedLM(lambda _: {"reply": next(replies)})

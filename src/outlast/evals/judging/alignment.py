@@ -177,7 +177,7 @@ class Alignment:
         where = f" on {self.part}" if self.part else ""
         left = f" Left out: {self.left_out}." if str(self.left_out) else ""
         read = "" if self.reads is None or self.reads.count < 2 else f" The {self.reads}."
-        return f"{self.name}{where}, {self.n} items: {self.verdict}{left}{read}"
+        return f"{self.name}{where}, {self.n} item{'s' * (self.n != 1)}: {self.verdict}{left}{read}"
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text

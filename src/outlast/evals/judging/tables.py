@@ -56,7 +56,7 @@ def _figures(report: Alignment) -> Table:
 def _row(table: Table, name: str, figure: Estimate | None, *, share: bool) -> None:
     if figure is None:
         return
-    value = wording.number(figure.value, True) if share else f"{figure.value:.3f}"
+    value = wording.number(figure.value, share) if share or figure.value != figure.value else f"{figure.value:.3f}"
     interval = figure.interval
     shown = wording.span(interval, True) if share else f"{interval.low:.3f}..{interval.high:.3f}"
     table.add_row(name, value if figure.n else "", shown if interval.known else "unknown", str(figure.n))
