@@ -11,8 +11,11 @@ from outlast.checks.check import Check, CheckResult, Found, check
 from outlast.checks.policy import Policy, fallback, fix, retry
 
 if TYPE_CHECKING:
+    from outlast.checks.citations import cites
     from outlast.checks.coded import sandboxed
+    from outlast.checks.copied import not_copied
     from outlast.checks.injection import injection_score, no_injection
+    from outlast.checks.languages import language
     from outlast.checks.links import urls
     from outlast.checks.of_presidio import presidio
     from outlast.checks.pii import find_pii, no_pii, redact
@@ -23,23 +26,26 @@ if TYPE_CHECKING:
     from outlast.checks.secrets import find_secrets, no_secrets
     from outlast.checks.structure import length, matches, one_of
     from outlast.checks.support import (
-        dates_supported,
-        entities_supported,
         numbers_supported,
+        dates_supported,
         quotes_supported,
+        entities_supported,
         supported,
     )
     from outlast.checks.toxicity import find_toxic, no_toxicity
 
 _HOMES = {
+    "citations": "cites",
+    "coded": "sandboxed",
+    "copied": "not_copied",
     "injection": "injection_score no_injection",
+    "languages": "language",
     "links": "urls",
     "of_presidio": "presidio",
     "pii": "find_pii no_pii redact",
     "python_code": "parses_python",
     "queries": "sql",
     "redaction": "Redacted restore",
-    "coded": "sandboxed",
     "schema": "json_schema",
     "secrets": "find_secrets no_secrets",
     "structure": "length matches one_of",
@@ -54,6 +60,7 @@ __all__ = [
     "Policy",
     "Redacted",
     "check",
+    "cites",
     "dates_supported",
     "entities_supported",
     "fallback",
@@ -63,12 +70,14 @@ __all__ = [
     "fix",
     "injection_score",
     "json_schema",
+    "language",
     "length",
     "matches",
     "no_injection",
     "no_pii",
     "no_secrets",
     "no_toxicity",
+    "not_copied",
     "numbers_supported",
     "one_of",
     "parses_python",
