@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from outlast.checks.secrets import find_secrets, no_secrets
     from outlast.checks.structure import length, matches, one_of
     from outlast.checks.support import (
-        numbers_supported,
         dates_supported,
-        quotes_supported,
         entities_supported,
+        numbers_supported,
+        quotes_supported,
         supported,
     )
     from outlast.checks.toxicity import find_toxic, no_toxicity
