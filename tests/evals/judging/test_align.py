@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,6 +265,20 @@ def test_a_report_is_printed_and_written_as_json() -> None:
     assert form["rubric_version"] == TONE.version
     assert form["tpr"]["n"] == report.tpr.n if report.tpr else None
     assert form["disagreements"][0]["fields"]["reply"].startswith("reply ")
+
+
+def test_a_page_shows_what_a_model_wrote_as_text(tmp_path: Path) -> None:
+    trap = "<script>alert(1)</script>"
+    lm = JudgingLM(lambda _: {"critique": trap, "verdict": "pass"})
+    rows = ol.Labels([ol.Label({"reply": f"{trap} {k}"}, "fail", rubric=TONE) for k in range(12)])
+    ol.align(ol.Judge(TONE, "reply", lm=lm), rows).to_html(tmp_path / "page.html", limit=5)
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 15
+    assert "12 of 12, worst first; 7 are not shown." in page
+    assert "always &#39;fail&#39;" in page
+    assert "src=" not in page
+    assert "href=" not in page
 
 
 async def test_it_runs_in_async_code_too() -> None:

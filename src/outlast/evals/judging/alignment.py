@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from outlast.data.files import write_lines
 from outlast.data.jsonform import json_form
 from outlast.evals import wording
 from outlast.evals.judging.label import Item
@@ -172,6 +174,13 @@ class Alignment:
         from outlast.evals.judging.tables import alignment
 
         Console(file=file).print(alignment(self, limit))
+
+    def to_html(self, path: str | Path, *, limit: int = 500) -> None:
+        """Write one page that needs nothing else: the verdict, the figures, the confusion, and at most `limit` of the
+        disagreements with what was judged. No script, no request."""
+        from outlast.evals.judging.page import alignment_page
+
+        write_lines(path, alignment_page(self, limit).split("\n"))
 
     def __repr__(self) -> str:
         where = f" on {self.part}" if self.part else ""

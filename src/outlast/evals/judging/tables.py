@@ -10,6 +10,7 @@ from rich.text import Text
 
 from outlast.errors import brief
 from outlast.evals import wording
+from outlast.evals.judging.page import figures_of
 
 if TYPE_CHECKING:
     from outlast.evals.judging.alignment import Alignment
@@ -29,23 +30,8 @@ def _figures(report: Alignment) -> Table:
     table = _table("figures")
     for column in ("", "value", f"{wording.level(report.level)} interval", "of"):
         table.add_column(column)
-    shares: dict[str, Estimate | None] = {
-        "TPR (passes that it passes)": report.tpr,
-        "TNR (fails that it fails)": report.tnr,
-        "equal verdicts": report.accuracy,
-        "mean distance": report.distance,
-        "verdicts that change from run to run": report.flips,
-    }
-    for name, figure in shares.items():
-        _row(table, name, figure, share=True)
-    _row(table, "kappa" if report.rubric.binary else "weighted kappa", report.kappa, share=False)
-    _row(table, "Spearman", report.spearman, share=False)
-    label, share = report.baseline
-    table.add_row(f"always {label!r}", wording.number(share, True), "", str(report.n))
-    if report.humans is not None:
-        _row(table, "people: one with the others", report.humans.agreement, share=True)
-        _row(table, "people: alpha", report.humans.alpha, share=False)
-        _row(table, "people: kappa", report.humans.kappa, share=False)
+    for line in figures_of(report):
+        table.add_row(*map(Text, line))
     if report.judged_by:
         table.add_row("model", Text(report.judged_by), "", "")
     if report.reads is not None:
