@@ -108,6 +108,7 @@ def run_page(page: Page, folder: Path) -> None:
     source = [line + "\n" for line in page.lines]
     linecache.cache[str(page.path)] = (len("".join(source)), None, source, str(page.path))
     output = ""
+    sys.path.insert(0, str(folder))  # as for a script in that folder
     try:
         for block in blocks_of(page.lines):
             if block.title.startswith(NOT_RUN):
@@ -123,6 +124,10 @@ def run_page(page: Page, folder: Path) -> None:
                 run_console(page, block, folder)
     finally:
         sys.modules["__main__"] = before
+        sys.path.remove(str(folder))
+        for name, loaded in list(sys.modules.items()):
+            if str(getattr(loaded, "__file__", None) or "").startswith(str(folder)):
+                del sys.modules[name]  # the next page has an app.py of its own
         linecache.cache.pop(str(page.path), None)
 
 
