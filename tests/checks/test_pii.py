@@ -38,6 +38,8 @@ def values(text: str, *kinds: str) -> list[tuple[str, str]]:
         ("mail ann.lee+x@example.co.uk, please", "email", "ann.lee+x@example.co.uk"),
         ("Пишите: иван@почта.рф", "email", "иван@почта.рф"),
         ("<bob@example.com>", "email", "bob@example.com"),
+        ("write to ann.lee [at] example (dot) co.uk", "email", "ann.lee [at] example (dot) co.uk"),
+        ("tel. 21 12 34", "phone", "21 12 34"),
         ("pay with 4111 1111 1111 1111 12/27", "card", "4111 1111 1111 1111"),
         ("amex 3782-822463-10005", "card", "3782-822463-10005"),
         ("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "card", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),

@@ -14,6 +14,11 @@ Place = tuple[int, int]
 
 _AT = re.compile(r"(?<=[\w+%'*/=?^`{|}~-])@(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})(?![\w@])")
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
+_SPELLED_OUT = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64} ?[\[({]at[\])}] ?"
+    r"(?:[^\W_][\w-]{0,62}(?:\.| ?[\[({]dot[\])}] ?)){1,8}[^\W\d_]{2,24}(?!\w)",
+    re.IGNORECASE,
+)
 _CARD = re.compile(
     r"(?<![0-9A-Za-z])(?<!\d[.,])"
     r"(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}((?:\1|[ ])\d{1,3})?|\d{4}([ -])\d{6}\3\d{4,5}"
@@ -79,7 +84,9 @@ def luhn(digits: str) -> bool:
 
 
 def emails(text: str) -> Iterator[Place]:
-    """Addresses with a domain that has a dot; letters of every script."""
+    """Addresses with a domain that has a dot; letters of every script; also `ann [at] example [dot] com`."""
+    for found in _SPELLED_OUT.finditer(text):
+        yield found.span()
     for found in _AT.finditer(text):
         local = _LOCAL.search(text, max(0, found.start() - 64), found.start())
         if local is not None:

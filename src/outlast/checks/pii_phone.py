@@ -39,7 +39,7 @@ _AFTER = re.compile(
 
 def phones(text: str) -> Iterator[tuple[int, int]]:
     """Telephone numbers: in international form, in North American form, with a trunk 0 in groups, and any other
-    groups of 7 to 15 digits beside a word of telephones. A word of orders, cards or pages that is nearer rules it out.
+    groups of 6 to 15 digits beside a word of telephones. A word of orders, cards or pages that is nearer rules it out.
     """
     end = 0
     found: list[tuple[int, int, int]] = []
@@ -57,9 +57,9 @@ def _is_one(text: str, start: int, stop: int, sure: int) -> bool:
         return False
     said = _said(text, start, stop)
     digits = sum(map(str.isdigit, written))
-    if said is not None and sure < 2:
-        return said and digits >= 7
     groups = [len(group) for group in re.findall(r"\d+", written)]
+    if said is not None and sure < 2:
+        return said and digits >= (6 if re.fullmatch(r"[\d ]+", written) and len(groups) > 1 else 7)
     if sure == 2:
         return written[0] == "+" or said is True or (len(groups) > 1 and said is None)
     if sure == 1:
