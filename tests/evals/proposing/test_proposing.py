@@ -214,6 +214,14 @@ def test_the_choice_is_greedy_within_the_limit_on_good_outputs() -> None:
     assert (both.coverage.value, both.false_failures.value, both.alignment) == (1.0, 0.0, 1.0)
 
 
+def test_of_checks_that_say_the_same_the_reason_comes_before_the_accident_and_the_others_are_told() -> None:
+    found = ol.propose_checks(outputs(120, DEFECTS["placeholder"]), fields="reply")
+    first = found.chosen[0]
+    assert "has a placeholder in brackets" in first.candidate.source
+    assert any("'customer name'" in other.source for other in first.same)
+    assert f"# said the same: {first.same[0].source}" in found.to_python()
+
+
 def test_nothing_found_is_said_plainly() -> None:
     draw = random.Random("nothing")
     items, _ = outputs(60, lambda text, draw: text)

@@ -69,20 +69,23 @@ def templates(
     rows: Sequence[Mapping[str, Any]], good: Sequence[bool], fields: Sequence[str], sources: Sequence[str] = ()
 ) -> list[Candidate]:
     """Candidates for fields that hold text; thresholds, phrases and values come from these rows alone. `sources` are
-    inputs that what is claimed may have to stand in."""
+    inputs that what is claimed may have to stand in. Those that say most about why come first: of candidates that say
+    the same of all rows the first is taken."""
     found: list[Candidate] = []
     for field in fields:
         texts = [row[field] for row in rows]
-        if all(isinstance(text, str) for text in texts):
-            right = [text for text, fine in zip(texts, good, strict=True) if fine]
-            for make in (_lengths, _values, _json, _built_in):
-                found += make(field, right)
-            found += _shapes(field)
-            found += _sections(field, right)
-            found += _phrases(field, texts, good)
-            for source in sources:
-                for name in _SUPPORT:
-                    found += _made(name, field, source=source)
+        if not all(isinstance(text, str) for text in texts):
+            continue
+        right = [text for text, fine in zip(texts, good, strict=True) if fine]
+        found += _built_in(field, right)
+        for source in sources:
+            for name in _SUPPORT:
+                found += _made(name, field, source=source)
+        for make in (_json, _values, _sections):
+            found += make(field, right)
+        found += _shapes(field)
+        found += _phrases(field, texts, good)
+        found += _lengths(field, right)
     return found
 
 

@@ -9,14 +9,18 @@ from outlast.evals.proposing.candidates import Candidate
 from outlast.evals.proposing.choosing import Figures
 from outlast.evals.statistics import Estimate
 
+_MOST_SAME = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A check that was chosen: its figures on the part that it was chosen on, and on the part held out."""
+    """A check that was chosen: its figures on the part that it was chosen on, and on the part held out. `same` are
+    candidates that said the same of every output there: the labels cannot tell which of them is meant, you may."""
 
     candidate: Candidate
     selection: Figures
     held_out: Figures
+    same: tuple[Candidate, ...] = ()
 
     @property
     def check(self) -> Check:
@@ -59,7 +63,9 @@ class Proposals:
             f"{name} = [",
         ]
         for one in self.chosen:
-            lines += [f"    # held out: {told(one.held_out)}", f"    {one.candidate.source},"]
+            lines.append(f"    # held out: {told(one.held_out)}")
+            lines += [f"    # said the same: {other.source}" for other in one.same[:_MOST_SAME] if _short(other)]
+            lines.append(f"    {one.candidate.source},")
         return "\n".join([*lines, "]", ""])
 
     def table(self) -> str:
@@ -83,6 +89,11 @@ class Proposals:
                 f"chance would let one of so many. Label more outputs, or let a model write checks (lm=...)."
             )
         return self.table()
+
+
+def _short(candidate: Candidate) -> bool:
+    """Whether its source fits a comment: that of a template does, code of a model never stands outside its string."""
+    return candidate.origin == "template" and len(candidate.source.splitlines()) == 1
 
 
 def told(figures: Figures) -> str:

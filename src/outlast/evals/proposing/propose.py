@@ -159,7 +159,12 @@ async def _proposed(
     broken += len(candidates) - len(able) + len(picked) - len(kept)
     return Proposals(
         tuple(
-            Proposed(one.candidate, figures(one.fails, chosen_on.good), figures(fails, apart.good))
+            Proposed(
+                one.candidate,
+                figures(one.fails, chosen_on.good),
+                figures(fails, apart.good),
+                tuple(other.candidate for other in able if other.fails == one.fails and other is not one),
+            )
             for one, fails in kept
         ),
         figures(_any([one.fails for one, _ in kept], len(chosen_on.good)), chosen_on.good),
