@@ -122,3 +122,17 @@ def test_what_looks_like_a_target(desk: Path) -> None:
     assert not looks_like_target("data.jsonl")
     (desk / "odd:name").write_text("")
     assert not looks_like_target("odd:name")
+
+
+def test_judges_and_checks_are_metrics_too(tmp_path: Path) -> None:
+    path = tmp_path / "rules.py"
+    path.write_text(
+        "import outlast as ol\n"
+        "judge = ol.Judge(ol.Rubric('kind', 'It is kind.'), ['reply'], lm='outlast/baseline')\n"
+        "short = ol.checks.length('reply', max=9)\n"
+        "program = ol.Predict('message -> reply')\n"
+    )
+    assert load_metric(f"{path}:judge").name == "kind"
+    assert load_metric(f"{path}:short").name == "length"
+    with pytest.raises(UsageError, match="judge, short"):
+        load_metric(f"{path}:program")

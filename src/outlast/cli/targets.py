@@ -42,17 +42,28 @@ def load_program(target: str) -> Module:
 
 
 def load_metric(target: str) -> Callable[..., Any]:
-    """The metric that a target names: a function (example, prediction) -> score. Raises `UsageError`."""
-    module, name, value = _load(target, metrics)
-    if callable(value) and not isinstance(value, type | Module):
-        from outlast.evals.score import check_metric
+    """The metric that a target names: a function (example, prediction) -> score, a judge, a classifier or a check.
 
+    Raises `UsageError`.
+    """
+    from outlast.evals.score import check_metric
+
+    module, name, value = _load(target, metrics)
+    if _scores(value) or (callable(value) and not isinstance(value, type | Module)):
         check_metric(value)
         return value
     raise UsageError(
-        f"{target!r} is {_kind(value)}; a metric is a function (example, prediction) -> score. "
-        f"{_found(metrics(module), 'Functions', name)}"
+        f"{target!r} is {_kind(value)}; a metric is a function (example, prediction) -> score, a judge or a check. "
+        f"{_found(metrics(module), 'Metrics', name)}"
     )
+
+
+def _scores(value: Any) -> bool:
+    """Whether something that is no function stands where a metric is expected."""
+    from outlast.checks.check import Check
+    from outlast.evals.forms import Judging
+
+    return isinstance(value, Check | Judging) and not isinstance(value, type)
 
 
 def programs(module: ModuleType) -> list[str]:
@@ -66,11 +77,12 @@ def programs(module: ModuleType) -> list[str]:
 
 
 def metrics(module: ModuleType) -> list[str]:
-    """Names of the functions that a file defines."""
+    """Names of the functions, judges and checks that a file defines."""
     return [
         name
         for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if not name.startswith("_")
+        and ((inspect.isfunction(value) and value.__module__ == module.__name__) or _scores(value))
     ]
 
 
