@@ -92,6 +92,28 @@ def test_a_classifier_sees_what_no_list_holds() -> None:
         ol.checks.no_toxicity("answer", classifier=lambda text: float("nan")).run({"answer": "x"})
 
 
+@pytest.mark.slow
+def test_a_classifier_that_was_trained_here_stands_beside_the_list() -> None:
+    cruel = [
+        f"people like {who} should not be {what}"
+        for who in ("you", "them", "her")
+        for what in ["served", "hired", "seen"]
+    ]
+    kind = [
+        f"thank you for {what}, {who}" for who in ("Ann", "Bob", "Eve") for what in ["helping", "waiting", "asking"]
+    ]
+    texts, classes = [*cruel, *kind] * 3, [*["toxic"] * len(cruel), *["fine"] * len(kind)] * 3
+    trained = ol.train_classifier((texts, classes), positive="fine", folds=2)
+    check = ol.checks.no_toxicity("answer", classifier=trained.probability_of("toxic"))
+    assert check == ol.checks.no_toxicity("answer", classifier=trained.probability_of("toxic"))
+    assert check.cost == "slow"
+    bad, good = check.run({"answer": "people like you should not be heard"}), check.run({"answer": "thank you, Ann"})
+    assert bad is not None
+    assert good is not None
+    assert (bad.ok, good.ok) == (False, True)
+    assert "a classifier says" in bad.message
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
