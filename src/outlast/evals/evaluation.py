@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from outlast.data.dataset import slice_key
 from outlast.data.files import write_lines
-from outlast.errors import ConfigError, DataError, UsageError, did_you_mean
+from outlast.errors import ConfigError, DataError, UsageError
 from outlast.evals import wording
 from outlast.evals.checking import CheckRates, rates
 from outlast.evals.epochs import Epochs
-from outlast.evals.item import Item, items_of
+from outlast.evals.fields import field_reader, flat
+from outlast.evals.headline import headline
+from outlast.evals.item import Item, items_of, part_estimates
 from outlast.evals.policy import check_on_error
 from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row, State
@@ -41,11 +43,6 @@ if TYPE_CHECKING:
 
     from outlast.evals.gate import Gate
     from outlast.evals.reads import Reads
-
-UNSEEN = (
-    "no call of the program's modules was seen: plain threads do not inherit the run, so its lm, adapter and budget "
-    "did not reach them; use ol.gather or contextvars.copy_context().run"
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,7 +236,7 @@ class Evaluation:
         A name is looked for in that order. Raises `DataError` when a row has no such field. By an output, the epochs
         of one example may go into different slices.
         """
-        read = by if callable(by) else _field_reader(by)
+        read = by if callable(by) else field_reader(by)
         groups: dict[Any, list[Row]] = {}
         for row in self.kept_rows("slices"):
             groups.setdefault(slice_key(read(row)), []).append(row)
@@ -263,17 +260,8 @@ class Evaluation:
         an example is the mean over its epochs."""
         if not self.kept:
             return {}
-        values: dict[str, list[float]] = {}
-        clusters: dict[str, list[str]] = {}
-        for item in self.items if any(row.parts for row in self.rows) else ():
-            for name in dict.fromkeys(name for row in item.rows for name in row.parts):
-                some = [row.parts[name] for row in item.rows if name in row.parts]
-                values.setdefault(name, []).append(math.fsum(some) / len(some))
-                clusters.setdefault(name, []).append(item.cluster)
-        level = self.about.level
-        if self.about.cluster:
-            return {name: clustered_mean(some, clusters[name], level) for name, some in values.items()}
-        return {name: estimate_mean(some, level=level) for name, some in values.items()}
+        about = self.about
+        return part_estimates(self.items, about.level, clustered=bool(about.cluster))
 
     def kept_rows(self, what: str) -> tuple[Row, ...]:
         if not self.kept:
@@ -290,7 +278,7 @@ class Evaluation:
             import pandas
         except ImportError as error:
             raise ConfigError("to_dataframe needs pandas: pip install 'outlast[dataframe]'") from error
-        return pandas.DataFrame([_flat(row) for row in self.kept_rows("to_dataframe")])
+        return pandas.DataFrame([flat(row) for row in self.kept_rows("to_dataframe")])
 
     def to_jsonl(self, path: str | Path | IO[str]) -> None:
         """Write everything to a file that `from_jsonl` reads, in the form that `save=` writes; see
@@ -371,29 +359,7 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """One line: the score with its interval, the states, and why it stopped if it did."""
-        line = f"{wording.estimate_text(self.score, self.is_share)}{self._scored}{self._made_of}"
-        if self.redrawn:
-            line = f"{line} [{wording.redrawn_text(self.redrawn)}]"
-        if self.unseen:
-            line = f"{line} [{UNSEEN}]"
-        if not self.stopped:
-            return line
-        return f"{line} [{self.stopped} after {self.n} of {self.about.total or 'unknown'}]"
-
-    @property
-    def _scored(self) -> str:
-        return f" of {self.score.n} scored" if 0 < self.score.n < self.n and self.tally.states["error"] else ""
-
-    @property
-    def _made_of(self) -> str:
-        """ " on 200: 145 pass, 53 fail, 2 errors", and with epochs how many there are and what they say."""
-        states, errors = self.states, self.tally.states["error"]
-        note = wording.errors_note(errors, self.unanswered, self.about.on_error)
-        if self.about.epochs == 1:
-            return f" on {self.n}: {wording.states_text(states, note)}"
-        flaky = f"; {self.tally.flaky} flaky" if self.tally.flaky else ""
-        broken = f"; {errors} of {self.runs} runs were errors{note}" if errors else ""
-        return f" on {self.n} x {self.about.rule.epochs}: {wording.states_text(states)}{flaky}{broken}"
+        return headline(self)
 
     @property
     def is_share(self) -> bool:
@@ -414,44 +380,3 @@ class Evaluation:
         lines = [f"<b>{html.escape(self.headline)}</b>", html.escape(str(self.spending))]
         lines += [html.escape(str(group)[:300]) for group in self.errors[:5]]
         return f"<div>{'<br>'.join(lines)}</div>"
-
-
-def _field_reader(name: str) -> Callable[[Row], Any]:
-    def read(row: Row) -> Any:
-        for part in (row.inputs, row.targets, _outputs(row)):
-            if name in part:
-                return part[name]
-        if row.outputs is None:
-            return None  # an error: there is no output to be sliced by
-        names = list(dict.fromkeys([*row.inputs, *row.targets, *_outputs(row)]))
-        raise DataError(
-            f"row {row.index} has no field {name!r}.{did_you_mean(name, names)} Fields: {', '.join(names)}."
-        )
-
-    return read
-
-
-def _outputs(row: Row) -> dict[str, Any]:
-    outputs: object = row.outputs
-    return cast("dict[str, Any]", outputs) if isinstance(outputs, dict) else {}
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    flat: dict[str, Any] = {"index": row.index, "id": row.id}
-    flat.update({f"input.{name}": value for name, value in row.inputs.items()})
-    flat.update({f"target.{name}": value for name, value in row.targets.items()})
-    flat.update({f"output.{name}": value for name, value in _outputs(row).items()})
-    if not isinstance(row.outputs, dict):
-        flat["output"] = row.outputs
-    flat |= {"score": row.score, "state": row.state, "feedback": row.feedback}
-    flat.update({f"part.{name}": value for name, value in row.parts.items()})
-    spent = row.spending
-    return flat | {
-        "error": str(row.error) if row.error else None,
-        "epoch": row.epoch,
-        "cluster": row.cluster,
-        "seconds": row.seconds,
-        "calls": spent.calls,
-        "tokens": spent.tokens,
-        "dollars": spent.dollars,
-    }

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome, Turns
-from outlast.evals.evaluation import UNSEEN, Evaluation
+from outlast.evals.evaluation import Evaluation
+from outlast.evals.headline import UNSEEN
 from outlast.evals.provenance import Provenance, gather
 from outlast.evals.reads import Reads
 from outlast.evals.resume import Opened

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from outlast.evals.policy import Rule, counted
 from outlast.evals.row import Row, State
+from outlast.evals.statistics import Estimate, estimate_mean
+from outlast.evals.statistics.clusters import clustered_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,18 @@ def items_of(rows: Iterable[Row], rule: Rule) -> tuple[Item, ...]:
         score, state = rule.settle([(row.state, counted(row, rule.on_error)) for row in runs])
         items.append(Item(index, runs[0].id, score, state, runs[0].cluster, tuple(runs)))
     return tuple(items)
+
+
+def part_estimates(items: Sequence[Item], level: float, *, clustered: bool) -> dict[str, Estimate]:
+    """The mean of each named part of the scores over the examples that have it; that of an example is the mean over its
+    epochs."""
+    values: dict[str, list[float]] = {}
+    clusters: dict[str, list[str]] = {}
+    for item in items:
+        for name in dict.fromkeys(name for row in item.rows for name in row.parts):
+            some = [row.parts[name] for row in item.rows if name in row.parts]
+            values.setdefault(name, []).append(math.fsum(some) / len(some))
+            clusters.setdefault(name, []).append(item.cluster)
+    if clustered:
+        return {name: clustered_mean(some, clusters[name], level) for name, some in values.items()}
+    return {name: estimate_mean(some, level=level) for name, some in values.items()}

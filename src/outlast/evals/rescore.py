@@ -22,7 +22,7 @@ from outlast.evals.resume import open_file, runs_again
 from outlast.evals.row import Row, RowError
 from outlast.evals.rowfile import About
 from outlast.evals.runner import must_raise, refuse_missing_targets, run_for
-from outlast.evals.score import Score
+from outlast.evals.score import Score, Unscored
 from outlast.evals.scorer import Scorer, models_of
 from outlast.evals.tally import Tally
 from outlast.messages import Spending
@@ -174,7 +174,7 @@ class _Rescorer:
             return row if row.error is None else replace(row, error=replace(row.error, exception=None))
         judging = Trace()
         run = replace(self._run, sample=epoch)
-        bare = replace(row, state="unscored", score=None, feedback="", parts={}, error=None, answered=True)
+        outcome: Score | Unscored | RowError
         try:
             prediction = prediction_of(row.outputs, self._signature, row.inputs)
             if row.trace is not None and hasattr(prediction, "_meta"):
@@ -183,24 +183,13 @@ class _Rescorer:
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if must_raise(run, error):
                 raise
-            scored = replace(bare, state="error", error=RowError.of(error, "metric"))
-        else:
-            scored = self._scored(bare, outcome)
-        return replace(
-            scored,
-            metric_spending=judging.spending if judging else _NOTHING_SPENT,
-            metric_models=models_of(judging) if judging else (),
-        )
-
-    def _scored(self, row: Row, outcome: Any) -> Row:
-        if not isinstance(outcome, Score):
-            return replace(row, feedback=outcome.reason)
+            outcome = RowError.of(error, "metric")
         return replace(
             row,
-            score=outcome.value,
-            feedback=outcome.feedback,
-            parts=outcome.parts,
-            state=self._scorer.state(outcome.value),
+            **self._scorer.said(outcome)._asdict(),
+            answered=True,
+            metric_spending=judging.spending if judging else _NOTHING_SPENT,
+            metric_models=models_of(judging) if judging else (),
         )
 
 

@@ -27,7 +27,7 @@ from outlast.evals.checking import looked, outcomes
 from outlast.evals.forms import Metric
 from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
-from outlast.evals.row import CheckOutcome, Row, RowError, State
+from outlast.evals.row import CheckOutcome, Row, RowError
 from outlast.evals.score import Score, Unscored
 from outlast.evals.scorer import Scorer, is_async, models_of, within
 from outlast.messages import Spending
@@ -131,17 +131,7 @@ class RowRunner:
         judging: Trace,
         beside: Mapping[str, Checked],
     ) -> Row:
-        score: float | None = None
-        feedback, error = "", None
-        parts: Mapping[str, float] = {}
-        state: State = "unscored"
-        if isinstance(outcome, Score):
-            score, feedback, parts = outcome.value, outcome.feedback, outcome.parts
-            state = self.scorer.state(score)
-        elif isinstance(outcome, Unscored):
-            feedback = outcome.reason
-        else:
-            error, state = outcome, "error"
+        score, state, feedback, parts, error = self.scorer.said(outcome)
         checks: Mapping[str, CheckOutcome] = {}
         if beside or trace.checks:
             checks, told = outcomes(trace, beside)

@@ -6,18 +6,28 @@ import inspect
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from outlast.data.example import Example
 from outlast.evals.forms import as_metric
 from outlast.evals.identity import name_of
-from outlast.evals.row import State
+from outlast.evals.row import RowError, State
 from outlast.evals.score import Score, Unscored, as_score, check_metric
 from outlast.runtime import Run, Trace, enter, in_thread, leave, running_loop
 
 _NO_PATHS: Mapping[int, str] = MappingProxyType({})
 _PLAIN_RESULTS = frozenset({bool, int, float, Score, Unscored, type(None)})
 _SLOW = 0.01  # seconds in which a metric that blocks holds up all others
+
+
+class Said(NamedTuple):
+    """What a metric's result, or an exception in its place, means for a row."""
+
+    score: float | None
+    state: State
+    feedback: str
+    parts: Mapping[str, float]
+    error: RowError | None = None
 
 
 class Scorer:
@@ -40,9 +50,14 @@ class Scorer:
         """What the metric says, within `run`; its exchanges with models go into `trace`."""
         return as_score(await self._result(run, example, prediction, trace), self.name)
 
-    def state(self, score: float) -> State:
-        """The state of a row with this score."""
-        return "pass" if score >= self.threshold else "fail"
+    def said(self, outcome: Score | Unscored | RowError) -> Said:
+        """What it means for a row."""
+        if isinstance(outcome, Score):
+            state: State = "pass" if outcome.value >= self.threshold else "fail"
+            return Said(outcome.value, state, outcome.feedback, outcome.parts)
+        if isinstance(outcome, Unscored):
+            return Said(None, "unscored", outcome.reason, {})
+        return Said(None, "error", "", {}, outcome)
 
     async def _result(self, run: Run, example: Example, prediction: Any, trace: Trace) -> Any:
         token = enter(within(run, trace, blocking=not self._is_async))
