@@ -78,6 +78,14 @@ def test_confidence_is_held_against_what_is_right(tmp_path):
     page = written(run(lambda n, _: n % 2 == 0, confidence=0.9), tmp_path)
     assert "39 answers came with a confidence. On average it is 41.3 points from the share that is right" in page
     assert "<h2>Calibration</h2>" in page
+
+
+def test_confidence_may_be_a_part_of_the_score_and_not_of_grades(tmp_path):
+    def decided(example, out):
+        return Score(right(example, out), parts={"confidence": 0.75})
+
+    page = written(run(lambda n, _: n % 4 == 0, metric=decided), tmp_path)
+    assert "39 answers came with a confidence. On average it is 0.6 points from" in page
     graded = run(lambda n, _: False, confidence=0.9, metric=lambda example, out: 0.7)
     assert "<h2>Calibration</h2>" not in written(graded, tmp_path)
 

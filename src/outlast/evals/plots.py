@@ -66,7 +66,8 @@ def forest(
     """A table whose lines carry their interval drawn to one scale; `reference` is the dashed line.
 
     `heads` name the `cells` of the rows, `last` their notes where there are any. `signed` writes differences. An
-    interval that is unknown is left out of the drawing and of the scale.
+    interval that is unknown is left out of the drawing and of the scale. A long name is cut; whole it stands in the
+    title of its line.
     """
     last = last if any(row.note for row in rows) else ""
     ends = [end for row in rows if row.interval.known for end in (row.interval.low, row.interval.high)]
@@ -108,7 +109,7 @@ def _forest_line(
     cells = "".join(f'<td class="num">{escape(cell)}</td>' for cell in row.cells)
     note = f"<td>{escape(row.note)}</td>" if noted else ""
     return (
-        f'<tr class="{escape(row.tone)}"><th scope="row">{escape(row.name)}</th>'
+        f'<tr class="{escape(row.tone)}"><th scope="row">{escape(_short(row.name, 60))}</th>'
         f'<td class="plot"><svg viewBox="0 0 100 20" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(told)}"><title>{escape(told)}</title>{drawn}</svg></td>'
         f'<td class="num">{written(row.value, share)}</td><td class="num">{span}</td>{cells}{note}'
