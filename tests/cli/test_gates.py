@@ -72,6 +72,28 @@ def test_a_run_on_other_data_is_no_base(outlast) -> None:
     assert "different data" in refused.err
 
 
+def test_a_base_that_cannot_be_compared_is_refused_before_anything_is_asked(outlast, desk) -> None:
+    outlast(*EVAL, "--save", "real.jsonl")
+    gate = ("--gate", "--against", "real.jsonl")
+    (desk / "asks.py").write_text(
+        "import outlast as ol\nfrom outlast.testing import ScriptedLM\n\n"
+        "def answer(messages):\n    raise AssertionError('asked')\n\n"
+        "route = ol.Predict('message -> team', lm=ScriptedLM(answer))\n\n"
+        "def other(example, out):\n    return True\n"
+    )
+    words = ("eval", "asks.py:route", "data.jsonl", "--metric")
+    for metric, more, told in (
+        ("asks.py:other", (), "different metrics"),
+        ("app.py:correct", ("--limit", "50"), "different data"),
+        ("app.py:correct", ("--epochs", "3", "--reducer", "max"), "made in different ways"),
+        ("app.py:correct", ("--on-error", "fail"), "errors count differently"),
+    ):
+        refused = outlast(*words, metric, *gate, *more)
+        assert refused.code == 3
+        assert told in refused.err
+        assert "asked" not in refused.err
+
+
 def test_compare_decides_too(outlast) -> None:
     outlast(*NEVER, "--save", "never.jsonl")
     outlast(*EVAL, "--save", "real.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     data = options.data_of(args, program)
     if args.estimate:
         return _estimate(args, program, data)
+    if base is not None:
+        _check_base(base, metric, data, args)
     result = evaluate(
         program,
         data,
@@ -136,6 +139,28 @@ def run(args: argparse.Namespace) -> int:
     _show(result, change, decided, args)
     _write(result, change, decided, args)
     return _code(result, decided, args)
+
+
+def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Namespace) -> None:
+    """Refuse a base that the run could not be compared with, before the run is paid for."""
+    from outlast.evals.compare import check_comparable
+    from outlast.evals.forms import as_metric
+    from outlast.evals.identity import metric_hash, name_of
+    from outlast.evals.shape import JUDGED_BY
+
+    scoring = as_metric(metric)
+    coming = replace(
+        base.about,
+        metric=name_of(scoring),
+        metric_hash=metric_hash(scoring),
+        judged_by=getattr(scoring, JUDGED_BY, ""),
+        data_hash=data.hash,
+        total=len(data),
+        epochs=args.epochs,
+        reducer=args.reducer,
+        on_error=args.on_error,
+    )
+    check_comparable(base.about, coming)
 
 
 def _change(base: Evaluation, result: Evaluation, args: argparse.Namespace) -> Comparison:

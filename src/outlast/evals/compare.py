@@ -14,6 +14,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.pairing import Flip as Flip
 from outlast.evals.pairing import difference_of, pairs_of
 from outlast.evals.policy import OnError, check_on_error
+from outlast.evals.rowfile import About
 from outlast.evals.slices import By, Correction, changes_by, check_correction, corrected, corrected_p
 from outlast.evals.slices import SliceChange as SliceChange
 
@@ -82,8 +83,7 @@ def compare(
             raise UsageError(f"compare takes Evaluations, or a mapping of them by name; got {brief(one)}")
     found: dict[str, Comparison] = {}
     for name, one in named.items():
-        _check_same(a, one, name)
-        policy = _policy(a, one, name) if on_error is None else on_error
+        policy = check_comparable(a.about, one.about, name, on_error=on_error)
         pairs = pairs_of(a, one, policy, part)
         paired = difference_of(pairs.pairs, level, seed)
         slices = () if by is None else changes_by(by, pairs.pairs, level=level, min_n=min_n, seed=seed)
@@ -115,16 +115,20 @@ def _check_options(level: Any, min_delta: Any, on_error: Any, correction: Any, m
     check_correction(correction, min_n)
 
 
-def _check_same(a: Evaluation, b: Evaluation, name: str) -> None:
+def check_comparable(a: About, b: About, name: str = "", *, on_error: OnError | None = None) -> OnError:
+    """The policy for errors of two evaluations; raises `DataError` when they cannot be compared.
+
+    Tells it from what they are about alone, so also before the second one is run.
+    """
     of = f" (candidate {name!r})" if name else ""
-    if a.metric == b.metric and a.about.judged_by != b.about.judged_by:
+    if a.metric == b.metric and a.judged_by != b.judged_by:
         raise DataError(
-            f"the evaluations were judged by different models{of}: {a.metric!r} asked {brief(a.about.judged_by)} and "
-            f"{brief(b.about.judged_by)}, so a difference may be the judge's. Judge both with one model, "
+            f"the evaluations were judged by different models{of}: {a.metric!r} asked {brief(a.judged_by)} and "
+            f"{brief(b.judged_by)}, so a difference may be the judge's. Judge both with one model, "
             f"ol.Judge(..., lm=...)."
         )
-    if a.about.metric_hash != b.about.metric_hash:
-        hashes = f"{a.metric!r} ({a.about.metric_hash[:8]}) and {b.metric!r} ({b.about.metric_hash[:8]})"
+    if a.metric_hash != b.metric_hash:
+        hashes = f"{a.metric!r} ({a.metric_hash[:8]}) and {b.metric!r} ({b.metric_hash[:8]})"
         same = " They have one name, but the code, or what it names (a judge's prompt or model, data), is another."
         raise DataError(
             f"the evaluations have different metrics{of}: {hashes}.{same * (a.metric == b.metric)} "
@@ -132,27 +136,22 @@ def _check_same(a: Evaluation, b: Evaluation, name: str) -> None:
         )
     if a.data_hash and b.data_hash and a.data_hash != b.data_hash:
         raise DataError(
-            f"the evaluations ran on different data{of} ({a.data_hash[:8]}, {a.about.total} examples; "
-            f"{b.data_hash[:8]}, {b.about.total} examples). Run both on the same data set."
+            f"the evaluations ran on different data{of} ({a.data_hash[:8]}, {a.total} examples; {b.data_hash[:8]}, "
+            f"{b.total} examples). Run both on the same data set."
         )
-    if a.about.reducer != b.about.reducer or not _same_epochs(a, b):
+    if a.reducer != b.reducer or not _same_epochs(a, b):
         raise DataError(
-            f"the scores of examples were made in different ways{of}: {a.about.reducer} of {a.about.epochs} "
-            f"epochs and {b.about.reducer} of {b.about.epochs}. Make them alike with evaluation.reduced(...), or run "
-            f"both with the same epochs."
+            f"the scores of examples were made in different ways{of}: {a.reducer} of {a.epochs} epochs and {b.reducer} "
+            f"of {b.epochs}. Make them alike with evaluation.reduced(...), or run both with the same epochs."
         )
-
-
-def _same_epochs(a: Evaluation, b: Evaluation) -> bool:
-    """Whether epochs are as many, or the reducer expects the same of any number of them."""
-    return a.about.epochs == b.about.epochs or a.about.reducer.startswith(("mean", "pass"))
-
-
-def _policy(a: Evaluation, b: Evaluation, name: str) -> OnError:
-    if a.about.on_error == b.about.on_error:
-        return a.about.on_error
-    of = f" (candidate {name!r})" if name else ""
+    if on_error is not None or a.on_error == b.on_error:
+        return on_error or a.on_error
     raise DataError(
-        f"errors count differently in the two evaluations{of}: {a.about.on_error!r} and {b.about.on_error!r}. Say "
-        f"which holds for both: on_error={a.about.on_error!r}."
+        f"errors count differently in the two evaluations{of}: {a.on_error!r} and {b.on_error!r}. Say which holds for "
+        f"both: on_error={a.on_error!r}."
     )
+
+
+def _same_epochs(a: About, b: About) -> bool:
+    """Whether epochs are as many, or the reducer expects the same of any number of them."""
+    return a.epochs == b.epochs or a.reducer.startswith(("mean", "pass"))
