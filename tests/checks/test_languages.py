@@ -12,7 +12,9 @@ import pytest
 import outlast as ol
 from outlast.errors import UsageError
 
-_SPEC = importlib.util.spec_from_file_location("language_samples", Path(__file__).with_name("language_samples.py"))
+_SPEC = importlib.util.spec_from_file_location(
+    "language_samples", Path(__file__).with_name("corpus") / "language_samples.py"
+)
 assert _SPEC is not None
 assert _SPEC.loader is not None
 _MODULE = importlib.util.module_from_spec(_SPEC)

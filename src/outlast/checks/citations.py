@@ -101,31 +101,23 @@ def _range(one: str) -> list[str]:
 
 
 def _bare(text: str, good: list[Span]) -> list[Span]:
-    """The sentences without a marker; one at the beginning of a sentence belongs to the one before."""
-    starts = sorted(start for start, _ in good)
-    found: list[Span] = []
+    """The sentences without a marker; those at the beginning of a sentence belong to the one before."""
+    ends = dict(good)
+    starts = sorted(ends)
     every = sentences(text)
-    index = 0
+    found: list[Span] = []
     for number, (start, end) in enumerate(every):
         until = every[number + 1][0] if number + 1 < len(every) else len(text)
-        while index < len(starts) and starts[index] < start:
-            index += 1
-        has = index < len(starts) and starts[index] < max(end, until)
-        behind = number + 1 < len(every) and _starts_at(starts, until)
+        own = start
+        while number and own in ends:
+            own = ends[own]
+            own += len(text[own : own + 3]) - len(text[own : own + 3].lstrip())
+        index = bisect_left(starts, own)
+        cited = index < len(starts) and starts[index] <= until
         plain = text[start:end]
-        if (
-            len(words(plain)) >= _LEAST_WORDS
-            and not plain.rstrip("\"'”").endswith(("?", ":"))
-            and not has
-            and not behind
-        ):
+        if not cited and len(words(plain)) >= _LEAST_WORDS and not plain.rstrip("\"'”").endswith(("?", ":")):
             found.append((start, end))
     return found
-
-
-def _starts_at(starts: list[int], place: int) -> bool:
-    index = bisect_left(starts, place)
-    return index < len(starts) and starts[index] == place
 
 
 def _without(text: str, bad: list[tuple[Span, str]], good: list[Span]) -> str:

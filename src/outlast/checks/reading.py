@@ -33,6 +33,13 @@ _MAYBE = words_of(  # an end only where a capital follows
 )
 
 
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
+_OPENERS = words_of(
+    """a an and as at but by for from he her his however i if in it its many most no on one she so some such that the
+    their there these they this those to under we what when where which while who with you your"""
+)
+
+
 def text_of(value: Any, check: str, field: str) -> str | None:
     """The text that a field holds; None for None, where a check does not apply. Raises `UsageError` for the rest."""
     if value is None or isinstance(value, str):
@@ -132,6 +139,9 @@ def _ends(text: str, dot: int, after: int) -> bool:
     word = before[0].lstrip("([\"'“‘").lower() if before else ""  # noqa: RUF001
     if word in _NO_END or (len(word) == 1 and word.isalpha() and word != "i"):
         return False
+    if _INITIALS.fullmatch(word):  # "the U.S. Army", but "in the U.S. They"
+        opener = _WORD.search(text, after, after + 40)
+        return following == "" or (opener is not None and opener[0].lower() in _OPENERS)
     return word not in _MAYBE or following.isupper()
 
 
