@@ -95,17 +95,21 @@ def test_each_check_is_a_metric_a_guard_feedback_and_a_test(name: str) -> None:
             evaluation = ol.evaluate(ol.Predict(Answer), rows, check)  # a metric
         (row,) = evaluation.rows
         assert row.score is not None
-        assert row.score.value == score or (score == 0.0 and row.score.value < 1)
-        if score == 0.0:
-            assert row.score.feedback  # what optimizers see
+        assert (row.score == 1) is (score == 1)
+        assert bool(row.feedback) is (score == 0)  # what optimizers see
     check.demand(context=CONTEXT, answer=good)  # a test
     with pytest.raises(CheckFailed):
         check.demand(context=CONTEXT, answer=bad)
-    guarded = ol.guard(ol.Predict(Answer), output=[check.with_policy("retry")])  # a guard
+    guarded = ol.guard(ol.Predict(Answer), output=[check])  # a guard
+    with ol.context(lm=ScriptedLM([{"answer": good}, {"answer": bad}])):
+        assert guarded(context=CONTEXT).answer == good
+        with pytest.raises(CheckFailed):
+            guarded(context=CONTEXT)
+    asked = ol.Predict(Answer, checks=[check.with_policy("retry")])  # asked again with its message
     lm = ScriptedLM([{"answer": bad}, {"answer": good}], keep=True)
     with ol.context(lm=lm):
-        assert guarded(context=CONTEXT).answer == good
-    assert lm.calls == 2
+        assert asked(context=CONTEXT).answer == good
+    assert row.feedback in "".join(message.text for message in lm.requests[1].messages)
 
 
 def test_every_factory_of_these_files_is_used_here() -> None:
