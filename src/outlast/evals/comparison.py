@@ -131,7 +131,7 @@ class Comparison:
 
     @property
     def method(self) -> str:
-        """How the numbers were made: "Tango score interval, exact McNemar test; p by Holm over 3 candidates"."""
+        """How the numbers were made: "Tango score interval, exact unconditional McNemar test"."""
         text = self.paired.method
         if epochs := max(self.a.about.epochs, self.b.about.epochs) - 1:
             text += f"; {self.a.about.reducer} of {epochs + 1} epochs of each example"

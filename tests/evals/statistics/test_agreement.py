@@ -99,6 +99,18 @@ def test_the_variance_of_kappa_agrees_with_statsmodels():
         assert math.sqrt(variance) == pytest.approx(expected.std_kappa, rel=1e-9)
 
 
+def test_the_interval_of_kappa_is_that_of_the_logarithm_with_half_a_pseudo_item():
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    a, b = two_raters(60)
+    fit = cohens_kappa(np.array(confusion(a, b).counts) + 0.5 / 25)
+    factor = math.exp(scipy.stats.t.isf(0.025, 59) * fit.std_kappa / (1 - fit.kappa))
+    interval = cohen_kappa(a, b).interval
+    assert interval.low == pytest.approx(1 - (1 - fit.kappa) * factor, rel=1e-3)
+    assert interval.high == pytest.approx(1 - (1 - fit.kappa) / factor, rel=1e-3)
+    assert interval.method == "log kappa"
+
+
 @pytest.mark.parametrize(("hit", "false"), [(0.9, 0.1), (0.98, 0.02)])
 def test_the_interval_of_kappa_covers_where_the_usual_one_does_not(hit, false):
     from statsmodels.stats.inter_rater import cohens_kappa

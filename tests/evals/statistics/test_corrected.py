@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from outlast.errors import DataError, UsageError
 from outlast.evals.statistics import informedness, ppi_mean, rogan_gladen
@@ -67,6 +68,31 @@ def test_ppi_covers_near_the_ceiling_where_the_published_interval_does_not(rate,
         published += rate in ppi_mean(y, f, g, method="clt").interval
     assert covered / repeats >= 0.94
     assert published / repeats < 0.94
+
+
+@pytest.mark.parametrize("more", [60, 1000])
+def test_the_interval_for_pass_or_fail_is_wilsons_at_the_effective_number_of_labels(more):
+    rng = random.Random(more)
+    y, f = judged_items(rng, 80, 0.8)
+    g = verdict_lists(rng, more, 0.8, 0.92, 0.85)
+    estimate = ppi_mean(y, f, g)
+    y2, f2, g2 = np.array([*y, 1, 0]), np.array([*f, 0, 1]), np.array([*g, 1, 0])  # half a pseudo-item each way
+    w, v = np.array([1.0] * 80 + [0.5] * 2), np.array([1.0] * more + [0.5] * 2)
+    (var_y, cov), (_, var_f) = np.cov(y2, f2, aweights=w, ddof=0)
+    mean_g = np.average(g2, weights=v)
+    var_g = np.average((g2 - mean_g) ** 2, weights=v)
+    both, weights = np.concatenate([f2, g2]), np.concatenate([w, v])
+    pooled = np.sum(weights * (both - np.average(both, weights=weights)) ** 2) / (weights.sum() - 1)
+    weight = cov / ((1 + 80 / more) * pooled)
+    variance = (var_y - 2 * weight * cov + weight**2 * var_f) / 78 + weight**2 * var_g / more
+    share = np.average(y2, weights=w)
+    n, t = share * (1 - share) / variance, scipy.stats.t.isf(0.025, 78)
+    value = np.mean(y) + weight * (np.mean(g) - np.mean(f))
+    middle = (value + t * t / (2 * n)) / (1 + t * t / n)
+    half = t * math.sqrt(value * (1 - value) / n + t * t / (4 * n * n)) / (1 + t * t / n)
+    assert estimate.value == pytest.approx(value, abs=1e-12)
+    assert estimate.interval.low == pytest.approx(middle - half, abs=1e-12)
+    assert estimate.interval.high == pytest.approx(middle + half, abs=1e-12)
 
 
 def test_ppi_is_narrower_than_the_labels_alone_and_never_much_wider():
