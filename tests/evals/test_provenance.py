@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -198,3 +200,16 @@ def test_a_run_does_not_wait_for_it():
     for _ in range(5):
         run()
     assert (time.perf_counter() - started) / 5 < 0.5
+
+
+def test_ctrl_c_while_git_hangs_gives_the_result(repository, monkeypatch):
+    (repository / "git").write_text("#!/bin/sh\nsleep 60\n")
+    (repository / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{repository}:{os.environ['PATH']}")
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    result = run()
+    timer.join()
+    assert (result.n, result.stopped) == (3, "")
+    assert time.monotonic() - started < 1.9  # git would have had two seconds

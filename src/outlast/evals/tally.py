@@ -110,7 +110,7 @@ class Tally:
         if row.error is not None:
             row = self._add_error(row, row.error)
         if self.rule.epochs.count == 1:
-            self._settle([row])
+            self._count(row.cluster, counted(row, self.rule.on_error), row.state)
         else:
             self._wait(row)
         return row
@@ -131,16 +131,18 @@ class Tally:
     def _settle(self, runs: list[Row]) -> None:
         results: list[tuple[State, float | None]] = [(row.state, counted(row, self.rule.on_error)) for row in runs]
         score, state = self.rule.settle(results)
+        self.flaky += is_flaky([verdict(row) for row in runs])
+        self.spread.add([value for _, value in results if value is not None])
+        self._count(runs[0].cluster, score, state)
+
+    def _count(self, cluster: str, score: float | None, state: State) -> None:
         self.items[state] += 1
-        if self.rule.epochs.count > 1:
-            self.flaky += is_flaky([verdict(row) for row in runs])
-            self.spread.add([value for _, value in results if value is not None])
         if score is None:
             return
         self.scores.append(score)
         self.running.add(score)
         if self._clustered:
-            self.clusters.append(self._numbers.setdefault(runs[0].cluster, len(self._numbers)))
+            self.clusters.append(self._numbers.setdefault(cluster, len(self._numbers)))
 
     def _add_error(self, row: Row, error: RowError) -> Row:
         if self.states["error"] <= _LOCATED:
