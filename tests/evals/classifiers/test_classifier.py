@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import outlast as ol
-from outlast.errors import CheckFailed, DataError, UsageError
+from outlast.errors import CheckFailed, ConfigError, DataError, UsageError
 from outlast.evals.classifiers.deciding import least_sure
 from outlast.evals.classifiers.folds import fold_of
 from outlast.evals.classifiers.linear import Features, Seen
@@ -220,6 +221,24 @@ def test_as_a_check_it_guards(polite: ol.Classifier) -> None:
     assert polite.as_check("answer").run({"answer": TEXTS[1]}).ok is False  # type: ignore[union-attr]
     assert polite.as_check() == polite.as_check()
     assert polite.as_check() != polite.as_check(unsure="fail")
+
+
+def test_it_stands_in_a_guard_like_any_check(polite: ol.Classifier) -> None:
+    program = ol.Predict("question -> reply", lm=ScriptedLM([{"reply": TEXTS[0]}, {"reply": TEXTS[1]}]))
+    guarded = ol.guard(program, output=[polite.as_check()])
+    assert guarded(question="?").reply == TEXTS[0]
+    with pytest.raises(CheckFailed, match="polite"):
+        guarded(question="?")
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, polite: ol.Classifier) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ConfigError, match=r"pip install 'outlast\[train\]'"):
+        ol.train_classifier((TEXTS, VALUES))
+    assert polite(TEXTS[0]) > 0.5
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(ConfigError, match="needs numpy to serve"):
+        polite(TEXTS[0])
 
 
 def test_an_unsure_check_does_as_it_is_told_or_asks() -> None:
