@@ -94,3 +94,30 @@ def test_factories_called_alike_make_equal_checks() -> None:
     assert hash(most(3)) == hash(most(3))
     assert most(3) != most(4)
     assert most(3).run({"answer": "abcd"}) == ol.CheckResult(False)
+
+
+def test_needs_are_names_that_the_function_takes() -> None:
+    assert ol.check(needs="answer")(lambda **values: bool(values["answer"])).needs == ("answer",)
+    with pytest.raises(UsageError, match="names of fields; got 1"):
+        ol.check(needs=[1, "answer"])(lambda **values: True)
+    with pytest.raises(UsageError, match="is called with answer by name"):
+        ol.check(needs=["answer"])(lambda text: True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"ok": 1}, {"ok": True, "message": None}, {"ok": True, "score": float("nan")}, {"ok": True, "score": 7}],
+)
+def test_a_result_that_says_nothing_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="CheckResult"):
+        ol.CheckResult(**given)
+
+
+def test_a_check_looks_at_what_a_program_gave() -> None:
+    out = ol.Prediction(answer="yes")
+    assert short.run(out)
+    short.demand(out)
+    with pytest.raises(UsageError, match="values by field name"):
+        short.run("yes")
+    with pytest.raises(UsageError, match="values by field name"):
+        short.demand("yes")

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 from outlast.checks.policy import Policy, as_policy
 from outlast.errors import CheckFailed, MetricError, UsageError, brief, did_you_mean
 from outlast.runtime import blocking, in_thread, run_blocking
+from outlast.signatures.record import Record, fields_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Cost = Literal["cheap", "slow", "model"]
@@ -43,6 +44,14 @@ class CheckResult:
     found: tuple[Found, ...] = ()
     fix: Mapping[str, Any] | None = None
     undo: Mapping[str, str] | None = field(default=None, repr=False)  # what must not be shown
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ok, bool) or not isinstance(self.message, str):
+            raise UsageError(
+                f"CheckResult(ok, message) is a bool and a text; got {brief(self.ok)} and {brief(self.message)}"
+            )
+        if self.score is not None and not (isinstance(self.score, int | float) and 0 <= self.score <= 1):
+            raise UsageError(f"CheckResult(score=...) is a number from 0 to 1, or None; got {brief(self.score)}")
 
     def __bool__(self) -> bool:
         return self.ok
@@ -125,6 +134,7 @@ class Check:
 
     async def arun(self, values: Mapping[str, Any]) -> CheckResult | None:
         """`run` from async code. A plain "slow" or "model" function runs in a thread there."""
+        values = _by_name(values)
         for name in self.needs:
             if name not in values:
                 raise UsageError(
@@ -134,16 +144,20 @@ class Check:
         if not self.each:
             return await self._once([values[name] for name in self.needs])
         given: Any = values[self.needs[0]]
+        if given is None:
+            return None
         if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
             raise UsageError(
                 f"check {self.name!r} (each=True) looks at the items of the list {self.needs[0]!r}; got {brief(given)}"
             )
         items = list(cast("Iterable[Any]", given))
-        return _of_items(self.needs[0], items, [await self._once([item]) for item in items])
+        from outlast.checks.items import of_items
+
+        return of_items(self, items, [await self._once([item]) for item in items])
 
     def demand(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Raise `CheckFailed`, which is an `AssertionError` too, when the values do not pass: the check as a test."""
-        given = {**(values or {}), **more}
+        given = {**_by_name({} if values is None else values), **more}
         result = self.run(given)
         if result is not None and not result.ok:
             raise CheckFailed(self.told(result), check=self.name, result=result, values=given)
@@ -207,20 +221,13 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _of_items(name: str, items: list[Any], results: list[CheckResult | None]) -> CheckResult | None:
-    """One result for a list: it passes when every item that the check applies to does; the fix leaves out the rest."""
-    judged = [result for result in results if result is not None]
-    if not judged:
-        return None
-    bad = [index for index, result in enumerate(results) if result is not None and not result.ok]
-    if not bad:
-        return _FINE
-    first = results[bad[0]]
-    message = f"item {bad[0] + 1} of {len(items)} in {name!r}: {first.message if first else ''}"
-    if len(bad) > 1:
-        message += f" (and {len(bad) - 1} more)"
-    kept = [item for index, item in enumerate(items) if index not in bad]
-    return CheckResult(False, message, 1 - len(bad) / len(judged), fix={name: kept})
+def _by_name(values: Any) -> Mapping[str, Any]:
+    """Values by field name: a mapping, or what a program gave."""
+    if isinstance(values, Record):
+        return fields_of(values)
+    if isinstance(values, Mapping):
+        return cast("Mapping[str, Any]", values)
+    raise UsageError(f"a check looks at values by field name, such as {{'answer': ...}}; got {brief(values)}")
 
 
 @overload
@@ -264,7 +271,7 @@ def check(
         if isinstance(function, staticmethod):  # what type checkers want in a class body
             function = cast("Callable[..., Any]", function.__func__)
         called = name or getattr(function, "__name__", type(function).__name__)
-        wanted = tuple(needs) if needs is not None else _parameters(function, called)
+        wanted = _parameters(function, called) if needs is None else _needed(function, needs, called)
         if not wanted:
             raise UsageError(f"check {called!r} looks at no field; its parameters name those that it looks at")
         if each and len(wanted) != 1:
@@ -303,13 +310,29 @@ def built(
     """A check of a factory: `function` gets the values of `needs` in their order; `options` are what the factory was
     called with, and make up the identity of the check together with the name, so that equal calls are equal checks."""
 
-    def look(**values: Any) -> Any:
-        return function(*[values[name] for name in needs])
+    def look(*given: Any, **values: Any) -> Any:
+        return function(*given, *[values[name] for name in needs[len(given) :]])
 
     identity = f"outlast.checks.{name}{needs!r}{sorted(options.items(), key=lambda item: item[0])!r}"
     setattr(look, "__outlast_identity__", identity)  # noqa: B010 - functions declare no such attribute
     made = check(on_fail=on_fail, message=message, name=name, needs=needs, cost=cost, each=each, early=early)(look)
     return replace(made, options=options)
+
+
+def _needed(function: Callable[..., Any], needs: Any, name: str) -> tuple[str, ...]:
+    """The fields that a check says it needs; its function has to take them by these names."""
+    listed = [needs] if isinstance(needs, str) or not isinstance(needs, Iterable) else cast("Iterable[Any]", needs)
+    wanted: tuple[str, ...] = tuple(listed)
+    for one in wanted:
+        if not isinstance(one, str) or not one:
+            raise UsageError(f"check {name!r}: needs are names of fields; got {brief(one)}")
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(wanted))
+    except TypeError as error:
+        raise UsageError(f"check {name!r} is called with {', '.join(wanted)} by name: {error}") from None
+    except ValueError:  # one of C, which does not tell
+        pass
+    return wanted
 
 
 def _parameters(function: Callable[..., Any], name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import Span, named, sentences, shown, text_of, whole, words
 from outlast.errors import UsageError, brief
@@ -23,6 +24,7 @@ _ID = re.compile(r"\d{1,6}|[\w.:/#-]*\d[\w.:/#-]*")
 _LEAST_WORDS = 4
 
 
+@factory
 def cites(
     field: str,
     *,

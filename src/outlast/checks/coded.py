@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from outlast.checks.check import Check, CheckResult, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import named
 from outlast.errors import MetricError, UsageError, brief
@@ -20,6 +21,7 @@ MOST = 20_000
 """Characters of code."""
 
 
+@factory
 def sandboxed(
     code: str,
     *fields: str,

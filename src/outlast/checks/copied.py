@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from outlast.checks.check import Check, CheckResult, Found
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, Span, count, of_text, whole
 from outlast.errors import UsageError, brief
@@ -18,6 +19,7 @@ _WORD = re.compile(r"\w+")
 _SAME = 32  # places of one window that are tried; more of it are boilerplate
 
 
+@factory
 def not_copied(
     field: str,
     references: Iterable[Any],

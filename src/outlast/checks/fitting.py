@@ -17,6 +17,7 @@ from outlast.signatures.field import Field
 if TYPE_CHECKING:
     from outlast.checks.check import Check
 
+CALL = "__outlast_call__"  # what the function of a check of a factory notes: the call that makes it again
 _CHANGED = ("name", "on_fail", "message", "cost", "each", "early")  # what may differ from the check in its module
 
 
@@ -132,21 +133,12 @@ def _same(found: Any, check: Check) -> bool:
 
 
 def _by_call(check: Check) -> Any:
-    identity = getattr(check.function, "__outlast_identity__", "")
-    factory = identity.removeprefix("outlast.checks.").partition("(")[0]
-    return (_called, (factory, check.needs, dict(check.options))) if identity and factory.isidentifier() else None
+    call = getattr(check.function, CALL, None)
+    return None if call is None else (_called, call)
 
 
-def _called(factory: str, needs: tuple[str, ...], options: dict[str, Any], changes: dict[str, Any]) -> Any:
-    import outlast.checks
-
-    make = getattr(outlast.checks, factory, None)
-    if make is None:
-        return None
-    try:
-        return replace(make(*needs, **options), **changes)
-    except TypeError:  # a factory whose arguments have other names than its options
-        return None
+def _called(make: Any, args: tuple[Any, ...], options: dict[str, Any], changes: dict[str, Any]) -> Any:
+    return replace(make(*args, **options), **changes)
 
 
 def _by_name(check: Check) -> Any:

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.factory import factory
 from outlast.checks.finding import named
 from outlast.checks.injection_signs import (
     BASE64,
@@ -71,6 +72,7 @@ def injection_score(text: str) -> Suspicion:
     return Suspicion(1 - left, tuple(Found("", one.start, one.end, one.kind) for one in places))
 
 
+@factory
 def no_injection(*fields: str, threshold: float = 0.5, on_fail: Policy | str = "log", each: bool = False) -> Check:
     """Passes when `injection_score` of every text in the fields is below `threshold` (above 0, at most 1).
 

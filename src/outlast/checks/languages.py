@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from outlast.checks.check import Check, CheckResult
+from outlast.checks.factory import factory
 from outlast.checks.language_words import ENDINGS, LETTERS, WORDS
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, listed, of_text, whole
@@ -54,6 +55,7 @@ _DENSE = ("han", "kana", "hangul", "devanagari", "bengali", "tamil", "telugu", "
 _MARGIN = 1.5  # how much better another language has to fit; measured in benchmarks/checks_text.py
 
 
+@factory
 def language(
     field: str,
     expected: str | Iterable[str] = "en",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from outlast.checks.check import Check, CheckResult, Found
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, Span, flag, listed, of_text, shown
 from outlast.errors import UsageError, brief
@@ -47,6 +48,7 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?")
 _ALLOWED = re.compile(r"(\*\.)?([^\s/:*@?#\\]+)(?::(\d{1,5}))?(/[^\s?#*]*)?")
 
 
+@factory
 def urls(
     field: str,
     *,

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from outlast.checks.check import Check
+from outlast.checks.factory import factory
 from outlast.checks.finding import Finder, Place, allowed, found_none
 from outlast.checks.policy import Policy
 from outlast.errors import ConfigError, UsageError, brief
@@ -20,6 +21,7 @@ _HALF = re.compile("[\ud800-\udfff]")  # halves of a pair alone: no tokenizer ta
 _LONGEST = 10_000_000
 
 
+@factory
 def presidio(
     *fields: str,
     entities: Iterable[str] | None = None,

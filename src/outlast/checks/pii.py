@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from outlast.checks import pii_ids, pii_kinds
 from outlast.checks.check import Check, Found
+from outlast.checks.factory import factory
 from outlast.checks.finding import Finder, Place, allowed, found_none
 from outlast.checks.pii_phone import phones
 from outlast.checks.policy import Policy
@@ -59,6 +60,7 @@ def redact(text: str, kinds: Iterable[str] = USUAL, *, allow: Iterable[str] = ()
     return Redacted(redaction(text), redaction.mapping)
 
 
+@factory
 def no_pii(
     *fields: str,
     kinds: Iterable[str] = USUAL,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from outlast.checks.check import Check, CheckResult, Found
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, listed, of_text, shown, whole
 from outlast.errors import UsageError, brief
@@ -16,6 +17,7 @@ _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _BY_NAME = frozenset({"__import__", "import_module", "find_spec", "exec_module", "load_module"})
 
 
+@factory
 def parses_python(
     field: str,
     *,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from outlast.checks.check import Check, CheckResult
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, flag, listed, of_text, shown, whole
 from outlast.checks.sql_names import COMPUTES, REFUSED, ROWS
@@ -15,6 +16,7 @@ _STARTS = ("select", "with", "values", "from", "table", "(")
 _WRITES = "only reading is allowed: one SELECT (also with WITH or UNION)"
 
 
+@factory
 def sql(
     field: str,
     *,

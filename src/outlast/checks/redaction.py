@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from outlast.checks.check import Found
@@ -48,7 +47,7 @@ class Redaction:
     @property
     def mapping(self) -> Mapping[str, str]:
         """What each placeholder stands for."""
-        return MappingProxyType({placeholder: value for (_, value), placeholder in self._made.items()})
+        return {placeholder: value for (_, value), placeholder in self._made.items()}
 
     def _placeholder(self, kind: str, value: str) -> str:
         made = self._made.get((kind, value))

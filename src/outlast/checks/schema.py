@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from outlast.checks.check import Check, CheckResult, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, named, text_of
 from outlast.errors import UsageError, brief
@@ -19,6 +20,7 @@ _FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 _SHOWN = 5
 
 
+@factory
 def json_schema(
     field: str, schema: Mapping[str, Any] | bool | Any, *, each: bool = False, on_fail: Policy | str = "raise"
 ) -> Check:
@@ -130,7 +132,19 @@ def _of_type(kind: Any) -> tuple[Callable[[Any], list[str]], str]:
             return [f"{_path(one['loc'])}: {_cut(one['msg'])}" for one in told]
         return []
 
-    return wrong, f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', repr(kind))}"
+    return wrong, _named(kind, adapter)
+
+
+def _named(kind: Any, adapter: Any) -> str:
+    """What tells a type from others: what it is called, and its schema."""
+    from pydantic import PydanticUserError
+
+    try:
+        form = json.dumps(adapter.json_schema(), sort_keys=True)
+    except (PydanticUserError, RecursionError):  # a type without a schema, such as one with a validator of its own
+        form = ""
+    name = getattr(kind, "__qualname__", "") if isinstance(kind, type) else ""
+    return f"{getattr(kind, '__module__', '')}.{name or repr(kind)} {form}"
 
 
 def _path(parts: Any) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from outlast.checks.check import Check, Found
+from outlast.checks.factory import factory
 from outlast.checks.finding import Finder, Place, allowed, found_none
 from outlast.checks.policy import Policy
 from outlast.checks.secret_shapes import ADDRESS, HEADER, JWT, NAMED, SHAPES
@@ -42,6 +43,7 @@ def find_secrets(text: str, *, allow: Iterable[str] = ()) -> tuple[Found, ...]:
     return _finder("find_secrets", allowed("find_secrets", allow))(text)
 
 
+@factory
 def no_secrets(*fields: str, allow: Iterable[str] = (), on_fail: Policy | str = "raise", each: bool = False) -> Check:
     """Passes when the fields hold no secrets, as `find_secrets` finds them. Its fix puts placeholders such as
     `<GITHUB_TOKEN_1>`; neither message nor result holds what was found."""

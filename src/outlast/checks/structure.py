@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Literal, cast, get_args
 
 from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, Span, count, flag, listed, named, of_text, sentences, text_of, whole, words
 from outlast.errors import UsageError, brief, did_you_mean
@@ -22,6 +23,7 @@ _LONE = re.compile(r"[\ud800-\udfff]")
 _ANCHOR = re.compile(r"[\^$]|\\[bBAzZ]")
 
 
+@factory
 def length(
     field: str,
     *,
@@ -102,6 +104,7 @@ def _most(text: str, high: int, unit: Unit) -> int:
     return len(text.encode("utf-8", "surrogatepass")[: high * 4].decode("utf-8", "ignore"))
 
 
+@factory
 def matches(
     field: str,
     pattern: str | re.Pattern[str],
@@ -198,6 +201,7 @@ def _where(text: str, holds: Callable[[str], bool]) -> Span:
     return first, end
 
 
+@factory
 def one_of(
     field: str,
     values: Iterable[Hashable],

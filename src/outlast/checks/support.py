@@ -11,6 +11,7 @@ from outlast.checks import entities as of_entities
 from outlast.checks import numbers as of_numbers
 from outlast.checks import quotes as of_quotes
 from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.checks.reading import FINE, flag, listed, named, shown, text_of, whole
 from outlast.errors import UsageError, brief
@@ -36,6 +37,7 @@ Finder = Callable[[str, list[str]], "tuple[list[_Claim], list[_Claim]]"]
 """All claims of one kind in a text, and those that the source does not have."""
 
 
+@factory
 def numbers_supported(
     field: str,
     *,
@@ -55,6 +57,7 @@ def numbers_supported(
     return _check("numbers_supported", field, source, ("numbers",), on_fail, tolerance, rounding, 2)
 
 
+@factory
 def dates_supported(field: str, *, source: str | Iterable[str], on_fail: Policy | str = "raise") -> Check:
     """Every date in the text is in the source: 5 January 2020 is 2020-01-05 and 5/1/2020 (in either order).
 
@@ -64,6 +67,7 @@ def dates_supported(field: str, *, source: str | Iterable[str], on_fail: Policy 
     return _check("dates_supported", field, source, ("dates",), on_fail, 0.0, False, 2)
 
 
+@factory
 def quotes_supported(
     field: str, *, source: str | Iterable[str], least: int = 2, on_fail: Policy | str = "raise"
 ) -> Check:
@@ -84,6 +88,7 @@ def quotes_supported(
     )
 
 
+@factory
 def entities_supported(field: str, *, source: str | Iterable[str], on_fail: Policy | str = "raise") -> Check:
     """Every name in the text is in the source: its words in order, with at most two others between each, or its
     initials (UN, United Nations). Titles may be missing; "American" is found in "America".
@@ -94,6 +99,7 @@ def entities_supported(field: str, *, source: str | Iterable[str], on_fail: Poli
     return _check("entities_supported", field, source, ("entities",), on_fail, 0.0, False, 2)
 
 
+@factory
 def supported(
     field: str,
     *,

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from outlast.checks.check import Check, CheckResult, Found, built
+from outlast.checks.factory import factory
 from outlast.checks.finding import allowed, named
 from outlast.checks.policy import Policy
 from outlast.checks.texts import Unfit, plain, texts_in, with_texts
@@ -69,6 +70,7 @@ def find_toxic(text: str, kinds: Iterable[str] = TOXIC_KINDS, *, allow: Iterable
     return _find(text, _chosen(kinds, "find_toxic"), frozenset(allowed("find_toxic", allow)))
 
 
+@factory
 def no_toxicity(
     *fields: str,
     classifier: Classifier | None = None,

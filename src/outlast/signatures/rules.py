@@ -69,7 +69,8 @@ def added_rules(old: Rules, checks: Any, signature: str) -> Rules:
     if isinstance(checks, str) or not isinstance(checks, Iterable) or is_rule(checks):
         raise SignatureError(f"the checks of {signature} are a list of checks; got {brief(checks)}")
     new: dict[str, Rule] = {}
-    for one in cast("Iterable[Any]", checks):
+    for given in cast("Iterable[Any]", checks):
+        one = _meant(given)
         if not is_rule(one):
             raise SignatureError(
                 f"the checks of {signature} are made with @ol.check or the factories of ol.checks; got {brief(one)}"
@@ -80,6 +81,12 @@ def added_rules(old: Rules, checks: Any, signature: str) -> Rules:
             )
     kept = {rule.name: rule for rule in old}
     return tuple({**kept, **new}.values())
+
+
+def _meant(thing: Any) -> Any:
+    """The check that something stands for, such as a judge."""
+    make = None if is_rule(thing) or isinstance(thing, type) else getattr(thing, "as_check", None)
+    return make() if callable(make) else thing
 
 
 def dropped_rules(old: Rules, names: Iterable[str], signature: str) -> Rules:

@@ -288,3 +288,28 @@ def test_a_program_is_compiled_by_a_judge_whose_model_is_its_own(tmp_path: Path)
         compiled(judge(lm=JudgingLM(thanks, name="another")), ol.LabeledFewShot(k=2))
     with pytest.raises(ConfigError, match="judge 'tone' has no model"):
         compiled(judge(lm=None), ol.LabeledFewShot())
+
+
+def test_votes_that_are_evenly_divided_say_nothing() -> None:
+    lm = ScriptedLM([{"critique": "a", "verdict": "pass"}, {"critique": "b", "verdict": "fail"}])
+    judge = ol.Judge(TONE, ["reply"], votes=2, lm=lm)
+    data = ol.Dataset([ol.Example({"message": "Hi"})])
+    row = ol.evaluate(lambda message: ol.Prediction(reply="Yes."), data, judge, progress=False).rows[0]
+    assert row.score is None
+    assert row.state == "unscored"
+    assert "evenly divided" in row.feedback
+
+
+def test_judges_together_are_a_check_and_stand_where_checks_do() -> None:
+    said = {"critique": "too curt", "verdict": "fail"}
+    quality = ol.Judge.each({"tone": "kind", "facts": "true"}, ["reply"], lm=ScriptedLM(lambda _: said))
+    program = ol.Predict("message -> reply", checks=[quality], lm=ScriptedLM([{"reply": "No."}]))
+    with pytest.raises(ol.errors.CheckFailed, match="tone: too curt\nfacts: too curt"):
+        program(message="Hi")
+    signature = ol.Predict("message -> reply").signature.with_checks(quality.judges["tone"])
+    assert [one.name for one in signature.__checks__] == ["tone"]
+
+
+def test_two_fields_under_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="under one name"):
+        ol.Judge(TONE, ["target.reply", "target_reply"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from outlast.checks.check import Check, CheckResult, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.data.example import Example, inputs_of
 from outlast.data.jsonform import content_hash
@@ -135,6 +136,7 @@ class Classifier:
         setattr(metric, JUDGED_BY, getattr(judge, JUDGED_BY, ""))
         return metric
 
+    @factory
     def as_check(
         self,
         field: str | None = None,

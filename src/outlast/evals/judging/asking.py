@@ -37,8 +37,10 @@ def shown_fields(fields: Any, subject: str) -> dict[str, str]:
     elif isinstance(fields, Mapping):
         found = dict(cast("Mapping[Any, Any]", fields))
     elif isinstance(fields, Iterable):
-        listed = list(cast("Iterable[Any]", fields))
+        listed = list(dict.fromkeys(cast("Iterable[Any]", fields)))
         found = {name.replace(".", "_") if isinstance(name, str) else name: name for name in listed}
+        if len(found) < len(listed):
+            raise UsageError(f"{subject}: two fields would be shown under one name; say names, {{name: field}}")
     else:
         raise UsageError(
             f"{subject}: the fields that it is shown are names of inputs and outputs, a mapping from names to such, or "

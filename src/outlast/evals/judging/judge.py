@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from outlast.checks.check import Check, CheckResult, built
+from outlast.checks.factory import factory
 from outlast.checks.policy import Policy
 from outlast.data.example import Example, inputs_of, targets_of
 from outlast.errors import AnswerError, ConfigError, UsageError, brief, did_you_mean
@@ -55,8 +56,9 @@ class Judge(Module):
 
     Give it a model of its own. Without one, a metric takes the model that is configured around the evaluation (never
     that of `evaluate(lm=...)`, which is the program's); either way the model is part of the metric's identity, and
-    results of different judges are neither compared nor mixed. `votes` asks so many times, the majority decides; other
-    keywords are those of `Predict`. Cost of a verdict: `votes` LM calls, and re-asks.
+    results of different judges are neither compared nor mixed. `votes` asks so many times, the majority decides
+    (evenly divided ones are unscored); other keywords are those of `Predict`. Cost of a verdict: `votes` LM calls, and
+    re-asks.
     """
 
     blocking_safe = True
@@ -137,7 +139,16 @@ class Judge(Module):
             record: Record = await self.acall(**self.shown(values))
         except AnswerError as error:
             return Unscored(f"the judge {self.name!r} gave no verdict: {error}")
+        if self._divided(record):
+            return Unscored(f"the judge {self.name!r} gave no verdict: its {self.votes} votes are evenly divided")
         return Score(self.rubric.score(record[VERDICT]), record[CRITIQUE], self._parts(record))
+
+    def _divided(self, record: Record) -> bool:
+        """Whether as many votes are for another verdict as for the one that came first."""
+        if not isinstance(self.verdict, Majority):
+            return False
+        counts = sorted(record.outcome.facts["votes"].values())
+        return len(counts) > 1 and counts[-1] == counts[-2]
 
     def _parts(self, record: Record) -> dict[str, float]:
         return {"agreement": float(record.outcome.facts["agreement"])} if isinstance(self.verdict, Majority) else {}
@@ -155,6 +166,7 @@ class Judge(Module):
 
         return identified(metric, self.name, judge)
 
+    @factory
     def as_check(
         self,
         *,
@@ -167,25 +179,7 @@ class Judge(Module):
         The critique is its message. `unread` says what a reply that cannot be read means: "pass" (the check does not
         apply) or "fail".
         """
-        needs = tuple(self.fields.values())
-        for name in needs:
-            if name.startswith(TARGET):
-                raise UsageError(f"judge {self.name!r} is shown {name!r}; a check has no target to look at")
-        if unread not in ("pass", "fail"):
-            raise UsageError(f"as_check(unread=...) is 'pass' or 'fail'; got {brief(unread)}")
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
-            raise UsageError(f"as_check(threshold=...) is a score above 0 and at most 1; got {brief(threshold)}")
-
-        async def look(*values: Any) -> CheckResult | None:
-            score = await self.ascore(dict(zip(needs, values, strict=True)))
-            if isinstance(score, Unscored):
-                return None if unread == "pass" else CheckResult(False, score.reason)
-            return CheckResult(score.value >= threshold, score.feedback, score.value)
-
-        judge = program_hash(self)
-        return built(
-            self.name, needs, look, on_fail=on_fail, cost="model", judge=judge, threshold=threshold, unread=unread
-        )
+        return check_of(self, self.name, tuple(self.fields.values()), on_fail, threshold, unread)
 
     async def reward_of(self, inputs: Mapping[str, Any], result: Any) -> Score | Unscored:
         """What a result is worth to `BestOfN`, `Refine` and other strategies that try several times."""
@@ -199,6 +193,28 @@ class Judge(Module):
         lm = next(iter(predictors_of(self).values())).lm
         more = (f", votes={self.votes}" if self.votes > 1 else "") + (f", lm={lm!r}" if lm is not None else "")
         return f"Judge({self.rubric!r}, [{shown}]{more})"
+
+
+def check_of(
+    judge: Any, name: str, needs: tuple[str, ...], on_fail: Policy | str, threshold: float, unread: str
+) -> Check:
+    """A judge, or several, as a check of these fields."""
+    for one in needs:
+        if one.startswith(TARGET):
+            raise UsageError(f"judge {name!r} is shown {one!r}; a check has no target to look at")
+    if unread not in ("pass", "fail"):
+        raise UsageError(f"as_check(unread=...) is 'pass' or 'fail'; got {brief(unread)}")
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
+        raise UsageError(f"as_check(threshold=...) is a score above 0 and at most 1; got {brief(threshold)}")
+
+    async def look(*values: Any) -> CheckResult | None:
+        score = await judge.ascore(dict(zip(needs, values, strict=True)))
+        if isinstance(score, Unscored):
+            return None if unread == "pass" else CheckResult(False, score.reason)
+        return CheckResult(score.value >= threshold, score.feedback, score.value)
+
+    known = program_hash(judge)
+    return built(name, needs, look, on_fail=on_fail, cost="model", judge=known, threshold=threshold, unread=unread)
 
 
 def pinned(judge: J, name: str) -> J:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, cast
 
+from outlast.checks.check import Check
+from outlast.checks.factory import factory
+from outlast.checks.policy import Policy
 from outlast.data.example import Example
 from outlast.errors import UsageError, brief
 from outlast.evals.forms import fields_seen
-from outlast.evals.judging.judge import Judge, identified, seen
+from outlast.evals.judging.judge import Judge, check_of, identified, seen
 from outlast.evals.score import Score, Unscored
 from outlast.modules.module import Module
 from outlast.modules.paths import update
@@ -87,6 +90,15 @@ class Judges(Module):
             return await judges.ascore(seen(example, prediction))
 
         return identified(metric, " + ".join(self.judges), judges)
+
+    @factory
+    def as_check(
+        self, *, on_fail: Policy | str = "raise", threshold: float = 1.0, unread: Literal["pass", "fail"] = "pass"
+    ) -> Check:
+        """The judges together as one check of the outputs that they are shown; see `Judge.as_check`. What is said of
+        each criterion that is not fully met is its message."""
+        needs = dict.fromkeys(source for judge in self.judges.values() for source in judge.fields.values())
+        return check_of(self, " + ".join(self.judges), tuple(needs), on_fail, threshold, unread)
 
     async def reward_of(self, inputs: Mapping[str, Any], result: Any) -> Score | Unscored:
         """What a result is worth to `BestOfN`, `Refine` and other strategies that try several times."""
