@@ -71,3 +71,9 @@ def test_an_example_without_cluster_is_refused_before_any_call():
     late = [*examples(), Example({"doc": None, "question": "q"}, {"right": 1})]
     with pytest.raises(DataError, match=r"cluster: example 60 has none"):
         evaluate(never, late, right, cluster="doc", progress=False)
+
+
+@pytest.mark.parametrize("missing", ["", " ", float("nan"), None])
+def test_a_cluster_that_has_no_name_is_refused(missing):
+    with pytest.raises(DataError, match="cluster: example 6 has none"):
+        run(cluster=lambda example: missing if example.doc == "d1" else example.doc)

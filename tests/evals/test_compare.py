@@ -346,6 +346,10 @@ def test_scores_made_in_different_ways_are_refused():
     with pytest.raises(DataError, match="made in different ways"):
         compare(repeated([1, 0], reducer="max"), repeated([1, 0], 2, "max"))
     assert compare(a, repeated([1, 0], 2, "pass@2")).n == 2
+    strict, lax = (repeated([0.6, 0.6], reducer="pass@2", threshold=threshold) for threshold in (0.9, 0.5))
+    with pytest.raises(DataError, match=r"pass@2 counts runs that pass, with a score of 0.9 or more in one and 0.5"):
+        compare(strict, lax)
+    assert compare(strict.reduced("mean"), lax.reduced("mean")).paired.difference == 0
 
 
 def test_errors_that_count_differently_need_one_rule():

@@ -15,7 +15,7 @@ import pytest
 
 from outlast.adapters import Chat
 from outlast.data import Example
-from outlast.errors import DataError
+from outlast.errors import ConfigError, DataError, EvaluationStopped
 from outlast.evals import Evaluation, evaluate
 from outlast.evals.rowfile import RowWriter
 from outlast.lms.protocol import LM
@@ -223,3 +223,28 @@ def test_rows_reach_the_system_while_the_run_goes_on(tmp_path):
 
     run(program, save=path, concurrency=1)
     assert seen == sorted(set(seen))
+
+
+def test_a_stream_in_another_order_does_not_spoil_the_file(tmp_path):
+    path, asked = tmp_path / "rows.jsonl", []
+
+    async def program(message):
+        asked.append(message)
+        if len(asked) == 4:
+            raise ConfigError("no model")
+        return message
+
+    def stream(*numbers):
+        return (Example({"message": str(number)}, {}) for number in numbers)
+
+    def go(*numbers, **options):
+        return evaluate(
+            program, stream(*numbers), lambda e, o: 1, concurrency=1, progress=False, keep="rows", save=path, **options
+        )
+
+    with pytest.raises(EvaluationStopped):
+        go(0, 1, 2, 3, 4)
+    with pytest.raises(EvaluationStopped, match="example 1 is another one than in the file"):
+        go(0, 2, 1, 3, 4, resume=True)
+    assert Evaluation.from_jsonl(path).n == 4
+    assert go(0, 1, 2, 3, 4, resume=True).states["pass"] == 5

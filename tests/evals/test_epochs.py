@@ -220,3 +220,9 @@ def test_the_table_lists_flaky_examples_and_the_variance():
     out = io.StringIO()
     run().print_table(file=out)
     assert "flaky" not in out.getvalue()
+
+
+def test_an_example_passes_when_each_epoch_scores_just_the_threshold():
+    for score, count in ((0.7, 3), (0.9, 9)):
+        result = run(metric=lambda example, out, score=score: score, threshold=score, epochs=count)
+        assert result.states["fail"] == 0

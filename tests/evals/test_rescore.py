@@ -11,7 +11,7 @@ import pytest
 import outlast as ol
 from outlast.checks import check
 from outlast.data import Dataset, Example
-from outlast.errors import DataError, EvaluationStopped, UsageError
+from outlast.errors import ConfigError, DataError, EvaluationStopped, UsageError
 from outlast.evals import Evaluation, Score, compare, evaluate
 from outlast.evals.rescore import arescore, prediction_of, rescore
 from outlast.lms.protocol import LM
@@ -277,3 +277,49 @@ def test_wrong_use_is_refused():
         quiet(bare, right_day)
     with pytest.raises(EvaluationStopped, match="an error, and on_error='raise'"):
         quiet(first, lambda e, o: 1 / 0, on_error="raise", concurrency=1)
+
+
+def test_what_was_not_whole_is_not_whole_after_rescoring(tmp_path):
+    async def program(message):
+        if message == "m4":
+            raise ConfigError("no model")
+        return message
+
+    with pytest.raises(EvaluationStopped) as stop:
+        evaluate(program, examples(), lambda e, o: 1, progress=False, concurrency=1, save=tmp_path / "rows.jsonl")
+    for source in (stop.value.evaluation, tmp_path / "rows.jsonl"):
+        result = quiet(source, lambda e, o: 1, save=tmp_path / f"{type(source).__name__}.jsonl")
+        assert result.stopped == "failed"
+        assert "[failed after 5 of 6]" in result.headline
+        assert Evaluation.from_jsonl(result.saved).stopped == "failed"
+        assert result.counting("exclude_all").gate(0.1).decision == "INCONCLUSIVE"
+
+
+def test_resume_scores_answers_that_changed_meanwhile(tmp_path):
+    gone, calls = tmp_path / "gone", []
+
+    async def program(message):
+        if gone.exists() and message in ("m1", "m2"):
+            raise ConnectionError("gone")
+        return f"{message} {'before' if gone.exists() else 'after'}"
+
+    def after(example, out):
+        calls.append(out)
+        return "after" in out
+
+    rows, scored = tmp_path / "rows.jsonl", tmp_path / "scored.jsonl"
+    gone.touch()
+    evaluate(program, examples(), lambda e, o: 1, progress=False, save=rows)
+    assert quiet(rows, after, save=scored).states["error"] == 2
+    gone.unlink()
+    evaluate(program, examples(), lambda e, o: 1, progress=False, save=rows, resume=True)
+    calls.clear()
+    result = quiet(rows, after, save=scored, resume=True)
+    assert [row.state for row in result.rows] == ["fail", "pass", "pass", "fail", "fail", "fail"]
+    assert calls == ["m1 after", "m2 after"]  # the others stand
+    assert result.headline == Evaluation.from_jsonl(scored).headline == quiet(rows, after).headline
+
+
+def test_rescoring_takes_no_checks():
+    with pytest.raises(UsageError, match="no option 'checks'"):
+        quiet(before(), lambda e, o: 1, checks=[])

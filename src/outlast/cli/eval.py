@@ -146,6 +146,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
     from outlast.evals.compare import check_comparable
     from outlast.evals.forms import as_metric
     from outlast.evals.identity import metric_hash, name_of
+    from outlast.evals.options import Options
     from outlast.evals.shape import JUDGED_BY
 
     scoring = as_metric(metric)
@@ -159,6 +160,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
         epochs=args.epochs,
         reducer=args.reducer,
         on_error=args.on_error,
+        threshold=Options().threshold,
     )
     check_comparable(base.about, coming)
 

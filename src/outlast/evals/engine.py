@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Protocol
 
 from outlast.data.example import Example
-from outlast.errors import BudgetExceeded, ConfigError, LMAuthError, LMQuotaError
+from outlast.errors import BudgetExceeded, ConfigError, DataError, LMAuthError, LMQuotaError
 from outlast.evals.feed import Turn
 from outlast.evals.options import Options
 from outlast.evals.progress import INTERVAL, Guarded, Snapshot
@@ -24,6 +24,7 @@ from outlast.evals.tally import Tally
 _HOPELESS = (ConfigError, LMAuthError, LMQuotaError)  # what fails one example fails all
 _BREATH = 0.002  # seconds after which a worker lets others run, so that instant programs do not starve Ctrl-C
 _FIRST = 20  # runs of a stream before a share of them means anything
+_MOVED = "resume: example {} is another one than in the file: other data, or in another order. Use another path."
 _FAREWELL = 5.0  # seconds that cancelled workers get
 
 
@@ -153,6 +154,8 @@ class Engine:
             except Exception as error:
                 raise _Halt(Outcome("failed", f"the data could not be read on: {error}", error, True)) from error
             index, epoch, example, cluster, key = turn
+            if self._prior.is_elsewhere(index, key):
+                raise _Halt(Outcome("failed", _MOVED.format(index), DataError(_MOVED.format(index)), True))
             row = self._prior.take(key, epoch)
             if row is not None:
                 self._count(replace(row, index=index), write=row.index != index)

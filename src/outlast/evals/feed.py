@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
@@ -133,9 +134,10 @@ class Feed:
             raise DataError(
                 f"cluster: example {index} has no field {self._cluster!r}.{near} Fields: {', '.join(example)}."
             )
-        if value is None:
-            raise DataError(f"cluster: example {index} has none (the value is None): {brief(example)}")
-        return str(slice_key(value))
+        name = "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(slice_key(value))
+        if not name.strip():
+            raise DataError(f"cluster: example {index} has none (the value is {value!r}): {brief(example)}")
+        return name
 
     def _checked(self, item: Any, index: int) -> Example:
         if not isinstance(item, Example):

@@ -15,7 +15,7 @@ from outlast.evals.headline import UNSEEN
 from outlast.evals.provenance import Provenance, gather
 from outlast.evals.reads import Reads
 from outlast.evals.resume import Opened
-from outlast.evals.rowfile import About, End, RowWriter, end_line, provenance_line
+from outlast.evals.rowfile import About, End, RowWriter, Stopped, end_line, provenance_line
 from outlast.runtime import in_thread, run_blocking
 
 _PATIENCE = 5.0  # seconds for what `gather` ends within by itself
@@ -36,13 +36,16 @@ def blocked(main: Callable[[], Awaitable[Evaluation]]) -> Evaluation:
     return done[0]
 
 
-async def finished(about: About, feed: Turns, engine: Engine, opened: Opened, reads: Reads | None = None) -> Evaluation:
+async def finished(
+    about: About, feed: Turns, engine: Engine, opened: Opened, reads: Reads | None = None, *, stopped: Stopped = ""
+) -> Evaluation:
     """The evaluation, once everything was run; where it comes from is found out meanwhile, so that it need not wait.
 
-    Raises `EvaluationStopped` when it could not go on.
+    `stopped` says why what was run on was no longer whole. Raises `EvaluationStopped` when it could not go on.
     """
     told = asyncio.ensure_future(_tell(opened.writer))
     outcome = await engine.run()
+    outcome = replace(outcome, stopped=outcome.stopped or stopped)
     sessions = (*opened.sessions, *await _within_reason(told))
     result = replace(_result(about, feed, engine, outcome, opened.writer), reads=reads, sessions=sessions)
     if result.unseen:

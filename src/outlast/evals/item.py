@@ -10,6 +10,7 @@ from outlast.evals.policy import Rule, counted
 from outlast.evals.row import Row, State
 from outlast.evals.statistics import Estimate, estimate_mean
 from outlast.evals.statistics.clusters import clustered_mean
+from outlast.evals.statistics.values import mean_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def part_estimates(items: Sequence[Item], level: float, *, clustered: bool) -> d
     for item in items:
         for name in dict.fromkeys(name for row in item.rows for name in row.parts):
             some = [row.parts[name] for row in item.rows if name in row.parts]
-            values.setdefault(name, []).append(math.fsum(some) / len(some))
+            values.setdefault(name, []).append(mean_of(some))
             clusters.setdefault(name, []).append(item.cluster)
     if clustered:
         return {name: clustered_mean(some, clusters[name], level) for name, some in values.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from outlast.evals.item import Item
 from outlast.evals.policy import OnError, counted
 from outlast.evals.row import Row
 from outlast.evals.statistics import Paired, paired_difference
+from outlast.evals.statistics.values import mean_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ class Pairs:
 
     def means(self) -> tuple[float, float]:
         """The mean score before and after."""
-        n = len(self.pairs)
-        return math.fsum(pair.a_score for pair in self.pairs) / n, math.fsum(pair.b_score for pair in self.pairs) / n
+        return mean_of([pair.a_score for pair in self.pairs]), mean_of([pair.b_score for pair in self.pairs])
 
 
 def difference_of(pairs: Iterable[Flip], level: float, seed: int) -> Paired:
@@ -125,7 +124,7 @@ def _score(item: Item, on_error: OnError, part: str | None) -> float | None:
         return item.score
     values = [counted(row, on_error) if row.state == "error" else row.parts.get(part) for row in item.rows]
     known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
+    return mean_of(known) if known else None
 
 
 def _cluster(one: Item, other: Item) -> str:

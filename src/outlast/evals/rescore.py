@@ -33,7 +33,7 @@ from outlast.signatures.returned import Taken
 from outlast.signatures.signature import SignatureType
 
 _NOTHING_SPENT = Spending()
-_FIXED = ("sample", "epochs", "cluster")  # how the rows were made, which no metric changes
+_FIXED = ("sample", "epochs", "cluster", "checks")  # how the rows were made, which no metric changes
 
 
 def rescore(
@@ -55,8 +55,9 @@ def rescore(
     JSON form.
 
     Rows that ended in an error of the program stay as they are, errors of the metric are scored anew. The result has
-    the rows' epochs, clusters, spending and models; `about.rescored` names the earlier metric. `level` and `on_error`
-    are those of the evaluation unless given; the other keywords are those of `evaluate`, `save` and `resume` too.
+    the rows' epochs, clusters, spending and models, and is as incomplete as they are (`stopped`); `about.rescored`
+    names the earlier metric. `level` and `on_error` are those of the evaluation unless given; the other keywords are
+    those of `evaluate`, `save` and `resume` too: a row whose answer is another one than before is then scored again.
 
     Raises `DataError` when `data` lacks an example or the rows were not kept, `UsageError` for what cannot mean
     anything.
@@ -90,7 +91,7 @@ async def arescore(
         about = _about(before.about, scorer.metric, chosen)
         display = Guarded(display_for(chosen.progress))
         again = runs_again(chosen.retry)
-        opened = open_file(chosen, about, lambda row: again(row) and not _is_programs(row))
+        opened = open_file(chosen, about, lambda row: again(row) and not _is_programs(row), rescorer.answered_so)
         if not opened.resumed:
             opened = opened._replace(sessions=before.sessions)
         engine = Engine(
@@ -103,7 +104,7 @@ async def arescore(
             prior=opened.prior,
             display=display,
         )
-        return await finished(about, feed, engine, opened)
+        return await finished(about, feed, engine, opened, stopped=before.stopped)
 
 
 def prediction_of(outputs: Any, signature: Any = None, inputs: Mapping[str, Any] | None = None) -> Any:
@@ -168,6 +169,11 @@ class _Rescorer:
         self._signature = signature
         self._run: Run = run_for(options.lm, options.adapter, None)
 
+    def answered_so(self, saved: Row) -> bool:
+        """Whether a row that was scored before is made of the answer that is to be scored now."""
+        row = self._rows.get((saved.index, saved.epoch))
+        return row is not None and _answer(row) == _answer(saved)
+
     async def __call__(self, index: int, example: Example, /, *, epoch: int, cluster: str) -> Row:
         row = self._rows[index, epoch]
         if _is_programs(row):
@@ -196,6 +202,11 @@ class _Rescorer:
 def _is_programs(row: Row) -> bool:
     """Whether a row is an error of the program: there is no answer to score."""
     return row.error is not None and row.error.subject == "program"
+
+
+def _answer(row: Row) -> tuple[str, Any, str]:
+    """What the program said, or the error that it ended in."""
+    return row.id, row.outputs, str(row.error) if _is_programs(row) else ""
 
 
 def _evaluation(given: Any) -> Evaluation:

@@ -36,9 +36,11 @@ class Prior:
     def __init__(self, rows: Iterable[Row] = (), again: Callable[[Row], bool] = lambda row: False) -> None:
         self._standing: dict[tuple[str, int], list[Row]] = {}
         self._failed: dict[tuple[str, int], list[Row]] = {}
+        self._places: dict[int, str] = {}
         for row in rows:
             kind = self._failed if again(row) else self._standing
             kind.setdefault((row.id, row.epoch), []).append(row)
+            self._places[row.index] = row.id
 
     def __bool__(self) -> bool:
         """Whether an earlier run left rows."""
@@ -48,6 +50,10 @@ class Prior:
         """The row that stands for a run, once; None when it has to be run."""
         rows = self._standing.get((example_id, epoch))
         return rows.pop(0) if rows else None
+
+    def is_elsewhere(self, index: int, example_id: str) -> bool:
+        """Whether another example was at this place: a stream gives other ones than before, or in another order."""
+        return self._places.get(index, example_id) != example_id
 
     def marked(self, row: Row) -> Row:
         """A new row that says which errors it is run again after."""
@@ -73,8 +79,14 @@ class Opened(NamedTuple):
     resumed: bool = False
 
 
-def open_file(options: Options, about: About, again: Callable[[Row], bool] | None = None) -> Opened:
-    """Open the file of a run; `again` says which of its rows are run again, by custom what `options.retry` says.
+def open_file(
+    options: Options,
+    about: About,
+    again: Callable[[Row], bool] | None = None,
+    stands: Callable[[Row], bool] = lambda row: True,
+) -> Opened:
+    """Open the file of a run; `again` says which of its rows are run again, by custom what `options.retry` says, and
+    `stands` which are still about what is run now.
 
     Raises `DataError` when the file belongs to another evaluation.
     """
@@ -95,7 +107,8 @@ def open_file(options: Options, about: About, again: Callable[[Row], bool] | Non
         writer.write(about_line(about))
     if saved is None:
         return Opened(writer, Prior())
-    return Opened(writer, Prior(saved.rows, again or runs_again(options.retry)), saved.sessions, True)
+    rows = [row for row in saved.rows if stands(row)]
+    return Opened(writer, Prior(rows, again or runs_again(options.retry)), saved.sessions, True)
 
 
 def _refuse_other(then: About, now: About, path: Path) -> None:

@@ -94,7 +94,7 @@ def _finite(value: Any, subject: str) -> float:
         number = math.inf
     if not abs(number) <= LARGEST:
         raise MetricError(
-            f"{subject}: a score is a finite number, at most 1e150; got {number}. "
+            f"{subject}: a score is a finite number, below 1e90; got {number}. "
             f"Return ol.unscored(reason) where there is none."
         )
     return number

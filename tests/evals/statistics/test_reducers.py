@@ -9,7 +9,7 @@ import random
 import pytest
 
 from outlast.errors import DataError, UsageError
-from outlast.evals.statistics import check_reducer, fewest_scores, reduce_epochs
+from outlast.evals.statistics import check_reducer, estimate_mean, fewest_scores, reduce_epochs
 
 
 @pytest.mark.parametrize("passed", range(6))
@@ -83,3 +83,11 @@ def test_scores_must_be_numbers():
             reduce_epochs([1, bad], "mean")
     with pytest.raises(DataError, match="threshold"):
         reduce_epochs([1], "pass@1", threshold=math.nan)
+
+
+@pytest.mark.parametrize("reducer", ["mean", "median", "max", "min", "majority"])
+def test_equal_scores_reduce_to_just_that_score(reducer):
+    for score in (0.1, 0.7, 0.8, 0.9):
+        for n in range(1, 50):
+            assert reduce_epochs([score] * n, reducer) == score
+            assert estimate_mean([score] * n).value == score

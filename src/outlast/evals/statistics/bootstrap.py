@@ -10,7 +10,7 @@ from random import Random
 
 from outlast.errors import UsageError, did_you_mean
 from outlast.evals.statistics.quantiles import normal_quantile, normal_tail, two_sided_t, two_sided_z
-from outlast.evals.statistics.values import Interval, check_level, check_resamples, some, unknown
+from outlast.evals.statistics.values import Interval, check_level, check_resamples, mean_of, some, unknown
 
 _METHODS = ("bca", "percentile", "studentised")
 
@@ -41,7 +41,7 @@ def bootstrap_interval(
     n = len(data)
     if n < 2:
         return unknown(level)
-    mean = math.fsum(data) / n
+    mean = mean_of(data)
     if min(data) == max(data):
         return Interval(mean, mean, level, f"{method} bootstrap")
     ascending, mirrored = sorted(x - mean for x in data), sorted(mean - x for x in data)

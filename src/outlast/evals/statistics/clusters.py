@@ -13,7 +13,7 @@ from typing import NamedTuple
 from outlast.errors import DataError
 from outlast.evals.statistics.intervals import estimate_mean
 from outlast.evals.statistics.quantiles import two_sided_t
-from outlast.evals.statistics.values import Estimate, Interval, check_level, finite, in_unit, unknown
+from outlast.evals.statistics.values import Estimate, Interval, check_level, finite, in_unit, mean_of, unknown
 
 _FEW = 10
 
@@ -79,7 +79,7 @@ def clustered_mean(values: Iterable[float], clusters: Iterable[Hashable], level:
     n = len(data)
     if totals.single:
         return estimate_mean(data, level)
-    mean = math.fsum(data) / n
+    mean = mean_of(data)
     if len(totals.sizes) < 2:
         return Estimate(mean, unknown(level), n, "unknown")
     variance, df = cluster_variance(totals, mean)

@@ -16,6 +16,7 @@ from outlast.evals.statistics.values import (
     finite,
     in_unit,
     is_binary,
+    mean_of,
     some,
     unknown,
 )
@@ -57,7 +58,7 @@ def t_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     check_level(level)
     data = some(values, "t_interval")
     n = len(data)
-    mean = math.fsum(data) / n
+    mean = mean_of(data)
     return t_from_moments(mean, math.fsum((x - mean) ** 2 for x in data), n, level)
 
 
@@ -95,7 +96,7 @@ def likelihood_interval(values: Iterable[float], level: float = 0.95, low: float
     unit = likelihood_from_counts(Counter((x - low) / span for x in data), level)
     if not unit.known:
         return unit
-    mean = math.fsum(data) / len(data)
+    mean = mean_of(data)
     lower, upper = low + span * unit.low, low + span * unit.high
     return Interval(max(low, min(lower, mean)), min(high, max(upper, mean)), level, "likelihood")
 
@@ -174,7 +175,7 @@ def estimate_mean(values: Iterable[float], level: float = 0.95, method: str = "a
     if n == 0:
         return Estimate(math.nan, unknown(level), 0, "unknown")
     interval = _interval(data, level, method, seed)
-    return Estimate(math.fsum(data) / n, interval, n, interval.method)
+    return Estimate(mean_of(data), interval, n, interval.method)
 
 
 def _interval(data: list[float], level: float, method: str, seed: int) -> Interval:

@@ -22,25 +22,21 @@ from statistics import median
 from types import MappingProxyType
 
 from outlast.errors import DataError, UsageError, brief, did_you_mean
-from outlast.evals.statistics.values import finite, some
+from outlast.evals.statistics.values import finite, mean_of, some
 
 REDUCERS = ("mean", "median", "max", "min", "majority", "pass@k", "pass^k", "at_least_k")
 _COUNTED = re.compile(r"(pass@|pass\^|at_least_)([1-9][0-9]{0,5})")
 _THRESHOLD = 1.0
 
 
-def _mean(scores: list[float]) -> float:
-    return math.fsum(scores) / len(scores)
-
-
 def _majority(scores: list[float]) -> float:
     counts = Counter(scores)
     most = max(counts.values())
-    return _mean([score for score, count in counts.items() if count == most])
+    return mean_of([score for score, count in counts.items() if count == most])
 
 
 _PLAIN: Mapping[str, Callable[[list[float]], float]] = MappingProxyType(
-    {"mean": _mean, "median": median, "max": max, "min": min, "majority": _majority}
+    {"mean": mean_of, "median": median, "max": max, "min": min, "majority": _majority}
 )
 
 

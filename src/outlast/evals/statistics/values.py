@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from outlast.errors import DataError, UsageError, brief
@@ -80,6 +80,12 @@ def some(values: Iterable[float], subject: str) -> list[float]:
     if not result:
         raise DataError(f"{subject}: at least one score is needed, got none.")
     return result
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of at least one value, never outside their range: rounding alone would put that of three times 0.7
+    below 0.7, and a score below its own threshold."""
+    return min(max(math.fsum(values) / len(values), min(values)), max(values))
 
 
 def check_level(level: float) -> float:
