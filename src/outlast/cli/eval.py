@@ -147,7 +147,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
     from outlast.evals.forms import as_metric
     from outlast.evals.identity import metric_hash, name_of
     from outlast.evals.options import Options
-    from outlast.evals.shape import JUDGED_BY
+    from outlast.evals.shape import JUDGED_BY, RUBRIC
 
     scoring = as_metric(metric)
     coming = replace(
@@ -155,6 +155,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
         metric=name_of(scoring),
         metric_hash=metric_hash(scoring),
         judged_by=getattr(scoring, JUDGED_BY, ""),
+        rubric=getattr(scoring, RUBRIC, ""),
         data_hash=data.hash,
         total=len(data),
         epochs=args.epochs,

@@ -12,7 +12,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
-from outlast.evals.identity import JUDGED_BY, metric_hash, name_of, own_models, program_hash
+from outlast.evals.identity import JUDGED_BY, RUBRIC, metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.reads import note_read
@@ -137,6 +137,7 @@ def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> Abo
         adapter=repr(chosen_adapter(None, runner.run)),
         own_models=own_models(program),
         judged_by=getattr(metric, JUDGED_BY, ""),
+        rubric=getattr(metric, RUBRIC, ""),
         predictors=len(predictors),
         epochs=options.epochs.count,
         reducer=options.epochs.reducer,

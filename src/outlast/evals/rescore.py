@@ -15,7 +15,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Turn
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
-from outlast.evals.identity import JUDGED_BY, metric_hash, name_of
+from outlast.evals.identity import JUDGED_BY, RUBRIC, metric_hash, name_of
 from outlast.evals.options import Options, RescoreOptions
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.resume import open_file, runs_again
@@ -255,6 +255,7 @@ def _about(before: About, metric: Any, options: Options) -> About:
         metric=name_of(metric),
         metric_hash=metric_hash(metric),
         judged_by=getattr(metric, JUDGED_BY, ""),
+        rubric=getattr(metric, RUBRIC, ""),
         threshold=options.threshold,
         level=options.level,
         on_error=options.on_error,

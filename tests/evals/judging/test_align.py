@@ -13,7 +13,7 @@ import pytest
 import outlast as ol
 from outlast.errors import ConfigError, DataError, UsageError
 from outlast.evals.judging import Item
-from outlast.testing import JudgingLM
+from outlast.testing import JudgingLM, ScriptedLM
 from outlast.testing.judging import chance
 
 TONE = ol.Rubric("tone", "The reply is friendly.")
@@ -338,3 +338,16 @@ def test_scores_may_be_verdicts_on_the_scale() -> None:
         ol.align(stars, rows, rubric=STARS)
     with pytest.raises(UsageError, match="'share' .from 0 to 1. or 'verdict'"):
         ol.align(stars, rows, rubric=STARS, scores="levels")  # type: ignore[arg-type]
+
+
+def test_why_nothing_was_judged_is_told() -> None:
+    labels = ol.Labels([ol.Label({"q": "a", "reply": "b"}, "pass", rubric=TONE)])
+
+    def broken(example: Any, out: Any) -> float:
+        raise ValueError("no such table")
+
+    with pytest.raises(DataError, match="Why the first: ValueError: no such table"):
+        ol.align(broken, labels, rubric=TONE)
+    mute = ol.Judge(TONE, ["reply"], lm=ScriptedLM(lambda _: "I would rather not say."))
+    with pytest.raises(DataError, match="Why the first: the judge 'tone' gave no verdict"):
+        ol.align(mute, labels)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import outlast as ol
 from outlast.errors import DataError, FrozenError, UsageError
 from outlast.evals.judging import Item
+from outlast.testing import ScriptedLM
 
 TONE = ol.Rubric("tone", "The reply is friendly.", passes="It thanks.", fails="It blames.")
 HELP = ol.Rubric("help", "The reply helps.", scale=(1, 5))
@@ -193,3 +195,20 @@ def test_many_labels_are_no_trouble() -> None:
     labels = ol.Labels([label(f"a{k // 3}", k % 2, str(k % 3)) for k in range(9000)])
     assert len(labels.items) == 3000
     assert len(labels.by_item(TONE)) == 3000
+
+
+def test_what_a_program_gave_can_be_labelled() -> None:
+    program = ol.Predict("question -> answer", lm=ScriptedLM([{"answer": "blue"}, {"answer": "blue"}]))
+    made = ol.Label(program(question="Which?"), "pass", rubric=TONE)
+    run = ol.evaluate(program, ol.Dataset([ol.Example({"question": "Which?"})]), lambda *_: 1.0, progress=False)
+    row = ol.Labels.from_rows(run, TONE)[0].item
+    assert (made.item, made.item.inputs) == (row, row.inputs)
+
+
+def test_scalars_of_numpy_and_blank_cells_are_what_they_look_like() -> None:
+    assert TONE.read(np.bool_(True)) == TONE.read(np.int64(1)) == "pass"
+    with pytest.raises(UsageError, match="a number from 1 to 5"):
+        ol.Rubric("help", "It helps.", scale=(1, 5)).read(10**400)
+    table = io.StringIO("question,answer,label\na,b, \n")
+    labels = ol.Labels.from_csv(table, rubric=TONE, inputs="question", outputs="answer")
+    assert labels[0].value is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,3 +215,46 @@ async def test_it_runs_in_async_code_too() -> None:
     truth, scores = drawn(9, 200, 0.7)
     labels = ol.Labels([label(k, truth[k]) for k in range(60)])
     assert 0 < (await ol.aestimate_rate(judged(scores), labels, rubric=TONE)).value < 1
+
+
+def test_an_evaluation_says_by_which_rubric_it_was_judged(tmp_path: Path) -> None:
+    judge = ol.Judge(TONE, ["answer"], lm=JudgingLM(lambda shown: "pass" if "thanks" in str(shown) else "fail"))
+
+    def answer(n: int) -> str:
+        return "thanks" if n % 3 else "no"
+
+    data = ol.Dataset([ol.Example({"n": n}) for n in range(90)])
+    run = ol.evaluate(answer, data, judge, progress=False, save=tmp_path / "run.jsonl")
+    drawn = ol.Labels.from_rows(run, TONE).sample(30)
+    labels = ol.Labels([ol.Label(one.item, "pass" if one.item["n"] % 3 else "fail", rubric=TONE) for one in drawn])
+    assert ol.estimate_rate(run, labels).labelled == 30
+    again = Evaluation.from_jsonl(tmp_path / "run.jsonl")
+    assert ol.estimate_rate(again, labels).value == ol.estimate_rate(run, labels, rubric=TONE).value
+    assert ol.align(again, labels).rubric == TONE
+    with pytest.raises(UsageError, match="which is not"):
+        ol.estimate_rate(run, labels, rubric=TONE.edited(fails="It sighs."))
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "rogan-gladen"}, {"strata": "verdict"}])
+def test_the_same_answer_in_every_epoch_tells_nothing_more(options: Any) -> None:
+    truth, scores = drawn(11, 300, 0.7)
+    once = judged(scores)
+    rows = [replace(row, epoch=epoch) for row in once.rows for epoch in range(3)]
+    thrice = Evaluation.of(replace(once.about, epochs=3), rows)
+    labels = ol.Labels([label(k, truth[k]) for k in range(80)])
+    one, three = (ol.estimate_rate(run, labels, rubric=TONE, **options) for run in (once, thrice))
+    assert three.value == pytest.approx(one.value, abs=0.01)
+    widths = [rate.interval.high - rate.interval.low for rate in (one, three)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.06)
+    assert three.people.interval.high - three.people.interval.low > 0.95 * (
+        one.people.interval.high - one.people.interval.low
+    )
+
+
+def test_a_field_that_items_lack_is_named() -> None:
+    truth, scores = drawn(12, 100, 0.7)
+    labels = ol.Labels([label(k, truth[k]) for k in range(40)])
+    with pytest.raises(DataError, match="has no field 'lang'"):
+        ol.estimate_rate(judged(scores), labels, rubric=TONE, strata="lang")
+    with pytest.raises(DataError, match="has no field 'doc'"):
+        ol.align(judged(scores), labels, rubric=TONE, cluster="doc")

@@ -202,7 +202,12 @@ def _report(
 ) -> Alignment:
     scored = [(truth, said[0]) for truth, said in pairs if said[0].score is not None]
     if not scored:
-        raise DataError(f"align: the judge {verdicts.name!r} gave no verdict on any labelled item. Left out: {left}.")
+        first = pairs[0][1][0] if pairs else Said()
+        why = first.critique if first.error is None else f"{first.error.type}: {first.error.message}"
+        raise DataError(
+            f"align: the judge {verdicts.name!r} gave no verdict on any labelled item. Left out: {left}. "
+            f"Why the first: {why}"
+        )
     level = options.level
     people = [truth.level for truth, _ in scored]
     scores = [share_of(cast("float", said.score), rubric, options, verdicts.name) for _, said in scored]
@@ -289,8 +294,17 @@ def _mean(values: Sequence[float], groups: Sequence[Any] | None, level: float) -
 
 
 def _group(cluster: Cluster, item: Item) -> Any:
-    value = cluster(item) if callable(cluster) else item[cluster]
-    return content_hash(json_form(value, lenient=True))
+    return content_hash(json_form(part_by(cluster, item, "align(cluster=...)"), lenient=True))
+
+
+def part_by(by: Cluster, item: Item, subject: str) -> Any:
+    """What a field of an item, or a function of it, says; raises `DataError` for a field that it has not."""
+    if callable(by):
+        return by(item)
+    if by not in item.fields:
+        near = did_you_mean(by, item.fields)
+        raise DataError(f"{subject}: an item has no field {by!r}.{near} Fields: {', '.join(item.fields)}.")
+    return item[by]
 
 
 def _disagreements(

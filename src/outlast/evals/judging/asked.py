@@ -14,7 +14,7 @@ from outlast.evals.identity import JUDGED_BY, metric_hash, name_of
 from outlast.evals.judging.judge import TARGET
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.labelfile import item_of
-from outlast.evals.judging.rubric import Rubric
+from outlast.evals.judging.rubric import Rubric, rubric_in
 from outlast.evals.row import Row, RowError
 from outlast.evals.runner import RowRunner
 from outlast.evals.score import check_metric
@@ -55,8 +55,8 @@ class Verdicts:
 
 
 def rubric_of(judge: Any, rubric: Rubric | None, subject: str) -> Rubric:
-    """The rubric that is judged by: the judge's own, or the one given."""
-    own = getattr(judge, "rubric", None)
+    """The rubric that is judged by: the judge's own (of an evaluation, that of its metric), or the one given."""
+    own = rubric_in(judge.about.rubric) if isinstance(judge, Evaluation) else getattr(judge, "rubric", None)
     if rubric is None and isinstance(own, Rubric):
         return own
     if not isinstance(rubric, Rubric):

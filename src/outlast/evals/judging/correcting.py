@@ -11,12 +11,13 @@ from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.evals import wording
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.judging.align import check_scores, share_of
+from outlast.evals.judging.align import check_scores, part_by, share_of
 from outlast.evals.judging.alignment import Alignment, estimate_form
 from outlast.evals.judging.asked import Verdicts, every_verdict
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.rubric import Rubric
-from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen
+from outlast.evals.statistics.clusters import clustered_mean
+from outlast.evals.statistics.corrected import informedness, ppi_mean, rogan_gladen, worth
 from outlast.evals.statistics.intervals import estimate_mean
 from outlast.evals.statistics.quantiles import normal_tail, two_sided_z
 from outlast.evals.statistics.ranks import spearman
@@ -123,6 +124,8 @@ class Judged:
     others: Sequence[float]
     strata: Sequence[Hashable]  # of the labelled items
     other_strata: Sequence[Hashable]
+    origins: Sequence[str]  # of the labelled items: those made from equal inputs are not independent
+    other_origins: Sequence[str]
     unjudged: int
     binary: bool
     outside: bool  # whether the labelled items are none of those whose rate is asked for
@@ -139,8 +142,8 @@ class Judged:
         options: Options,
     ) -> Judged:
         """Of items that are judged, some of them labelled."""
-        labelled: list[tuple[float, float, Hashable]] = []
-        others: list[tuple[float, Hashable]] = []
+        labelled: list[tuple[float, float, Hashable, str]] = []
+        others: list[tuple[float, Hashable, str]] = []
         unjudged = missing
         turn: dict[str, int] = {}
         for item in items:
@@ -153,9 +156,9 @@ class Judged:
             score = share_of(one.score, rubric, options, verdicts.name)
             group = _stratum(options.strata, item, score)
             if item.id in truth:
-                labelled.append((truth[item.id], score, group))
+                labelled.append((truth[item.id], score, group, item.origin))
             else:
-                others.append((score, group))
+                others.append((score, group, item.origin))
         if not labelled:
             raise DataError(
                 f"estimate_rate: none of the {len(truth)} labelled items has a verdict of the judge; {unjudged} items "
@@ -167,6 +170,8 @@ class Judged:
             [row[0] for row in others],
             [row[2] for row in labelled],
             [row[1] for row in others],
+            [row[3] for row in labelled],
+            [row[2] for row in others],
             unjudged,
             rubric.binary,
             False,
@@ -186,15 +191,19 @@ class Judged:
                 f"estimate_rate: the run was judged by {run.metric!r} ({run.about.judged_by or 'no model'}), the "
                 f"report is about {report.name!r} ({report.judged_by or 'no model'}) as it was; align the judge again"
             )
-        _, verdicts, missing = every_verdict(run, (), "estimate_rate")
-        said = [one for runs in verdicts.said.values() for one in runs]
-        others = [share_of(one.score, report.rubric, options, report.name) for one in said if one.score is not None]
+        items, verdicts, missing = every_verdict(run, (), "estimate_rate")
+        origin = {item.id: item.origin for item in items}
+        said = [(key, one.score) for key, runs in verdicts.said.items() for one in runs]
+        scored = [(key, score) for key, score in said if score is not None]
+        others = [share_of(score, report.rubric, options, report.name) for _, score in scored]
         counts = report.confusion
         cells = [(a, b, counts.count(a, b)) for a in counts.labels for b in counts.labels]
         truth = [report.rubric.score(a) for a, _, count in cells for _ in range(count)]
         judged = [report.rubric.score(b) for _, b, count in cells for _ in range(count)]
         unjudged = missing + len(said) - len(others)
-        return cls(truth, judged, others, [""] * len(truth), [""] * len(others), unjudged, True, True, options)
+        alone, places = [str(place) for place in range(len(truth))], [origin[key] for key, _ in scored]
+        none = [""] * len(truth), [""] * len(others)
+        return cls(truth, judged, others, *none, alone, places, unjudged, True, True, options)
 
     def rate(self, stale: int, divided: int) -> CorrectedRate:
         """The corrected rate, when it can be told."""
@@ -204,20 +213,23 @@ class Judged:
         if not self.others:
             raise DataError(
                 f"estimate_rate: all {len(self.truth)} judged items are labelled, so there is nothing to correct: "
-                f"people say {wording.estimate_text(estimate_mean(self.truth, options.level), True)}"
+                f"people say {wording.estimate_text(self._people(), True)}"
             )
         if options.method == "rogan-gladen":
-            estimate = rogan_gladen(self.truth, self.judged, everything, options.level)
+            every = self.other_origins if self.outside else [*self.origins, *self.other_origins]
+            sizes = worth(self.origins), worth(every)
+            estimate = rogan_gladen(self.truth, self.judged, everything, options.level, sizes)
         elif options.strata is not None:
             estimate = self._stratified()
         else:
             self._refuse_unlike()
-            estimate = ppi_mean(self.truth, self.judged, self.others, options.level)
+            sizes = worth(self.origins), worth(self.other_origins)
+            estimate = ppi_mean(self.truth, self.judged, self.others, options.level, effective=sizes)
         return CorrectedRate(
             estimate,
             estimate.method,
             estimate_mean(everything, options.level),
-            estimate_mean(self.truth, options.level),
+            self._people(),
             skill,
             len(self.truth),
             len(everything),
@@ -226,6 +238,10 @@ class Judged:
             self.unjudged,
         )
 
+    def _people(self) -> Estimate:
+        """What the labels alone say."""
+        return clustered_mean(self.truth, self.origins, self.options.level)
+
     def _skill(self) -> Estimate | None:
         """How far the judge is from chance; raises `DataError` when it is at chance."""
         if len(set(self.truth)) < 2:
@@ -233,7 +249,7 @@ class Judged:
         skill = (informedness if self.binary else spearman)(self.truth, self.judged, self.options.level)
         name = "TPR + TNR - 1" if self.binary else "its rank correlation with people"
         if not skill.value >= _CHANCE:
-            people = wording.estimate_text(estimate_mean(self.truth, self.options.level), True)
+            people = wording.estimate_text(self._people(), True)
             raise DataError(
                 f"estimate_rate: the judge is no better than chance: {name} is {skill.value:.2f} on {len(self.truth)} "
                 f"labels, at least {_CHANCE:g} is needed. Its verdicts tell nothing; the labels alone say {people}. "
@@ -243,7 +259,7 @@ class Judged:
 
     def _refuse_unlike(self) -> None:
         """Raise `DataError` when the labelled items are clearly no random sample, by what the judge says of them."""
-        chance, mine, theirs = _unlike(self.judged, self.others)
+        chance, mine, theirs = _unlike(self.judged, self.others, worth(self.origins), worth(self.other_origins))
         if chance < _UNLIKELY:
             raise DataError(
                 f"estimate_rate: the labelled items are no random sample of all: the judge gives them "
@@ -261,13 +277,17 @@ class Judged:
         parts: list[tuple[float, Estimate]] = []
         for name in names:
             truth = [value for value, stratum in zip(self.truth, self.strata, strict=True) if stratum == name]
+            ours = [key for key, stratum in zip(self.origins, self.strata, strict=True) if stratum == name]
+            theirs = [
+                key for key, stratum in zip(self.other_origins, self.other_strata, strict=True) if stratum == name
+            ]
             size = len(truth) + sum(stratum == name for stratum in self.other_strata)
             if len(truth) < min(_FEWEST, size):
                 raise DataError(
                     f"estimate_rate: the stratum {name!r} has {len(truth)} labels for {size} items; label at least "
                     f"{_FEWEST} in each"
                 )
-            parts.append((size / n, _of_stratum(truth, self._verdicts(name), self._rest(name), level)))
+            parts.append((size / n, _of_stratum(truth, self._verdicts(name), self._rest(name), level, ours, theirs)))
         value = math.fsum(share * part.value for share, part in parts)
         between = two_sided_z(level) ** 2 * math.fsum(share * (part.value - value) ** 2 for share, part in parts) / n
         low = math.fsum((share * (part.value - part.interval.low)) ** 2 for share, part in parts)
@@ -283,11 +303,13 @@ class Judged:
         return [score for score, stratum in zip(self.others, self.other_strata, strict=True) if stratum == name]
 
 
-def _of_stratum(truth: list[float], judged: list[float], others: list[float], level: float) -> Estimate:
+def _of_stratum(
+    truth: list[float], judged: list[float], others: list[float], level: float, ours: list[str], theirs: list[str]
+) -> Estimate:
     """What people would say of one stratum: corrected there, where the verdicts vary in it."""
     if len(set(judged)) < 2 or not others:
-        return estimate_mean(truth, level)
-    return ppi_mean(truth, judged, others, level)
+        return clustered_mean(truth, ours, level)
+    return ppi_mean(truth, judged, others, level, effective=(worth(ours), worth(theirs)))
 
 
 def _stratum(strata: Any, item: Item, score: float) -> Hashable:
@@ -295,15 +317,15 @@ def _stratum(strata: Any, item: Item, score: float) -> Hashable:
         return ""
     if strata == "verdict":
         return score
-    value = strata(item) if callable(strata) else item[strata]
+    value = part_by(strata, item, "estimate_rate(strata=...)")
     return value if isinstance(value, str | int | float | bool) else content_hash(json_form(value, lenient=True))
 
 
-def _unlike(mine: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """How likely two random samples of the same differ so much in their mean, and the means."""
+def _unlike(mine: Sequence[float], theirs: Sequence[float], n: float, more: float) -> tuple[float, float, float]:
+    """How likely two random samples of the same, worth so many items, differ so much in their mean, and the means."""
     every = [*mine, *theirs]
     mean = math.fsum(every) / len(every)
     spread = math.fsum((score - mean) ** 2 for score in every) / max(1, len(every) - 1)
     a, b = math.fsum(mine) / len(mine), math.fsum(theirs) / len(theirs)
-    error = math.sqrt(spread * (1 / len(mine) + 1 / len(theirs)))
+    error = math.sqrt(spread * (1 / n + 1 / more))
     return (1.0 if error == 0 else 2 * normal_tail(abs(a - b) / error)), a, b

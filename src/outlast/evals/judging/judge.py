@@ -13,9 +13,9 @@ from outlast.errors import AnswerError, ConfigError, UsageError, brief, did_you_
 from outlast.evals.forms import fields_seen
 from outlast.evals.identity import program_hash
 from outlast.evals.judging.asking import CRITIQUE, VERDICT, as_shown, asking, shown_fields, typed_fields
-from outlast.evals.judging.rubric import Rubric, as_rubric
+from outlast.evals.judging.rubric import Rubric, as_rubric, rubric_line
 from outlast.evals.score import Score, Unscored
-from outlast.evals.shape import IDENTITY, JUDGED_BY
+from outlast.evals.shape import IDENTITY, JUDGED_BY, RUBRIC
 from outlast.modules.attempts import check_count
 from outlast.modules.majority import Majority
 from outlast.modules.module import Module
@@ -244,4 +244,6 @@ def identified(metric: Callable[..., Any], name: str, judge: Module) -> Callable
     metric.__name__ = name
     setattr(metric, IDENTITY, f"judge {program_hash(judge)}")
     setattr(metric, JUDGED_BY, ", ".join(models))
+    rubric = getattr(judge, "rubric", None)
+    setattr(metric, RUBRIC, rubric_line(rubric) if isinstance(rubric, Rubric) else "")
     return metric

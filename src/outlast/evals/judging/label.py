@@ -12,10 +12,12 @@ from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError, FrozenError, UsageError, brief, did_you_mean
 from outlast.evals.judging.rubric import Rubric, Verdict
 from outlast.modules.values import FrozenDict
+from outlast.signatures.record import Record, fields_of, outputs_of
 
 
 class Item:
-    """What is judged: inputs and outputs of a program by name, frozen. Items are equal when the values are.
+    """What is judged: inputs and outputs of a program by name, or what it gave; frozen. Items are equal when the values
+    are.
 
     `inputs` names the fields that went into the program; the id does not depend on it. `id` is 32 hexadecimal digits of
     blake2b over the JSON form of the fields. Raises `DataError` for values that have none.
@@ -26,7 +28,11 @@ class Item:
     fields: Mapping[str, Any]
     inputs: tuple[str, ...]
 
-    def __init__(self, fields: Mapping[str, Any], inputs: Iterable[str] = ()) -> None:
+    def __init__(self, fields: Mapping[str, Any] | Record, inputs: Iterable[str] = ()) -> None:
+        if isinstance(fields, Record):
+            known = outputs_of(fields)
+            fields = fields_of(fields)
+            inputs = inputs or tuple(name for name in fields if name not in known)
         if not isinstance(fields, Mapping) or not fields:
             raise UsageError(f"an item is a mapping of inputs and outputs by field name; got {brief(fields)}")
         for name in fields:
@@ -95,6 +101,8 @@ def _now() -> datetime:
 class Label:
     """What one person says of one item: `ol.Label({"question": q, "answer": a}, "pass", rubric=tone, author="ann")`.
 
+    In place of the mapping stands what a program gave, too.
+
     `value` is a verdict of the rubric; None says that the item waits for one. With a `Rubric` for `rubric` the value is
     checked and the version noted; with a name, `rubric_version` says which version it was given under. `time` is when,
     in UTC (default: now; text in ISO format is read). Raises `UsageError` for a value that is no verdict.
@@ -110,7 +118,7 @@ class Label:
 
     def __init__(
         self,
-        item: Item | Mapping[str, Any],
+        item: Item | Mapping[str, Any] | Record,
         value: Any = None,
         *,
         rubric: Rubric | str,

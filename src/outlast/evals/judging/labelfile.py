@@ -128,7 +128,7 @@ def _label(
     name = own.pop("rubric") or (rubric.name if rubric else "")
     if not name:
         raise DataError(f"{where}: no rubric; say which one these labels are about with rubric=")
-    said = None if row[value] == "" else row[value]
+    said = None if isinstance(row[value], str) and not row[value].strip() else row[value]
     own["author"] = own["author"] or author
     ours = rubric is not None and rubric.name == name
     try:

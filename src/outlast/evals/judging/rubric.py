@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 from outlast.data.jsonform import content_hash
 from outlast.errors import UsageError, brief, did_you_mean
+from outlast.messages import canonical
 
 FAIL, PASS = "fail", "pass"
 _TRUE = frozenset({"pass", "true", "yes", "1"})
@@ -83,6 +85,7 @@ class Rubric:
         Levels are found whatever their case. A binary rubric also takes True and False, 1 and 0, "yes" and "no"; a
         numeric one any number of its range, also as text: the mean of several people is none of the levels.
         """
+        value = _plain(value)
         if self.numeric:
             number = _number(value)
             if number is not None and self._levels[0] <= number <= self._levels[-1]:
@@ -157,6 +160,19 @@ class Rubric:
         return f"Rubric({self.name!r}, {brief(self.criterion, 60)}{scale}, version {self.version})"
 
 
+def rubric_line(rubric: Rubric) -> str:
+    """A rubric as a line of JSON, for what is written beside scores."""
+    return canonical(rubric.to_json()).decode()
+
+
+def rubric_in(line: str) -> Rubric | None:
+    """The rubric of `rubric_line`; None for "", and for a line that holds none."""
+    try:
+        return Rubric.from_json(json.loads(line)) if line else None
+    except (ValueError, TypeError, RecursionError, UsageError):
+        return None
+
+
 def as_rubric(value: Any, subject: str) -> Rubric:
     """A rubric as it is; raises `UsageError` for other things."""
     if isinstance(value, Rubric):
@@ -196,16 +212,18 @@ def _scale(value: Any, subject: str) -> tuple[Any, ...]:
     )
 
 
+def _plain(value: Any) -> Any:
+    """A scalar of numpy as one of Python."""
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+
+
 def _number(value: Any) -> int | float | None:
     if isinstance(value, bool):
         return None
-    if type(value).__module__ == "numpy" and hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, str):
-        try:
-            value = float(value.strip())
-        except ValueError:
+    try:
+        value = float(value.strip()) if isinstance(value, str) else value
+        if not isinstance(value, int | float) or not math.isfinite(value):
             return None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    except (ValueError, OverflowError):
         return None
     return int(value) if value == int(value) else value

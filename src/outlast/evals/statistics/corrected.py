@@ -12,7 +12,8 @@ order, and what it said of further items that nobody labelled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from outlast.errors import DataError, UsageError, did_you_mean
@@ -53,7 +54,7 @@ class _Moments(NamedTuple):
     var_unlabelled: float
     pooled: float  # variance of all verdicts, divisor n - 1
 
-    def weight(self, n: int, more: int) -> float:
+    def weight(self, n: float, more: float) -> float:
         """The weight of the judge that makes the variance least, within 0..1."""
         if self.pooled <= 0:
             return 0.0
@@ -73,12 +74,15 @@ def ppi_mean(
     unlabelled: Iterable[float],
     level: float = 0.95,
     method: str = "auto",
+    effective: tuple[float, float] | None = None,
 ) -> Estimate:
     """The mean of `truth` over all items, labelled and not, by prediction-powered inference (PPI++).
 
     `mean(truth) + w x (mean(unlabelled) - mean(judged))`, where `w` in 0..1 is the weight that makes the
     variance least: a judge that says nothing gets 0 and leaves the mean of the labels. Labelled items must be
-    a random sample of all; `unlabelled` holds the others only. `n` of the result counts labels.
+    a random sample of all; `unlabelled` holds the others only. `n` of the result counts labels. Where items are
+    not independent, such as answers to one question, `effective` says how many independent ones the labelled and
+    the further ones are worth; see `worth`.
 
     method "clt" is the interval as published: normal quantiles, not cut to 0..1. Its coverage falls where
     labels rarely differ: .92 at 100 labels and a true rate of .9, .78 to .87 at .98. "auto" is, for pass/fail,
@@ -105,30 +109,38 @@ def ppi_mean(
         )
     data = _paired("ppi_mean", truth, judged, unlabelled)
     n, more = len(data.truth), len(data.unlabelled)
-    if n < 3:
-        raise DataError(f"ppi_mean needs at least 3 labels, got {n}. 100 are usual.")
+    sizes = (float(n), float(more)) if effective is None else effective
+    if min(n, sizes[0]) < 3:
+        raise DataError(f"ppi_mean needs at least 3 labels, got {min(n, sizes[0]):g}. 100 are usual.")
     if method == "clt":
         moments = _moments(data, 0.0)
-        weight = moments.weight(n, more)
-        error = math.sqrt(moments.residual(weight) / n + weight * weight * moments.var_unlabelled / more)
+        weight = moments.weight(*sizes)
+        error = math.sqrt(moments.residual(weight) / sizes[0] + weight * weight * moments.var_unlabelled / sizes[1])
         half, value = two_sided_z(level) * error, moments.value(weight)
         return Estimate(value, Interval(value - half, value + half, level, "ppi++ clt"), n, "ppi++ clt")
-    return _binary_ppi(data, level) if data.binary else _graded_ppi(data, level)
+    return _binary_ppi(data, level, *sizes) if data.binary else _graded_ppi(data, level, *sizes)
 
 
-def _binary_ppi(data: _Paired, level: float) -> Estimate:
-    n, more = len(data.truth), len(data.unlabelled)
-    smoothed = _moments(data, _HALF)
+def worth(clusters: Iterable[Hashable]) -> float:
+    """How many independent items those are worth that come in these clusters, one key for each, when items of one
+    cluster are taken to be wholly alike: as many as there are clusters, fewer where sizes differ (Kish 1965, "Survey
+    Sampling")."""
+    sizes = Counter(clusters).values()
+    squares = sum(size * size for size in sizes)
+    return sum(sizes) ** 2 / squares if squares else 0.0
+
+
+def _binary_ppi(data: _Paired, level: float, n: float, more: float) -> Estimate:
+    smoothed = _moments(data, _HALF * len(data.truth) / n)
     weight = smoothed.weight(n, more)
     value = min(1.0, max(0.0, _moments(data, 0.0).value(weight)))
     variance = smoothed.residual(weight) / (n - 2) + weight * weight * smoothed.var_unlabelled / more
     effective = smoothed.truth * (1 - smoothed.truth) / variance
     low, high = _wilson(value, effective, two_sided_t(level, n - 2))
-    return Estimate(value, Interval(low, high, level, "ppi++ wilson"), n, "ppi++ wilson")
+    return Estimate(value, Interval(low, high, level, "ppi++ wilson"), len(data.truth), "ppi++ wilson")
 
 
-def _graded_ppi(data: _Paired, level: float) -> Estimate:
-    n, more = len(data.truth), len(data.unlabelled)
+def _graded_ppi(data: _Paired, level: float, n: float, more: float) -> Estimate:
     moments = _moments(data, 0.0)
     weight = moments.weight(n, more)
     residual = moments.residual(weight)
@@ -141,7 +153,7 @@ def _graded_ppi(data: _Paired, level: float) -> Estimate:
     low, high = value - half, value + half
     if data.bounded:
         value, low, high = (min(1.0, max(0.0, x)) for x in (value, low, high))
-    return Estimate(value, Interval(low, high, level, "ppi++ t"), n, "ppi++ t")
+    return Estimate(value, Interval(low, high, level, "ppi++ t"), len(data.truth), "ppi++ t")
 
 
 def _wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
@@ -172,7 +184,11 @@ def _moments(data: _Paired, pseudo: float) -> _Moments:
 
 
 def rogan_gladen(
-    truth: Iterable[float], judged: Iterable[float], unlabelled: Iterable[float], level: float = 0.95
+    truth: Iterable[float],
+    judged: Iterable[float],
+    unlabelled: Iterable[float],
+    level: float = 0.95,
+    effective: tuple[float, float] | None = None,
 ) -> Estimate:
     """The share of true passes among the `unlabelled` items, from the judge's errors on the labelled ones.
 
@@ -182,7 +198,7 @@ def rogan_gladen(
     the limits are those of a Fieller test, with z^2/2 pseudo-verdicts each way in the rate and one in TPR and
     TNR. Simulated over true rates .5 to .97, four judges, 100 labels (random, or half fails) and 100 to 3,000
     verdicts it covered .945 to 1.00; the delta method .53 to .99, a bootstrap of the labels alone .71 to .89
-    in one of these settings. `n` of the result counts labels.
+    in one of these settings. `n` of the result counts labels. `effective` as for `ppi_mean`.
 
     Raises `DataError` unless the judge is clearly better than chance: TPR + TNR - 1 of at least 0.2, and above
     0 beyond doubt at this `level`. Sources: Rogan & Gladen 1978, "Estimating prevalence from the results of a
@@ -203,9 +219,10 @@ def rogan_gladen(
     n, hits = len(data.unlabelled), sum(data.unlabelled)
     above = right / passes + refused / fails - 1
     z2 = two_sided_z(level) ** 2
-    tpr, tpr_var = _smoothed(right, passes, 1.0)
-    tnr, tnr_var = _smoothed(refused, fails, 1.0)
-    rate, rate_var = _smoothed(hits, n, z2 / 2)
+    known, rest = (1.0, 1.0) if effective is None else (effective[0] / len(data.truth), effective[1] / n)
+    tpr, tpr_var = _smoothed(right * known, passes * known, 1.0)
+    tnr, tnr_var = _smoothed(refused * known, fails * known, 1.0)
+    rate, rate_var = _smoothed(hits * rest, n * rest, z2 / 2)
     slope, start = tpr + tnr - 1, rate + tnr - 1
     a = slope * slope - z2 * (tpr_var + tnr_var)
     if above < _INFORMED or slope <= 0 or a <= 0:
@@ -244,7 +261,7 @@ def informedness(truth: Iterable[float], judged: Iterable[float], level: float =
     return Estimate(tpr - fpr, interval, len(y), "Newcombe")
 
 
-def _smoothed(count: float, n: int, pseudo: float) -> tuple[float, float]:
+def _smoothed(count: float, n: float, pseudo: float) -> tuple[float, float]:
     """A share with pseudo-counts each way, and its variance."""
     share = (count + pseudo) / (n + 2 * pseudo)
     return share, share * (1 - share) / (n + 2 * pseudo)
