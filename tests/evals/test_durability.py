@@ -248,3 +248,21 @@ def test_a_stream_in_another_order_does_not_spoil_the_file(tmp_path):
         go(0, 2, 1, 3, 4, resume=True)
     assert Evaluation.from_jsonl(path).n == 4
     assert go(0, 1, 2, 3, 4, resume=True).states["pass"] == 5
+
+
+def test_a_first_line_that_was_cut_begins_anew(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    whole = run(save=path, concurrency=1)
+    first = path.read_bytes().splitlines()[0]
+    for cut in (1, 10, 26, len(first) // 2, len(first) - 1, len(first)):
+        path.write_bytes(first[:cut])
+        if cut < len(first):
+            with pytest.raises(DataError, match="exists"):
+                run(save=path)
+        assert repr(run(save=path, resume=True, concurrency=1)) == repr(whole)
+        assert repr(Evaluation.from_jsonl(path)) == repr(whole)
+    for other in (b'{"outlast": "evaluation"}\nmine', b'{"outlast": "evaluatio\nmine', b"mine"):
+        path.write_bytes(other)
+        with pytest.raises(DataError):
+            run(save=path, resume=True)
+        assert path.read_bytes() == other

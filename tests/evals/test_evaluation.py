@@ -98,6 +98,12 @@ def test_jsonl_round_trip(tmp_path):
         evaluation.to_jsonl("/dev/full")
 
 
+def row(**more):
+    """A header and a row in which something is odd."""
+    fields = {"index": 0, "id": "x", "state": "pass", "score": 1.0, "inputs": {}, "targets": {}, "outputs": None}
+    return "HEAD" + json.dumps({**fields, **more}) + "\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -109,13 +115,30 @@ def test_jsonl_round_trip(tmp_path):
         ('{"outlast": "evaluation", "version": 1}\n', "line 1: not a row of an evaluation"),
         ("HEAD" + '{"index": 0, "id": "x", "state": "great"}\n', "line 2: not a row .*state is one of"),
         ("HEAD" + '{"index": 0}\n', "line 2: not a row of an evaluation"),
+        (row(score="1"), "line 2: .*finite numbers; got '1'"),
+        (row(score=float("nan")), "line 2: .*finite numbers; got nan"),
+        (row(score=True), "line 2: .*finite numbers; got True"),
+        (row(score=None), "line 2: .*a row in state 'pass' has a score; got None"),
+        (row(state="error"), "line 2: .*a row in state 'error' has no score; got 1.0"),
+        (row(state="unscored"), "line 2: .*a row in state 'unscored' has no score; got 1.0"),
+        (row(parts={"p": "1"}), "line 2: .*finite numbers; got '1'"),
+        (row(seconds=None), "line 2: .*finite numbers; got None"),
+        (row(index="0"), "line 2: .*index is a whole number"),
+        (row(epoch=-1), "line 2: .*epoch is a whole number"),
+        (row(epoch=1), "line 2: epoch 1 of an evaluation with 1"),
+        (row(id=None), "line 2: .*id is text"),
+        (row(cluster=3), "line 2: .*cluster is text"),
+        (row(inputs=3), "line 2: .*inputs are fields by name"),
+        (row(checks=[]), "line 2: not a row of an evaluation"),
+        (row() + "OTHER", "line 3: another evaluation begins"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     path = tmp_path / "rows.jsonl"
     result(2).to_jsonl(path)
     head = path.read_text().splitlines()[0] + "\n"
-    path.write_text(content.replace("HEAD", head))
+    other = head.replace('"epochs": 1', '"epochs": 3')
+    path.write_text(content.replace("HEAD", head).replace("OTHER", other))
     with pytest.raises(DataError, match=message):
         Evaluation.from_jsonl(path)
 

@@ -147,3 +147,10 @@ def test_rows_that_were_not_kept_cannot_be_written(tmp_path) -> None:
     with pytest.raises(DataError, match="were not kept"):
         Evaluation.of(ABOUT, [], kept=False).to_junit(tmp_path / "out.xml")
     assert not (tmp_path / "out.xml").exists()
+
+
+def test_a_diff_is_no_property(tmp_path) -> None:
+    session = Provenance("", "0", "3", "p", "h", "/", (), commit="c" * 40, diff="+secret plan", diff_hash="d" * 32)
+    Evaluation.of(ABOUT, rows(), sessions=(session,)).to_junit(tmp_path / "r.xml")
+    parse(tmp_path / "r.xml")
+    assert "secret plan" not in (tmp_path / "r.xml").read_text()

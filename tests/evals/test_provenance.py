@@ -110,6 +110,13 @@ def test_secrets_do_not_reach_the_file(repository, monkeypatch):
     assert "+key = '<ANTHROPIC_KEY_1>'" in found.diff
 
 
+def test_a_secret_at_the_cut_does_not_reach_the_file_in_part(repository, monkeypatch):
+    Path("app.py").write_text(f"key = '{KEY}'\n")
+    monkeypatch.setattr(provenance, "_MOST_DIFF", now().diff.index("<ANTHROPIC") + 20)
+    assert "+key = '<ANTHROPIC_KEY_1>" in now().diff
+    assert KEY[:12] not in now().diff
+
+
 def test_without_repository_and_without_git(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (now().commit, now().code) == ("", "no git repository")
@@ -124,7 +131,7 @@ def test_a_repository_without_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     git("init")
     found = now()
-    assert (found.commit, found.branch) == ("", "trunk")
+    assert (found.commit, found.branch, found.code, found.diff_hash) == ("", "trunk", "no commit yet", "")
 
 
 def test_a_working_directory_that_is_gone(tmp_path, monkeypatch):

@@ -166,3 +166,17 @@ def test_other_data_is_never_counted(project) -> None:
     assert note_read([1, 2], right, "h", "m", by="evaluate", part="test") is None
     assert note_read(data(), right, "h", "m", by="evaluate") is None
     assert entries(project) == []
+
+
+def test_runs_that_begin_together_count_different_times_and_torn_lines_cost_none(project) -> None:
+    (project / ".outlast").mkdir()
+    (project / ".outlast" / "splits.jsonl").write_text('{"torn": ')
+    script = (
+        "import sys, time; from outlast.data import Dataset; from outlast.evals.reads import note_read\n"
+        "test = Dataset.from_list([{'q': i} for i in range(9)], inputs=['q']).split(test=0.5).test\n"
+        "print(*[note_read(test, None, 'p', 'm', by='evaluate').count for _ in range(50)])"
+    )
+    command = [sys.executable, "-c", script]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    counts = [int(word) for run in runs for word in run.communicate()[0].split()]
+    assert sorted(counts) == list(range(1, 151))

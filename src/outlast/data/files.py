@@ -41,7 +41,7 @@ def opened(source: str | Path | Traversable | IO[Any]) -> Generator[tuple[IO[Any
 
 
 def write_lines(path: str | Path | IO[str], lines: Iterable[str]) -> None:
-    """Write lines in UTF-8. A file that is there is replaced only when all is written.
+    """Write lines in UTF-8, lone surrogates as escapes. A file that is there is replaced only when all is written.
 
     Raises `DataError` when it cannot be written; then the old file is as it was.
     """
@@ -55,7 +55,7 @@ def write_lines(path: str | Path | IO[str], lines: Iterable[str]) -> None:
     try:
         with open(place, "wb") as file:
             for line in lines:
-                file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+                file.write(line.encode("utf-8", "backslashreplace") + b"\n")
         if replaces:
             os.replace(place, target)
     except OSError as error:

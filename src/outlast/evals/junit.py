@@ -178,7 +178,10 @@ def _short(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in facts.items()
-        if value not in (None, "") and isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_FACT
+        if name != "diff"
+        and value not in (None, "")
+        and isinstance(value, str | int | float)
+        and len(str(value)) <= _LONGEST_FACT
     }
 
 

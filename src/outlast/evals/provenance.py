@@ -153,18 +153,18 @@ def _git(directory: Path) -> dict[str, Any]:
     try:
         status, _ = _asked(directory, deadline, "status", "--porcelain=v2", "--branch")
         found = _read_status(status)
-        if found.get("dirty") and not deadline.passed:
+        if found["commit"] and found["dirty"] and not deadline.passed:
             diff, digest = _asked(directory, deadline, "diff", "--no-ext-diff", "--no-textconv", "--full-index", "HEAD")
             if not deadline.passed:
-                found |= {"diff": _without_secrets(diff[:_MOST_DIFF]), "diff_hash": digest}
+                found |= {"diff": _without_secrets(diff)[:_MOST_DIFF], "diff_hash": digest}
     except (OSError, ValueError) as error:
         return {"git_error": f"git failed: {error}"}
     finally:
         deadline.cancel()
     if deadline.passed:
         found["git_error"] = f"git did not answer within {_PATIENCE:g} s"
-    elif not found["commit"] and not status:
-        found["git_error"] = "git failed"
+    elif not found["commit"]:
+        found["git_error"] = "no commit yet" if status else "git failed"
     return found
 
 

@@ -83,8 +83,10 @@ def note_read(
         "metric": metric,
         "commit": _commit(path),
     }
-    found = [one for one in _entries(path) if one.get("data") == whole.hash]
-    _append(path, entry)
+    end = _append(path, entry)
+    found = [one for one in _entries(path, end) if one.get("data") == whole.hash]
+    if end is not None:
+        found.pop()  # this one
     programs = {one.get("program_hash") for one in found} | {program_hash}
     since = str(found[0].get("time", "")) if found else now
     return Reads(named, len(found) + 1, len(programs), since)
@@ -106,11 +108,13 @@ def _path() -> Path | None:
     return here / ".outlast" / "splits.jsonl"
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that can be read; a torn or foreign line is passed over."""
+def _entries(path: Path, end: int | None) -> Iterator[dict[str, Any]]:
+    """The lines up to `end` that can be read; a torn or foreign line is passed over."""
     try:
         with open(path, "rb") as file:
             for line in file:
+                if end is not None and file.tell() > end:
+                    return
                 try:
                     entry = json.loads(line)
                 except (ValueError, RecursionError):
@@ -121,17 +125,23 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
         return
 
 
-def _append(path: Path, entry: dict[str, Any]) -> None:
+def _append(path: Path, entry: dict[str, Any]) -> int | None:
+    """Write a line; gives where it ends, so that runs that begin together count different times. None when it could
+    not be written."""
     line = json.dumps(entry).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
+            if os.lseek(handle, 0, os.SEEK_END):
+                os.lseek(handle, -1, os.SEEK_END)
+                line = line if os.read(handle, 1) == b"\n" else b"\n" + line  # after a torn line
             os.write(handle, line)
+            return os.lseek(handle, 0, os.SEEK_CUR)
         finally:
             os.close(handle)
     except OSError:
-        return  # a read-only project: the run counts, its counting does not
+        return None  # a read-only project: the run counts, its counting does not
 
 
 def _commit(path: Path) -> str:

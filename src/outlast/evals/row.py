@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -59,6 +60,28 @@ def shed_tracebacks(error: BaseException | None) -> None:
             return
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raise `KeyError` or `ValueError` for a saved row from which wrong numbers would be made."""
+    if (state := data["state"]) not in STATES:
+        raise ValueError(f"state is one of {', '.join(STATES)}; got {state!r}")
+    score = data["score"]
+    if (score is None) != (state in ("error", "unscored")):
+        raise ValueError(f"a row in state {state!r} has {'a' if score is None else 'no'} score; got {score!r}")
+    numbers = [data.get("seconds", 0.0), *data.get("parts", {}).values(), *([] if score is None else [score])]
+    for number in numbers:
+        if type(number) not in (int, float) or not math.isfinite(number):
+            raise ValueError(f"scores, parts and seconds are finite numbers; got {number!r}")
+    for name in ("index", "epoch"):
+        if type(place := data.get(name, 0)) is not int or place < 0:
+            raise ValueError(f"{name} is a whole number from 0; got {place!r}")
+    for name in ("id", "feedback", "cluster"):
+        if not isinstance(text := data.get(name, ""), str):
+            raise ValueError(f"{name} is text; got {text!r}")
+    for name in ("inputs", "targets"):
+        if not isinstance(found := data[name], Mapping):
+            raise ValueError(f"{name} are fields by name; got {found!r}")
 
 
 class CheckOutcome(NamedTuple):
@@ -165,8 +188,7 @@ class Row:
     def from_json(cls, data: Mapping[str, Any]) -> Row:
         """The row that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for other things."""
         values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        if data["state"] not in STATES:
-            raise ValueError(f"state is one of {', '.join(STATES)}; got {data['state']!r}")
+        _check(data)
         if data.get("error") is not None:
             values["error"] = RowError(**data["error"])
         for name in ("spending", "metric_spending"):

@@ -28,6 +28,21 @@ from outlast.evals.policy import OnError, Rule
 from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row
 
+_FIRST = b'{"outlast": "evaluation", '
+_SAME = (  # what a file is about to its end; that of the data is known late for a stream
+    "program_hash",
+    "metric_hash",
+    "judged_by",
+    "checks",
+    "lm",
+    "lm_identity",
+    "own_models",
+    "adapter",
+    "sample",
+    "threshold",
+    "epochs",
+    "cluster",
+)
 Stopped = Literal["", "interrupted", "budget", "errors", "failed", "unfinished"]
 
 
@@ -131,20 +146,28 @@ class RowWriter:
         self.path = Path(path)
         self.error: OSError | None = None
         try:
-            used = self.path.is_file() and self.path.stat().st_size > 0
-            if used and not resume:
-                raise DataError(
-                    f"save: {str(path)!r} exists. Use resume=True to go on with the evaluation in it, or another path."
-                )
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+            try:
+                _claim(self._file, self.path)
+                self.fresh = self._is_fresh(resume)  # looked at now, that no other run writes
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise DataError(f"save: cannot write {str(path)!r}: {error.strerror or error}") from error
-        self.fresh = not used
-        try:
-            _claim(self._file, self.path)
-        except DataError:
-            self._file.close()
-            raise
+
+    def _is_fresh(self, resume: bool) -> bool:
+        """Whether the file holds nothing, or only what a process that was killed at once left of the first line."""
+        if not self.path.is_file() or self.path.stat().st_size == 0:
+            return True
+        if not resume:
+            raise DataError(
+                f"save: {str(self.path)!r} exists. Use resume=True to go on with the evaluation in it, or another path."
+            )
+        if not _is_beginning(self.path):
+            return False
+        self._file.truncate(0)
+        return True
 
     def mend(self) -> None:
         """Make the file end with a whole line, after a process that was killed while it wrote one."""
@@ -200,6 +223,22 @@ def _claim(file: FileIO, path: Path) -> None:
         return
 
 
+def _is_beginning(path: Path) -> bool:
+    """Whether a file is the beginning of a first line and no more."""
+    with open(path, "rb") as file:
+        start = file.read(len(_FIRST))
+        if start != _FIRST[: len(start)]:
+            return False
+        rest = file.read()
+    if b"\n" in rest:
+        return False
+    try:
+        json.loads(start + rest)
+    except (ValueError, RecursionError):
+        return True
+    return False  # it lacks only its end
+
+
 def _mend(path: Path) -> None:
     """Remove what a killed process left of a line; a line that lacks only its end is given that."""
     with open(path, "rb+") as file:
@@ -247,10 +286,12 @@ def read_evaluation(path: str | Path) -> Saved:
                 break
             else:
                 row, end = Row.from_json(data), None
+                if row.epoch >= about.epochs:
+                    raise DataError(f"{where}: epoch {row.epoch} of an evaluation with {about.epochs}")
                 if rows.get((row.index, row.epoch), row).id != row.id:
                     raise DataError(f"{where}: row {row.index} is another example than before; data sets are mixed")
                 rows[row.index, row.epoch] = row
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{where}: not a row of an evaluation ({type(error).__name__}: {error})") from error
@@ -262,7 +303,7 @@ def read_evaluation(path: str | Path) -> Saved:
 def _is_other(one: About, other: About) -> bool:
     """Whether a header is not that of an evaluation that is gone on with."""
     data = bool(one.data_hash and other.data_hash) and one.data_hash != other.data_hash
-    return data or (one.program_hash, one.metric_hash) != (other.program_hash, other.metric_hash)
+    return data or any(getattr(one, name) != getattr(other, name) for name in _SAME)
 
 
 def _about(data: dict[str, Any], where: str) -> About:
