@@ -134,6 +134,18 @@ def test_a_table_of_any_kind_is_read_by_names_of_columns() -> None:
     assert labels[0].item == Item({"q": "why", "a": "because"})
 
 
+def test_a_column_of_the_item_is_no_column_of_the_label() -> None:
+    text = "invoice,note,author,ok,reason\nI,ann wants 3,Poe,no,should be 4\n"
+    (one,) = ol.Labels.from_csv(
+        io.StringIO(text), rubric=TONE, author="ann", value="ok", inputs=["invoice", "author"], outputs="note"
+    )
+    assert (one.item["note"], one.item["author"], one.note, one.author) == ("ann wants 3", "Poe", "", "ann")
+    (two,) = ol.Labels.from_csv(io.StringIO(text), rubric=TONE, value="ok", note="reason", outputs="note")
+    assert (two.item["note"], two.note, two.author) == ("ann wants 3", "should be 4", "Poe")
+    with pytest.raises(DataError, match="no column 'reasn'. Did you mean 'reason'"):
+        ol.Labels.from_csv(io.StringIO(text), rubric=TONE, value="ok", note="reasn", outputs="note")
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [

@@ -81,26 +81,48 @@ def _worth(row: Row, value: Any) -> Any:
 # Reading
 
 
-def read_csv(
-    source: Source, rubric: Rubric | None, author: str, value: str, inputs: Names | None, outputs: Names | None
-) -> Iterator[Label]:
+class Columns:
+    """Which columns of a table are what, and what holds for labels whose lines do not say it."""
+
+    def __init__(
+        self,
+        rubric: Rubric | None,
+        author: str,
+        value: str,
+        note: str,
+        inputs: Names | None,
+        outputs: Names | None,
+    ) -> None:
+        self.rubric, self.author, self.value, self.note = rubric, author, value, note
+        self.inputs, self.outputs = _listed(inputs, "inputs"), _listed(outputs, "outputs")
+
+    @property
+    def named(self) -> bool:
+        """Whether the columns of the item are named; else the file is one of ours."""
+        return bool(self.inputs or self.outputs)
+
+    def own(self, row: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """What a line says of the label itself. A column of the item that is called like it is not meant."""
+        if self.note != "note" and self.note not in row:
+            raise _no_column(self.note, row, where)
+        columns = {name: self.note if name == "note" else name for name in _OWN}
+        taken = (*self.inputs, *self.outputs)
+        return {name: "" if column in taken else row.get(column) or "" for name, column in columns.items()}
+
+
+def read_csv(source: Source, columns: Columns) -> Iterator[Label]:
     """The labels of a CSV file."""
-    names = _listed(inputs, "inputs"), _listed(outputs, "outputs")
     for where, cells in csv_rows(source):
-        named = any(names)
-        row = cells if named else {column: _unguarded(cell) for column, cell in cells.items()}
-        fields, ins = _chosen(row, *names, where) if named else _own_columns(row, where)
-        yield _label(row, fields, ins, rubric, author, value, where)
+        row = cells if columns.named else {column: _unguarded(cell) for column, cell in cells.items()}
+        fields, ins = _chosen(row, columns, where) if columns.named else _own_columns(row, where)
+        yield _label(row, fields, ins, columns, where)
 
 
-def read_jsonl(
-    source: Source, rubric: Rubric | None, author: str, value: str, inputs: Names | None, outputs: Names | None
-) -> Iterator[Label]:
+def read_jsonl(source: Source, columns: Columns) -> Iterator[Label]:
     """The labels of a file of JSON lines."""
-    names = _listed(inputs, "inputs"), _listed(outputs, "outputs")
     for where, row in json_objects(source):
-        if any(names):
-            fields, ins = _chosen(row, *names, where)
+        if columns.named:
+            fields, ins = _chosen(row, columns, where)
         else:
             given: Any = row.get("inputs", {})
             made: Any = row.get("outputs")
@@ -110,26 +132,22 @@ def read_jsonl(
                 )
             fields = {**cast("Mapping[str, Any]", given), **cast("Mapping[str, Any]", made)}
             ins = tuple(cast("Mapping[str, Any]", given))
-        yield _label(row, fields, ins, rubric, author, value, where)
+        yield _label(row, fields, ins, columns, where)
 
 
 def _label(
-    row: Mapping[str, Any],
-    fields: Mapping[str, Any],
-    inputs: tuple[str, ...],
-    rubric: Rubric | None,
-    author: str,
-    value: str,
-    where: str,
+    row: Mapping[str, Any], fields: Mapping[str, Any], inputs: tuple[str, ...], columns: Columns, where: str
 ) -> Label:
-    if value not in row:
-        raise DataError(f"{where}: no column {value!r}.{did_you_mean(value, row)} Columns: {', '.join(row)}.")
-    own = {name: row.get(name) or "" for name in _OWN}
+    rubric = columns.rubric
+    if columns.value not in row:
+        raise _no_column(columns.value, row, where)
+    own = columns.own(row, where)
     name = own.pop("rubric") or (rubric.name if rubric else "")
     if not name:
         raise DataError(f"{where}: no rubric; say which one these labels are about with rubric=")
-    said = None if isinstance(row[value], str) and not row[value].strip() else row[value]
-    own["author"] = own["author"] or author
+    value = row[columns.value]
+    said = None if isinstance(value, str) and not value.strip() else value
+    own["author"] = own["author"] or columns.author
     ours = rubric is not None and rubric.name == name
     try:
         if rubric is not None and ours and own["rubric_version"] in ("", rubric.version):
@@ -137,6 +155,10 @@ def _label(
         return Label(Item(fields, inputs), said, rubric=name, **own)
     except (UsageError, DataError) as error:
         raise DataError(f"{where}: {error}") from error
+
+
+def _no_column(name: str, row: Mapping[str, Any], where: str) -> DataError:
+    return DataError(f"{where}: no column {name!r}.{did_you_mean(name, row)} Columns: {', '.join(row)}.")
 
 
 def _listed(names: Names | None, kind: str) -> tuple[str, ...]:
@@ -149,13 +171,12 @@ def _listed(names: Names | None, kind: str) -> tuple[str, ...]:
     return listed
 
 
-def _chosen(
-    row: Mapping[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], where: str
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    for name in (*inputs, *outputs):
+def _chosen(row: Mapping[str, Any], columns: Columns, where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    names = (*columns.inputs, *columns.outputs)
+    for name in names:
         if name not in row:
-            raise DataError(f"{where}: no column {name!r}.{did_you_mean(name, row)} Columns: {', '.join(row)}.")
-    return {name: row[name] for name in (*inputs, *outputs)}, inputs
+            raise _no_column(name, row, where)
+    return {name: row[name] for name in names}, columns.inputs
 
 
 def _own_columns(row: Mapping[str, str], where: str) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -200,19 +200,20 @@ class Labels(Sequence[Label]):
         rubric: Rubric | None = None,
         author: str = "",
         value: str = "label",
+        note: str = "note",
         inputs: Names | None = None,
         outputs: Names | None = None,
     ) -> Labels:
         """Labels of a CSV file in UTF-8: one that `to_csv` wrote, or any other, by names of columns.
 
-        `value` is the column with the verdict (empty: not yet labelled), `inputs` and `outputs` are the columns of the
-        item. Columns `author`, `time`, `note`, `rubric` and `rubric_version` are used when they are there; else
-        `author=` and `rubric=` hold for all, and labels without a version count as given under the present one.
-        Raises `DataError` with file and line.
+        `value` is the column with the verdict (empty: not yet labelled), `note` the one that says why, `inputs` and
+        `outputs` are the columns of the item. Columns `author`, `time`, `note`, `rubric` and `rubric_version` are used
+        when they are there and not columns of the item; else `author=` and `rubric=` hold for all, and labels without
+        a version count as given under the present one. Raises `DataError` with file and line.
         """
-        from outlast.evals.judging.labelfile import read_csv
+        from outlast.evals.judging.labelfile import Columns, read_csv
 
-        return cls(read_csv(source, rubric, author, value, inputs, outputs))
+        return cls(read_csv(source, Columns(rubric, author, value, note, inputs, outputs)))
 
     @classmethod
     def from_jsonl(
@@ -222,13 +223,14 @@ class Labels(Sequence[Label]):
         rubric: Rubric | None = None,
         author: str = "",
         value: str = "label",
+        note: str = "note",
         inputs: Names | None = None,
         outputs: Names | None = None,
     ) -> Labels:
         """Labels of a file of JSON lines: one that `to_jsonl` wrote, or any other; keywords as in `from_csv`."""
-        from outlast.evals.judging.labelfile import read_jsonl
+        from outlast.evals.judging.labelfile import Columns, read_jsonl
 
-        return cls(read_jsonl(source, rubric, author, value, inputs, outputs))
+        return cls(read_jsonl(source, Columns(rubric, author, value, note, inputs, outputs)))
 
     def to_csv(self, path: str | Path | IO[str]) -> None:
         """Write a table that a person can fill in and `from_csv` reads back. Values that are no text are written as
