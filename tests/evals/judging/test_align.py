@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,10 @@ def test_items_of_one_document_count_as_one_cluster() -> None:
     grouped = ol.align(metric, rows, rubric=TONE, cluster="doc")
     assert grouped.accuracy.value == pytest.approx(plain.accuracy.value)
     assert grouped.accuracy.interval.width > 2 * plain.accuracy.interval.width
+    out = io.StringIO()
+    grouped.print_table(file=out)
+    assert (plain.cluster, grouped.cluster, grouped.to_json()["cluster"]) == ("", "doc", "doc")
+    assert re.search(r"\nclusters +doc", out.getvalue())
 
 
 def test_a_report_is_printed_and_written_as_json() -> None:
@@ -274,7 +279,7 @@ def test_a_page_shows_what_a_model_wrote_as_text(tmp_path: Path) -> None:
     ol.align(ol.Judge(TONE, "reply", lm=lm), rows).to_html(tmp_path / "page.html", limit=5)
     page = (tmp_path / "page.html").read_text()
     assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 15
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 20
     assert "12 of 12, worst first; 7 are not shown." in page
     assert "always &#39;fail&#39;" in page
     assert "src=" not in page

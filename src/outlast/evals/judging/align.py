@@ -248,7 +248,12 @@ def _report(
         left_out=left,
         reads=_noted(labels, [truth.item for truth, _ in pairs], verdicts),
         spending=verdicts.spending,
+        cluster=_cluster_name(options.cluster),
     )
+
+
+def _cluster_name(cluster: Cluster | None) -> str:
+    return "" if cluster is None else cluster if isinstance(cluster, str) else getattr(cluster, "__name__", "function")
 
 
 def _noted(labels: Labels, items: Sequence[Item], verdicts: Verdicts) -> Reads | None:

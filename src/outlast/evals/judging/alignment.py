@@ -79,8 +79,9 @@ class Alignment:
     difference as a share of the scale. `accuracy` is the share of equal verdicts, `kappa` agreement beyond chance
     (weighted by squared distance on a scale), `baseline` how often the most frequent label alone is right, `humans` how
     far people agree among themselves. `flips` is the share of items on which runs of the judge differ, None after one
-    run; the other figures are of the first run. `part` is the part of a split that was used, `reads` how often this
-    test part was read so far (None: no test part).
+    run; the other figures are of the first run. `cluster` names what groups items that are not independent: the
+    intervals of `tpr`, `tnr`, `accuracy` and `distance` allow for it, those of the other figures do not. `part` is the
+    part of a split that was used, `reads` how often this test part was read so far (None: no test part).
     """
 
     name: str
@@ -106,6 +107,7 @@ class Alignment:
     left_out: LeftOut
     reads: Reads | None
     spending: Spending
+    cluster: str = ""
 
     @property
     def standing(self) -> Standing:
@@ -207,6 +209,7 @@ _PLAIN = (
     "confusion",
     "runs",
     "left_out",
+    "cluster",
 )
 
 

@@ -60,6 +60,7 @@ def alignment_page(report: Alignment, limit: int) -> str:
         "Rubric": f"{report.rubric.name}, version {report.rubric.version}\n{report.rubric.text()}",
         "Model": report.judged_by,
         "Labels": f"{report.labels_hash[:12]}{f', part {report.part!r}' if report.part else ''}",
+        "Clusters": report.cluster,
         "Left out": str(report.left_out),
         "Readings": "" if report.reads is None else str(report.reads),
         "Spent": str(report.spending) if report.spending.calls else "",

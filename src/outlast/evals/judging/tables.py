@@ -34,6 +34,8 @@ def _figures(report: Alignment) -> Table:
         table.add_row(*map(Text, line))
     if report.judged_by:
         table.add_row("model", Text(report.judged_by), "", "")
+    if report.cluster:
+        table.add_row("clusters", Text(report.cluster), "", "")
     if report.reads is not None:
         table.add_row("times that this test part was read", str(report.reads.count), "", "")
     return table
