@@ -26,7 +26,7 @@ def test_a_gate_on_the_score_uses_the_interval(outlast) -> None:
     passed = outlast(*EVAL, "--gate", "--min-score", "0.1", "--json")
     assert passed.code == 0
     assert passed.json["gate"][0]["decision"] == "PASS"
-    assert "outlast: gate PASS: the score is at least 10.0%. It is" in passed.err
+    assert "outlast: gate PASS: the score has to be at least 10.0%. It is" in passed.err
     unsure = outlast(*EVAL, "--gate", "--min-score", f"{score - 0.001}")
     assert unsure.code == 2
     assert "INCONCLUSIVE" in unsure.err
@@ -41,10 +41,10 @@ def test_a_gate_against_a_saved_run(outlast) -> None:
     assert outlast(*EVAL, "--save", "real.jsonl").code == 0
     better = outlast(*EVAL, "--gate", "--against", "never.jsonl")
     assert better.code == 0
-    assert "gate PASS: the change is a gain." in better.err
+    assert "gate PASS: the change has to be a gain." in better.err
     worse = outlast(*NEVER, "--gate", "--against", "real.jsonl", "--min-delta", "-0.02")
     assert worse.code == 1
-    assert "gate FAIL: the change is above -2.0 points." in worse.err
+    assert "gate FAIL: the change has to be above -2.0 points." in worse.err
     assert outlast(*EVAL, "--gate", "--against", "real.jsonl").code == 2
     same = outlast(*EVAL, "--gate", "--against", "real.jsonl", "--min-delta", "-0.1", "--json", "--by", "team")
     assert same.code == 0
@@ -119,7 +119,10 @@ def test_several_candidates(outlast, desk) -> None:
     assert "p of 2 candidates, Holm" in " ".join(table.out.split())
     gated = outlast("compare", "never.jsonl", "real.jsonl", "copy.jsonl", "--gate", "--json")
     assert gated.code == 2
-    assert [gate["rule"] for gate in gated.json["gate"]] == ["real: the change is a gain", "copy: the change is a gain"]
+    assert [gate["rule"] for gate in gated.json["gate"]] == [
+        "real: the change has to be a gain",
+        "copy: the change has to be a gain",
+    ]
     assert gated.json["best"] == "real"
     assert outlast("compare", "never.jsonl", "real.jsonl", "copy.jsonl", "--require-better").code == 0
     assert outlast("compare", "never.jsonl", "copy.jsonl", "copy.jsonl").code == 2
@@ -133,7 +136,7 @@ def test_the_files_for_ci(outlast, desk, monkeypatch) -> None:
     suites = ElementTree.parse(desk / "out.xml").getroot()
     assert [suite.attrib["tests"] for suite in suites] == ["120", "1"]
     text = (desk / "out.md").read_text()
-    assert "✅ **PASS**: the change is a gain" in text
+    assert "✅ **PASS**: the change has to be a gain" in text
     assert "### Slices" in text
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(desk / "summary.md"))
     (desk / "summary.md").write_text("what another step wrote\n")

@@ -69,7 +69,7 @@ def test_a_comparison_passes_fails_or_cannot_tell() -> None:
     gate = compare(a, b).gate()
     assert gate.decision == "PASS"
     assert gate.passed
-    assert gate.rule == "the change is a gain"
+    assert gate.rule == "the change has to be a gain"
     assert "It is +41.7, 95% CI" in gate.reason
     assert "p<0.001 on 60" in gate.reason
     assert compare(a, b).gate(0.1).decision == "PASS"

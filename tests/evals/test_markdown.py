@@ -90,7 +90,7 @@ def test_code_shows_what_there_is() -> None:
 def test_an_evaluation_in_words() -> None:
     text = run([0, 1] * 6).to_markdown([run([0, 1] * 6).gate(0.99)], "lang")
     assert text.startswith("## `Triage` on `correct`\n")
-    assert "❌ **FAIL**: the score is at least 99.0%. It is 46.2%" in text
+    assert "❌ **FAIL**: the score has to be at least 99.0%. It is 46.2%" in text
     assert "**50.0% (95% CI " in text
     assert "| `plain` | 50.0%" in text
     assert "### Worst 6 of 6 failures" in text
@@ -101,7 +101,7 @@ def test_a_comparison_in_words() -> None:
     result = compare(run([1] * 12), run([0, 1] * 6), by="lang")
     text = result.to_markdown([result.gate(-0.02)])
     assert "## `Triage` against `Triage` on `correct`" in text
-    assert "**FAIL**: the change is above -2.0 points. It is -50.0, 95" in text
+    assert "**FAIL**: the change has to be above -2.0 points. It is -50.0, 95" in text
     assert f"Method: {result.method}." in text
     assert "| `lang` `plain` | 100.0% | 50.0% | -50.0 (" in text
     assert "p: Holm over 1 slices" in text

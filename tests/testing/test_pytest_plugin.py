@@ -88,7 +88,7 @@ def test_one_test_of_all_examples_with_its_interval(project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*AssertionError: INCONCLUSIVE: the score is at least 80.0%. It is 90.0% (95% CI *) on 10*",
+            "*AssertionError: INCONCLUSIVE: the score has to be at least 80.0%. It is 90.0% (95% CI *) on 10*",
             "*the worst of 1 that failed:*",
             "*example 8 (*), score 0*",
             "*inputs: {'n': 8}*",

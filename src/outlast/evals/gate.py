@@ -94,7 +94,7 @@ def score_gate(evaluation: Evaluation, at_least: float) -> Gate:
     shown = wording.estimate_text(estimate, share) + f" on {estimate.n}"
     if errors := evaluation.run_states["error"]:
         shown += f", {errors} error{'s' * (errors != 1)} counted as 0"
-    rule = f"the score is at least {limit}"
+    rule = f"the score has to be at least {limit}"
     if interval.low >= at_least:
         return _complete(Gate("PASS", rule, f"It is {shown}."), (evaluation,), evaluation.n - estimate.n)
     if interval.high < at_least:
@@ -115,7 +115,7 @@ def difference_gate(
 ) -> Gate:
     """The gate of a comparison (`Comparison.gate`); `shown` is the change in words, `left_out` counts examples."""
     limit = wording.difference(min_delta, share) + (" points" if share else "")
-    rule = f"the change is above {limit}" if min_delta else "the change is a gain"
+    rule = f"the change has to be above {limit}" if min_delta else "the change has to be a gain"
     decision = decide(interval, p, min_delta, level)
     if decision == "PASS":
         return _complete(Gate(decision, rule, f"It is {shown}."), runs, left_out)
