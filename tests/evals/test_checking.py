@@ -123,7 +123,7 @@ def test_the_unit_stays_the_example() -> None:
     assert clustered.checks["short"].first.interval != result.checks["short"].first.interval
 
 
-def test_checks_are_in_the_file_and_in_the_table(tmp_path: Any) -> None:
+def test_checks_are_in_the_file_and_in_the_table(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.jsonl"
     result = run(ol.Predict("n: int -> answer", checks=[plain.with_policy("log")]), checks=[short], save=path)
     again = Evaluation.from_jsonl(path)
@@ -132,6 +132,12 @@ def test_checks_are_in_the_file_and_in_the_table(tmp_path: Any) -> None:
     out = io.StringIO()
     result.print_table(file=out)
     assert "plain  75.0%  53.1..88.8" in out.getvalue()
+    monkeypatch.setenv("COLUMNS", "80")
+    long = ol.check(lambda answer: True, name="the_answer_is_one_of_a_few")
+    narrow = io.StringIO()
+    run(ol.Predict("n: int -> answer"), checks=[long]).print_table(file=narrow)
+    assert "100.0%  83.9..100.0  100.0%  83.9..100.0  20" in narrow.getvalue()
+    assert "…" not in narrow.getvalue()
     assert "| `plain` | 75.0% (95% CI 53.1..88.8, Wilson) |" in result.to_markdown()
     with pytest.raises(DataError, match="its checks"):
         run(ol.Predict("n: int -> answer", checks=[plain.with_policy("log")]), save=path, resume=True)

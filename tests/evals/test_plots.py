@@ -59,6 +59,12 @@ def test_a_forest_of_differences_has_signs_and_leaves_out_what_is_unknown():
     assert "unknown" in [cell.text for cell in second.findall("td")]
 
 
+def test_a_forest_of_equal_shares_has_no_marks_beyond_all():
+    unknown = Interval(-math.inf, math.inf, 0.95, "unknown")
+    tree = parsed(forest("By vendor", [ForestRow("a", 5, 1.0, unknown)], share=True, reference=1.0))
+    assert [span.text for span in tree.findall(".//tfoot//span")] == ["80", "85", "90", "95", "100"]
+
+
 def test_a_scatter_names_its_points_side_by_side():
     points = [Point(f"model {i}", i / 10, 0.5 + i / 100, interval(0.4, 0.7)) for i in range(4)]
     points.append(Point("model 0 again", 0.0, 0.5, interval(0.4, 0.6), "better"))

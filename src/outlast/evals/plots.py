@@ -71,7 +71,10 @@ def forest(
     """
     last = last if any(row.note for row in rows) else ""
     ends = [end for row in rows if row.interval.known for end in (row.interval.low, row.interval.high)]
-    marks = ticks([*ends, *(row.value for row in rows), *([] if reference is None else [reference])])
+    values = [*ends, *(row.value for row in rows), *([] if reference is None else [reference])]
+    if share and not signed and min(values, default=1.0) >= 0.9:  # or equal shares would have an axis beyond 100 %
+        values += [0.8, 1.0]
+    marks = ticks(values)
     place = _scale(marks[0], marks[-1], 0, 100)
     grid = "".join(f'<path class="grid" d="M{place(mark):.2f} 0V20"/>' for mark in marks)
     if reference is not None:

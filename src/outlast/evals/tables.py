@@ -58,8 +58,7 @@ def comparison(result: Comparison, limit: int = 10) -> RenderableType:
 def comparisons(results: Comparisons) -> RenderableType:
     """A line for each candidate, and how it was reached."""
     table = _table(f"against {results.base.program}")
-    for column in ("candidate", "before", "after", "change", "interval", "p", "examples", "verdict"):
-        table.add_column(column)
+    _columns(table, "candidate", "before", "after", "change", "interval", "p", "examples", "verdict")
     for name, one in results.items():
         before, after = wording.number(one.a_mean, one.is_share), wording.number(one.b_mean, one.is_share)
         change = wording.difference(one.paired.difference, one.is_share)
@@ -74,8 +73,7 @@ def _changes(result: Comparison, field: str) -> Table:
     tested = sum(not one.small for one in result.slices)
     told = f"p: {CORRECTIONS[result.correction]} over {tested} slice{'s' * (tested != 1)}; intervals are not corrected"
     table = _table(f"change by {field} ({told})")
-    for column in ("", "before", "after", "change", "interval", "p", "examples", "verdict"):
-        table.add_column(column)
+    _columns(table, "", "before", "after", "change", "interval", "p", "examples", "verdict")
     for one in result.slices:
         if one.field == field:
             share, interval = result.is_share, one.paired.interval
@@ -135,8 +133,7 @@ def _flaky(evaluation: Evaluation, limit: int = 10) -> Table:
 
 def _parts(evaluation: Evaluation) -> Table:
     table = _table("parts of the score")
-    for column in ("", "mean", "interval", "rows"):
-        table.add_column(column)
+    _columns(table, "", "mean", "interval", "rows")
     for name, estimate in evaluation.parts.items():
         share = estimate.interval.low >= 0 and estimate.interval.high <= 1
         interval = wording.span(estimate.interval, share) if estimate.interval.known else ""
@@ -145,9 +142,9 @@ def _parts(evaluation: Evaluation) -> Table:
 
 
 def _checks(evaluation: Evaluation) -> Table:
-    table = _table("checks (first answers that pass; answers as given that pass; what failed at first)")
-    for column in ("", "first", "interval", "given", "interval", "n", "failed", "mended", "calls added"):
-        table.add_column(column)
+    what = "runs that" if evaluation.about.epochs > 1 else "what"
+    table = _table(f"checks: first answers that pass, answers as given; {what} failed at first")
+    _columns(table, "", "first", "interval", "given", "interval", "n", "failed", "mended", "calls")
     for name, one in evaluation.checks.items():
         shown: list[str] = []
         for estimate in (one.first, one.final):
@@ -160,8 +157,8 @@ def _checks(evaluation: Evaluation) -> Table:
 
 def _slices(evaluation: Evaluation, by: str | Callable[[Row], Any]) -> Table:
     table = _table(f"by {by if isinstance(by, str) else getattr(by, '__name__', 'function')}")
-    for column in ("", "score", "interval", "examples", "states"):
-        table.add_column(column)
+    _columns(table, "", "score", "interval", "examples")
+    table.add_column("states", overflow="fold")
     for value, part in evaluation.slices(by).items():
         estimate = part.score
         interval = wording.span(estimate.interval, part.is_share) if estimate.interval.known else ""
@@ -198,3 +195,10 @@ def _foreign(value: Any) -> Text:
 
 def _table(title: str) -> Table:
     return Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+
+
+def _columns(table: Table, name: str, *figures: str) -> None:
+    """A column of names and columns of figures: where the terminal is narrow, names are folded and figures whole."""
+    table.add_column(name, overflow="fold")
+    for figure in figures:
+        table.add_column(figure, no_wrap=True)
