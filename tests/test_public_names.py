@@ -34,6 +34,11 @@ def test_the_import_loads_nothing_but_itself() -> None:
     assert len(loaded) < 5, loaded
 
 
+def test_a_name_of_another_module_is_told() -> None:
+    with pytest.raises(AttributeError, match=r"no 'SequentialTest'; it is in outlast\.evals\.statistics"):
+        ol.SequentialTest  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_a_program_can_be_built_and_run_without_what_it_does_not_need() -> None:
     loaded = loaded_after(
         "import outlast as ol; from outlast.testing import ScriptedLM; "

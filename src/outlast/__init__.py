@@ -335,6 +335,8 @@ if not TYPE_CHECKING:  # or a type checker would take every name for one that ex
         if home is None:
             from outlast.errors import did_you_mean
 
+            if name[:1] != "_" and name in import_module("outlast.evals.statistics").__all__:
+                raise AttributeError(f"outlast has no {name!r}; it is in outlast.evals.statistics", name=name)
             raise AttributeError(f"outlast has no {name!r}.{did_you_mean(name, __all__)}", name=name)
         value = getattr(import_module(f"outlast.{home}"), name)
         globals()[name] = value

@@ -38,7 +38,8 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "outlast.cli", "--help"], check=True, capture_output=True)
+    for module in ("outlast", "outlast.cli"):
+        subprocess.run([sys.executable, "-m", module, "--help"], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
 

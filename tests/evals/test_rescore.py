@@ -133,6 +133,8 @@ def test_what_was_left_out_by_the_old_metric_is_scored_by_the_new_one():
     first = evaluate(Predict(Visit), examples(3), fails, lm=Clerk(), progress=False)
     assert first.states["error"] == 3
     assert quiet(first, right_day, program=Predict(Visit)).states == {"pass": 3, "fail": 0, "error": 0, "unscored": 0}
+    guarded = ol.guard(Predict(Visit), output=[ol.check(lambda day: True)])
+    assert quiet(first, right_day, program=guarded).states == {"pass": 3, "fail": 0, "error": 0, "unscored": 0}
     again = quiet(first, fails)
     assert [(row.error.subject, row.error.type) for row in again.rows] == [("metric", "ValueError")] * 3
     assert quiet(first, lambda e, o: None).states["unscored"] == 3

@@ -6,6 +6,7 @@ import pytest
 
 from outlast.errors import MetricError, UsageError
 from outlast.evals import Score, Unscored, as_score, metric, unscored
+from outlast.evals.judging import Rubric
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,8 @@ def test_things_that_are_no_functions_are_refused():
     for wrong in (3, "accuracy", None, dict):
         with pytest.raises(UsageError, match="a metric is a function"):
             metric(wrong) if wrong is not None else metric(0)
+    with pytest.raises(UsageError, match=r"A rubric is judged by ol\.Judge"):
+        metric(Rubric("tone", "It is kind."))
 
 
 def test_a_metric_may_have_more_arguments_with_defaults():

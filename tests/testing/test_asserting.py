@@ -29,7 +29,7 @@ def test_a_score_is_proven_or_the_test_fails_with_the_numbers() -> None:
     with pytest.raises(AssertionError) as raised:
         assert_score(run, 0.9)
     text = str(raised.value)
-    assert text.startswith("INCONCLUSIVE: the score is at least 90.0%. It is 90.0% (95% CI ")
+    assert text.startswith("INCONCLUSIVE: the score has to be at least 90.0%. It is 90.0% (95% CI ")
     assert "the worst of 10 that failed:\n  example 99 (id99)" in text
     assert "error: 'ValueError: bad\\x1b[2J'" in text
     assert text.count("example ") == 5
@@ -50,7 +50,7 @@ def test_no_worse_than_an_earlier_run_or_its_file(tmp_path) -> None:
     assert assert_no_worse(old, tmp_path / "old.jsonl", min_delta=-0.1).n == 60
     with pytest.raises(AssertionError) as raised:
         assert_no_worse(new, tmp_path / "old.jsonl", min_delta=-0.1)
-    assert str(raised.value).startswith("FAIL: the change is above -10.0 points. It is -33.3, 95% CI ")
+    assert str(raised.value).startswith("FAIL: the change has to be above -10.0 points. It is -33.3, 95% CI ")
     assert "the worst of 20 that fell:\n1 -> 0\n  example 40 (id40), score 0\n    inputs: {'q': 'q40'}" in str(
         raised.value
     )
@@ -71,7 +71,9 @@ def test_one_example() -> None:
 
     assert assert_example(half, ol.Example({"q": 4}, {"a": 2}), right).score == 1
     assert assert_example(half, ol.Example({"q": 4}, {"a": 3}), right, at_least=0.2).score == 0.25
-    with pytest.raises(AssertionError, match="score 0.25, at least 1 is needed\n.*\n    inputs: {'q': 4}"):
+    with pytest.raises(
+        AssertionError, match="score 0.25, at least 1 is needed\n  example [0-9a-f]{8}, .*\n    inputs: {'q': 4}"
+    ):
         assert_example(half, ol.Example({"q": 4}, {"a": 3}), right)
     with pytest.raises(AssertionError, match="the program failed") as raised:
         assert_example(half, ol.Example({"q": -1}, {"a": 3}), right)

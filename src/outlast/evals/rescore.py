@@ -26,6 +26,7 @@ from outlast.evals.score import Score, Unscored
 from outlast.evals.scorer import Scorer, models_of
 from outlast.evals.tally import Tally
 from outlast.messages import Spending
+from outlast.modules.guard import Guard
 from outlast.runtime import Run, Trace
 from outlast.signatures.codec import codecs
 from outlast.signatures.record import Prediction, attach_trace, make_record
@@ -240,7 +241,10 @@ def _signature(program: Any, signature: Any) -> Any:
         return read_signature(signature)
     if program is None:
         return None
-    found = getattr(program, "signature", None)
+    asked = program
+    while isinstance(asked, Guard):
+        asked = asked.inner
+    found = getattr(asked, "signature", None)
     if not isinstance(found, SignatureType):
         raise UsageError(
             f"rescore(program=...) reads the types of the outputs off the program's signature, and {brief(program)} "

@@ -130,7 +130,8 @@ def check_metric(function: Any) -> None:
     if hasattr(function, "as_metric") or isinstance(function, Check):
         return
     if not callable(function) or isinstance(function, type):
-        raise UsageError(f"a metric is a function (example, prediction) -> score; got {brief(function)}")
+        judge = " A rubric is judged by ol.Judge(rubric, fields)." if type(function).__name__ == "Rubric" else ""
+        raise UsageError(f"a metric is a function (example, prediction) -> score; got {brief(function)}.{judge}")
     try:
         inspect.signature(function).bind("example", "prediction")
     except TypeError as error:

@@ -71,10 +71,10 @@ def assert_example(
     (item,) = evaluate(program, [example], metric, **cast("Any", options)).items
     row = item.worst
     if item.state == "error" and row.error is not None and row.error.exception is not None:
-        raise AssertionError(f"the {row.error.subject} failed\n{_row(row)}") from row.error.exception
+        raise AssertionError(f"the {row.error.subject} failed\n{_row(row, alone=True)}") from row.error.exception
     if item.score is None or not item.score >= at_least:
         score = "no score" if item.score is None else f"score {item.score:g}"
-        raise AssertionError(f"{score}, at least {at_least:g} is needed\n{_row(row)}")
+        raise AssertionError(f"{score}, at least {at_least:g} is needed\n{_row(row, alone=True)}")
     return row
 
 
@@ -155,9 +155,10 @@ def _fallen(change: Comparison) -> list[str]:
     return [head, *lines] if fallen else []
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, alone: bool = False) -> str:
     """An example in a few lines. Values are shown by `repr`, so that nothing a model wrote steers the terminal."""
-    lines = [f"  example {row.index} ({row.id[:8]})" + (f", score {row.score:g}" if row.score is not None else "")]
+    name = row.id[:8] if alone else f"{row.index} ({row.id[:8]})"
+    lines = [f"  example {name}" + (f", score {row.score:g}" if row.score is not None else "")]
     facts: dict[str, Any] = {"inputs": dict(row.inputs), "targets": dict(row.targets), "outputs": row.outputs}
     if row.feedback:
         facts["feedback"] = row.feedback

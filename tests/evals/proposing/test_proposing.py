@@ -226,7 +226,7 @@ def test_nothing_found_is_said_plainly() -> None:
     draw = random.Random("nothing")
     items, _ = outputs(60, lambda text, draw: text)
     found = ol.propose_checks((items, [draw.random() < 0.5 for _ in items]), fields="reply")
-    assert "no check proposed" in str(found)
+    assert "no check proposed" in str(found) == found.table()
     assert found.checks == ()
     assert found.to_python().endswith("checks = [\n]\n")
 

@@ -78,10 +78,9 @@ class TrainingReport:
             f"{self.calibration}"
         )
         if self.band is not None:
-            lines.append(
-                f"abstains     below {self.band.least:.3f} ({self.band.wanted}): decides {shown(self.band.coverage)}, "
-                f"of which {shown(self.band.accuracy)} right"
-            )
+            right = f", of which {shown(self.band.accuracy)} right" if self.band.accuracy.n else ""
+            decides = shown(self.band.coverage)
+            lines.append(f"abstains     below {self.band.least:.3f} ({self.band.wanted}): decides {decides}{right}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:

@@ -69,7 +69,12 @@ class Proposals:
         return "\n".join([*lines, "]", ""])
 
     def table(self) -> str:
-        """The checks and both kinds of figures, as text."""
+        """The checks and both kinds of figures, as text; a sentence where there are none."""
+        if not self.chosen:
+            return (
+                f"no check proposed: none of {self.tried} candidates tells good outputs from bad ones better than "
+                f"chance would let one of so many. Label more outputs, or let a model write checks (lm=...)."
+            )
         rows = [("check", "caught, chosen on", "caught, held out", "good that fail, held out", "by")]
         for one in self.chosen:
             rows.append((_named(one.check), *_cells(one.selection, one.held_out), one.candidate.origin))
@@ -83,11 +88,6 @@ class Proposals:
         return "\n".join([*lines, note])
 
     def __str__(self) -> str:
-        if not self.chosen:
-            return (
-                f"no check proposed: none of {self.tried} candidates tells good outputs from bad ones better than "
-                f"chance would let one of so many. Label more outputs, or let a model write checks (lm=...)."
-            )
         return self.table()
 
 
