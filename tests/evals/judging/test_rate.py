@@ -251,6 +251,24 @@ def test_the_same_answer_in_every_epoch_tells_nothing_more(options: Any) -> None
     )
 
 
+@pytest.mark.parametrize("method", ["ppi++", "rogan-gladen"])
+def test_the_interval_covers_where_documents_are_good_or_bad_as_a_whole(method: Any) -> None:
+    held = 0
+    for seed in range(120):
+        rng = random.Random(seed)
+        good = [rng.random() < 0.7 for _ in range(100)]  # one for each document, of five answers
+        truth = [good[k // 5] for k in range(500)]
+        plain = judged([float((rng.random() < (TPR if fine else TNR)) == fine) for fine in truth])
+        rows = [replace(row, cluster=str(row.index // 5)) for row in plain.rows]
+        labels = ol.Labels([label(k, truth[k]) for k in range(250)])  # of half of the documents
+        run = Evaluation.of(replace(plain.about, cluster="doc"), rows)
+        rate = ol.estimate_rate(run, labels, rubric=TONE, method=method)
+        held += 0.7 in rate.interval
+        alone = ol.estimate_rate(judged([row.score or 0.0 for row in rows]), labels, rubric=TONE, method="rogan-gladen")
+        assert rate.interval.width > alone.interval.width
+    assert held >= 0.93 * 120
+
+
 def test_a_field_that_items_lack_is_named() -> None:
     truth, scores = drawn(12, 100, 0.7)
     labels = ol.Labels([label(k, truth[k]) for k in range(40)])

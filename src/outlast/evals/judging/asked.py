@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from outlast.data.example import Example
@@ -41,13 +41,21 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a judge says of items, by the id of the item, a `Said` for each run; what it was and what it took."""
+    """What a judge says of items, by the id of the item, a `Said` for each run; what it was and what it took.
+
+    `clusters` are those of an evaluation that has them, by the id of the item.
+    """
 
     name: str
     hash: str
     judged_by: str
     said: Mapping[str, tuple[Said, ...]]
     spending: Spending
+    clusters: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def origin(self, item: Item) -> str:
+        """What an item shares with those of which it is not independent: the cluster, else the inputs."""
+        return self.clusters.get(item.id, item.origin)
 
     @property
     def __name__(self) -> str:
@@ -134,11 +142,14 @@ def every_verdict(evaluation: Evaluation, items: Iterable[Item], subject: str) -
     known = {name.removeprefix(TARGET) for item in items for name in item.fields if name.startswith(TARGET)}
     found: list[Item] = []
     said: dict[str, list[Said]] = {}
+    clusters: dict[str, str] = {}
     for row in evaluation.rows:
         if row.outputs is not None:
             item = item_of(row, [name for name in known if name in row.targets])
             found.append(item)
             said.setdefault(item.id, []).append(_said(row))
+            if evaluation.about.cluster:
+                clusters[item.id] = row.cluster
     about = evaluation.about
     verdicts = Verdicts(
         about.metric,
@@ -146,5 +157,6 @@ def every_verdict(evaluation: Evaluation, items: Iterable[Item], subject: str) -
         about.judged_by,
         {key: tuple(runs) for key, runs in said.items()},
         Spending(),
+        clusters,
     )
     return found, verdicts, len(evaluation.rows) - len(found)

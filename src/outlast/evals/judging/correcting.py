@@ -124,7 +124,7 @@ class Judged:
     others: Sequence[float]
     strata: Sequence[Hashable]  # of the labelled items
     other_strata: Sequence[Hashable]
-    origins: Sequence[str]  # of the labelled items: those made from equal inputs are not independent
+    origins: Sequence[str]  # of the labelled items: those with one origin are not independent
     other_origins: Sequence[str]
     unjudged: int
     binary: bool
@@ -156,9 +156,9 @@ class Judged:
             score = share_of(one.score, rubric, options, verdicts.name)
             group = _stratum(options.strata, item, score)
             if item.id in truth:
-                labelled.append((truth[item.id], score, group, item.origin))
+                labelled.append((truth[item.id], score, group, verdicts.origin(item)))
             else:
-                others.append((score, group, item.origin))
+                others.append((score, group, verdicts.origin(item)))
         if not labelled:
             raise DataError(
                 f"estimate_rate: none of the {len(truth)} labelled items has a verdict of the judge; {unjudged} items "
@@ -192,7 +192,7 @@ class Judged:
                 f"report is about {report.name!r} ({report.judged_by or 'no model'}) as it was; align the judge again"
             )
         items, verdicts, missing = every_verdict(run, (), "estimate_rate")
-        origin = {item.id: item.origin for item in items}
+        origin = {item.id: verdicts.origin(item) for item in items}
         said = [(key, one.score) for key, runs in verdicts.said.items() for one in runs]
         scored = [(key, score) for key, score in said if score is not None]
         others = [share_of(score, report.rubric, options, report.name) for _, score in scored]

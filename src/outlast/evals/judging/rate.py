@@ -39,8 +39,9 @@ def estimate_rate(judge: Any, labels: Labels | Alignment, **options: Unpack[Rate
 
     `judge` is an evaluation by a judge; or a judge (or any metric), which is then asked about every item of `labels`,
     those that wait for a value being the items without a label. `rubric` says what the labels are about, where the
-    judge does not. Answers to equal inputs, as in several epochs, are no independent ones, and the interval knows it.
-    The judge's own rate is biased by its errors, and more verdicts make it more certain of the wrong number. `method`:
+    judge does not. Answers to equal inputs, as in several epochs, and answers of one cluster of the evaluation are no
+    independent ones: the interval takes each such group for one answer, which is wide where they are hardly alike. The
+    judge's own rate is biased by its errors, and more verdicts make it more certain of the wrong number. `method`:
 
     "ppi++" (default; Angelopoulos et al. 2023) corrects it by how labels and verdicts differ, and is never far worse
     than the labels alone. The labelled items must be a random sample of all; when their verdicts are clearly unlike
