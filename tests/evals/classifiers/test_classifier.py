@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -408,3 +409,15 @@ def test_serving_takes_milliseconds(polite: ol.Classifier) -> None:
         polite.classify(text)
         taken.append(time.perf_counter() - started)
     assert sorted(taken)[15] < 0.01
+
+
+def test_nothing_is_not_a_text(polite: ol.Classifier) -> None:
+    """None is no text that reads 'null': a check does not apply, a metric is unscored, and nobody trains on it."""
+    data = ol.Dataset([ol.Example({"q": "x"})])
+    row = ol.evaluate(lambda q: ol.Prediction(reply=None), data, replace(polite, field="reply"), progress=False).rows[0]
+    assert row.state == "unscored"
+    assert "None" in row.feedback
+    assert polite.as_check("reply").run({"reply": None}) is None
+    items = [{"answer": f"{text} {n}"} for n in range(20) for text in (GOOD[0], BAD[0])]
+    with pytest.raises(DataError, match="item 0 has None for 'answer'"):
+        ol.train_classifier(([{"answer": None}, *items[1:]], ["pass", "fail"] * 20))

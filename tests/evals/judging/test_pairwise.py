@@ -204,3 +204,19 @@ def test_what_cannot_be_compared_is_refused() -> None:
         ol.pairwise(ol.Judge(TONE, ["message"], lm=lm(by_chance)), pairs())
     with pytest.raises(UsageError, match="compares no field"):
         ol.PairJudge(TONE, [])
+
+
+def test_epochs_of_one_example_are_no_further_evidence() -> None:
+    data = ol.Dataset([ol.Example({"message": f"m{k}"}) for k in range(40)])
+
+    def run(side: str, epochs: int) -> Any:
+        def program(message: str) -> Any:
+            return ol.Prediction(reply=f"{side}{message[1:]}")
+
+        return ol.evaluate(program, data, lambda *_: 1.0, epochs=epochs, progress=False)
+
+    once, thrice = (ol.pairwise(judge(by_chance), run("a", n), run("b", n)) for n in (1, 3))
+    assert (once.win_rate.n, thrice.win_rate.n) == (40, 120)
+    assert once.win_rate.value == thrice.win_rate.value
+    widths = [one.win_rate.interval.high - one.win_rate.interval.low for one in (once, thrice)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)

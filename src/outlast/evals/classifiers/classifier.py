@@ -128,7 +128,7 @@ class Classifier:
             return await self._score(example, prediction, judge)
 
         def plain(example: Example, prediction: Any) -> Score | Unscored:
-            return self._scored(self._seen_in(fields_seen(inputs_of(example), prediction)))
+            return self._seen_in(fields_seen(inputs_of(example), prediction))
 
         metric = plain if self.embed is None and judge is None else asking
         metric.__name__ = self.name
@@ -159,12 +159,16 @@ class Classifier:
 
         async def asking(*values: Any) -> CheckResult | None:
             given = dict(zip(needs, values, strict=True))
+            if given[name] is None or (self.source and given[self.source] is None):
+                return None
             example = Example({one: value for one, value in given.items() if one != name})
             return self._result(await replace(self, field=name)._score(example, {name: given[name]}, metric), unsure)
 
         def plain(*values: Any) -> CheckResult | None:
             given = dict(zip(needs, values, strict=True))
-            return self._result(self._scored(replace(self, field=name)._seen_in(given)), unsure)
+            if given[name] is None or (self.source and given[self.source] is None):
+                return None
+            return self._result(replace(self, field=name)._seen_in(given), unsure)
 
         slow = self.embed is not None
         return built(
@@ -232,21 +236,30 @@ class Classifier:
             found.append(Classified(self.classes[int(verdicts[place])], likely, decided, table))
         return found
 
-    def _texts_in(self, values: Mapping[str, Any]) -> tuple[str, str | None]:
+    def _texts_in(self, values: Mapping[str, Any]) -> tuple[str, str | None] | None:
         for name in (self.field, *((self.source,) if self.source else ())):
             if name not in values:
                 raise UsageError(
                     f"the classifier {self.name!r} reads the field {name!r}, which is not there."
                     f"{did_you_mean(name, values)} Fields: {', '.join(values) or 'none'}."
                 )
+        if values[self.field] is None or (self.source and values[self.source] is None):
+            return None
         return text_of(values[self.field]), text_of(values[self.source]) if self.source else None
 
-    def _seen_in(self, values: Mapping[str, Any]) -> Classified:
-        text, source = self._texts_in(values)
-        return self.classify(text, source=source)
+    def _seen_in(self, values: Mapping[str, Any]) -> Score | Unscored:
+        given = self._texts_in(values)
+        return self._nothing if given is None else self._scored(self.classify(given[0], source=given[1]))
+
+    @property
+    def _nothing(self) -> Unscored:
+        return Unscored(f"{self.name}: there is nothing to look at, a field that it reads is None")
 
     async def _score(self, example: Example, prediction: Any, judge: Any) -> Score | Unscored:
-        text, source = self._texts_in(fields_seen(inputs_of(example), prediction))
+        given = self._texts_in(fields_seen(inputs_of(example), prediction))
+        if given is None:
+            return self._nothing
+        text, source = given
         found = (await self.aclassify_all([text], sources=None if source is None else [source]))[0]
         if judge is None:
             return self._scored(found)

@@ -172,6 +172,8 @@ def _field(item: Any, name: str, place: int, *, strict: bool = False) -> Any:
             raise DataError(
                 f"item {place} has no field {name!r}.{did_you_mean(name, fields)} Fields: {', '.join(fields)}."
             )
+        if fields[name] is None:
+            raise DataError(f"item {place} has None for {name!r}, which is no text; leave such items out")
         return fields[name]
     if strict or not isinstance(item, str):
         wanted = (

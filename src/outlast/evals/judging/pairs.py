@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +33,7 @@ class Pair:
 
     `forward` is the verdict with `a` first, `backward` that with `b` first, None where the reply could not be read or
     the model failed (`error`), and for answers that are the same, which nobody is asked about; `critiques` go with it.
+    `example` is what pairs have in common that are answers to one example.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Pair:
     backward: Better | None = None
     critiques: tuple[str, str] = ("", "")
     error: RowError | None = None
+    example: str = ""
 
     @property
     def same(self) -> bool:
@@ -75,8 +77,9 @@ class Pairwise:
 
     `win_rate` is the share of pairs that `b` wins, ties half. What the judge is biased by: `consistency` is the share
     of pairs on which both orders mean the same, `first_slot` how often the first of the two is preferred where one is
-    (0.5 when the place plays no part), `length` how winning goes with length. Every figure has its interval; pairs are
-    the unit. `unscored` and `errors` count pairs without a verdict, `unmatched` answers without a partner.
+    (0.5 when the place plays no part), `length` how winning goes with length. Every figure has its interval; examples
+    are the unit, so that epochs of one are a cluster. `unscored` and `errors` count pairs without a verdict,
+    `unmatched` answers without a partner.
     """
 
     name: str
@@ -102,18 +105,18 @@ class Pairwise:
     @cached_property
     def win_rate(self) -> Estimate:
         """The share of pairs that `b` wins, ties half."""
-        return estimate_mean([won_by_b(pair) for pair in self.judged], self.level)
+        return self._mean(self.judged, won_by_b)
 
     @cached_property
     def consistency(self) -> Estimate:
         """The share of pairs on which both orders mean the same."""
-        return estimate_mean([float(pair.consistent) for pair in self.pairs if pair.asked], self.level)
+        return self._mean([pair for pair in self.pairs if pair.asked], lambda pair: float(pair.consistent))
 
     @cached_property
     def first_slot(self) -> Estimate:
         """How often the first place is preferred where one is; both verdicts of a pair are one cluster."""
         found = [
-            (pair.id, float(verdict == "first"))
+            (pair.example or pair.id, float(verdict == "first"))
             for pair in self.pairs
             for verdict in (pair.forward, pair.backward)
             if pair.asked and verdict != "tie"
@@ -121,6 +124,11 @@ class Pairwise:
         if not found:
             return estimate_mean([], self.level)
         return clustered_mean([value for _, value in found], [key for key, _ in found], self.level)
+
+    def _mean(self, pairs: Sequence[Pair], value: Callable[[Pair], float]) -> Estimate:
+        if not pairs:
+            return estimate_mean([], self.level)
+        return clustered_mean([value(pair) for pair in pairs], [pair.example or pair.id for pair in pairs], self.level)
 
     @property
     def unscored(self) -> int:
@@ -190,8 +198,8 @@ class Pairwise:
         told = "".join(f"; {name}: {count}" for name, count in left.items() if count)
         warned = "".join(f". {text[0].upper()}{text[1:]}" for text in self.warnings)
         return (
-            f"{self.name}: b wins {_told(self.win_rate)} of {self.win_rate.n} pairs ({counts['b']} won, {counts['a']} "
-            f"lost, {counts['tie']} ties, counted half): {self.verdict}{told}{warned}"
+            f"{self.name}: b wins {_told(self.win_rate)} of {_pairs(self.win_rate.n)} ({counts['b']} won, "
+            f"{counts['a']} lost, {counts['tie']} ties, counted half): {self.verdict}{told}{warned}"
         )
 
     def __rich__(self) -> RenderableType:
@@ -203,6 +211,10 @@ class Pairwise:
 def won_by_b(pair: Pair) -> float:
     """1 when `b` wins, 0 when `a` does, 0.5 for a tie."""
     return {"a": 0.0, "b": 1.0}.get(pair.winner or "tie", 0.5)
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'s' * (count != 1)}"
 
 
 def _told(figure: Estimate) -> str:

@@ -137,6 +137,7 @@ def _of_evaluations(a: Evaluation, b: Evaluation) -> tuple[list[Pair], int]:
             {**ours[key].inputs, **{f"{TARGET}{name}": value for name, value in ours[key].targets.items()}},
             outputs_by_name(ours[key]),
             outputs_by_name(theirs[key]),
+            example=key[0],
         )
         for key in both
     ]
