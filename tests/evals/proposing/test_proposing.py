@@ -244,6 +244,21 @@ def test_nothing_found_is_said_plainly() -> None:
         (UsageError, "is a whole number", lambda: ol.propose_checks(outputs(60, DEFECTS["long"]), max_checks=0)),
         (UsageError, "Say positive=", lambda: ol.propose_checks((list("abc") * 20, list("xyz") * 20))),
         (UsageError, "at least one field", lambda: ol.propose_checks(outputs(60, DEFECTS["long"]), fields=())),
+        (DataError, "propose_checks tells at least two", lambda: ol.propose_checks((["a"] * 12, ["pass"] * 12))),
+        (UsageError, "propose_checks takes ol.Labels", lambda: ol.propose_checks([["a"], ["pass"]])),  # type: ignore[arg-type]
+        (
+            UsageError,
+            r"holds Candidate\(check, source\)",
+            lambda: ol.propose_checks(
+                outputs(60, DEFECTS["long"]),
+                extra=[ol.checks.length("reply", max=9)],  # type: ignore[list-item]
+            ),
+        ),
+        (
+            UsageError,
+            "is a Python identifier",
+            lambda: ol.propose_checks(outputs(60, DEFECTS["long"]), fields="reply").to_python("checks; import os"),
+        ),
     ],
 )
 def test_misuse_is_a_clear_error(kind: type[Exception], words: str, call: Any) -> None:

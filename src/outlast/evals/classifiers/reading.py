@@ -61,7 +61,7 @@ def read_labelled(
     return Labelled(Seen(texts, sources), tuple(values), keys, dropped)
 
 
-def check_classes(values: Sequence[Any]) -> None:
+def check_classes(values: Sequence[Any], subject: str = "train_classifier") -> None:
     """Raise `DataError` unless the values are classes of one kind, with enough labels each."""
     for place, value in enumerate(values):
         if not isinstance(value, str | int):
@@ -75,12 +75,12 @@ def check_classes(values: Sequence[Any]) -> None:
     counts = Counter(values)
     told = ", ".join(f"{value!r}: {count}" for value, count in sorted(counts.items())[:20])
     if len(counts) < 2:
-        raise DataError(f"a classifier tells at least two classes apart; the labels have {told or 'none'}")
+        raise DataError(f"{subject} tells at least two classes apart; the labels have {told or 'none'}")
     few = [value for value, count in sorted(counts.items()) if count < FEWEST]
     if few:
         raise DataError(
-            f"too few labels of {', '.join(map(repr, few[:10]))}: each class needs at least {FEWEST}, and figures "
-            f"worth reading some 50. There are {told}. Label more, or join classes."
+            f"{subject}: too few labels of {', '.join(map(repr, few[:10]))}: each class needs at least {FEWEST}, "
+            f"and figures worth reading some 50. There are {told}. Label more, or join classes."
         )
 
 
@@ -106,19 +106,23 @@ def passing(classes: Sequence[Class], positive: Any) -> Class | None:
     )
 
 
-def items_of(labels: Any, rubric: Rubric | None) -> tuple[list[Any], list[Any], list[str], frozenset[str], int]:
+def items_of(
+    labels: Any, rubric: Rubric | None, subject: str
+) -> tuple[list[Any], list[Any], list[str], frozenset[str], int]:
     """Items (mappings of fields, or texts), their values, what belongs together, the names of inputs, and how many
     items people are divided on. Raises `UsageError`."""
     if isinstance(labels, Labels):
-        fields, values, origins, dropped = _of_labels(labels, rubric)
+        fields, values, origins, dropped = _of_labels(labels, rubric, subject)
         inputs = frozenset(name for item in labels.items for name in item.inputs)
         return list(fields), values, origins, inputs, dropped
-    items, values = _of_pair(labels)
+    items, values = _of_pair(labels, subject)
     values = values if rubric is None else [rubric.nearest(value) for value in values]
     return items, values, list(_groups(None, items, None, [text_of(item) for item in items])), frozenset(), 0
 
 
-def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str, Any]], list[Any], list[str], int]:
+def _of_labels(
+    labels: Labels, rubric: Rubric | None, subject: str = "train_classifier"
+) -> tuple[list[Mapping[str, Any]], list[Any], list[str], int]:
     """Fields, values and origins of the items, and how many items people are divided on."""
     if rubric is not None:
         known, divided = truths(labels, rubric)
@@ -127,7 +131,7 @@ def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str,
     said = {(row.rubric, row.rubric_version) for row in labels if row.value is not None}
     if len(said) != 1:
         names = ", ".join(sorted(f"{name} (version {version})" for name, version in said)) or "no label with a value"
-        raise UsageError(f"a classifier is trained on one version of one rubric; there is {names}. Say rubric=...")
+        raise UsageError(f"{subject} takes one version of one rubric; there is {names}. Say rubric=...")
     votes: dict[str, dict[str, Any]] = {}
     for row in labels:
         if row.value is not None:
@@ -144,10 +148,10 @@ def _of_labels(labels: Labels, rubric: Rubric | None) -> tuple[list[Mapping[str,
     return fields, values, origins, len(votes) - len(fields)
 
 
-def _of_pair(given: Any) -> tuple[list[Any], list[Any]]:
+def _of_pair(given: Any, subject: str = "train_classifier") -> tuple[list[Any], list[Any]]:
     if not isinstance(given, tuple) or len(cast("tuple[Any, ...]", given)) != 2:
         raise UsageError(
-            f"train_classifier takes ol.Labels, or a pair (texts, values) of as many texts and classes; got "
+            f"{subject} takes ol.Labels, or a pair (texts, values) of as many texts and classes; got "
             f"{brief(cast('object', given))}"
         )
     parts: list[list[Any]] = []

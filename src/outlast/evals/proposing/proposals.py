@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from outlast.checks.check import Check
+from outlast.errors import UsageError, brief
 from outlast.evals.proposing.candidates import Candidate
 from outlast.evals.proposing.choosing import Figures
 from outlast.evals.statistics import Estimate
@@ -53,7 +55,9 @@ class Proposals:
 
     def to_python(self, name: str = "checks") -> str:
         """A module of Python that makes the checks, for review and git. Code that a model wrote stays a string that
-        runs in a sandbox."""
+        runs in a sandbox. `name` is that of the list."""
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise UsageError(f"to_python(name) is a Python identifier; got {brief(name)}")
         lines = [
             '"""Checks proposed from labelled outputs by ol.propose_checks. Read them before use."""',
             "",

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.errors import ConfigError, DataError, LMError, MetricError, SandboxUnavailable, UsageError, brief
+from outlast.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DataError,
+    LMError,
+    MetricError,
+    SandboxUnavailable,
+    UsageError,
+    brief,
+)
 from outlast.evals.classifiers.folds import fold_of
 from outlast.evals.classifiers.reading import check_classes, items_of, passing
 from outlast.evals.judging.labels import Labels
@@ -110,8 +119,9 @@ async def apropose_checks(
     for name, count in (("written", written), ("max_checks", max_checks)):
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 100:
             raise UsageError(f"propose_checks({name}=...) is a whole number from 1 to 100; got {brief(count)}")
-    items, values, origins, inputs, dropped = items_of(labels, rubric)
-    check_classes(values)
+    items, values, origins, inputs, dropped = items_of(labels, rubric, "propose_checks")
+    check_classes(values, "propose_checks")
+    extra = _extra(extra)
     classes = tuple(sorted(set(values)))
     good_one = passing(classes, positive)
     if good_one is None:
@@ -182,7 +192,7 @@ async def _fails(candidate: Candidate, rows: Sequence[Mapping[str, Any]]) -> tup
     for row in rows:
         try:
             result = await candidate.check.arun(row)
-        except (SandboxUnavailable, ConfigError, LMError):
+        except (BudgetExceeded, ConfigError, LMError, SandboxUnavailable):
             raise
         except (MetricError, UsageError):
             return None
@@ -190,6 +200,17 @@ async def _fails(candidate: Candidate, rows: Sequence[Mapping[str, Any]]) -> tup
             return None
         found.append(result is not None and not result.ok)
     return tuple(found)
+
+
+def _extra(given: Iterable[Any]) -> tuple[Candidate, ...]:
+    found = tuple(given)
+    for one in found:
+        if not isinstance(one, Candidate):
+            raise UsageError(
+                f"propose_checks(extra=...) holds Candidate(check, source), with the Python that makes the check; got "
+                f"{brief(one)}"
+            )
+    return found
 
 
 def _any(fails: Sequence[Sequence[bool]], count: int) -> list[bool]:
