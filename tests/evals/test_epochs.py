@@ -226,3 +226,14 @@ def test_an_example_passes_when_each_epoch_scores_just_the_threshold():
     for score, count in ((0.7, 3), (0.9, 9)):
         result = run(metric=lambda example, out, score=score: score, threshold=score, epochs=count)
         assert result.states["fail"] == 0
+
+
+@pytest.mark.parametrize("reducer", ["pass@1", "pass^1", "at_least_1"])
+def test_a_reducer_that_counts_passes_does_so_for_one_epoch_too(reducer):
+    for score, threshold, counted in ((0.6, 1.0, 0), (0.6, 0.5, 1), (7, 5, 1), (7, 8, 0)):
+        options = {"metric": lambda example, out, score=score: score, "threshold": threshold, "data": examples(4)}
+        for count in (1, 3):
+            result = run(**options, epochs=Epochs(count, reducer))
+            assert result.score.value == counted == result.items[0].score
+            assert result.states["pass" if counted else "fail"] == 4
+        assert Evaluation.of(result.about, result.rows).score.value == counted

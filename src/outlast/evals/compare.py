@@ -144,7 +144,7 @@ def check_comparable(a: About, b: About, name: str = "", *, on_error: OnError | 
             f"the scores of examples were made in different ways{of}: {a.reducer} of {a.epochs} epochs and {b.reducer} "
             f"of {b.epochs}. Make them alike with evaluation.reduced(...), or run both with the same epochs."
         )
-    if a.threshold != b.threshold and a.reducer.startswith(("pass", "at_least")):
+    if a.threshold != b.threshold and a.rule.epochs.counts_passes:
         raise DataError(
             f"the scores of examples were made in different ways{of}: {a.reducer} counts runs that pass, with a score "
             f"of {a.threshold:g} or more in one and {b.threshold:g} in the other. Run both with the same threshold, or "

@@ -27,6 +27,11 @@ class Epochs:
     def __post_init__(self) -> None:
         check_reducer(self.reducer, self.count)
 
+    @property
+    def counts_passes(self) -> bool:
+        """Whether the reducer sees of a score only whether it passes: "pass@k", "pass^k", "at_least_k"."""
+        return self.reducer.startswith(("pass", "at_least"))
+
     def __str__(self) -> str:
         return f"{self.count} epochs, {self.reducer}" if self.count > 1 else "1 epoch"
 

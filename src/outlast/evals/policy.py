@@ -66,9 +66,10 @@ class Rule:
 
         Errors and unscored runs are left out as the policy says and the rest is reduced. An example has no score when
         nothing is left, or fewer than the reducer needs; then its state is "error" when a run ended in one, else
-        "unscored". An example all of whose runs were errors is one in every case, also where they count as 0.
+        "unscored". An example all of whose runs were errors is one in every case, also where they count as 0. Where the
+        reducer gives the share of choices that pass ("pass@k"), an example passes when that is 1.
         """
-        if self.epochs.count == 1 and len(runs) == 1:
+        if self.epochs.count == 1 and len(runs) == 1 and not self.epochs.counts_passes:
             return runs[0][1], runs[0][0]
         scores = [score for _, score in runs if score is not None]
         broken = any(state == "error" for state, _ in runs)
@@ -77,4 +78,4 @@ class Rule:
         score = reduce_epochs(scores, self.epochs.reducer, self.threshold)
         if broken and all(state == "error" for state, _ in runs):
             return score, "error"
-        return score, "pass" if score >= self.threshold else "fail"
+        return score, "pass" if score >= (1.0 if self.epochs.counts_passes else self.threshold) else "fail"

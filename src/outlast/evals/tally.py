@@ -110,7 +110,7 @@ class Tally:
         if row.error is not None:
             row = self._add_error(row, row.error)
         if self.rule.epochs.count == 1:
-            self._count(row.cluster, counted(row, self.rule.on_error), row.state)
+            self._count(row.cluster, *self.rule.settle([(row.state, counted(row, self.rule.on_error))]))
         else:
             self._wait(row)
         return row
