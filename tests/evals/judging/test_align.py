@@ -356,3 +356,13 @@ def test_why_nothing_was_judged_is_told() -> None:
     mute = ol.Judge(TONE, ["reply"], lm=ScriptedLM(lambda _: "I would rather not say."))
     with pytest.raises(DataError, match="Why the first: the judge 'tone' gave no verdict"):
         ol.align(mute, labels)
+
+
+def test_labels_that_were_confirmed_are_not_left_out() -> None:
+    old = labels(40)
+    edited = TONE.edited(fails="It blames.")
+    some = [row.item.id for row in old][:30]
+    again = ol.Judge(edited, ["message", "reply"], lm=JudgingLM(noisy))
+    report = ol.align(again, old.confirmed(edited, old[0].author, ids=some))
+    assert (report.n, report.left_out.stale) == (30, 10)
+    assert ol.align(again, old.confirmed(edited, old[0].author)).left_out.stale == 0

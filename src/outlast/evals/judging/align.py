@@ -123,7 +123,7 @@ async def aalign(judge: Any, labels: Labels, **options: Unpack[AlignOptions]) ->
     verdicts = await verdicts_on(items, judge, "align", epochs=chosen.epochs, concurrency=chosen.concurrency)
     pairs = [(truth, verdicts.said[truth.item.id]) for truth in known if truth.item.id in verdicts.said]
     left = LeftOut(
-        len(used.stale(rubric)),
+        stale_in(used, rubric),
         len(used.open(rubric)),
         divided,
         sum(said[0].unscored for _, said in pairs),
@@ -131,6 +131,12 @@ async def aalign(judge: Any, labels: Labels, **options: Unpack[AlignOptions]) ->
         len(known) - len(pairs),
     )
     return _report(pairs, verdicts, used, rubric, left, chosen)
+
+
+def stale_in(labels: Labels, rubric: Rubric) -> int:
+    """How many labels are stale and were neither confirmed nor given anew by their author."""
+    current = {(row.item.id, row.author) for row in labels.of(rubric)}
+    return sum((row.item.id, row.author) not in current for row in labels.stale(rubric))
 
 
 def check_scores(scores: Any, subject: str) -> None:

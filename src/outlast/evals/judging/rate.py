@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from outlast.errors import DataError, UsageError, brief
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.judging.align import Scores, refuse_shown
+from outlast.evals.judging.align import Scores, refuse_shown, stale_in
 from outlast.evals.judging.alignment import Alignment
 from outlast.evals.judging.asked import Verdicts, every_verdict, rubric_of, verdicts_on
 from outlast.evals.judging.correcting import CorrectedRate, Judged, Method, Options
@@ -69,7 +69,7 @@ async def aestimate_rate(judge: Any, labels: Labels | Alignment, **options: Unpa
         raise UsageError(f"estimate_rate takes ol.Labels(...) or a report of ol.align(...); got {brief(labels)}")
     rubric = rubric_of(judge, chosen.rubric, "estimate_rate")
     known, divided = truths(labels, rubric)
-    stale = len(labels.stale(rubric))
+    stale = stale_in(labels, rubric)
     if not known:
         raise DataError(
             f"estimate_rate: no label counts for rubric {rubric.name!r}, version {rubric.version}; {stale} of "
