@@ -258,3 +258,42 @@ def test_an_agent_that_is_stepped_hides_and_puts_back_too() -> None:
         assert state.inputs == {"question": "is Ann in?"}
     assert state.result.answer == "Ann is in"
     assert all("Ann" not in message.text for request in lm.requests for message in request.messages)
+
+
+def test_an_input_that_was_left_out_is_checked_by_its_default() -> None:
+    class Repeat(ol.Module):
+        async def forward(self, word: str, times: int = 9) -> str:
+            return word * times
+
+    few = ol.check(name="few", message="not so often")(lambda times: times < 5)
+    safe = ol.guard(Repeat(), input=[few])
+    assert safe(word="a", times=2) == "aa"
+    with pytest.raises(CheckFailed, match="not so often"):
+        safe(word="a")
+
+    class Told(ol.Signature):
+        word: str = ol.input()
+        times: int = ol.input(default=9)
+        answer: str = ol.output()
+
+    with pytest.raises(CheckFailed, match="not so often"):
+        ol.guard(ol.Predict(Told, lm=ScriptedLM([{"answer": "x"}])), input=[few])(word="a")
+
+
+def test_filter_is_for_items_of_a_list_wherever_it_is_said() -> None:
+    program = ol.Predict("q -> answer", lm=ScriptedLM([{"answer": "x"}]))
+    for call in (
+        lambda: ol.guard(program, output=[ol.checks.length("answer", max=3)], on_fail="filter"),
+        lambda: ol.checks.length("answer", max=3).with_policy(ol.checks.fix(then="filter")),
+    ):
+        with pytest.raises(UsageError, match="say each=True"):
+            call()
+
+
+def test_a_result_with_keys_that_are_no_names_is_a_clear_error() -> None:
+    class Table(ol.Module):
+        async def forward(self, q: str) -> dict[int, str]:
+            return {1: "a"}
+
+    with pytest.raises(UsageError, match="needs the field 'answer'"):
+        ol.guard(Table(), output=[ol.checks.length("answer", max=3)])(q="x")

@@ -100,7 +100,7 @@ class Check:
 
     def with_policy(self, on_fail: Policy | str) -> Check:
         """The same check with another policy."""
-        return replace(self, on_fail=as_policy(on_fail, f"check {self.name!r}"))
+        return replace(self, on_fail=_policy(on_fail, self.name, each=self.each))
 
     def named(self, name: str) -> Check:
         """The same check under another name, which reports and `out.checks` use."""
@@ -139,7 +139,7 @@ class Check:
             if name not in values:
                 raise UsageError(
                     f"check {self.name!r} needs the field {name!r}, which is not there."
-                    f"{did_you_mean(name, values)} Fields: {', '.join(values) or 'none'}."
+                    f"{did_you_mean(name, map(str, values))} Fields: {', '.join(map(str, values)) or 'none'}."
                 )
         if not self.each:
             return await self._once([values[name] for name in self.needs])
@@ -278,9 +278,7 @@ def check(
             raise UsageError(f"check {called!r} with each=True looks at one list; it needs {', '.join(wanted)}")
         if cost not in COSTS:
             raise UsageError(f"check {called!r}: cost is one of {', '.join(COSTS)}; got {cost!r}")
-        policy = as_policy(on_fail, f"check {called!r}")
-        if policy.action == "filter" and not each:
-            raise UsageError(f"check {called!r}: on_fail='filter' leaves out items of a list; say each=True")
+        policy = _policy(on_fail, called, each=each)
         made = Check(function, called, wanted, policy, message, cost, each, {}, early)
         object.__setattr__(made, "__doc__", inspect.getdoc(function))
         return made
@@ -317,6 +315,16 @@ def built(
     setattr(look, "__outlast_identity__", identity)  # noqa: B010 - functions declare no such attribute
     made = check(on_fail=on_fail, message=message, name=name, needs=needs, cost=cost, each=each, early=early)(look)
     return replace(made, options=options)
+
+
+def _policy(on_fail: Policy | str, name: str, *, each: bool) -> Policy:
+    found = as_policy(on_fail, f"check {name!r}")
+    step: Policy | None = found
+    while step is not None:
+        if step.action == "filter" and not each:
+            raise UsageError(f"check {name!r}: on_fail='filter' leaves out items of a list; say each=True")
+        step = step.then
+    return found
 
 
 def _needed(function: Callable[..., Any], needs: Any, name: str) -> tuple[str, ...]:

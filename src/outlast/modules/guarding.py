@@ -108,6 +108,8 @@ async def run_between(
     when that is not known. Raises `CheckFailed`. A stream shows nothing from inside while a check may still refuse it.
     """
     outer = current()
+    before, after = tuple(before), tuple(after)
+    inputs = _with_defaults(module, signature, inputs, (*before, *after))
     watch = Watching(
         type(module).__name__ if signature is None else signature.__name__,
         in_tiers(before),
@@ -134,6 +136,21 @@ async def run_between(
     finally:
         if outer.trace is not None:
             outer.trace.note(outer.paths.get(id(module)), watch.report)
+
+
+def _with_defaults(
+    module: Module, signature: Any, inputs: Mapping[str, Any], checks: Iterable[Check]
+) -> Mapping[str, Any]:
+    """The inputs with the defaults of those that checks look at and the caller left out."""
+    outputs: Mapping[str, Any] = {} if signature is None else signature.outputs
+    lacking = {name for one in checks for name in one.needs if name not in inputs and name not in outputs}
+    if not lacking:
+        return inputs
+    known = module._shown().parameters.values()
+    return {
+        **inputs,
+        **{one.name: one.default for one in known if one.name in lacking and one.default is not one.empty},
+    }
 
 
 def _values(signature: Any, result: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def train_classifier(
 
     Vocabulary, regularisation, calibration and threshold are made anew from each training part, so no figure of the
     report rests on a text that it was made from. Raises `DataError` when a class has fewer than 10 labels, and when
-    the cross-validated verdicts are no better than a baseline that looks at no text: such a classifier would be a coin
+    the cross-validated verdicts are not clearly better than a baseline that looks at no text: it would be a coin
     with a file format. Needs scikit-learn (extra `train`). Cost: no LM call; seconds for some hundred texts.
     """
     need_scikit()
@@ -87,7 +87,7 @@ def train_classifier(
     trained, report = train(data, plan)
     if not report.better:
         raise DataError(
-            f"the classifier is no better than a baseline that looks at no text: balanced accuracy "
+            f"the classifier is not clearly better than a baseline that looks at no text: balanced accuracy "
             f"{shown(report.balanced)}, and {1 / len(data.classes):.1%} without looking. Label more, look at "
             f"other fields (field=, source=, embed=), or ask a judge.\n{report}"
         )
