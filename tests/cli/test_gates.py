@@ -161,6 +161,41 @@ def test_pages_show_slices_and_changes(outlast, desk) -> None:
     assert "Score and cost" in (desk / "all.html").read_text()
 
 
+def test_what_means_nothing_is_refused_before_anything_is_asked(outlast, desk) -> None:
+    for options, said in (
+        (("--min-score", "nan"), "--min-score is a finite number; got nan"),
+        (("--gate", "--min-score", "inf"), "--min-score is a finite number; got inf"),
+        (("--against", "x.jsonl", "--min-delta", "nan"), "--min-delta is a finite number; got nan"),
+        (("--by", "teem"), "there is no field 'teem'. Did you mean 'team'? Fields: message, team"),
+    ):
+        refused = outlast(*EVAL, *options, "--save", "rows.jsonl")
+        assert refused.code == (64 if "--gate" in options else 2)
+        assert said in refused.err
+        assert not (desk / "rows.jsonl").exists()
+
+
+def test_an_evaluation_that_could_not_go_on_leaves_its_files(outlast, desk) -> None:
+    stopped = outlast(
+        *(
+            "eval",
+            "app.py:route",
+            "data.jsonl",
+            "--metric",
+            "app.py:crashes",
+            *LM,
+            "--no-progress",
+            "--max-errors",
+            "1",
+        ),
+        *("--junit", "out.xml", "--markdown", "out.md", "--gate", "--min-score", "0.5", "--concurrency", "1"),
+    )
+    assert stopped.code == 3
+    assert "more than max_errors=1 errors" in stopped.err
+    (suite,) = ElementTree.parse(desk / "out.xml").getroot()
+    assert suite.attrib["errors"] == "2"
+    assert "errors after 2 of" in (desk / "out.md").read_text()
+
+
 def test_a_gate_that_was_not_scored_is_no_pass(outlast) -> None:
     crashed = outlast(*EVAL[:4], "app.py:crashes", *LM, "--gate", "--min-score", "0.1")
     assert crashed.code == 1

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.data import Example
 from outlast.errors import DataError, UsageError
-from outlast.evals import About, Evaluation, Row, compare
+from outlast.evals import About, Evaluation, Row, compare, evaluate
 from outlast.evals.gate import decide, word_for, worst
 from outlast.evals.statistics import Interval
 
@@ -134,3 +135,18 @@ def test_a_gate_without_a_real_gain_seldom_passes() -> None:
         after = [chance.random() < 0.6 for _ in range(60)]
         passed += compare(evaluation(before), evaluation(after)).gate().passed
     assert passed / 400 <= 0.04  # 2.5 % each way, less what is discrete
+
+
+def test_totals_without_rows_pass_a_gate_where_nothing_went_wrong():
+    def run(broken):
+        def program(q):
+            if q == broken:
+                raise ConnectionError("gone")
+            return q
+
+        stream = (Example({"q": q}, {}) for q in range(20))
+        return evaluate(program, stream, lambda example, out: 1.0, progress=False)
+
+    assert run(None).gate(0.8).passed
+    with pytest.raises(DataError, match="needs the rows"):
+        run(3).gate(0.8)

@@ -94,3 +94,8 @@ def test_a_metric_may_have_more_arguments_with_defaults():
         return True
 
     assert metric(lenient) is lenient
+
+
+def test_parts_have_names():
+    with pytest.raises(MetricError, match="a name is text; got 1"):
+        Score(1, parts={1: 0.5})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from outlast.cli import gates, options
 from outlast.cli.app import INTERRUPTED, MODEL, NO, OK
 from outlast.cli.compare import as_json as comparison_json
 from outlast.cli.output import console, emit_pretty, say
-from outlast.errors import LMError, UsageError
+from outlast.errors import DataError, EvaluationStopped, LMError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
@@ -97,7 +98,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast.cli.targets import load_metric
     from outlast.evals.epochs import Epochs
-    from outlast.evals.evaluate import evaluate
     from outlast.evals.evaluation import Evaluation
 
     if args.resume and not args.save:
@@ -111,11 +111,13 @@ def run(args: argparse.Namespace) -> int:
     with options.model_in_use(args):
         options.need_model(program)
     data = options.data_of(args, program)
+    _check_by(program, data, args)
     if args.estimate:
         return _estimate(args, program, data)
     if base is not None:
         _check_base(base, metric, data, args)
-    result = evaluate(
+    result = _evaluated(
+        args,
         program,
         data,
         metric,
@@ -139,6 +141,30 @@ def run(args: argparse.Namespace) -> int:
     _show(result, change, decided, args)
     _write(result, change, decided, args)
     return _code(result, decided, args)
+
+
+def _check_by(program: Module, data: Dataset, args: argparse.Namespace) -> None:
+    """Refuse a field that no row can have, before the run is paid for; programs of one's own may give any."""
+    from outlast.modules.predict import Predict
+
+    if not isinstance(program, Predict):
+        return
+    known = [*data[0], *program.signature.outputs]
+    for name in args.by or ():
+        if name not in known:
+            raise UsageError(f"--by: there is no field {name!r}.{did_you_mean(name, known)} Fields: {', '.join(known)}")
+
+
+def _evaluated(args: argparse.Namespace, program: Module, data: Dataset, metric: Any, **options: Any) -> Evaluation:
+    """The evaluation; of one that could not go on the files that were asked for show what was done."""
+    from outlast.evals.evaluate import evaluate
+
+    try:
+        return evaluate(program, data, metric, **options)
+    except EvaluationStopped as stop:
+        with suppress(DataError):  # what stopped it is the news
+            _write(stop.evaluation, None, [], args)
+        raise
 
 
 def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ def check_gate(args: argparse.Namespace, *, decides: bool) -> None:
     """Raise `UsageError` for options that decide nothing; `decides` is whether --gate has something to decide."""
     if args.gate and not decides:
         raise UsageError("--gate needs something to decide: --against BASE.jsonl, --min-score X, or both")
+    for option in ("min_score", "min_delta"):  # said before anything is paid for
+        if not math.isfinite(getattr(args, option, None) or 0.0):
+            raise UsageError(f"--{option.replace('_', '-')} is a finite number; got {getattr(args, option)}")
     if args.allow_inconclusive and not args.gate:
         raise UsageError("--allow-inconclusive says how --gate ends; give --gate too")
 

@@ -80,7 +80,10 @@ def compare(
     named = _candidates(b)
     for one in (a, *named.values()):
         if not isinstance(one, Evaluation):
-            raise UsageError(f"compare takes Evaluations, or a mapping of them by name; got {brief(one)}")
+            raise UsageError(
+                f"compare takes Evaluations, or a mapping of them by name; got {brief(one)}. A saved one is "
+                f"Evaluation.from_jsonl(path)."
+            )
     found: dict[str, Comparison] = {}
     for name, one in named.items():
         policy = check_comparable(a.about, one.about, name, on_error=on_error)

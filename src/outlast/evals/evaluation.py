@@ -162,6 +162,8 @@ class Evaluation:
     def counting(self, on_error: str) -> Evaluation:
         """The same rows with another policy for errors; see `policy`. Needs the rows."""
         about = replace(self.about, on_error=check_on_error(on_error))
+        if not self.tally.states["error"]:  # then all policies give the same, also where the rows were not kept
+            return replace(self, about=about)
         return self if about == self.about else self._with(about, "counting")
 
     def reduced(self, reducer: str) -> Evaluation:

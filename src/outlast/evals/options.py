@@ -101,6 +101,8 @@ class Options:
             raise UsageError(
                 f"cluster is the name of an input or target, or a function of the example; got {brief(self.cluster)}"
             )
+        if self.save is not None and not isinstance(self.save, str | Path):
+            raise UsageError(f"save is the path of a file; got {brief(self.save)}")
         check_on_error(self.on_error)
         self._check_limits()
         if isinstance(self.threshold, bool) or not _is_finite(self.threshold):

@@ -72,6 +72,9 @@ class Provenance:
         """The machine in a few words."""
         return f"{self.host}, Python {self.python}, outlast {self.version}"
 
+    def __str__(self) -> str:
+        return f"{self.started}; {self.machine}; {self.code}"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; what is empty is left out."""
         return {name: value for name, value in asdict(self).items() if value or name == "started"}

@@ -105,7 +105,7 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
     if about.rescored:
         facts["Scored before by"] = about.rescored
     for number, session in enumerate(evaluation.sessions):
-        facts["Run" if number == 0 else f"Resumed ({number})"] = f"{session.started}; {session.machine}; {session.code}"
+        facts["Run" if number == 0 else f"Resumed ({number})"] = str(session)
     if about.epochs > 1:
         facts["Epochs"] = f"{about.rule.epochs}; {evaluation.tally.flaky} flaky examples"
     if about.cluster:

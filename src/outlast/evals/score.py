@@ -37,6 +37,9 @@ class Score:
         if type(self.feedback) is not str:
             raise MetricError(f"Score: feedback is text; got {brief(self.feedback)}")
         if self.parts:
+            for name in self.parts:
+                if not isinstance(name, str):  # a file would make text of it
+                    raise MetricError(f"Score: parts are numbers by name, and a name is text; got {brief(name)}")
             parts = {name: _finite(part, f"Score part {name!r}") for name, part in self.parts.items()}
             object.__setattr__(self, "parts", parts)
 
