@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
 from outlast.evals import About, Evaluation, Row, compare, evaluate
+from outlast.evals.row import CheckOutcome
 from outlast.evals.slices import corrected
 
 ABOUT = About(program="p", program_hash="p", metric="m", metric_hash="m", data_hash="d", total=10)
@@ -408,3 +409,35 @@ def test_what_data_hold_steers_no_terminal():
     assert "\x1b" not in out.getvalue()
     assert "\u202e" not in out.getvalue()
     assert out.getvalue().count("\\x1b]0;owned\\x07\\u202e") >= 1
+
+
+def test_no_name_steers_the_terminal():
+    evil = "\x1b[31m\u202e"
+    about = About(evil, "p", evil, "m", data_hash="d", cluster=evil)
+    checks = {evil: CheckOutcome(False, True, 2)}
+    rows = [
+        Row(
+            i,
+            f"id{i}",
+            {f"q{evil}": evil},
+            {},
+            None,
+            i % 2,
+            "pass" if i % 2 else "fail",
+            parts={evil: 0.5},
+            models=(evil,),
+            checks=checks,
+            cluster=f"c{i}",
+        )
+        for i in range(12)
+    ]
+    run = Evaluation.of(about, rows)
+    text = io.StringIO()
+    run.print_table(f"q{evil}", file=text)
+    turned = [replace(row, score=1 - row.score, state="fail" if row.score else "pass") for row in rows]
+    other = Evaluation.of(about, turned)
+    compare(run, other).print_table(file=text)
+    compare(run, {evil: other}).print_table(file=text)
+    assert "\x1b" not in text.getvalue()
+    assert "\u202e" not in text.getvalue()
+    assert "\\x1b[31m" in text.getvalue()

@@ -49,7 +49,7 @@ def comparison(result: Comparison, limit: int = 10) -> RenderableType:
         for column in ("example", "inputs", "before", "after"):
             table.add_column(column, overflow="fold")
         for flip in flips:
-            inputs = Text(", ".join(f"{name}={value!r}" for name, value in flip.a.inputs.items())[:200])
+            inputs = _foreign(_inputs(flip.a))
             table.add_row(flip.id[:8], inputs, f"{flip.a_score:g}", f"{flip.b_score:g}")
         parts.append(table)
     return Group(*parts)
@@ -64,7 +64,7 @@ def comparisons(results: Comparisons) -> RenderableType:
         change = wording.difference(one.paired.difference, one.is_share)
         interval = wording.span(one.paired.interval, one.is_share)
         p = wording.p_text(one.p).removeprefix("p=").removeprefix("p")
-        table.add_row(Text(name), before, after, change, interval, p, str(one.n), one.verdict)
+        table.add_row(_foreign(name), before, after, change, interval, p, str(one.n), one.verdict)
     methods = dict.fromkeys(one.method for one in results.values())
     return Group(table, *(Text(f"method  {method}", style="dim") for method in methods))
 
@@ -114,7 +114,7 @@ def _facts(evaluation: Evaluation) -> Table:
     }
     for name, value in facts.items():
         if value:
-            table.add_row(Text(name, style="dim"), Text(value))
+            table.add_row(Text(name, style="dim"), _foreign(value))
     return table
 
 
@@ -124,7 +124,7 @@ def _flaky(evaluation: Evaluation, limit: int = 10) -> Table:
     for column in ("example", "inputs", "passed", "score"):
         table.add_column(column, overflow="fold")
     for item in flaky[:limit]:
-        inputs = Text(", ".join(f"{name}={value!r}" for name, value in item.row.inputs.items())[:200])
+        inputs = _foreign(_inputs(item.row))
         passed = sum(row.state == "pass" for row in item.rows)
         score = "" if item.score is None else f"{item.score:.3g}"
         table.add_row(item.id[:8], inputs, f"{passed} of {len(item.rows)}", score)
@@ -137,7 +137,7 @@ def _parts(evaluation: Evaluation) -> Table:
     for name, estimate in evaluation.parts.items():
         share = estimate.interval.low >= 0 and estimate.interval.high <= 1
         interval = wording.span(estimate.interval, share) if estimate.interval.known else ""
-        table.add_row(Text(name), wording.number(estimate.value, share), interval, str(estimate.n))
+        table.add_row(_foreign(name), wording.number(estimate.value, share), interval, str(estimate.n))
     return table
 
 
@@ -151,7 +151,7 @@ def _checks(evaluation: Evaluation) -> Table:
             known = estimate.n and estimate.interval.known
             shown += [wording.number(estimate.value, share=True) if estimate.n else "-"]
             shown += [wording.span(estimate.interval, share=True) if known else ""]
-        table.add_row(Text(name), *shown, str(one.n), str(one.failed), str(one.mended), str(one.added_calls))
+        table.add_row(_foreign(name), *shown, str(one.n), str(one.failed), str(one.mended), str(one.added_calls))
     return table
 
 
@@ -183,6 +183,10 @@ def _errors(evaluation: Evaluation, limit: int = 10) -> Table:
     return table
 
 
+def _inputs(row: Row) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in row.inputs.items())[:200]
+
+
 def _foreign(value: Any) -> Text:
     """What data or a model wrote: control characters, which could steer the terminal, as escapes."""
     text = str(value)
@@ -194,7 +198,7 @@ def _foreign(value: Any) -> Text:
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    return Table(title=_foreign(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
 
 
 def _columns(table: Table, name: str, *figures: str) -> None:
