@@ -254,9 +254,11 @@ def test_predictions_are_rebuilt_in_their_types():
 
 
 def test_an_output_that_does_not_fit_is_an_error_of_its_row():
-    result = quiet(before(), lambda e, o: True, signature="message -> day: int")
-    assert result.states["error"] == 6
-    assert "is not of its type" in result.errors[0].message
+    first = before()
+    odd = dataclasses.replace(first.rows[0], outputs={"day": "soon", "guests": [1]})
+    result = quiet(Evaluation.of(first.about, [odd, *first.rows[1:]]), lambda e, o: True, signature=Visit)
+    assert (result.states["error"], result.states["pass"]) == (2, 4)
+    assert "is not of its type" in result.rows[0].error.message
 
 
 def test_wrong_use_is_refused():
@@ -325,3 +327,10 @@ def test_resume_scores_answers_that_changed_meanwhile(tmp_path):
 def test_rescoring_takes_no_checks():
     with pytest.raises(UsageError, match="no option 'checks'"):
         quiet(before(), lambda e, o: 1, checks=[])
+
+
+def test_a_signature_that_is_not_that_of_the_answers_is_refused():
+    with pytest.raises(DataError, match=r"the saved outputs \(day, guests\) lack answer"):
+        quiet(before(), lambda e, o: 1, signature="message -> answer")
+    with pytest.raises(DataError, match="the saved output 'day' is not of its type"):
+        quiet(before(), lambda e, o: 1, signature="message -> day: int, guests: set[int]")

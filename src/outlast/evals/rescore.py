@@ -34,6 +34,7 @@ from outlast.signatures.returned import Taken
 from outlast.signatures.signature import SignatureType
 
 _NOTHING_SPENT = Spending()
+_LOOKED_AT = 20  # answers, to see whether a signature is theirs
 _FIXED = ("sample", "epochs", "cluster", "checks")  # how the rows were made, which no metric changes
 
 
@@ -60,8 +61,8 @@ def rescore(
     names the earlier metric. `level` and `on_error` are those of the evaluation unless given; the other keywords are
     those of `evaluate`, `save` and `resume` too: a row whose answer is another one than before is then scored again.
 
-    Raises `DataError` when `data` lacks an example or the rows were not kept, `UsageError` for what cannot mean
-    anything.
+    Raises `DataError` when `data` lacks an example, the rows were not kept or the signature is not that of the answers,
+    `UsageError` for what cannot mean anything.
     """
     return blocked(lambda: arescore(evaluation, metric, program=program, signature=signature, data=data, **options))
 
@@ -87,7 +88,9 @@ async def arescore(
         scorer = Scorer(metric, chosen.threshold)
         if rows:
             refuse_missing_targets(scorer.metric, rows[0].targets)
-        rescorer = _Rescorer(rows, scorer, _signature(program, signature), chosen)
+        typed = _signature(program, signature)
+        _refuse_unfit(rows, typed)
+        rescorer = _Rescorer(rows, scorer, typed, chosen)
         feed = _SavedRows(rows, examples, before.about)
         about = _about(before.about, scorer.metric, chosen)
         display = Guarded(display_for(chosen.progress))
@@ -251,6 +254,19 @@ def _signature(program: Any, signature: Any) -> Any:
             f"has none; give signature="
         )
     return found
+
+
+def _refuse_unfit(rows: Sequence[Row], signature: Any) -> None:
+    """Raise `DataError` for a signature that is not that of the answers: none of the first ones can be read by it."""
+    first: DataError | None = None
+    for row in [row for row in rows if not _is_programs(row)][:_LOOKED_AT]:
+        try:
+            prediction_of(row.outputs, signature, row.inputs)
+            return
+        except DataError as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def _about(before: About, metric: Any, options: Options) -> About:
