@@ -184,3 +184,25 @@ def test_a_check_stands_as_the_metric_of_a_search() -> None:
             ol.Predict("n: int -> answer"), data, plain, optimizer=ol.LabeledFewShot(), progress=False
         )
     assert compiled.program.signature.outputs
+
+
+@pytest.mark.parametrize("metric", ["check", "judge"])
+def test_a_metric_that_looks_at_a_field_which_is_not_there_is_refused_before_any_call(metric: str) -> None:
+    lm = ScriptedLM(lambda _: {"answer": "yes"})
+    judge = ol.Judge(ol.Rubric("tone", "It is kind."), ["anwser"], lm=lm)
+    data = ol.Dataset([ol.Example({"n": 1}, {"answer": "yes"})])
+    by = judge if metric == "judge" else ol.checks.length("anwser", max=3)
+    with pytest.raises(UsageError, match="needs the field 'anwser', which is not there. Did you mean 'answer'"):
+        ol.evaluate(ol.Predict("n: int -> answer", lm=lm), data, by, progress=False)
+    assert lm.calls == 0
+
+
+def test_two_checks_of_one_name_cannot_both_be_reported() -> None:
+    lm = ScriptedLM(lambda _: {"answer": "yes"})
+    mine = ol.checks.length("answer", max=9, on_fail="log")
+    program = ol.Predict("n: int -> answer", checks=[mine], lm=lm)
+    data = ol.Dataset([ol.Example({"n": 1}, {"answer": "yes"})])
+    with pytest.raises(UsageError, match="another check named 'length'"):
+        ol.evaluate(program, data, ol.exact_match("answer"), checks=[ol.checks.length("answer", max=1)], progress=False)
+    same = ol.checks.length("answer", max=9)
+    assert ol.evaluate(program, data, ol.exact_match("answer"), checks=[same], progress=False).checks["length"].n == 1

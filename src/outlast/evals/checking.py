@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.checks.check import Check, as_check
 from outlast.checks.reported import Checked
-from outlast.data.example import Example, inputs_of
+from outlast.data.example import Example, inputs_of, targets_of
 from outlast.errors import UsageError, brief, did_you_mean
 from outlast.evals.forms import fields_seen
+from outlast.evals.identity import NEEDS, name_of
 from outlast.evals.row import CheckOutcome
 from outlast.evals.scorer import within
 from outlast.evals.statistics import Estimate, estimate_mean
@@ -67,8 +68,9 @@ def as_checks(given: Any) -> tuple[Check, ...]:
     return tuple(found.values())
 
 
-def refuse_unfit(checks: Sequence[Check], program: Any, example: Example) -> None:
-    """Raise `UsageError` for a check that needs a field which neither the examples nor the program's outputs have."""
+def refuse_unfit(checks: Sequence[Check], metric: Any, program: Any, example: Example) -> None:
+    """Raise `UsageError` for a check or a metric that needs a field which neither the examples nor the program's
+    outputs have, and for a check that has the name of another one of the program."""
     from outlast.modules.module import Module
 
     signature = signature_of(program) if isinstance(program, Module) else None
@@ -76,12 +78,27 @@ def refuse_unfit(checks: Sequence[Check], program: Any, example: Example) -> Non
         return
     known = {**inputs_of(example), **signature.fields}
     for check in checks:
-        for name in check.needs:
-            if name not in known:
-                raise UsageError(
-                    f"the check {check.name!r} needs the field {name!r}, which is not there."
-                    f"{did_you_mean(name, known)} Fields: {', '.join(known)}."
-                )
+        _refuse_lacking(f"the check {check.name!r}", check.needs, known)
+    targets = {f"target.{name}": value for name, value in targets_of(example).items()}
+    _refuse_lacking(f"the metric {name_of(metric)!r}", getattr(metric, NEEDS, ()), {**known, **targets})
+    rules = (*signature.__checks__, *getattr(program, "input", ()), *getattr(program, "output", ()))
+    own = {one.name: one for one in rules if isinstance(one, Check)}
+    for check in checks:
+        other = own.get(check.name)
+        if other is not None and other != check.with_policy(other.on_fail):
+            raise UsageError(
+                f"the program has another check named {check.name!r}, so that one of them could not be reported; "
+                f"use check.named('another_name')"
+            )
+
+
+def _refuse_lacking(subject: str, needs: Iterable[str], known: Mapping[str, Any]) -> None:
+    for name in needs:
+        if name not in known:
+            raise UsageError(
+                f"{subject} needs the field {name!r}, which is not there.{did_you_mean(name, known)} "
+                f"Fields: {', '.join(known)}."
+            )
 
 
 async def looked(

@@ -99,7 +99,7 @@ async def aevaluate(
         display = display_for(chosen.progress)
         feed = Feed(data, epochs=chosen.epochs.count, cluster=chosen.cluster)
         check_first(program, runner.scorer.metric, feed.first)
-        refuse_unfit(chosen.checks, program, feed.first)
+        refuse_unfit(chosen.checks, runner.scorer.metric, program, feed.first)
         about = _about(program, runner, feed, chosen)
         opened = open_file(chosen, about)
         again = opened.resumed

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from outlast.checks.check import Check
 from outlast.data.example import Example, inputs_of
 from outlast.evals.score import Score, Unscored
+from outlast.evals.shape import NEEDS
 from outlast.signatures.record import Record, fields_of
 
 
@@ -49,4 +50,5 @@ def _of_check(check: Check) -> Callable[[Example, Any], Any]:
         return Score(value, "" if result.ok else check.told(result))
 
     metric.__name__ = check.name
+    setattr(metric, NEEDS, check.needs)
     return metric

@@ -9,6 +9,7 @@ from typing import Any, cast
 from outlast.data.jsonform import content_hash
 from outlast.evals.shape import IDENTITY as IDENTITY
 from outlast.evals.shape import JUDGED_BY as JUDGED_BY
+from outlast.evals.shape import NEEDS as NEEDS
 from outlast.evals.shape import RUBRIC as RUBRIC
 from outlast.evals.shape import Shaper
 

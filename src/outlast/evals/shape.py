@@ -19,6 +19,7 @@ from outlast.evals.source import changed_attributes, changed_globals, code_text,
 from outlast.messages import canonical
 
 IDENTITY = "__outlast_identity__"  # a function may carry its own identity: what a factory was called with
+NEEDS = "__outlast_needs__"  # of a metric that looks at fields by name: inputs, outputs, and targets as `target.name`
 RUBRIC = "__outlast_rubric__"  # of a metric that judges by one: its JSON
 JUDGED_BY = "__outlast_judged_by__"  # of a metric that asks models: their identities
 _DEEPEST = 40  # levels of data in data

@@ -23,7 +23,7 @@ from outlast.evals.classifiers.linear import Linear, Seen
 from outlast.evals.classifiers.reading import Class, text_of
 from outlast.evals.classifiers.report import TrainingReport
 from outlast.evals.forms import as_metric, fields_seen
-from outlast.evals.identity import IDENTITY, JUDGED_BY, RUBRIC, metric_hash, name_of
+from outlast.evals.identity import IDENTITY, JUDGED_BY, NEEDS, RUBRIC, metric_hash, name_of
 from outlast.evals.judging.rubric import Rubric, rubric_line
 from outlast.evals.score import Score, Unscored, as_score, check_metric
 
@@ -134,6 +134,7 @@ class Classifier:
         metric.__name__ = self.name
         setattr(metric, IDENTITY, self._named + ("" if judge is None else f" then {metric_hash(judge)}"))
         setattr(metric, JUDGED_BY, getattr(judge, JUDGED_BY, ""))
+        setattr(metric, NEEDS, (self.field, *((self.source,) if self.source else ())))
         setattr(metric, RUBRIC, "" if self.rubric is None else rubric_line(self.rubric))
         return metric
 

@@ -15,7 +15,7 @@ from outlast.evals.identity import program_hash
 from outlast.evals.judging.asking import CRITIQUE, VERDICT, as_shown, asking, shown_fields, typed_fields
 from outlast.evals.judging.rubric import Rubric, as_rubric, rubric_line
 from outlast.evals.score import Score, Unscored
-from outlast.evals.shape import IDENTITY, JUDGED_BY, RUBRIC
+from outlast.evals.shape import IDENTITY, JUDGED_BY, NEEDS, RUBRIC
 from outlast.modules.attempts import check_count
 from outlast.modules.majority import Majority
 from outlast.modules.module import Module
@@ -164,7 +164,7 @@ class Judge(Module):
         async def metric(example: Example, prediction: Any) -> Score | Unscored:
             return await judge.ascore(seen(example, prediction))
 
-        return identified(metric, self.name, judge)
+        return identified(metric, self.name, judge, self.fields.values())
 
     @factory
     def as_check(
@@ -238,12 +238,14 @@ def seen(example: Example, prediction: Any) -> dict[str, Any]:
     return {**targets, **fields_seen(inputs_of(example), prediction)}
 
 
-def identified(metric: Callable[..., Any], name: str, judge: Module) -> Callable[..., Any]:
-    """A metric that carries its name, the identity of the judge behind it, and the models that the judge asks."""
+def identified(metric: Callable[..., Any], name: str, judge: Module, needs: Iterable[str]) -> Callable[..., Any]:
+    """A metric that carries its name, the identity of the judge behind it, the models that the judge asks, and the
+    fields that it is shown."""
     models = dict.fromkeys(part.lm.identity for part in predictors_of(judge).values() if part.lm is not None)
     metric.__name__ = name
     setattr(metric, IDENTITY, f"judge {program_hash(judge)}")
     setattr(metric, JUDGED_BY, ", ".join(models))
+    setattr(metric, NEEDS, tuple(dict.fromkeys(needs)))
     rubric = getattr(judge, "rubric", None)
     setattr(metric, RUBRIC, rubric_line(rubric) if isinstance(rubric, Rubric) else "")
     return metric

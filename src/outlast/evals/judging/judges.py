@@ -89,7 +89,7 @@ class Judges(Module):
         async def metric(example: Example, prediction: Any) -> Score | Unscored:
             return await judges.ascore(seen(example, prediction))
 
-        return identified(metric, " + ".join(self.judges), judges)
+        return identified(metric, " + ".join(self.judges), judges, self._sources)
 
     @factory
     def as_check(
@@ -97,8 +97,12 @@ class Judges(Module):
     ) -> Check:
         """The judges together as one check of the outputs that they are shown; see `Judge.as_check`. What is said of
         each criterion that is not fully met is its message."""
-        needs = dict.fromkeys(source for judge in self.judges.values() for source in judge.fields.values())
-        return check_of(self, " + ".join(self.judges), tuple(needs), on_fail, threshold, unread)
+        return check_of(self, " + ".join(self.judges), self._sources, on_fail, threshold, unread)
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        """What they are shown together."""
+        return tuple(dict.fromkeys(name for judge in self.judges.values() for name in judge.fields.values()))
 
     async def reward_of(self, inputs: Mapping[str, Any], result: Any) -> Score | Unscored:
         """What a result is worth to `BestOfN`, `Refine` and other strategies that try several times."""
