@@ -121,3 +121,13 @@ def test_a_check_looks_at_what_a_program_gave() -> None:
         short.run("yes")
     with pytest.raises(UsageError, match="values by field name"):
         short.demand("yes")
+
+
+@pytest.mark.parametrize(
+    "given", [{"action": "bogus"}, {"action": "retry", "times": 0}, {"action": "fix", "then": "log"}]
+)
+def test_a_policy_that_means_nothing_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError):
+        ol.checks.Policy(**given)
+    with pytest.raises(UsageError, match="a number above 0"):
+        ol.checks.retry(seconds=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from datetime import date
 from typing import Any
 
 import pytest
@@ -82,3 +84,16 @@ def test_misuse_is_a_clear_error(words: str, call: Any) -> None:
 def test_the_code_is_its_identity() -> None:
     assert ol.checks.sandboxed(SHORT, "answer") == ol.checks.sandboxed(SHORT, "answer")
     assert ol.checks.sandboxed(SHORT, "answer") != ol.checks.sandboxed(SHORT.replace("10", "11"), "answer")
+
+
+def test_values_that_are_no_json_go_in_as_their_json_form() -> None:
+    @dataclasses.dataclass
+    class Order:
+        when: date
+        tags: tuple[str, ...]
+
+    code = "def check(order):\n    return order['when'] == '2026-01-02' and order['tags'] == ['a']"
+    check = ol.checks.sandboxed(code, "order")
+    assert check.run({"order": Order(date(2026, 1, 2), ("a",))})
+    with pytest.raises(UsageError, match="'order' has no JSON form"):
+        check.run({"order": object()})

@@ -51,7 +51,7 @@ def sandboxed(
     asked = f"{text}\n\n{FUNCTION}({', '.join(_variable(place) for place in range(len(fields)))})"
 
     async def look(*values: Any) -> CheckResult | None:
-        given = {_variable(place): value for place, value in enumerate(values)}
+        given = {_variable(place): _data(value, fields[place], name) for place, value in enumerate(values)}
         return await _ran(asked, given, _sandbox(sandbox), limits, name)
 
     told = repr(sandbox) if sandbox is not None else "Monty()"
@@ -86,6 +86,18 @@ def checked_code(code: Any, fields: tuple[str, ...]) -> str:
 
 def _variable(place: int) -> str:
     return f"given_{place}"
+
+
+def _data(value: Any, field: str, name: str) -> Any:
+    """A value as JSON data: dates as text, models and dataclasses as dicts. Raises `UsageError`."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, RecursionError, ValueError) as error:
+        raise UsageError(f"check {name!r}: {field!r} has no JSON form: {brief(str(error), 200)}") from error
 
 
 def _sandbox(sandbox: Sandbox | None) -> Sandbox:

@@ -30,6 +30,15 @@ class Policy:
     value: Any = None
     then: Policy | None = None
 
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            near = did_you_mean(self.action, ACTIONS) if isinstance(self.action, str) else ""
+            raise UsageError(f"a policy is one of {', '.join(ACTIONS)}; got {brief(self.action)}.{near}")
+        if isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 1:
+            raise UsageError(f"retry(times) is a whole number from 1; got {brief(self.times)}")
+        if self.then is not None and not isinstance(self.then, Policy):
+            raise UsageError(f"a policy's then is a policy, such as ol.checks.fix(); got {brief(self.then)}")
+
     def __str__(self) -> str:
         shown = f"{self.action} x{self.times}" if self.action == "retry" else self.action
         return shown if self.then is None else f"{shown}, then {self.then}"
@@ -45,11 +54,10 @@ def retry(
 
     It ends early when the asking-again has taken `tokens` or `seconds`. Cost: at most `times` LM calls.
     """
-    if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-        raise UsageError(f"retry(times) is a whole number from 1; got {brief(times)}")
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1):
         raise UsageError(f"retry(tokens=...) is a whole number from 1; got {brief(tokens)}")
-    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (timed and 0 < seconds < math.inf):
         raise UsageError(f"retry(seconds=...) is a number above 0; got {brief(seconds)}")
     return Policy("retry", times, tokens, seconds, then=as_policy(then, "retry(then=...)"))
 

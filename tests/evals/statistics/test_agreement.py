@@ -268,3 +268,9 @@ def test_rank_correlations_at_the_edge(correlate):
         correlate([1, 2], [1])
     with pytest.raises(DataError, match="at least one item"):
         correlate([], [])
+
+
+def test_no_limit_of_kappa_is_below_minus_one():
+    for first, second in ((["a", "b"] * 15, ["b", "a"] * 15), (["a", "b", "a"], ["a", "a", "a"])):
+        assert cohen_kappa(first, second).interval.low >= -1
+    assert weighted_kappa([1, 2, 3] * 5, [3, 2, 1] * 5).interval.low >= -1

@@ -127,12 +127,13 @@ def _kappa(table: Confusion, weights: list[list[float]], level: float) -> Estima
     if table.agreement == 1:
         shares = [row[i] / n for i, row in enumerate(table.counts)]
         chance = math.fsum(p * q * weights[i][j] for i, p in enumerate(shares) for j, q in enumerate(shares))
-        low = 1 - wilson(0, n, level).high / (1 - chance)
+        low = max(-1.0, 1 - wilson(0, n, level).high / (1 - chance))
         return Estimate(value, Interval(low, 1.0, level, "wilson"), n, "wilson")
     pseudo = _PSEUDO / len(table.labels) ** 2
     middle, variance = _kappa_variance([[count + pseudo for count in row] for row in table.counts], weights)
     low, high = log_limits(middle, math.sqrt(variance), two_sided_t(level, n - 1))
-    return Estimate(value, Interval(min(low, value), max(high, value), level, "log kappa"), n, "log kappa")
+    low = min(max(-1.0, low), value)  # less than -1 no kappa is
+    return Estimate(value, Interval(low, max(high, value), level, "log kappa"), n, "log kappa")
 
 
 def log_limits(value: float, error: float, quantile: float) -> tuple[float, float]:
