@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from dataclasses import replace
 
@@ -441,3 +442,30 @@ def test_no_name_steers_the_terminal():
     assert "\x1b" not in text.getvalue()
     assert "\u202e" not in text.getvalue()
     assert "\\x1b[31m" in text.getvalue()
+
+
+def test_results_are_json_without_nan_for_other_programs():
+    a, b = fielded([0, 1] * 10, ["de", "fr"] * 10), fielded([1, 1] * 10, ["de", "fr"] * 10)
+    none = Evaluation.of(ABOUT, [Row(0, "id0", {}, {}, None, None, "unscored", "why")])
+    change = compare(a, b, by="lang", min_n=20)
+    data = [a.to_json(), none.to_json(), change.to_json(limit=1), compare(a, {"b": b, "a": a}).to_json()]
+    a_data, none_data, change_data, several = json.loads(json.dumps(data, allow_nan=False))
+    assert (a_data["score"], a_data["n"], none_data["score"], none_data["interval"]) == (0.5, 20, None, None)
+    assert (change_data["difference"], len(change_data["flips"]), len(change_data["slices"])) == (0.5, 1, 2)
+    assert (several["best"], set(several["candidates"])) == ("b", {"a", "b"})
+
+
+def test_what_could_have_been_seen_heeds_equal_gains_few_examples_and_clusters():
+    def mde(n, gain=0.25, clusters=None):
+        before = repeated([0.0] * n, 1, clusters=clusters)
+        after = repeated([gain(i) if callable(gain) else gain for i in range(n)], 1, clusters=clusters)
+        return compare(before, after).mde()
+
+    assert mde(5) == float("inf")  # the sign-flip test of five pairs has p >= 1/16
+    assert 0.1 < mde(6) < 0.4  # equal gains are no proof that gains do not vary
+    assert mde(60, lambda i: 0.1 * (i % 3)) == pytest.approx(0.0303, abs=0.001)  # (2.00 + 0.85) x sd / 60^.5
+
+    documents = [f"d{i // 5}" for i in range(60)]
+    alike = mde(60, lambda i: 0.1 * (i // 5 % 3), documents)
+    assert alike > 2 * mde(60, lambda i: 0.1 * (i // 5 % 3))  # about as 12 examples would tell, not as 60
+    assert mde(60, lambda i: 0.1 * (i % 3), [f"d{i % 5}" for i in range(60)]) == float("inf")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlast.cli import gates, options
 from outlast.cli.app import NO, OK
@@ -87,41 +86,6 @@ def run(args: argparse.Namespace) -> int:
     return NO if args.require_better and not better else code
 
 
-def as_json(result: Comparison, flips: int) -> dict[str, Any]:
-    """A comparison as JSON-ready data."""
-    paired, pairs = result.paired, result.pairs
-    seen = result.mde()
-    data = {
-        "verdict": result.verdict,
-        "before": result.a_mean,
-        "after": result.b_mean,
-        "difference": paired.difference,
-        "interval": [paired.interval.low, paired.interval.high] if paired.interval.known else None,
-        "level": result.level,
-        "p": result.p,
-        "method": result.method,
-        "mde": seen if math.isfinite(seen) else None,
-        "n": paired.n,
-        "wins": paired.wins,
-        "losses": paired.losses,
-        "ties": paired.ties,
-        "left_out": {
-            "errors_before": pairs.a_errors,
-            "errors_after": pairs.b_errors,
-            "unscored": pairs.unscored,
-            "unmatched": len(pairs.unmatched),
-        },
-        "flips": [
-            {"id": flip.id, "before": flip.a_score, "after": flip.b_score, "inputs": dict(flip.b.inputs)}
-            for flip in result.flips[:flips]
-        ],
-    }
-    if result.slices:
-        data["slices"] = [one.to_json() for one in result.slices]
-        data["correction"] = result.correction
-    return data
-
-
 def _gates(result: Comparison | Comparisons) -> list[Gate]:
     from outlast.evals.compare import Comparisons
 
@@ -137,12 +101,11 @@ def _show(result: Comparison | Comparisons, decided: list[Gate], args: argparse.
     told = {"gate": [gate.to_json() for gate in decided]} if decided else {}
     if isinstance(result, Comparisons):
         if args.json:
-            candidates = {name: as_json(one, args.flips) for name, one in result.items()}
-            emit_pretty({"candidates": candidates, "best": result.best, **told})
+            emit_pretty({**result.to_json(limit=args.flips), **told})
         else:
             console().print(comparisons(result))
     elif args.json:
-        emit_pretty({**as_json(result, args.flips), **told})
+        emit_pretty({**result.to_json(limit=args.flips), **told})
     else:
         console().print(comparison(result, args.flips))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli import gates, options
 from outlast.cli.app import INTERRUPTED, MODEL, NO, OK
-from outlast.cli.compare import as_json as comparison_json
 from outlast.cli.output import console, emit_pretty, say
 from outlast.errors import DataError, EvaluationStopped, LMError, UsageError, did_you_mean
 
@@ -216,9 +214,9 @@ def _show(result: Evaluation, change: Comparison | None, decided: list[Gate], ar
         if change is not None:
             console().print(comparison(change))
         return
-    data = as_json(result)
+    data = result.to_json()
     if change is not None:
-        data["against"] = comparison_json(change, 10)
+        data["against"] = change.to_json()
     if decided:
         data["gate"] = [gate.to_json() for gate in decided]
     emit_pretty(data)
@@ -241,33 +239,6 @@ def _estimate(args: argparse.Namespace, program: Module, data: Dataset) -> int:
         found = estimate(program, data)
     emit_pretty(found.to_json()) if args.json else console().print(str(found))
     return OK
-
-
-def as_json(result: Evaluation) -> dict[str, Any]:
-    """The totals of an evaluation as JSON-ready data; a score that does not exist is null."""
-    score = result.score
-    low, high = score.interval.low, score.interval.high
-    return {
-        "program": result.program,
-        "metric": result.metric,
-        "n": result.n,
-        "scored": score.n,
-        "score": score.value if math.isfinite(score.value) else None,
-        "interval": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
-        "level": score.interval.level,
-        "method": score.method,
-        "states": dict(result.states),
-        "unanswered": result.unanswered,
-        "errors": [{"count": group.count, "error": str(group)} for group in result.errors],
-        "checks": {name: one.to_json() for name, one in result.checks.items()},
-        "models": list(result.models),
-        "spending": result.spending.to_json(),
-        "seconds": round(result.seconds, 3),
-        "stopped": result.stopped,
-        "saved": result.saved,
-        "reads": None if result.reads is None else result.reads.to_json(),
-        "data": result.data_hash,
-    }
 
 
 def _code(result: Evaluation, decided: list[Gate], args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ from outlast.evals.gate import Gate, Word, difference_gate, word_for
 from outlast.evals.pairing import Flip, Pairs, difference_of
 from outlast.evals.policy import OnError
 from outlast.evals.slices import CORRECTIONS, Correction, SliceChange
-from outlast.evals.statistics import Interval, Paired, minimum_detectable_difference
+from outlast.evals.statistics import Interval, Paired, minimum_detectable_difference, t_quantile
+from outlast.evals.statistics.quantiles import two_sided_t
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -88,9 +89,13 @@ class Comparison:
     def mde(self, power: float = 0.8) -> float:
         """The smallest true change that a comparison like this one, on as many examples, finds with this probability.
 
-        In score, from how the differences spread here; where too few scores changed to go by, for changes that all go
-        one way. `inf` when no change could be found. An approximation; see `minimum_detectable_difference`.
+        In score, from how the differences (those of whole clusters where there are some) spread here; where too few
+        scores changed to go by, for changes that all go one way. `inf` when no change could be found. An approximation;
+        see `minimum_detectable_difference`.
         """
+        clusters = len({pair.cluster for pair in self.pairs.pairs})
+        if self.pairs.clustered and clusters < self.n:
+            return _detectable_of_clusters(self.paired.interval, clusters, power)
         return _detectable([pair.change for pair in self.pairs.pairs], power, self.level)
 
     @property
@@ -175,6 +180,12 @@ class Comparison:
 
         Console(file=file).print(comparison(self, limit))
 
+    def to_json(self, *, limit: int = 10) -> dict[str, Any]:
+        """JSON-ready, as `outlast compare --json` prints it, with the `limit` worst of the examples that changed."""
+        from outlast.evals.totals import comparison_json
+
+        return comparison_json(self, limit)
+
     def to_markdown(self, gates: Sequence[Gate] = (), *, limit: int = 10) -> str:
         """The comparison, with these gates, for the summary of a CI run; what models wrote cannot be markup in it."""
         from outlast.evals.markdown import comparison_markdown
@@ -255,6 +266,10 @@ class Comparisons(Mapping[str, Comparison]):
 
         Console(file=file).print(comparisons(self))
 
+    def to_json(self, *, limit: int = 10) -> dict[str, Any]:
+        """JSON-ready: each candidate as `Comparison.to_json` gives it, and the name of the best."""
+        return {"candidates": {name: one.to_json(limit=limit) for name, one in self.items()}, "best": self.best}
+
     def to_markdown(self, gates: Sequence[Gate] = ()) -> str:
         """A line for each candidate, for the summary of a CI run."""
         from outlast.evals.markdown import comparisons_markdown
@@ -285,8 +300,13 @@ def _detectable(changes: Sequence[float], power: float, level: float) -> float:
     if n < 2:
         return math.inf
     if not all(change in (-1.0, 0.0, 1.0) for change in changes):
+        if not _can_tell(n, level):
+            return math.inf
         mean = math.fsum(changes) / n
-        spread = math.sqrt(math.fsum((change - mean) ** 2 for change in changes) / (n - 1))
+        squares = math.fsum((change - mean) ** 2 for change in changes)
+        if max(changes) - min(changes) <= 1e-9 * max(map(abs, changes)):  # as `adjusted_t`: equal gains prove no more
+            squares = 4 * mean * mean * (n + 1) / (n + 2)
+        spread = math.sqrt(squares / (n - 1))
         return minimum_detectable_difference(n, sd=spread, power=power, level=level)
 
     def found(share: float) -> float:
@@ -299,3 +319,16 @@ def _detectable(changes: Sequence[float], power: float, level: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if math.isfinite(found(middle)) else (middle, high)
     return found(high)
+
+
+def _detectable_of_clusters(interval: Interval, clusters: int, power: float) -> float:
+    """From the width of the interval, which holds how whole clusters spread."""
+    if not interval.known or not _can_tell(clusters, interval.level):
+        return math.inf
+    usual = two_sided_t(interval.level, clusters - 1)
+    return interval.width / 2 * (usual + t_quantile(power, clusters - 1)) / usual
+
+
+def _can_tell(units: int, level: float) -> bool:
+    """Whether the sign-flip test of so many units can be significant at all: its least p is that of equal signs."""
+    return units > 1 and math.ldexp(1.0, 1 - units) <= 1 - level + 1e-12

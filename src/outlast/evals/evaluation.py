@@ -273,6 +273,12 @@ class Evaluation:
 
     # Files and views
 
+    def to_json(self) -> dict[str, Any]:
+        """The totals as JSON-ready data, as `outlast eval --json` prints them; what does not exist is null."""
+        from outlast.evals.totals import evaluation_json
+
+        return evaluation_json(self)
+
     def to_dataframe(self) -> Any:
         """A pandas frame with a line for each row; columns of fields begin with `input.`, `target.`,
         `output.`."""
