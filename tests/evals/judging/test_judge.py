@@ -313,3 +313,16 @@ def test_judges_together_are_a_check_and_stand_where_checks_do() -> None:
 def test_two_fields_under_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match="under one name"):
         ol.Judge(TONE, ["target.reply", "target_reply"])
+
+
+def test_an_image_is_no_text_unless_the_judge_knows_its_type() -> None:
+    class Look(ol.Signature):
+        picture: ol.Image = ol.input()
+        reply: str = ol.output()
+
+    picture = ol.Image.from_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 30)
+    lm = ScriptedLM(lambda _: {"critique": "c", "verdict": "pass"})
+    for value in (picture, [picture], {"a": picture}):
+        with pytest.raises(UsageError, match="give the judge the signature"):
+            ol.Judge(TONE, ["picture", "reply"], lm=lm)(picture=value, reply="A cat.")
+    assert ol.Judge(TONE, Look, lm=lm)(picture=picture, reply="A cat.").verdict == "pass"

@@ -224,3 +224,10 @@ def test_scalars_of_numpy_and_blank_cells_are_what_they_look_like() -> None:
     table = io.StringIO("question,answer,label\na,b, \n")
     labels = ol.Labels.from_csv(table, rubric=TONE, inputs="question", outputs="answer")
     assert labels[0].value is None
+
+
+def test_values_by_ids_that_no_row_has_are_refused() -> None:
+    run = ol.evaluate(lambda q: "x", ol.Dataset([ol.Example({"q": "a"})]), lambda *_: 1.0, progress=False)
+    assert ol.Labels.from_rows(run, TONE, value={run.rows[0].id: "pass", "more": "fail"})[0].value == "pass"
+    with pytest.raises(DataError, match="no row has any of its ids: nope"):
+        ol.Labels.from_rows(run, TONE, value={"nope": "pass"})

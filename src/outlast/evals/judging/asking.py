@@ -17,6 +17,7 @@ from outlast.modules.strategy import signature_of
 from outlast.signatures.contract import make_contract
 from outlast.signatures.field import Field
 from outlast.signatures.signature import Signature, dynamic
+from outlast.types import Media
 
 CRITIQUE, VERDICT = "critique", "verdict"
 _OUTPUTS = (CRITIQUE, VERDICT)
@@ -117,7 +118,21 @@ def _told(rubric: Rubric) -> str:
 
 
 def as_shown(value: Any, field: Field | None) -> Any:
-    """A value for a field of text: itself when it is text, else its JSON form."""
+    """A value for a field of text: itself when it is text, else its JSON form; raises `UsageError` for images and such,
+    whose JSON form would be bytes as text."""
     if field is None or field.type is not str or isinstance(value, str):
         return value
+    if _holds_media(value):
+        raise UsageError(
+            f"a judge that is shown {field.name!r} by its name alone reads it as text, and it holds {brief(value)}; "
+            f"give the judge the signature, whose fields have types: ol.Judge(rubric, MySignature)"
+        )
     return canonical(json_form(value, lenient=True)).decode()
+
+
+def _holds_media(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_media, cast("Mapping[Any, Any]", value).values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_media, cast("list[Any]", value)))
+    return isinstance(value, Media) and not isinstance(value, str)

@@ -36,6 +36,12 @@ def of_rows(rows: Any, rubric: Rubric, value: Any, author: str, note: str, targe
     listed: Iterable[Any] = rows.rows if isinstance(rows, Evaluation) else rows
     if isinstance(rows, Evaluation) and not rows.kept:
         raise DataError("Labels.from_rows needs the rows, which were not kept (keep='rows' keeps them)")
+    listed = list(listed)
+    if isinstance(value, Mapping) and listed and not any(getattr(row, "id", None) in value for row in listed):
+        ids = ", ".join(map(str, list(cast("Mapping[Any, Any]", value))[:3]))
+        raise DataError(
+            f"Labels.from_rows(value=...) holds values by the id of the row, and no row has any of its ids: {ids}"
+        )
     for row in listed:
         if not isinstance(row, Row):
             raise UsageError(f"Labels.from_rows takes an evaluation or rows of one; got {brief(row)}")
