@@ -334,3 +334,21 @@ def test_a_signature_that_is_not_that_of_the_answers_is_refused():
         quiet(before(), lambda e, o: 1, signature="message -> answer")
     with pytest.raises(DataError, match="the saved output 'day' is not of its type"):
         quiet(before(), lambda e, o: 1, signature="message -> day: int, guests: set[int]")
+
+
+def test_resume_keeps_the_answers_of_equal_examples_apart(tmp_path):
+    """A process that died had scored the second of two equal examples, whose answers differ."""
+    answers = iter(("good", "bad"))
+    twice = ol.Dataset([Example({"message": "m"}, {})] * 2, duplicates="keep")
+    first = evaluate(lambda message: next(answers), twice, lambda e, o: 0, concurrency=1, progress=False)
+
+    def good(example, out):
+        return out == "good"
+
+    path = tmp_path / "scored.jsonl"
+    quiet(first, good, save=path, concurrency=1)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"index": 0' not in line and b'"end"' not in line))
+    result = quiet(first, good, save=path, resume=True)
+    assert [row.score for row in result.rows] == [1, 0]
+    assert Evaluation.from_jsonl(path).score.value == 0.5

@@ -58,6 +58,9 @@ def test_no_worse_than_an_earlier_run_or_its_file(tmp_path) -> None:
         assert_no_worse(new, tmp_path / "none.jsonl", min_delta=-0.1)
     with pytest.raises(TypeError):
         assert_no_worse(new, old)
+    with pytest.raises(DataError, match="errors count differently"):
+        assert_no_worse(old, old.counting("fail"), min_delta=-0.1)
+    assert assert_no_worse(old, old.counting("fail"), min_delta=-0.1, on_error="fail").on_error == "fail"
 
 
 def test_one_example() -> None:

@@ -66,7 +66,8 @@ def compare(
     below 0 the loss that is tolerated, and then counts as "no worse". `on_error` says what errors count as, as in
     `evaluate`; when None as both runs say, and it has to be said where they differ. Examples without a score in either
     are left out and counted. The unit is the example, all epochs together, and where the runs have clusters (one of
-    them is enough) whole clusters. `part` compares a named part of the scores, its mean over the epochs.
+    them is enough) whole clusters. `part` compares a named part of the scores, its mean over the epochs; an error
+    counts in it as in the score.
 
     `by` adds a change for each value of an input or target, or of a function of the row, or of several of these. Those
     with fewer than `min_n` examples are shown without a verdict. `correction` is that of their p values, and of those

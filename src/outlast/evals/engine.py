@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
@@ -156,9 +156,9 @@ class Engine:
             index, epoch, example, cluster, key = turn
             if self._prior.is_elsewhere(index, key):
                 raise _Halt(Outcome("failed", _MOVED.format(index), DataError(_MOVED.format(index)), True))
-            row = self._prior.take(key, epoch)
+            row = self._prior.take(index, epoch)
             if row is not None:
-                self._count(replace(row, index=index), write=row.index != index)
+                self._count(row, write=False)
             else:
                 try:
                     row = await self._runner(index, example, epoch=epoch, cluster=cluster)

@@ -31,37 +31,33 @@ _DECIDING = {  # what decides the rows of a file, and the field of `About` that 
 
 
 class Prior:
-    """The rows of earlier runs by example and epoch: those that stand, and those that are run again."""
+    """The rows of earlier runs by place and epoch: those that stand, and those that are run again."""
 
     def __init__(self, rows: Iterable[Row] = (), again: Callable[[Row], bool] = lambda row: False) -> None:
-        self._standing: dict[tuple[str, int], list[Row]] = {}
-        self._failed: dict[tuple[str, int], list[Row]] = {}
-        self._places: dict[int, str] = {}
+        self._standing: dict[tuple[int, int], Row] = {}
+        self._failed: dict[tuple[int, int], Row] = {}
+        self._ids: dict[int, str] = {}
         for row in rows:
             kind = self._failed if again(row) else self._standing
-            kind.setdefault((row.id, row.epoch), []).append(row)
-            self._places[row.index] = row.id
+            kind[row.index, row.epoch] = row
+            self._ids[row.index] = row.id
 
     def __bool__(self) -> bool:
         """Whether an earlier run left rows."""
         return bool(self._standing or self._failed)
 
-    def take(self, example_id: str, epoch: int) -> Row | None:
-        """The row that stands for a run, once; None when it has to be run."""
-        rows = self._standing.get((example_id, epoch))
-        return rows.pop(0) if rows else None
-
     def is_elsewhere(self, index: int, example_id: str) -> bool:
         """Whether another example was at this place: a stream gives other ones than before, or in another order."""
-        return self._places.get(index, example_id) != example_id
+        return self._ids.get(index, example_id) != example_id
+
+    def take(self, index: int, epoch: int) -> Row | None:
+        """The row that stands for a run, once; None when it has to be run."""
+        return self._standing.pop((index, epoch), None)
 
     def marked(self, row: Row) -> Row:
         """A new row that says which errors it is run again after."""
-        rows = self._failed.get((row.id, row.epoch))
-        if not rows:
-            return row
-        earlier = rows.pop(0)
-        return replace(row, retried=(*earlier.retried, Retried.of(earlier)))
+        earlier = self._failed.pop((row.index, row.epoch), None)
+        return row if earlier is None else replace(row, retried=(*earlier.retried, Retried.of(earlier)))
 
 
 def runs_again(retry: Retry) -> Callable[[Row], bool]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from outlast.evals.comparison import Comparison
     from outlast.evals.evaluation import Evaluation
     from outlast.evals.gate import Gate
+    from outlast.evals.policy import OnError
     from outlast.evals.row import Row
 
 Inconclusive = Literal["fail", "pass", "skip"]
@@ -36,14 +37,19 @@ def assert_score(evaluation: Evaluation, at_least: float, *, inconclusive: Incon
 
 
 def assert_no_worse(
-    new: Evaluation, old: Evaluation | str | Path, *, min_delta: float, inconclusive: Inconclusive = "fail"
+    new: Evaluation,
+    old: Evaluation | str | Path,
+    *,
+    min_delta: float,
+    on_error: OnError | None = None,
+    inconclusive: Inconclusive = "fail",
 ) -> Comparison:
     """Assert that `new` is no worse than `old` by more than is tolerated; gives the comparison.
 
     `old` is an evaluation of the same examples by the same metric, or the file that one was saved to. `min_delta` is
     the change that the whole interval has to lie above: -0.02 tolerates a loss of two points, 0 demands a gain.
-    `inconclusive` is as in `assert_score`. Raises `AssertionError` with the change, its interval and the examples that
-    fell the most, `DataError` for runs that cannot be compared. Cost: no LM call.
+    `on_error` is as in `compare`, `inconclusive` as in `assert_score`. Raises `AssertionError` with the change, its
+    interval and the examples that fell the most, `DataError` for runs that cannot be compared. Cost: no LM call.
     """
     __tracebackhide__ = True
     from outlast.evals.compare import compare
@@ -51,7 +57,7 @@ def assert_no_worse(
 
     _check(inconclusive)
     base = old if isinstance(old, Evaluation) else Evaluation.from_jsonl(beside_caller(old))
-    change = compare(base, new, min_delta=min_delta)
+    change = compare(base, new, min_delta=min_delta, on_error=on_error)
     _settle(change.gate(), inconclusive, lambda: _fallen(change))
     return change
 
