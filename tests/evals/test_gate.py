@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -150,3 +151,11 @@ def test_totals_without_rows_pass_a_gate_where_nothing_went_wrong():
     assert run(None).gate(0.8).passed
     with pytest.raises(DataError, match="needs the rows"):
         run(3).gate(0.8)
+
+
+def test_more_examples_are_no_answer_to_what_was_left_out():
+    a, b = evaluation([0.0] * 40), evaluation([1.0] * 40)
+    stopped = compare(a, replace(b, stopped="budget")).gate()
+    assert stopped.decision == "INCONCLUSIVE"
+    assert stopped.reason.endswith("But an evaluation stopped early (budget, after 40).")
+    assert compare(a, a).gate().reason.endswith("in 4 of 5 cases.")

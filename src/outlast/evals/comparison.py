@@ -13,7 +13,7 @@ from outlast.data.files import write_lines
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.evals import wording
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.gate import Gate, Word, difference_gate, word_for
+from outlast.evals.gate import Gate, Word, decide, difference_gate, word_for
 from outlast.evals.pairing import Flip, Pairs, difference_of
 from outlast.evals.policy import OnError
 from outlast.evals.slices import CORRECTIONS, Correction, SliceChange
@@ -80,7 +80,8 @@ class Comparison:
             runs=(self.a, self.b),
             left_out=self.pairs.left_out,
         )
-        if gate.decision != "INCONCLUSIVE" or not math.isfinite(seen := self.mde()):
+        undecided = decide(interval, self.p, limit, self.level) == "INCONCLUSIVE"  # and not for what was left out
+        if not undecided or not math.isfinite(seen := self.mde()):
             return gate
         seen_text = wording.difference(seen, self.is_share).lstrip("+")
         more = f" This many examples find a true change of {seen_text} in 4 of 5 cases."
