@@ -44,6 +44,19 @@ def test_queries_that_read_what_they_may(query: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dialect", "query"),
+    [
+        ("sqlite", "SELECT id FROM orders WHERE made >= date('now', '-1 month') OR made < datetime('now')"),
+        ("mysql", "SELECT date_format(made, '%Y-%m'), curdate(), curtime() FROM orders WHERE made < now()"),
+        ("duckdb", "SELECT id FROM orders WHERE made < now()"),
+    ],
+)
+def test_dates_and_the_clock_may_be_asked_in_the_words_of_each_database(dialect: str, query: str) -> None:
+    given = judged(query, dialect=dialect)
+    assert given.ok, given.message
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "SELECT * FROM secret",

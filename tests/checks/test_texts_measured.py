@@ -22,6 +22,19 @@ FLOORS = {  # precision, recall
     "language en": (0.98, 0.94),
     "not_copied": (0.97, 0.99),
 }
+FORMS = {  # precision, recall, how many texts, rows or files
+    "length": (1.0, 1.0, 300),
+    "length words": (0.9, 0.9, 600),
+    "length sentences": (0.95, 0.95, 500),
+    "matches full": (1.0, 1.0, None),
+    "matches absent": (0.99, 0.99, None),
+    "one_of": (1.0, 1.0, 100),
+    "json_schema": (1.0, 1.0, 300),
+    "parses_python": (1.0, 1.0, 40),
+    "parses_python imports": (0.99, 0.99, 40),
+    "sql": (1.0, 1.0, 100),
+    "urls": (0.99, 1.0, None),
+}
 SMALL = 800  # passages, of the 5,863 of the benchmark
 
 
@@ -36,6 +49,36 @@ def texts() -> Any:
     if not module.DATA.is_dir():
         pytest.skip(f"no data at {module.DATA}; set OUTLAST_DATA")
     return module
+
+
+@pytest.fixture(scope="module")
+def forms(texts: Any) -> Any:
+    """The module with the cases of the checks of form."""
+    sys.path.insert(0, str(CORPUS))
+    try:
+        import forms as module
+    finally:
+        sys.path.remove(str(CORPUS))
+    return module
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_checks_of_form_keep_their_precision_and_recall(texts: Any, forms: Any, name: str) -> None:
+    precision, recall, most = FORMS[name]
+    cases = forms.SETS[name][1]
+    found = texts.measured(cases() if most is None else cases(most))
+    assert min(found.caught + found.missed, found.alarms + found.passed) >= 25, found
+    assert found.precision >= precision, found
+    assert found.recall >= recall, found
+
+
+def test_every_set_of_cases_of_form_has_a_floor(forms: Any) -> None:
+    assert {*FORMS} == {*forms.SETS}
+
+
+def test_one_of_mends_labels_in_other_case_space_or_quotes(forms: Any) -> None:
+    right, given = forms.mended()
+    assert right == given > 300
 
 
 @pytest.mark.parametrize("name", FLOORS)

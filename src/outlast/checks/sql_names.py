@@ -11,9 +11,10 @@ COMPUTES = words_of(
     """age abs asin acos atan atan2 acosh asinh atanh array array_append array_cat array_length array_position
     array_prepend array_remove array_replace array_to_string array_upper array_lower arrayjoin bit_length
     bool_and bool_or btrim cardinality cbrt ceil ceiling char_length character_length charindex chr
-    clock_timestamp concat_ws convert convert_tz corr cos cot cosh covar_pop covar_samp crc32 date_bin date_part
-    datename datepart day dayname dayofmonth dayofweek dayofyear decode degrees difference div encode eomonth
-    every exp field find_in_set floor format from_days from_unixtime gcd get_byte greatest group_concat hex hour
+    clock_timestamp concat_ws convert convert_tz corr cos cot cosh covar_pop covar_samp crc32 curdate curtime date
+    date_bin date_format date_part datename datepart datetime day dayname dayofmonth dayofweek dayofyear decode
+    degrees difference div encode eomonth every exp field find_in_set floor format from_days
+    from_unixtime gcd get_byte greatest group_concat hex hour
     ifnull iif initcap insert instr isfinite isnull json json_agg json_array json_array_elements
     json_array_length json_arrayagg json_build_array json_build_object json_contains json_each_text
     json_extract_path json_extract_path_text json_group_array json_group_object json_length json_object_agg
@@ -24,7 +25,7 @@ COMPUTES = words_of(
     jsonb_to_record jsonb_to_recordset jsonb_typeof julianday justify_days justify_hours justify_interval
     last_day lcm least left len length like likelihood likely list_aggregate list_contains ln locate log log10
     log2 lpad ltrim make_date make_interval make_time make_timestamp makedate maketime max md5 microsecond mid
-    min minute mod mode month monthname months_between numnode nullif nvl oct octet_length ord overlay
+    min minute mod mode month monthname months_between now numnode nullif nvl oct octet_length ord overlay
     percent_rank percentile_cont percentile_disc period_add period_diff pi plainto_tsquery position pow power
     printf quarter quote quote_ident quote_literal quote_nullable radians regexp_count regexp_instr regexp_like
     regexp_match regexp_matches regexp_split_to_array regexp_split_to_table regexp_substr regr_intercept regr_r2
