@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from outlast.evals.classifiers.distilling import adistill as adistill
     from outlast.evals.classifiers.distilling import distill as distill
     from outlast.evals.classifiers.train import train_classifier as train_classifier
-    from outlast.evals.compare import compare as compare
+    from outlast.evals.comparing.compare import compare as compare
     from outlast.evals.epochs import Epochs as Epochs
     from outlast.evals.estimate import estimate as estimate
     from outlast.evals.evaluate import aevaluate as aevaluate
@@ -220,7 +220,7 @@ _HOMES = {
     "evals.classifiers.deciding": "Abstain",
     "evals.classifiers.distilling": "adistill distill",
     "evals.classifiers.train": "train_classifier",
-    "evals.compare": "compare",
+    "evals.comparing.compare": "compare",
     "evals.epochs": "Epochs",
     "evals.estimate": "estimate",
     "evals.evaluate": "aevaluate evaluate",

@@ -13,8 +13,8 @@ from outlast.cli.output import console, emit_pretty
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison, Comparisons
-    from outlast.evals.gate import Gate
+    from outlast.evals.comparing.compare import Comparison, Comparisons
+    from outlast.evals.comparing.gate import Gate
 
 EPILOG = """\
 examples:
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
-    from outlast.evals.compare import Comparison, compare
+    from outlast.evals.comparing.compare import Comparison, compare
     from outlast.evals.evaluation import Evaluation
 
     gates.check_gate(args, decides=True)
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _gates(result: Comparison | Comparisons) -> list[Gate]:
-    from outlast.evals.compare import Comparisons
+    from outlast.evals.comparing.compare import Comparisons
 
     if not isinstance(result, Comparisons):
         return [result.gate()]
@@ -95,8 +95,8 @@ def _gates(result: Comparison | Comparisons) -> list[Gate]:
 
 
 def _show(result: Comparison | Comparisons, decided: list[Gate], args: argparse.Namespace) -> None:
-    from outlast.evals.compare import Comparisons
-    from outlast.evals.tables import comparison, comparisons
+    from outlast.evals.comparing.compare import Comparisons
+    from outlast.evals.reports.tables import comparison, comparisons
 
     told = {"gate": [gate.to_json() for gate in decided]} if decided else {}
     if isinstance(result, Comparisons):

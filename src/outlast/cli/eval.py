@@ -15,9 +15,9 @@ from outlast.errors import DataError, EvaluationStopped, LMError, UsageError, di
 
 if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
-    from outlast.evals.compare import Comparison
+    from outlast.evals.comparing.compare import Comparison
+    from outlast.evals.comparing.gate import Gate
     from outlast.evals.evaluation import Evaluation
-    from outlast.evals.gate import Gate
     from outlast.modules.module import Module
 
 EPILOG = """\
@@ -167,7 +167,7 @@ def _evaluated(args: argparse.Namespace, program: Module, data: Dataset, metric:
 
 def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Namespace) -> None:
     """Refuse a base that the run could not be compared with, before the run is paid for."""
-    from outlast.evals.compare import check_comparable
+    from outlast.evals.comparing.compare import check_comparable
     from outlast.evals.forms import as_metric
     from outlast.evals.identity import metric_hash, name_of
     from outlast.evals.options import Options
@@ -192,7 +192,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
 
 def _change(base: Evaluation, result: Evaluation, args: argparse.Namespace) -> Comparison:
     """Slices by an output are those of the evaluation alone: the two runs have different ones."""
-    from outlast.evals.compare import compare
+    from outlast.evals.comparing.compare import compare
 
     shared = {name for row in result.rows[:1] for name in (*row.inputs, *row.targets)}
     by = [name for name in args.by or () if name in shared]
@@ -200,14 +200,14 @@ def _change(base: Evaluation, result: Evaluation, args: argparse.Namespace) -> C
 
 
 def _gates(result: Evaluation, change: Comparison | None, args: argparse.Namespace) -> list[Gate]:
-    from outlast.evals.gate import score_gate
+    from outlast.evals.comparing.gate import score_gate
 
     decided = [] if args.min_score is None else [score_gate(result, args.min_score)]
     return decided if change is None else [*decided, change.gate()]
 
 
 def _show(result: Evaluation, change: Comparison | None, decided: list[Gate], args: argparse.Namespace) -> None:
-    from outlast.evals.tables import comparison, summary
+    from outlast.evals.reports.tables import comparison, summary
 
     if not args.json:
         console().print(summary(result, args.by))

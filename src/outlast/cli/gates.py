@@ -14,7 +14,7 @@ from outlast.cli.output import say
 from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from outlast.evals.gate import Gate
+    from outlast.evals.comparing.gate import Gate
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -70,7 +70,7 @@ def write_markdown(path: str, text: str) -> None:
 
 def code_of(gates: Sequence[Gate], args: argparse.Namespace) -> int:
     """Say what the gates decided, on stderr; gives the exit code."""
-    from outlast.evals.gate import worst
+    from outlast.evals.comparing.gate import worst
 
     for gate in gates:
         say(f"outlast: gate {gate}")

@@ -1,9 +1,9 @@
 """Scores, metrics, evaluations and comparisons, each number with its interval and errors kept apart."""
 
-from outlast.evals.compare import Comparison, Comparisons, Flip, SliceChange, compare
+from outlast.evals.comparing.compare import Comparison, Comparisons, Flip, SliceChange, compare
+from outlast.evals.comparing.gate import Gate
 from outlast.evals.evaluate import aevaluate, evaluate
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.gate import Gate
 from outlast.evals.identity import metric_hash, program_hash
 from outlast.evals.metrics import answer_in, exact_match, json_equal, numeric, token_f1
 from outlast.evals.progress import Snapshot

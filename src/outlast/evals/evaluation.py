@@ -41,7 +41,7 @@ from outlast.messages import Spending
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from outlast.evals.gate import Gate
+    from outlast.evals.comparing.gate import Gate
     from outlast.evals.reads import Reads
 
 
@@ -323,7 +323,7 @@ class Evaluation:
         It shows the score, a plot of the slices by each of `by`, parts, checks, flaky examples, errors, and how honest
         a confidence is, where the score has a part or the program an output of this name.
         """
-        from outlast.evals.report import page
+        from outlast.evals.reports.page import page
 
         write_lines(path, page(self, self.kept_rows("to_html"), limit, by).split("\n"))
 
@@ -335,19 +335,19 @@ class Evaluation:
         limit: int = 10,
     ) -> str:
         """The results, with these gates, for the summary of a CI run; what models wrote cannot be markup in it."""
-        from outlast.evals.markdown import evaluation_markdown
+        from outlast.evals.reports.markdown import evaluation_markdown
 
         return evaluation_markdown(self, gates, by, limit=limit)
 
     def to_junit(self, path: str | Path | IO[str], gates: Sequence[Gate] = ()) -> None:
         """Write JUnit XML: each example a test case, each gate one more; see `evals.junit`."""
-        from outlast.evals.junit import evaluation_xml
+        from outlast.evals.reports.junit import evaluation_xml
 
         write_lines(path, evaluation_xml(self, gates))
 
     def gate(self, at_least: float) -> Gate:
         """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.gate.score_gate`."""
-        from outlast.evals.gate import score_gate
+        from outlast.evals.comparing.gate import score_gate
 
         return score_gate(self, at_least)
 
@@ -360,7 +360,7 @@ class Evaluation:
         """Print the totals, the errors, and with `by` (or several) a line for each slice."""
         from rich.console import Console
 
-        from outlast.evals.tables import summary
+        from outlast.evals.reports.tables import summary
 
         Console(file=file).print(summary(self, by))
 

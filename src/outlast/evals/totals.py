@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.data.jsonform import json_form
 
 if TYPE_CHECKING:
-    from outlast.evals.comparison import Comparison
+    from outlast.evals.comparing.comparison import Comparison
     from outlast.evals.evaluation import Evaluation
 
 

@@ -70,7 +70,7 @@ def _bounds(interval: Interval) -> list[float | None]:
 
 def judge(start: Sequence[float], winner: Sequence[float], *, level: float, margin: float, seed: int) -> Verdict:
     """Compare paired scores of the start and the winner."""
-    from outlast.evals.gate import word_for
+    from outlast.evals.comparing.gate import word_for
     from outlast.evals.statistics import estimate_mean, paired_difference
 
     paired = paired_difference(start, winner, level=level, seed=seed)

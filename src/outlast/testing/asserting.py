@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
     from outlast.data.example import Example
     from outlast.data.readers import Names
-    from outlast.evals.comparison import Comparison
+    from outlast.evals.comparing.comparison import Comparison
+    from outlast.evals.comparing.gate import Gate
     from outlast.evals.evaluation import Evaluation
-    from outlast.evals.gate import Gate
     from outlast.evals.policy import OnError
     from outlast.evals.row import Row
 
@@ -52,7 +52,7 @@ def assert_no_worse(
     interval and the examples that fell the most, `DataError` for runs that cannot be compared. Cost: no LM call.
     """
     __tracebackhide__ = True
-    from outlast.evals.compare import compare
+    from outlast.evals.comparing.compare import compare
     from outlast.evals.evaluation import Evaluation
 
     _check(inconclusive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from outlast.evals import wording
-from outlast.evals.report import template
+from outlast.evals.reports.page import template
 
 if TYPE_CHECKING:
     from outlast.evals.judging.alignment import Alignment

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any, cast, overload
 
 from outlast.errors import DataError, UsageError, brief
-from outlast.evals.comparison import Comparison as Comparison
-from outlast.evals.comparison import Comparisons as Comparisons
-from outlast.evals.comparison import checked_delta
+from outlast.evals.comparing.comparison import Comparison as Comparison
+from outlast.evals.comparing.comparison import Comparisons as Comparisons
+from outlast.evals.comparing.comparison import checked_delta
+from outlast.evals.comparing.pairing import Flip as Flip
+from outlast.evals.comparing.pairing import difference_of, pairs_of
+from outlast.evals.comparing.slices import By, Correction, changes_by, check_correction, corrected, corrected_p
+from outlast.evals.comparing.slices import SliceChange as SliceChange
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.pairing import Flip as Flip
-from outlast.evals.pairing import difference_of, pairs_of
 from outlast.evals.policy import OnError, check_on_error
 from outlast.evals.rowfile import About
-from outlast.evals.slices import By, Correction, changes_by, check_correction, corrected, corrected_p
-from outlast.evals.slices import SliceChange as SliceChange
 
 
 @overload

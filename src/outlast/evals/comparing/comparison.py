@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 from outlast.data.files import write_lines
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.evals import wording
+from outlast.evals.comparing.gate import Gate, Word, decide, difference_gate, word_for
+from outlast.evals.comparing.pairing import Flip, Pairs, difference_of
+from outlast.evals.comparing.slices import CORRECTIONS, Correction, SliceChange
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.gate import Gate, Word, decide, difference_gate, word_for
-from outlast.evals.pairing import Flip, Pairs, difference_of
 from outlast.evals.policy import OnError
-from outlast.evals.slices import CORRECTIONS, Correction, SliceChange
 from outlast.evals.statistics import Interval, Paired, minimum_detectable_difference, t_quantile
 from outlast.evals.statistics.quantiles import two_sided_t
 
@@ -177,7 +177,7 @@ class Comparison:
         """Print the verdict, the slices, and the examples that changed, worst first."""
         from rich.console import Console
 
-        from outlast.evals.tables import comparison
+        from outlast.evals.reports.tables import comparison
 
         Console(file=file).print(comparison(self, limit))
 
@@ -189,20 +189,20 @@ class Comparison:
 
     def to_markdown(self, gates: Sequence[Gate] = (), *, limit: int = 10) -> str:
         """The comparison, with these gates, for the summary of a CI run; what models wrote cannot be markup in it."""
-        from outlast.evals.markdown import comparison_markdown
+        from outlast.evals.reports.markdown import comparison_markdown
 
         return comparison_markdown(self, gates, limit=limit)
 
     def to_junit(self, path: str | Path | IO[str], gates: Sequence[Gate] = ()) -> None:
         """Write JUnit XML: each example a test case, a failure when its score fell; each gate one more."""
-        from outlast.evals.junit import comparison_xml
+        from outlast.evals.reports.junit import comparison_xml
 
         write_lines(path, comparison_xml(self, gates))
 
     def to_html(self, path: str | Path, *, limit: int = 500) -> None:
         """Write one page that needs nothing else: the verdict, a plot of the slices, and at most `limit` of the
         examples that changed, worst first, with both answers side by side. No script, no request."""
-        from outlast.evals.comparison_page import comparison_page
+        from outlast.evals.reports.comparison_page import comparison_page
 
         write_lines(path, comparison_page(self, limit).split("\n"))
 
@@ -263,7 +263,7 @@ class Comparisons(Mapping[str, Comparison]):
         """Print a line for each candidate."""
         from rich.console import Console
 
-        from outlast.evals.tables import comparisons
+        from outlast.evals.reports.tables import comparisons
 
         Console(file=file).print(comparisons(self))
 
@@ -273,13 +273,13 @@ class Comparisons(Mapping[str, Comparison]):
 
     def to_markdown(self, gates: Sequence[Gate] = ()) -> str:
         """A line for each candidate, for the summary of a CI run."""
-        from outlast.evals.markdown import comparisons_markdown
+        from outlast.evals.reports.markdown import comparisons_markdown
 
         return comparisons_markdown(self, gates)
 
     def to_html(self, path: str | Path) -> None:
         """Write one page: the score of each run against its cost, and the change of each candidate with its verdict."""
-        from outlast.evals.comparison_page import comparisons_page
+        from outlast.evals.reports.comparison_page import comparisons_page
 
         write_lines(path, comparisons_page(self).split("\n"))
 

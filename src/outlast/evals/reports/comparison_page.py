@@ -8,16 +8,16 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outlast.evals import wording
-from outlast.evals.plots import ForestRow, Point, forest, scatter
-from outlast.evals.report import facts_of, outputs_of, shown, template
-from outlast.evals.slices import CORRECTIONS
+from outlast.evals.comparing.slices import CORRECTIONS
+from outlast.evals.reports.page import facts_of, outputs_of, shown, template
+from outlast.evals.reports.plots import ForestRow, Point, forest, scatter
 
 if TYPE_CHECKING:
-    from outlast.evals.comparison import Comparison, Comparisons
+    from outlast.evals.comparing.comparison import Comparison, Comparisons
+    from outlast.evals.comparing.pairing import Flip
+    from outlast.evals.comparing.slices import SliceChange
     from outlast.evals.evaluation import Evaluation
-    from outlast.evals.pairing import Flip
     from outlast.evals.row import Row
-    from outlast.evals.slices import SliceChange
 
 _LONGEST = 20_000  # characters of a text that are compared word by word
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from outlast.data.jsonform import json_form
 from outlast.evals import wording
-from outlast.evals.plots import ForestRow, bins_of, calibration_error, forest, reliability
+from outlast.evals.comparing.slices import By, fields_of
 from outlast.evals.policy import policy_text
-from outlast.evals.slices import By, fields_of
+from outlast.evals.reports.plots import ForestRow, bins_of, calibration_error, forest, reliability
 from outlast.evals.statistics.values import is_binary
 from outlast.types.media import short_media
 
@@ -67,7 +67,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def read(name: str) -> str:
-        return files("outlast.evals").joinpath(name).read_text("utf-8")
+        return files("outlast.evals.reports").joinpath(name).read_text("utf-8")
 
     environment = Environment(
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from outlast.data.dataset import slice_key
 from outlast.errors import DataError, UsageError, brief, did_you_mean
-from outlast.evals.gate import Word, word_for
-from outlast.evals.pairing import Flip, difference_of
+from outlast.evals.comparing.gate import Word, word_for
+from outlast.evals.comparing.pairing import Flip, difference_of
 from outlast.evals.row import Row
 from outlast.evals.statistics import Paired, benjamini_hochberg, holm
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
 from outlast.evals import About, Evaluation, Row, compare, evaluate
-from outlast.evals.gate import decide, word_for, worst
+from outlast.evals.comparing.gate import decide, word_for, worst
 from outlast.evals.statistics import Interval
 
 ABOUT = About(program="p", program_hash="p", metric="m", metric_hash="m", data_hash="d", total=10)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from outlast.data import Example
 from outlast.errors import DataError, UsageError
 from outlast.evals import About, Evaluation, Row, compare, evaluate
+from outlast.evals.comparing.slices import corrected
 from outlast.evals.row import CheckOutcome
-from outlast.evals.slices import corrected
 
 ABOUT = About(program="p", program_hash="p", metric="m", metric_hash="m", data_hash="d", total=10)
 

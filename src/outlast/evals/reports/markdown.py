@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from outlast.evals import wording
-from outlast.evals.slices import CORRECTIONS, By, fields_of
+from outlast.evals.comparing.slices import CORRECTIONS, By, fields_of
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison, Comparisons
+    from outlast.evals.comparing.compare import Comparison, Comparisons
+    from outlast.evals.comparing.gate import Gate
+    from outlast.evals.comparing.slices import SliceChange
     from outlast.evals.evaluation import Evaluation
-    from outlast.evals.gate import Gate
     from outlast.evals.row import Row
-    from outlast.evals.slices import SliceChange
 
 _SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "⚠️"}
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")

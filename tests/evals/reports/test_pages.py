@@ -10,8 +10,8 @@ import pytest
 from outlast.data import Example
 from outlast.errors import DataError
 from outlast.evals import Evaluation, Score, compare, evaluate
-from outlast.evals.comparison_page import marked
 from outlast.evals.epochs import Epochs
+from outlast.evals.reports.comparison_page import marked
 from outlast.messages import Spending
 
 HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'{{ 7*7 }}"

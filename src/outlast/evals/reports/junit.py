@@ -19,11 +19,11 @@ from outlast.data.jsonform import json_form
 from outlast.types.media import short_media
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison
+    from outlast.evals.comparing.compare import Comparison
+    from outlast.evals.comparing.gate import Gate
+    from outlast.evals.comparing.pairing import Flip
     from outlast.evals.evaluation import Evaluation
-    from outlast.evals.gate import Gate
     from outlast.evals.item import Item
-    from outlast.evals.pairing import Flip
     from outlast.evals.provenance import Provenance
     from outlast.evals.row import Row
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from outlast.evals import About, Evaluation, Row, RowError, compare
-from outlast.evals.markdown import code
+from outlast.evals.reports.markdown import code
 
 ABOUT = About(program="Triage", program_hash="p" * 32, metric="correct", metric_hash="m" * 32, data_hash="d" * 32)
 HOSTILE = (

@@ -8,7 +8,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from outlast.evals.plots import Bin, ForestRow, Point, bins_of, calibration_error, forest, reliability, scatter, ticks
+from outlast.evals.reports.plots import (
+    Bin,
+    ForestRow,
+    Point,
+    bins_of,
+    calibration_error,
+    forest,
+    reliability,
+    scatter,
+    ticks,
+)
 from outlast.evals.statistics import Interval, wilson
 
 HOSTILE = "<script>alert(1)</script>\"'&"

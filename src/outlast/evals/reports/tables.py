@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from outlast.evals import wording
+from outlast.evals.comparing.slices import CORRECTIONS, By, fields_of
 from outlast.evals.policy import policy_text
-from outlast.evals.slices import CORRECTIONS, By, fields_of
 
 if TYPE_CHECKING:
-    from outlast.evals.compare import Comparison, Comparisons
+    from outlast.evals.comparing.compare import Comparison, Comparisons
     from outlast.evals.evaluation import Evaluation
     from outlast.evals.row import Row
 

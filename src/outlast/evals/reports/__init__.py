@@ -1,0 +1,1 @@
+"""Evaluations and comparisons as tables, pages, Markdown and JUnit: functions of values."""
