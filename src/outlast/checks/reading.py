@@ -14,7 +14,7 @@ Span = tuple[int, int]
 FINE = CheckResult(True)
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:['’-][^\W{_CJK}]+)*")  # noqa: RUF001
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:(?:['’-]|(?<=\d)[.,:](?=\d))[^\W{_CJK}]+)*")  # noqa: RUF001
 _END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s|\Z)|[。！？]++[”’」』）]*+|\n\s*+")  # noqa: RUF001
 
 

@@ -340,13 +340,13 @@ class Evaluation:
         return evaluation_markdown(self, gates, by, limit=limit)
 
     def to_junit(self, path: str | Path | IO[str], gates: Sequence[Gate] = ()) -> None:
-        """Write JUnit XML: each example a test case, each gate one more; see `evals.junit`."""
+        """Write JUnit XML: each example a test case, each gate one more; see `evals.reports.junit`."""
         from outlast.evals.reports.junit import evaluation_xml
 
         write_lines(path, evaluation_xml(self, gates))
 
     def gate(self, at_least: float) -> Gate:
-        """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.gate.score_gate`."""
+        """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.comparing.gate.score_gate`."""
         from outlast.evals.comparing.gate import score_gate
 
         return score_gate(self, at_least)
