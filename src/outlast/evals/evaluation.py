@@ -346,7 +346,7 @@ class Evaluation:
         write_lines(path, evaluation_xml(self, gates))
 
     def gate(self, at_least: float) -> Gate:
-        """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.comparing.gate.score_gate`."""
+        """Whether the mean score is at least this: PASS, FAIL or INCONCLUSIVE; see `evals.comparing.gate`."""
         from outlast.evals.comparing.gate import score_gate
 
         return score_gate(self, at_least)
