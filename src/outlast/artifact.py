@@ -9,11 +9,11 @@ import json
 import os
 import platform
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from outlast.data.files import write_whole
 from outlast.errors import ArtifactError, OutlastError, UsageError, brief
 from outlast.modules.module import Module
 from outlast.modules.paths import is_strategy, predictors_of, update
@@ -46,18 +46,7 @@ def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, 
             f"demonstrations are kept in it: use smaller ones, fewer, or addresses (Image.from_url)"
         )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, raw)
     except OSError as error:
         raise ArtifactError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
@@ -64,3 +65,22 @@ def write_lines(path: str | Path | IO[str], lines: Iterable[str]) -> None:
         if replaces:
             with suppress(OSError):
                 place.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write a file at once, and to the disk: whoever reads it sees the old one or all of the new one.
+
+    Folders on the way are made. Raises `OSError`; then the old file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

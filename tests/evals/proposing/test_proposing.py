@@ -264,3 +264,8 @@ def test_nothing_found_is_said_plainly() -> None:
 def test_misuse_is_a_clear_error(kind: type[Exception], words: str, call: Any) -> None:
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_a_misspelt_option_is_told_the_right_one() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'held_out'"):
+        ol.propose_checks((["a", "b"], [True, False]), heldout=0.5)  # pyright: ignore[reportCallIssue]

@@ -8,13 +8,13 @@ import math
 import os
 import platform
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from outlast.data.files import write_whole
 from outlast.data.jsonform import content_hash
 from outlast.errors import ArtifactError, UsageError, brief
 from outlast.evals.classifiers.calibration import KINDS, Calibration, Isotonic, Platt
@@ -52,18 +52,7 @@ def save(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
             f"features (max_features=...)"
         )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, raw + b"\n")
     except OSError as error:
         raise ArtifactError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     return target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from outlast.errors import (
     BudgetExceeded,
@@ -15,6 +15,7 @@ from outlast.errors import (
     SandboxUnavailable,
     UsageError,
     brief,
+    refuse_unknown,
 )
 from outlast.evals.classifiers.folds import fold_of
 from outlast.evals.classifiers.reading import check_classes, items_of, passing
@@ -40,21 +41,25 @@ class _Data:
         return _Data([self.rows[place] for place in places], [self.good[place] for place in places])
 
 
+class ProposeOptions(TypedDict, total=False):
+    """The keywords of `propose_checks`, for editors and type checkers; `apropose_checks` has the defaults."""
+
+    fields: str | Iterable[str] | None
+    rubric: Rubric | None
+    positive: Any
+    lm: Any
+    written: int
+    max_false_failures: float
+    max_checks: int
+    held_out: float
+    level: float
+    sandbox: Sandbox | None
+    extra: Iterable[Candidate]
+    seed: int
+
+
 def propose_checks(
-    labels: Labels | tuple[Iterable[Any], Iterable[Any]],
-    *,
-    fields: str | Iterable[str] | None = None,
-    rubric: Rubric | None = None,
-    positive: Any = None,
-    lm: Any = None,
-    written: int = 8,
-    max_false_failures: float = 0.1,
-    max_checks: int = 8,
-    held_out: float = 0.4,
-    level: float = 0.95,
-    sandbox: Sandbox | None = None,
-    extra: Iterable[Candidate] = (),
-    seed: int = 0,
+    labels: Labels | tuple[Iterable[Any], Iterable[Any]], **options: Unpack[ProposeOptions]
 ) -> Proposals:
     """Propose checks from outputs that people called good or bad (after EvalGen, Shankar et al. 2024,
     arXiv 2404.12272).
@@ -67,33 +72,18 @@ def propose_checks(
     and verdicts; `positive` is the good one, as for `train_classifier`. `fields` are the outputs to check (default: all
     that hold text and are no inputs). Candidates are templates of `ol.checks` (lengths, phrases wanted and unwanted,
     shapes, sections, JSON and its keys, fixed values, personal data, secrets, numbers and names that no input has), and
-    with `lm` (or a module of your own with the signature of `CheckWriter`) up to `written` functions that a model
+    with `lm` (or a module of your own with the signature of `CheckWriter`) up to `written` (8) functions that a model
     writes; their code runs in `sandbox` (default: `ol.Monty()`) and nowhere else. What cannot run on every output is
     dropped and counted.
 
-    On one part of the labels a set is chosen greedily: most bad outputs caught, at most the share
-    `max_false_failures` of good ones failed by any; what a check adds must be beyond chance at `level`, corrected for
-    all that were tried. The rest, the share `held_out`, has no say, and says what the checks are worth. Outputs of
-    equal inputs stay together. Raises `DataError` when there are fewer than 10 good or bad outputs. Cost: one LM call
-    with `lm`, none without.
+    On one part of the labels a set of at most `max_checks` (8) is chosen greedily: most bad outputs caught, at most
+    the share `max_false_failures` (0.1) of good ones failed by any; what a check adds must be beyond chance at
+    `level` (0.95), corrected for all that were tried. The rest, the share `held_out` (0.4), has no say, and says
+    what the checks are worth. Outputs of equal inputs stay together. Raises `DataError` when there are fewer than
+    10 good or bad outputs. Cost: one LM call with `lm`, none without.
     """
-    return run_blocking(
-        lambda: apropose_checks(
-            labels,
-            fields=fields,
-            rubric=rubric,
-            positive=positive,
-            lm=lm,
-            written=written,
-            max_false_failures=max_false_failures,
-            max_checks=max_checks,
-            held_out=held_out,
-            level=level,
-            sandbox=sandbox,
-            extra=extra,
-            seed=seed,
-        )
-    )
+    refuse_unknown(options, ProposeOptions.__annotations__, "propose_checks")
+    return run_blocking(lambda: apropose_checks(labels, **options))
 
 
 async def apropose_checks(
