@@ -125,7 +125,11 @@ class ServerProcess:
 
     async def _stop(self) -> None:
         process = self._process
-        if process is None or ending():
+        if process is None:
+            return
+        if ending():  # no time for manners; but asyncio complains on stderr of a process that outlives the loop
+            self.kill()
+            await self._ended(_LEAVE / 4)
             return
         if process.stdin is not None:
             process.stdin.close()
