@@ -15,13 +15,15 @@ class Candidate:
 
     `changes` maps parameter paths to values and is the whole difference to the start program, whatever the parent.
     `parent` is the id of the candidate it was made from ("start", or "" for the start itself), `origin` says in words
-    how it was made.
+    how it was made, `operator` names what made it, and `cause` holds the ids of the examples whose failures caused it.
     """
 
     id: str
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
     parent: str = field(default="", compare=False)
     origin: str = field(default="", compare=False)
+    operator: str = field(default="", compare=False)
+    cause: tuple[str, ...] = field(default=(), compare=False)
 
     def __hash__(self) -> int:
         return hash(self.id)

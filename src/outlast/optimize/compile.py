@@ -60,6 +60,8 @@ def compile(
     margin: float = 0.0,
     level: float = 0.95,
     concurrency: int | None = None,
+    proposer: LM | str | None = None,
+    proposer_budget: Budget | None = None,
     transport: Transport = "direct",
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
@@ -74,6 +76,10 @@ def compile(
     hash of program, data, metric, model, optimizer and seed, so that running the same compile again goes on where it
     was, or repeats its result for nothing; the report says how many replies were known. False: in memory. Two
     processes may search on one ledger at the same time; both come to the same result.
+
+    `proposer` is the model (or its name) that writes proposals for optimizers which ask for some; the program's model
+    unless given. With `proposer_budget` proposals are paid from that alone, and `budget` bounds the program's own
+    calls; without it both are paid from `budget`. When the budget of the proposer ends, the search goes on without it.
 
     `margin` is the loss that still counts as "no worse", in score. `concurrency` is how many rollouts run at once (32;
     with batches 1,000). `transport="batch"` asks through the providers' batch interfaces, at half the price and within
@@ -105,6 +111,8 @@ def compile(
             margin=margin,
             level=level,
             concurrency=concurrency,
+            proposer=proposer,
+            proposer_budget=proposer_budget,
             transport=transport,
             progress=progress,
         )
@@ -125,6 +133,8 @@ async def acompile(
     margin: float = 0.0,
     level: float = 0.95,
     concurrency: int | None = None,
+    proposer: LM | str | None = None,
+    proposer_budget: Budget | None = None,
     transport: Transport = "direct",
     progress: bool | Callable[[Progress], None] = True,
 ) -> Compiled[M]:
@@ -134,6 +144,9 @@ async def acompile(
     search = RandomSearch() if optimizer is None else optimizer
     limits = Budget() if budget is None else budget
     _check_options(program, metric, search, limits, seed, margin, level, concurrency)
+    if proposer_budget is not None and not isinstance(proposer_budget, Budget):
+        raise UsageError(f"proposer_budget is an ol.Budget; got {brief(proposer_budget)}")
+    writer = as_lm(proposer) if proposer is not None else None
     scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
     parts = split_data(data, seed)
     run = current()
@@ -142,7 +155,7 @@ async def acompile(
     setting = Setting(program, parts, scoring, search, seed, model, chosen, level, margin)
     setting.check()
     artifact.to_data(program)  # what no file can hold is found here, not after the search
-    ledger = Ledger(ledger_path(study, setting), setting.identity())
+    ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
     try:
         _check_calls(limits, ledger, len(parts["confirm"]))
         with (
@@ -161,6 +174,8 @@ async def acompile(
                 expected=search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"]),
                 seed=seed,
                 concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
+                proposer=writer,
+                proposer_purse=Purse(proposer_budget, run.meter) if proposer_budget is not None else None,
                 listener=listener,
             )
             try:
@@ -253,6 +268,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
         candidates=len(study.candidates) - 1,
         rollouts=study.rollouts,
         spending=study.purse.paid,
+        proposing=study.advisor.purse.paid if study.advisor.purse is not study.purse else None,
         seconds=time.monotonic() - began,
         points=tuple(study.points),
         stopped=stopped,

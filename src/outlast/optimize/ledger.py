@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from outlast.data.example import Example, as_json
 from outlast.errors import StudyError
 from outlast.messages import Message, Request, Response
-from outlast.optimize.candidate import Outcome
+from outlast.optimize.candidate import Candidate, Outcome
 
 if TYPE_CHECKING:
     import sqlite3
 
 T = TypeVar("T")
 
-VERSION = "1"
+VERSION = "2"
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 TABLES = ("meta", "example", "candidate", "rollout", "reply", "text", "event")
 _SCHEMA = """
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS example (
     id TEXT PRIMARY KEY, part TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS candidate (
-    id TEXT PRIMARY KEY, parent TEXT NOT NULL, origin TEXT NOT NULL, changes TEXT NOT NULL, at REAL NOT NULL);
+    id TEXT PRIMARY KEY, parent TEXT NOT NULL, origin TEXT NOT NULL, operator TEXT NOT NULL, cause TEXT NOT NULL,
+    changes TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS rollout (
     candidate TEXT NOT NULL, example TEXT NOT NULL, sample INTEGER NOT NULL,
     state TEXT NOT NULL, score REAL, feedback TEXT NOT NULL, error TEXT NOT NULL, answered INTEGER NOT NULL,
@@ -237,10 +238,11 @@ class Ledger:
             rows.append((data["id"], part, _text(data["inputs"]), _text(data["targets"])))
         self._write(lambda db: db.executemany("INSERT OR IGNORE INTO example VALUES (?, ?, ?, ?)", rows), many=True)
 
-    def add_candidate(self, candidate: str, parent: str, origin: str, changes: Any) -> None:
-        """Keep a candidate; the first parent and origin stay."""
-        row = (candidate, parent, origin, _text(changes), time.time())
-        self._write(lambda db: db.execute("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?)", row))
+    def add_candidate(self, candidate: Candidate, changes: Any) -> None:
+        """Keep a candidate with its changes as JSON holds them; what was said first about where it came from stays."""
+        made = (candidate.id, candidate.parent, candidate.origin, candidate.operator, _text(candidate.cause))
+        row = (*made, _text(changes), time.time())
+        self._write(lambda db: db.execute("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?)", row))
 
     def add_rollout(self, outcome: Outcome, *, parts: Any, outputs: Any, trace: Any) -> Outcome:
         """Keep a finished rollout; gives the one that counts, which another process may have written before."""

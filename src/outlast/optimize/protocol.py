@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from outlast.modules.module import Module
@@ -31,11 +32,16 @@ class Optimizer(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Name and options, JSON-ready and the same in every process; decides which ledger a search resumes from."""
-        data: dict[str, Any] = {"optimizer": type(self).__name__}
-        if dataclasses.is_dataclass(self):
-            for field in dataclasses.fields(self):
-                data[field.name] = _described(getattr(self, field.name))
-        return data
+        return described(self, "optimizer")
+
+
+def described(thing: Any, kind: str) -> dict[str, Any]:
+    """The class name under `kind`, and the options of a dataclass."""
+    data: dict[str, Any] = {kind: type(thing).__name__}
+    if dataclasses.is_dataclass(thing):
+        for field in dataclasses.fields(thing):
+            data[field.name] = _described(getattr(thing, field.name))
+    return data
 
 
 def _described(value: Any) -> Any:
@@ -45,6 +51,8 @@ def _described(value: Any) -> Any:
         return value
     if isinstance(value, Module):
         return f"{type(value).__name__} {program_hash(value)}"
+    if isinstance(describe := getattr(value, "describe", None), MethodType):
+        return describe()
     if isinstance(value, list | tuple):
         return [_described(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return type(value).__name__

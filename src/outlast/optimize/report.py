@@ -34,8 +34,8 @@ class Report:
     could take, told before the search from the rollouts of the start program. `ranked` is the winner's gain over the
     start on the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed
     gain: the best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a
-    candidate. `reads` tells how often the examples of the proof were read: a compile repeated until it says "better"
-    proves nothing.
+    candidate. `proposing` is what proposals cost that were paid from a budget of their own. `reads` tells how often the
+    examples of the proof were read: a compile repeated until it says "better" proves nothing.
     """
 
     verdict: Verdict
@@ -52,6 +52,7 @@ class Report:
     expected: int | None = None
     ranked: float | None = None
     reads: Reads | None = None
+    proposing: Spending | None = None
 
     @property
     def optimism(self) -> float | None:
@@ -73,6 +74,8 @@ class Report:
                 f"{p}) on {verdict.paired.n} held-out examples"
             )
         line += f"; {self.candidates} candidates, {self.rollouts} rollouts, {self.spending}, {self.seconds:.1f} s"
+        if self.proposing is not None:
+            line += f"; proposals: {self.proposing}"
         if self.optimism is not None:
             line += f"; while ranking the gain looked {100 * self.optimism:+.1f} points higher"
         if self.known:

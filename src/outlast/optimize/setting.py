@@ -160,12 +160,12 @@ def _dataset(data: Any) -> Dataset:
     return Dataset(cast("Sequence[Example]", data))
 
 
-def ledger_path(study: Any, setting: Setting) -> Path | None:
+def ledger_path(study: Any, setting: Setting, proposer: LM | None = None) -> Path | None:
     """The file of the ledger, None for one in memory.
 
     By default `<key>.study.db` in `outlast/studies` of the cache folder (`XDG_CACHE_HOME` or `~/.cache`), or in the
     folder that the environment variable `OUTLAST_STUDIES` names ("off" keeps all in memory). The key is a hash of
-    program, data, metric, models, adapter, optimizer and seed: the same compile again finds its own ledger.
+    program, data, metric, models, adapter, optimizer, proposer and seed: the same compile again finds its own ledger.
     """
     if study is False:
         return None
@@ -174,7 +174,9 @@ def ledger_path(study: Any, setting: Setting) -> Path | None:
         if folder == "off" and study is None:
             return None
         root = Path(folder) if folder and folder != "off" else _cache_home() / "outlast" / "studies"
-        data = [setting.identity(), setting.optimizer.describe(), setting.seed]
+        data: list[Any] = [setting.identity(), setting.optimizer.describe(), setting.seed]
+        if proposer is not None:
+            data.append(proposer.identity)
         key = hashlib.blake2b(canonical(data), digest_size=8).hexdigest()
         return root / f"{key}.study.db"
     if not isinstance(study, str | os.PathLike):

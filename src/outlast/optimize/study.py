@@ -8,16 +8,19 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from outlast.data.example import Example, id_of
 from outlast.errors import ArtifactError, BudgetExceeded, OutlastError, SearchStopped, UsageError, brief
 from outlast.evals.identity import program_hash
+from outlast.lms.protocol import LM
 from outlast.messages import canonical
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of, update
 from outlast.modules.state import difference, dump_changes
+from outlast.optimize.advisor import Advisor
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
 from outlast.optimize.ledger import Ledger
@@ -40,8 +43,7 @@ class Study:
 
     For optimizers: `program`, `start`, `train` (for demonstrations and feedback), `select` (for ranking), `propose`,
     `evaluate`, `race`, `leader`, `steps` and `rng`. Results are remembered by content; asking for one again costs
-    nothing. LM modules that an optimizer itself calls are remembered and paid in the same way; to draw another answer
-    to the same question, call them inside `context(sample=...)`.
+    nothing. LM modules that write proposals are asked through `ask`.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Study:
         expected: int = 0,
         seed: int = 0,
         concurrency: int = 32,
+        proposer: LM | None = None,
+        proposer_purse: Purse | None = None,
         max_error_rate: float = 0.2,
         listener: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -78,13 +82,18 @@ class Study:
         self.candidates: dict[str, Candidate] = {"start": self.start}
         self.reserve = Reserve(confirm, concurrency)
         self.memory = Memory(ledger, self.purse)
+        paid = proposer_purse or self.purse
+        self.advisor = Advisor(ledger, paid, lm=proposer, own=proposer_purse is not None, adapter=None)
         self._programs: dict[str, Module] = {"start": program}
         self._rollers: dict[str, Roller] = {}
         self._outcomes = {(o.candidate, o.example, o.sample): o for o in ledger.rollouts()}
         self._pending: dict[tuple[str, str, int], asyncio.Future[Outcome]] = {}
         self._gate = asyncio.Semaphore(concurrency)
+        self._examples = {id_of(example): example for example in (*self.train, *self.select)}
         self._ranking = frozenset(id_of(example) for example in self.select)
+        self._training = frozenset(id_of(example) for example in self.train)
         self._tallies: dict[str, Tally] = {}
+        self._train_tallies: dict[str, Tally] = {}
         self._dropped: set[str] = set()
         self._used: set[tuple[str, str, int]] = set()
         self._calls = 0
@@ -95,7 +104,7 @@ class Study:
         self._in_a_row = 0
         self._last_failure: BaseException | None = None
         self._stop: BaseException | None = None
-        ledger.add_candidate("start", "", self.start.origin, {})
+        ledger.add_candidate(self.start, {})
         ledger.add_examples("train", self.train)
         ledger.add_examples("select", self.select)
 
@@ -133,8 +142,19 @@ class Study:
         """A random generator that depends only on the study's seed and the name."""
         return Random(f"{self.seed}/{name}")
 
-    def propose(self, changes: Mapping[str, Any], *, origin: str, parent: Candidate | None = None) -> Candidate:
+    def propose(
+        self,
+        changes: Mapping[str, Any],
+        *,
+        origin: str,
+        parent: Candidate | None = None,
+        operator: str = "",
+        cause: Sequence[str] = (),
+    ) -> Candidate:
         """A candidate: its parent (the start program when None) with these parameters changed. Makes no LM call.
+
+        `origin` says in words how it came about, `operator` names what made it, and `cause` holds the ids of the
+        examples whose failures caused it; they explain it later and do not change what it is.
 
         Equal results are one candidate, however they came about; the first origin is kept, and a change that changes
         nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take, models
@@ -154,7 +174,7 @@ class Study:
             data = dump_changes(program, whole)
         except ArtifactError as error:
             raise UsageError(f"this change cannot be a candidate: {error}") from error
-        return self._admit(program, whole, data, base, origin)
+        return self._admit(program, data, Candidate("", whole, base.id, origin, operator, tuple(cause)))
 
     def adopt(self, program: Module, *, origin: str) -> Candidate:
         """A candidate from another program with modules at the same paths, such as a teacher with its own model.
@@ -169,21 +189,19 @@ class Study:
             )
         models = {path: part.lm.identity for path, part in own.items() if part.lm is not None}
         data = {"program": type(program).__name__, "hash": program_hash(program), "models": models}
-        return self._admit(program, {}, data, self.start, origin)
+        return self._admit(program, data, Candidate("", {}, "start", origin))
 
-    def _admit(
-        self, program: Module, changes: Mapping[str, Any], data: dict[str, Any], parent: Candidate, origin: str
-    ) -> Candidate:
+    def _admit(self, program: Module, data: dict[str, Any], made: Candidate) -> Candidate:
         if not data:
             return self.start
         key = hashlib.blake2b(canonical(data), digest_size=6).hexdigest()
         known = self.candidates.get(key)
         if known is not None:
             return known
-        candidate = Candidate(key, dict(changes), parent.id, origin)
+        candidate = replace(made, id=key)
         self.candidates[key] = candidate
         self._programs[key] = program
-        self.ledger.add_candidate(key, candidate.parent, origin, data)
+        self.ledger.add_candidate(candidate, data)
         return candidate
 
     def build(self, candidate: Candidate) -> Module:
@@ -212,6 +230,17 @@ class Study:
         if failure is not None:
             raise failure
         return [result for result in results if isinstance(result, Outcome)]
+
+    async def ask(self, module: Module, /, *, sample: int = 0, **inputs: Any) -> Any:
+        """What an LM module that writes proposals answers to these inputs; None when it is nothing that can be used.
+
+        It is asked with the proposer's model (the program's when none was given) and paid from the proposer's purse;
+        replies are remembered like all others. `sample` numbers independent draws. A reply that cannot be read costs
+        its call and nothing else, and once a purse of its own is empty every answer is None. Raises `BudgetExceeded`
+        when the common budget ends, and `SearchStopped` when proposals keep failing for other reasons.
+        Cost: the calls of the module, and its re-asks.
+        """
+        return await self.advisor.ask(module, sample, inputs)
 
     async def race(self, entries: Sequence[Candidate], *, behind: float = 2.0) -> list[Candidate]:
         """Rank candidates, best first, on the selection examples, dropping clear losers early; see `race.race`."""
@@ -244,9 +273,16 @@ class Study:
         need = self.reserve.need(candidate.id)
         return all(self.purse.limits[name] is None or self.purse.free(name) >= need[name] for name in need)
 
-    def tally(self, candidate: Candidate) -> Tally:
-        """The values of a candidate on the selection examples, as far as it was run on them."""
-        return self._tallies.get(candidate.id) or Tally()
+    def tally(self, candidate: Candidate, part: Literal["select", "train"] = "select") -> Tally:
+        """The values of a candidate on the selection (or training) examples, as far as it was run on them."""
+        return (self._tallies if part == "select" else self._train_tallies).get(candidate.id) or Tally()
+
+    def example(self, key: str) -> Example:
+        """A training or selection example by its id. Raises `UsageError` for another one."""
+        found = self._examples.get(key)
+        if found is None:
+            raise UsageError(f"no training or selection example has the id {key!r}")
+        return found
 
     def drop(self, candidates: Sequence[Candidate]) -> None:
         """These cannot win any more."""
@@ -301,7 +337,7 @@ class Study:
 
     def close(self) -> None:
         """End what still runs for this study; it asks no model any more."""
-        self.memory.closed = True
+        self.memory.closed = self.advisor.memory.closed = True
         for roller in self._rollers.values():
             roller.close()
 
@@ -357,11 +393,9 @@ class Study:
         """Take a result into account that this run of the search had not used yet."""
         self._used.add(key)
         self._calls += outcome.calls
-        if outcome.example in self._ranking:
-            tally = self._tallies.get(outcome.candidate)
-            if tally is None:
-                tally = self._tallies[outcome.candidate] = Tally()
-            tally.add(outcome)
+        for part, tallies in ((self._ranking, self._tallies), (self._training, self._train_tallies)):
+            if outcome.example in part:
+                tallies.setdefault(outcome.candidate, Tally()).add(outcome)
         candidate = self.candidates.get(outcome.candidate)
         if candidate is not None and outcome.candidate not in self._dropped and _may_win(candidate):
             self.reserve.add(outcome)

@@ -40,6 +40,8 @@ class Tried:
     rollouts: int
     errors: int
     changes: Mapping[str, Any]
+    operator: str = ""
+    cause: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ def _candidates(db: sqlite3.Connection) -> tuple[Tried, ...]:
     """Ranked as a race ranks: who lasted longer first, then by the mean; answers that nobody could use count as 0."""
     rows = db.execute(
         """
-        SELECT c.id, c.parent, c.origin, c.changes,
+        SELECT c.id, c.parent, c.origin, c.operator, c.cause, c.changes,
                count(CASE WHEN e.part = 'select' THEN 1 END),
                avg(CASE WHEN e.part = 'select' THEN CASE WHEN r.answered THEN r.score ELSE 0.0 END END),
                count(r.example), count(CASE WHEN r.state = 'error' THEN 1 END)
@@ -262,8 +264,8 @@ def _candidates(db: sqlite3.Connection) -> tuple[Tried, ...]:
         """
     ).fetchall()
     tried = [
-        Tried(key, parent, origin, n, mean, rollouts, errors, json.loads(changes))
-        for key, parent, origin, changes, n, mean, rollouts, errors in rows
+        Tried(key, parent, origin, n, mean, rollouts, errors, json.loads(changes), operator, tuple(json.loads(cause)))
+        for key, parent, origin, operator, cause, changes, n, mean, rollouts, errors in rows
     ]
     return tuple(sorted(tried, key=lambda one: (-one.n, -(one.mean or 0.0))))
 

@@ -1,0 +1,76 @@
+"""Who an optimizer asks for proposals: a model with a purse of its own, remembered like everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outlast.adapters.protocol import Adapter
+from outlast.errors import BudgetExceeded, LMContextError, LMError, OutlastError, SearchStopped
+from outlast.lms.protocol import LM
+from outlast.modules.module import Module
+from outlast.modules.settings import DEFAULT_ADAPTER
+from outlast.optimize.budget import Purse
+from outlast.optimize.ledger import Ledger
+from outlast.optimize.memory import Memory
+from outlast.optimize.rollout import HOPELESS
+from outlast.runtime import current, running
+
+_IN_A_ROW = 20  # proposals that the model's server failed before the search gives up
+
+
+class Advisor:
+    """Asks the LM modules that write proposals.
+
+    `lm` None is the model of the run. `purse` pays; `spent` is True once a purse of its own has run out, after which
+    every answer is None. `asked` and `failed` count proposals of this run.
+    """
+
+    def __init__(self, ledger: Ledger, purse: Purse, *, lm: LM | None, own: bool, adapter: Adapter | None) -> None:
+        self.lm = lm
+        self.purse = purse
+        self.memory = Memory(ledger, purse)
+        self.spent = False
+        self.asked = 0
+        self.failed = 0
+        self._own = own  # the purse is not the one that the rollouts are paid from
+        self._adapter = adapter or DEFAULT_ADAPTER
+        self._ledger = ledger
+        self._broken = 0
+
+    async def ask(self, module: Module, sample: int, inputs: dict[str, Any]) -> Any:
+        """The answer of a proposer, or None when it gave nothing that can be used; see `Study.ask`."""
+        if self.spent:
+            return None
+        self.asked += 1
+        lm = self.lm if self.lm is not None else current().lm
+        about = {"lm": lm, "adapter": self._adapter, "memo": self.memory.recording(), "sample": sample}
+        try:
+            with running(**about, root=None, trace=None, meter=None):
+                answer = await module.acall(**inputs)
+        except BudgetExceeded:
+            if not self._own or self.purse.refused is None:
+                raise
+            self.spent = True
+            return None
+        except HOPELESS:
+            raise
+        except LMError as error:
+            if not isinstance(error, LMContextError):
+                self._broken += 1
+            self._note(module, error)
+            if self._broken >= _IN_A_ROW:
+                raise SearchStopped(
+                    f"{self._broken} proposals in a row failed; the last: {error}. What is done is kept; mend the "
+                    f"cause and run the same search again to go on."
+                ) from error
+            return None
+        except OutlastError as error:
+            self._note(module, error)
+            return None
+        self._broken = 0
+        return answer
+
+    def _note(self, module: Module, error: Exception) -> None:
+        self.failed += 1
+        said = f"{type(error).__name__}: {error}"
+        self._ledger.add_event("no proposal", {"module": type(module).__name__, "error": said[:500]})

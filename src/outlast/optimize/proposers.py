@@ -1,0 +1,68 @@
+"""The programs that write proposals. They are ordinary modules: swap them, tune them, compile them.
+
+What they are shown (traces, answers of models, feedback) is data, and what they write goes into a candidate only
+through `edits`, within its bounds.
+"""
+
+from __future__ import annotations
+
+from outlast.optimize.edits import Edit
+from outlast.signatures.field import input, output
+from outlast.signatures.signature import Signature
+
+__all__ = ["InduceRules", "ProposeInstruction", "ReflectOnFailures", "RewriteInstruction"]
+
+
+class ReflectOnFailures(Signature):
+    """Improve the instruction of one module of a program by small edits.
+
+    Read the episodes, find out what the module would have had to know or do to answer the failed ones rightly, and
+    write that down as lines that hold for all inputs of this kind, not for one example alone. Keep what works. Delete
+    or replace a line that misleads. Do not propose again what was tried without success.
+    """
+
+    module: str = input(desc="which module it is and what it is for")
+    instruction: str = input(desc="its instruction now, line by line")
+    episodes: str = input(desc="what the program did on some examples, with the score and what was expected")
+    tried: str = input(desc="edits that were tried and did not help")
+    diagnosis: str = output(desc="what went wrong, in a sentence or two")
+    edits: list[Edit] = output(desc="at most 4 edits of single lines")
+
+
+class RewriteInstruction(Signature):
+    """Write a better instruction for one module of a program, whole.
+
+    Read the episodes and the feedback; keep every fact in the instruction that is still right, and add what the failed
+    examples show to be missing.
+    """
+
+    module: str = input(desc="which module it is and what it is for")
+    instruction: str = input(desc="its instruction now")
+    episodes: str = input(desc="what the program did on some examples, with the score and what was expected")
+    improved: str = output(desc="the new instruction, complete")
+
+
+class ProposeInstruction(Signature):
+    """Write an instruction for one module of a program, from what the program and its data are.
+
+    Say what a model needs to know to answer well. A different angle than the instruction now is welcome.
+    """
+
+    program: str = input(desc="the program's code and modules")
+    module: str = input(desc="which module the instruction is for")
+    instruction: str = input(desc="its instruction now")
+    data: str = input(desc="what the data look like, with examples")
+    tip: str = input(desc="what to pay attention to")
+    proposed: str = output(desc="the new instruction, complete")
+
+
+class InduceRules(Signature):
+    """Find rules that explain the expected answers of these examples.
+
+    A rule is one line that can be applied to new inputs. Leave out what holds for one example only.
+    """
+
+    module: str = input(desc="which module the rules are for and what it is for")
+    instruction: str = input(desc="its instruction now")
+    examples: str = input(desc="inputs with the answers that were expected")
+    rules: list[str] = output(desc="at most 10 rules, the most useful first")
