@@ -54,4 +54,4 @@ class BootstrapFewShot(Optimizer):
             used = {example_of(demo) for demo in own}
             chosen[path] = [*own, *(demo for demo in some if example_of(demo) not in used)][: self.max_demos]
         origin = f"{len(passed)} bootstrapped demos, labelled ones up to {self.max_demos}"
-        return study.propose(changes_for(study.program, chosen), origin=origin)
+        return study.propose(changes_for(study.program, chosen, study.locked), origin=origin)

@@ -24,6 +24,7 @@ from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
+from outlast.optimize.locks import Locks
 from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
@@ -53,6 +54,7 @@ def compile(
     *,
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
+    lock: Sequence[str] = (),
     seed: int = 0,
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
@@ -70,11 +72,12 @@ def compile(
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
     given as a mapping with these three names. `metric(example, prediction)` gives a bool, a number or a `Score`.
     `optimizer` is `RandomSearch()` unless given. `budget` bounds everything, the proof included; a part for the proof
-    is kept back from the search.
+    is kept back from the search. `lock` are paths that no candidate may change, parameters ("answer.instruction") or
+    parts with all in them ("answer").
 
     The ledger of the search is the file `study`. None: in the folder `outlast/studies` of the cache folder, under the
-    hash of program, data, metric, model, optimizer and seed, so that running the same compile again goes on where it
-    was, or repeats its result for nothing; the report says how many replies were known. False: in memory. Two
+    hash of program, data, metric, model, optimizer, locks and seed, so that running the same compile again goes on
+    where it was, or repeats its result for nothing; the report says how many replies were known. False: in memory. Two
     processes may search on one ledger at the same time; both come to the same result.
 
     `proposer` is the model (or its name) that writes proposals for optimizers which ask for some; the program's model
@@ -93,8 +96,8 @@ def compile(
     the budget ends the search, not the ledger: the result says "unproven" or proves the leader so far.
 
     Raises, before any call, `DataError` when there is too little data, `InputError` for examples that the program
-    cannot take, `UsageError` for a budget that cannot pay the proof, `StudyError` for a ledger that cannot be used; and
-    later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x confirm
+    cannot take, `UsageError` for a budget that cannot pay the proof, `PathError` for a lock that names nothing,
+    `StudyError` for a ledger that cannot be used; and later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x confirm
     examples) x calls of a rollout.
     """
     return run_blocking(
@@ -104,6 +107,7 @@ def compile(
             metric,
             optimizer=optimizer,
             budget=budget,
+            lock=lock,
             seed=seed,
             lm=lm,
             adapter=adapter,
@@ -126,6 +130,7 @@ async def acompile(
     *,
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
+    lock: Sequence[str] = (),
     seed: int = 0,
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
@@ -147,12 +152,13 @@ async def acompile(
     if proposer_budget is not None and not isinstance(proposer_budget, Budget):
         raise UsageError(f"proposer_budget is an ol.Budget; got {brief(proposer_budget)}")
     writer = as_lm(proposer) if proposer is not None else None
+    locks = Locks.on(program, lock)
     scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
     parts = split_data(data, seed)
     run = current()
     model = as_lm(lm) if lm is not None else default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
-    setting = Setting(program, parts, scoring, search, seed, model, chosen, level, margin)
+    setting = Setting(program, parts, scoring, search, seed, model, chosen, level, margin, locks.paths)
     setting.check()
     artifact.to_data(program)  # what no file can hold is found here, not after the search
     ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
@@ -177,6 +183,7 @@ async def acompile(
                 proposer=writer,
                 proposer_purse=Purse(proposer_budget, run.meter) if proposer_budget is not None else None,
                 listener=listener,
+                lock=locks.paths,
             )
             try:
                 return await _compile(program, setting, job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -91,20 +91,21 @@ def teacher_candidate(study: Study, teacher: Module | None, shown: Sequence[Exam
     if teacher is not None:
         return study.adopt(teacher, origin="the teacher given")
     return study.propose(
-        changes_for(study.program, labeled_demos(study.program, shown)),
+        changes_for(study.program, labeled_demos(study.program, shown), study.locked),
         origin=f"teacher with {len(shown)} labelled demos",
     )
 
 
-def changes_for(program: Module, demos: Demos) -> dict[str, Any]:
+def changes_for(program: Module, demos: Demos, locked: Callable[[str], bool] | None = None) -> dict[str, Any]:
     """The parameter changes that show these demonstrations.
 
     Those that a person wrote into the program stay in front; those of an earlier compile are replaced. Predictors for
-    which there are none stay as they are.
+    which there are none stay as they are, and so do those whose demonstrations are `locked` (`study.locked`).
     """
     changes: dict[str, Any] = {}
     for path, part in predictors_of(program).items():
-        if demos.get(path):
+        name = f"{path}.demos" if path else "demos"
+        if demos.get(path) and not (locked and locked(name)):
             own = [demo for demo in part.demos if not example_of(demo)]
-            changes[f"{path}.demos" if path else "demos"] = (*own, *demos[path])
+            changes[name] = (*own, *demos[path])
     return changes

@@ -35,5 +35,5 @@ class LabeledFewShot(Optimizer):
         examples = list(study.train)
         study.rng("labeled").shuffle(examples)
         shown = examples[: self.k]
-        changes = changes_for(study.program, labeled_demos(study.program, shown))
+        changes = changes_for(study.program, labeled_demos(study.program, shown), study.locked)
         return study.propose(changes, origin=f"{len(shown)} labelled examples")

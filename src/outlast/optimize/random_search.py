@@ -79,4 +79,4 @@ class RandomSearch(Optimizer):
         rng.shuffle(rows)
         chosen = {path: [row[path] for row in rows if path in row] for path in labeled}
         origin = f"set {number}: {len(kept)} bootstrapped and {len(filled)} labelled demos"
-        return study.propose(changes_for(study.program, chosen), origin=origin)
+        return study.propose(changes_for(study.program, chosen, study.locked), origin=origin)

@@ -160,6 +160,7 @@ def record_of(
             "calls": study.calls,
             "budget": study.purse.budget.to_json(),
             "stopped": stopped,
+            **({"lock": list(setting.lock)} if setting.lock else {}),
         },
         "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
         "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},

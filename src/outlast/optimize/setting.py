@@ -46,6 +46,7 @@ class Setting:
     adapter: Adapter
     level: float
     margin: float
+    lock: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, str]:
         """What a ledger must agree on, by name. The optimizer and the seed may differ: results are shared."""
@@ -165,7 +166,8 @@ def ledger_path(study: Any, setting: Setting, proposer: LM | None = None) -> Pat
 
     By default `<key>.study.db` in `outlast/studies` of the cache folder (`XDG_CACHE_HOME` or `~/.cache`), or in the
     folder that the environment variable `OUTLAST_STUDIES` names ("off" keeps all in memory). The key is a hash of
-    program, data, metric, models, adapter, optimizer, proposer and seed: the same compile again finds its own ledger.
+    program, data, metric, models, adapter, optimizer, proposer, seed and locks: the same compile again finds its own
+    ledger.
     """
     if study is False:
         return None
@@ -177,6 +179,8 @@ def ledger_path(study: Any, setting: Setting, proposer: LM | None = None) -> Pat
         data: list[Any] = [setting.identity(), setting.optimizer.describe(), setting.seed]
         if proposer is not None:
             data.append(proposer.identity)
+        if setting.lock:
+            data.append(setting.lock)
         key = hashlib.blake2b(canonical(data), digest_size=8).hexdigest()
         return root / f"{key}.study.db"
     if not isinstance(study, str | os.PathLike):

@@ -24,6 +24,7 @@ from outlast.optimize.advisor import Advisor
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
 from outlast.optimize.ledger import Ledger
+from outlast.optimize.locks import Locks
 from outlast.optimize.memory import Memory
 from outlast.optimize.race import Tally, race, shrunken_gain
 from outlast.optimize.reserve import Reserve
@@ -63,6 +64,7 @@ class Study:
         proposer_purse: Purse | None = None,
         max_error_rate: float = 0.2,
         listener: Callable[[Progress], None] | None = None,
+        lock: Sequence[str] = (),
     ) -> None:
         self.program = program
         self.metric = metric
@@ -74,6 +76,7 @@ class Study:
         self.seed = seed
         self.max_error_rate = max_error_rate
         self.listener = listener
+        self.locks = Locks.on(program, lock)
         self.phase = "search"
         self.alive = 1
         self.known = ledger.count("reply")
@@ -142,6 +145,15 @@ class Study:
         """A random generator that depends only on the study's seed and the name."""
         return Random(f"{self.seed}/{name}")
 
+    @property
+    def tunable(self) -> tuple[str, ...]:
+        """The parameters of the start program that candidates may change; locked ones and models are not among them."""
+        return self.locks.tunable(self.program)
+
+    def locked(self, path: str) -> bool:
+        """Whether a parameter path is locked, by itself or by a prefix: then no candidate may change it."""
+        return self.locks.holds(path)
+
     def propose(
         self,
         changes: Mapping[str, Any],
@@ -157,8 +169,8 @@ class Study:
         examples whose failures caused it; they explain it later and do not change what it is.
 
         Equal results are one candidate, however they came about; the first origin is kept, and a change that changes
-        nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take, models
-        and whole parts among them.
+        nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take (models
+        and whole parts among them) or that touch a locked path.
         """
         base = self.start if parent is None else parent
         known = parameters(self.program)
@@ -167,6 +179,7 @@ class Study:
                 update(self.program, {path: changes[path]})  # says what is wrong with the path
                 raise UsageError(f"a candidate changes parameters; {path!r} is a part. Parameters: {', '.join(known)}.")
         program = update(self.build(base), changes)
+        self.locks.check(self.build(base), changes, program)
         whole = difference(self.program, program)
         values = parameters(program)
         try:

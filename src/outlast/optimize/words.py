@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 # What a record says of a search besides the optimizer's own options.
-_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "expected_calls", "calls", "budget", "stopped")
+_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "expected_calls", "calls", "budget", "stopped", "lock")
 
 
 def source_words(source: str) -> str:
