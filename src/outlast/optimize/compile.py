@@ -97,8 +97,8 @@ def compile(
 
     Raises, before any call, `DataError` when there is too little data, `InputError` for examples that the program
     cannot take, `UsageError` for a budget that cannot pay the proof, `PathError` for a lock that names nothing,
-    `StudyError` for a ledger that cannot be used; and later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x confirm
-    examples) x calls of a rollout.
+    `StudyError` for a ledger that cannot be used; and later `SearchStopped` when rollouts keep failing. Cost in LM
+    calls: at most (rollouts of the optimizer + 2 x confirm examples) x calls of a rollout, and the proposals.
     """
     return run_blocking(
         lambda: acompile(
