@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outlast.adapters.native import Tools as Tools
     from outlast.adapters.protocol import Adapter as Adapter
     from outlast.adapters.protocol import Demo as Demo
+    from outlast.adapters.protocol import Nearest as Nearest
     from outlast.adapters.two_step import TwoStep as TwoStep
     from outlast.adapters.xml import XML as XML
     from outlast.artifact import load as load
@@ -206,7 +207,7 @@ _HOMES = {
     "adapters.decisions": "Decisions",
     "adapters.json": "JSON",
     "adapters.native": "Tools",
-    "adapters.protocol": "Adapter Demo",
+    "adapters.protocol": "Adapter Demo Nearest",
     "adapters.two_step": "TwoStep",
     "adapters.xml": "XML",
     "artifact": "load save",

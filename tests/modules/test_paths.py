@@ -40,6 +40,7 @@ def test_parameters_of_a_predictor() -> None:
         "strategy": ol.Predict(),
         "instruction": "Be kind.",
         "demos": (),
+        "shown": None,
         "fields.message": "what the customer wrote",
         "fields.team": "who",
         "fields.urgency": "",

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from annotated_types import BaseMetadata
 
 from outlast.adapters.markers import nonce_for
+from outlast.adapters.nearest import compiled
 from outlast.adapters.placing import is_history, pieces_of
 from outlast.adapters.protocol import Adapter, Plain, Plan, Prepared
 from outlast.errors import LMUnsupported, OutlastError, PathError, UsageError, brief, did_you_mean
@@ -226,7 +227,7 @@ def _plan(part: Predict[..., Any], adapter: Adapter, capabilities: Capabilities)
     one = usual_adapter(task, capabilities) if adapter is DEFAULT_ADAPTER else adapter
     while True:
         try:
-            return one.compile(task, capabilities), type(one).__name__
+            return compiled(one, task, capabilities), type(one).__name__
         except LMUnsupported:
             if one.fallback is None:
                 raise

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from outlast.adapters.ask import Answer, Question, ask_model
 from outlast.adapters.layout import explain
+from outlast.adapters.nearest import compiled
 from outlast.adapters.placing import fitted
-from outlast.adapters.protocol import Adapter, Demo, Plan, Task
+from outlast.adapters.protocol import Adapter, Demo, Nearest, Plan, Task
 from outlast.errors import InputError, SignatureError, UsageError, brief, did_you_mean, refuse_unknown
 from outlast.lms.options import SETTING_NAMES, check_settings, settings_from
 from outlast.lms.protocol import LM, Capabilities
@@ -30,7 +31,7 @@ from outlast.signatures.spelling import signature as read_signature
 if TYPE_CHECKING:
     from outlast.checks.check import Check
 
-TUNED = ("instruction", "demos", "fields", "lm", "adapter", "settings")
+TUNED = ("instruction", "demos", "shown", "fields", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
 
 
@@ -42,6 +43,7 @@ class Options(TypedDict, total=False):
 
     instruction: str | None
     demos: Iterable[Demo | Mapping[str, Any]]
+    shown: Nearest | None
     fields: Mapping[str, str] | None
     lm: LM | str | None
     adapter: Adapter | None
@@ -65,10 +67,11 @@ class Predict(Strategy[P, R]):
     """Ask a model once for the outputs of a signature.
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
-    description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question;
-    these are what optimizers tune. `lm` and `adapter` win over those of `context` and `configure`. `checks` are put on
-    the signature, besides those that it has: `Predict(QA, checks=[...])` answers `QA.with_checks(...)`. Other keywords
-    are those of `Settings` (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, ...).
+    description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question, or,
+    with `shown=Nearest(k=8)`, those of them that are most like it; these are what optimizers tune. `lm` and
+    `adapter` win over those of `context` and `configure`. `checks` are put on the signature, besides those that it has:
+    `Predict(QA, checks=[...])` answers `QA.with_checks(...)`. Other keywords are those of
+    `Settings` (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, ...).
     Cost of a call: one LM call, at most the adapter's re-asks when replies cannot be read, and what its checks ask for.
     """
 
@@ -77,6 +80,7 @@ class Predict(Strategy[P, R]):
     signature: Any
     instruction: str
     demos: tuple[Demo, ...]
+    shown: Nearest | None
     fields: Mapping[str, str]
     lm: LM | None
     adapter: Adapter | None
@@ -94,6 +98,7 @@ class Predict(Strategy[P, R]):
         types: Types = (),
         instruction: str | None = None,
         demos: Iterable[Demo | Mapping[str, Any]] = (),
+        shown: Nearest | None = None,
         fields: Mapping[str, str] | None = None,
         lm: LM | str | None = None,
         adapter: Adapter | None = None,
@@ -104,6 +109,7 @@ class Predict(Strategy[P, R]):
         self.signature = with_checks(read_signature(signature, types=types), checks)
         self.instruction = self.read("instruction", self.signature.description if instruction is None else instruction)
         self.demos = self.read("demos", demos)
+        self.shown = self.read("shown", shown)
         self.fields = self.read("fields", {} if fields is None else fields)
         self.lm = self.read("lm", lm)
         self.adapter = self.read("adapter", adapter)
@@ -173,6 +179,8 @@ class Predict(Strategy[P, R]):
             return check_settings(value)
         if value is None:
             return None
+        if name == "shown":
+            return _shown(value)
         return as_lm(value) if name == "lm" else as_adapter(value)
 
     def asked(self) -> Any:
@@ -182,7 +190,7 @@ class Predict(Strategy[P, R]):
     def task(self, capabilities: Capabilities) -> Task:
         """All that is invariant between calls on a model with these capabilities."""
         del capabilities
-        return Task(self.asked(), self.instruction, self.fields, self.demos, self.settings)
+        return Task(self.asked(), self.instruction, self.fields, self.demos, self.settings, self.shown)
 
     def result(self, answer: Answer) -> tuple[dict[str, Any], str | None]:
         """The values of the declared outputs, and the reasoning, of an answer."""
@@ -210,7 +218,7 @@ class Predict(Strategy[P, R]):
             task = self.task(capabilities)
             by = usual_adapter(task, capabilities) if unset else adapter
             # Two threads may both compile; the plans are equal, and either may stay.
-            found = cache[unset, adapter, capabilities] = by.compile(task, capabilities)
+            found = cache[unset, adapter, capabilities] = compiled(by, task, capabilities)
         return found
 
     def __repr__(self) -> str:
@@ -219,6 +227,8 @@ class Predict(Strategy[P, R]):
             parts.append(f"instruction={brief(self.instruction, 60)}")
         if self.demos:
             parts.append(f"{len(self.demos)} demos")
+        if self.shown is not None:
+            parts.append(f"shown={self.shown!r}")
         if self.fields:
             parts.append(f"fields={brief(dict(self.fields), 60)}")
         parts += [f"{name}={value!r}" for name in ("lm", "adapter") if (value := getattr(self, name)) is not None]
@@ -270,6 +280,12 @@ def _text(value: Any, what: str) -> str:
     if isinstance(value, str):
         return value
     raise UsageError(f"{what} is text; got {brief(value)}")
+
+
+def _shown(value: Any) -> Nearest:
+    if isinstance(value, Nearest):
+        return value
+    raise UsageError(f"shown is ol.Nearest(k=...), or None to show every demonstration; got {brief(value)}")
 
 
 def _descriptions(value: Any, signature: Any) -> FrozenDict:

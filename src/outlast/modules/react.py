@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from outlast.adapters.ask import Answer
+from outlast.adapters.nearest import compiled as compile_task
 from outlast.adapters.protocol import Adapter, Plan, Task
 from outlast.errors import (
     AnswerError,
@@ -320,7 +321,7 @@ class ReAct(Predict[P, R]):
         if found is None:
             task = self._task(kind, capabilities)
             by = usual_adapter(task, capabilities) if unset and kind == "answer" else adapter
-            found = plans[key] = by.compile(task, capabilities)
+            found = plans[key] = compile_task(by, task, capabilities)
         return found
 
     def _toolbox(self) -> Toolbox:

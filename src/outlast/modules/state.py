@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 from outlast.adapters.chat import Chat
 from outlast.adapters.json import JSON
 from outlast.adapters.native import Tools
-from outlast.adapters.protocol import Adapter, Demo
+from outlast.adapters.protocol import Adapter, Demo, Nearest
 from outlast.adapters.xml import XML
 from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
 from outlast.lms.options import settings_from
@@ -30,7 +30,7 @@ from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.contract import field_key
 from outlast.types import TRUSTED, Label
 
-Kind = Literal["instruction", "demos", "fields", "lm", "adapter", "settings", "declared", "strategy", "tools"]
+Kind = Literal["instruction", "demos", "shown", "fields", "lm", "adapter", "settings", "declared", "strategy", "tools"]
 
 _ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON, "XML": XML, "Tools": Tools}
 _MOST_REASKS = 20  # that a file may ask for: each is a paid call
@@ -160,6 +160,8 @@ def tuned(program: Module) -> dict[str, Any]:
             keep = path.rpartition(".")[2] in owner.fields
         elif kind == "adapter":
             keep = value is not None and _has_form(value)
+        elif kind == "shown":
+            keep = value is not None
         elif kind == "settings":
             keep = bool(value.to_json())
         elif kind == "strategy":
@@ -194,6 +196,8 @@ def _dump(path: str, value: Any, place: Place) -> Any:
     if kind == "demos":
         assert owner is not None
         return [_dump_demo(owner, demo) for demo in cast("tuple[Demo, ...]", value)]
+    if kind == "shown":
+        return None if value is None else {"nearest": {"k": cast("Nearest", value).k}}
     if kind == "settings":
         data = cast("Settings", value).to_json()
         _refuse_routes(path, data.get("extra", {}))
@@ -321,6 +325,8 @@ def _restore(path: str, value: Any, place: Place, present: Any) -> Any:
         if not isinstance(value, list):
             raise ArtifactError(f"{path!r} is a list of demos; got {brief(value)}")
         return tuple(_restore_demo(owner, item, path) for item in cast("list[Any]", value))
+    if kind == "shown":
+        return _restore_shown(path, value)
     if kind == "settings":
         return _restore_settings(path, value)
     if kind == "adapter":
@@ -342,6 +348,13 @@ def _restore_demo(owner: Predict[..., Any], item: Any, path: str) -> Demo:
     if not isinstance(source, str):
         raise ArtifactError(f"{path!r} has a demo whose source is no text; got {brief(source)}")
     return Demo(values, source, TRUSTED if "label" not in data else _restore_label(path, data["label"]))
+
+
+def _restore_shown(path: str, value: Any) -> Nearest | None:
+    if value is None:
+        return None
+    options = _record(f"the choice in {path!r}", _record(repr(path), value, ("nearest",)).get("nearest"), ("k",))
+    return Nearest(**options)
 
 
 def _restore_label(path: str, value: Any) -> Label:

@@ -221,6 +221,8 @@ def _carried(source: Predict[..., Any], new: Module) -> Iterator[tuple[str, Any]
         if source.demos and not target.demos:
             demos = [replace(one, values={k: v for k, v in one.values.items() if k in known}) for one in source.demos]
             yield f"{dot}demos", tuple(demos)
+        if source.shown is not None and target.shown is None:
+            yield f"{dot}shown", source.shown
 
 
 def refuse_same_draws(module: Module, n: int, subject: str) -> None:
