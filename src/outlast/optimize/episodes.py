@@ -63,6 +63,17 @@ def about_program(program: Module) -> str:
     return "\n".join([source[:_MOST_SOURCE], *lines])
 
 
+def about_module(program: Module, path: str) -> str:
+    """One module: its path, its fields with their descriptions and types, what it is asked in the start program."""
+    part = predictors_of(program)[path]
+    asked = part.asked()
+    lines = [f"{path or 'the program'}: {', '.join(asked.inputs)} -> {', '.join(asked.outputs)}"]
+    for name, described in asked.fields.items():
+        if text := part.fields.get(name, described.desc):
+            lines.append(f"{name}: {text}")
+    return "\n".join(lines)
+
+
 def about_data(examples: Sequence[Example], *, shown: int = 5) -> str:
     """How many examples there are, how often each short target occurs, and the first few in full."""
     lines = [f"{len(examples)} examples."]

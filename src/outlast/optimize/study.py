@@ -93,8 +93,13 @@ class Study:
         self._pending: dict[tuple[str, str, int], asyncio.Future[Outcome]] = {}
         self._gate = asyncio.Semaphore(concurrency)
         self._examples = {id_of(example): example for example in (*self.train, *self.select)}
-        self._ranking = frozenset(id_of(example) for example in self.select)
-        self._training = frozenset(id_of(example) for example in self.train)
+        self._places = {
+            name: {id_of(example): number for number, example in enumerate(part)}
+            for name, part in (("select", self.select), ("train", self.train))
+        }
+        self._spent_on = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
+        self.accepted: list[Candidate] = []
+        self.rejected: list[Candidate] = []
         self._tallies: dict[str, Tally] = {}
         self._train_tallies: dict[str, Tally] = {}
         self._dropped: set[str] = set()
@@ -290,6 +295,38 @@ class Study:
         """The values of a candidate on the selection (or training) examples, as far as it was run on them."""
         return (self._tallies if part == "select" else self._train_tallies).get(candidate.id) or Tally()
 
+    def outcomes_of(self, candidate: Candidate, part: Literal["select", "train"]) -> list[Outcome]:
+        """The outcomes that this search has used of a candidate on a part of the data, in the order of the data."""
+        place = self._places[part]
+        found = [self._outcomes[key] for key in self._used if key[0] == candidate.id and key[1] in place]
+        return sorted(found, key=lambda outcome: (place[outcome.example], outcome.sample))
+
+    def judged(self, candidate: Candidate, *, accepted: bool) -> None:
+        """Note what a search made of a candidate: it is built on, or was given up. Proposers learn from both."""
+        some = self.accepted if accepted else self.rejected
+        if candidate not in some:
+            some.append(candidate)
+
+    def locked(self, path: str) -> bool:
+        """Whether no candidate may change this parameter."""
+        return False
+
+    def affordable(self) -> float:
+        """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
+        if not self._used:
+            return math.inf
+        found = math.inf
+        for name in ("calls", "tokens", "dollars"):
+            each = self._spent_on[name] / len(self._used)
+            if self.purse.limits[name] is not None and each > 0:
+                found = min(found, self.purse.left(name) / each)
+        return found
+
+    @staticmethod
+    def key_of(example: Example) -> str:
+        """The id of an example."""
+        return id_of(example)
+
     def example(self, key: str) -> Example:
         """A training or selection example by its id. Raises `UsageError` for another one."""
         found = self._examples.get(key)
@@ -406,8 +443,10 @@ class Study:
         """Take a result into account that this run of the search had not used yet."""
         self._used.add(key)
         self._calls += outcome.calls
-        for part, tallies in ((self._ranking, self._tallies), (self._training, self._train_tallies)):
-            if outcome.example in part:
+        for name in self._spent_on:
+            self._spent_on[name] += getattr(outcome, name)
+        for name, tallies in (("select", self._tallies), ("train", self._train_tallies)):
+            if outcome.example in self._places[name]:
                 tallies.setdefault(outcome.candidate, Tally()).add(outcome)
         candidate = self.candidates.get(outcome.candidate)
         if candidate is not None and outcome.candidate not in self._dropped and _may_win(candidate):
