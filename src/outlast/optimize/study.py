@@ -307,10 +307,6 @@ class Study:
         if candidate not in some:
             some.append(candidate)
 
-    def locked(self, path: str) -> bool:
-        """Whether no candidate may change this parameter."""
-        return False
-
     def affordable(self) -> float:
         """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
         if not self._used:

@@ -63,8 +63,8 @@ class ReflectEdit(Operator):
             episodes="\n\n".join(episode(study, outcome) for outcome in (*shown, *also)),
             tried="\n".join(tried_lines(study, path)[-_TRIED:]) or "nothing yet",
         )
-        edits = getattr(out, "edits", None) or []
-        changed = apply_edits(instruction, [edit for edit in edits if isinstance(edit, Edit)])
+        written: list[object] = list(getattr(out, "edits", None) or ())
+        changed = apply_edits(instruction, [edit for edit in written if isinstance(edit, Edit)])
         if changed == "\n".join(split_lines(instruction)):
             return []
         made = study.propose(
