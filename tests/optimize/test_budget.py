@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,15 @@ def reply(tokens: int = 10, cost: float | None = 0.5, cache: Any = "miss") -> Re
 
 @pytest.mark.parametrize(
     "options",
-    [{"calls": 0}, {"calls": -1}, {"tokens": 1.5}, {"dollars": "2"}, {"seconds": True}, {"dollars": float("nan")}],
+    [
+        {"calls": 0},
+        {"calls": -1},
+        {"tokens": 1.5},
+        {"dollars": "2"},
+        {"seconds": True},
+        {"dollars": float("nan")},
+        {"rollouts": 2.5},
+    ],
 )
 def test_limits_that_mean_nothing_are_refused(options: Any):
     with pytest.raises(UsageError, match=next(iter(options))):
@@ -69,6 +78,48 @@ def test_failed_calls_count_too():
     assert found.report.spending.calls == lm.calls
     assert found.report.spending.failed == lm.calls // 11
     assert found.report.spending.unpriced == found.report.spending.uncertain == 0  # the server said no
+
+
+@pytest.mark.parametrize("rollouts", [44, 45, 90, 131, 200])
+def test_rollouts_are_never_exceeded_and_pay_for_the_proof(rollouts: int, tmp_path: Path):
+    lm = WORLD.lm(latency=0.001)
+    budget = Budget(rollouts=rollouts)
+    found, _ = compiled(budget, lm, concurrency=16, study=tmp_path / "study.db")
+    assert found.report.rollouts <= rollouts
+    assert found.report.verdict.word != "unproven"
+    assert (found.report.stopped == "the budget of rollouts was used up") == (rollouts < 200)
+    again, lm = compiled(budget, concurrency=16, study=tmp_path / "study.db")
+    assert (again.report.rollouts, again.winner, lm.calls) == (found.report.rollouts, found.winner, 0)
+
+
+def test_rollouts_that_cannot_pay_the_proof_are_refused_before_anything_runs():
+    lm = WORLD.lm()
+    with pytest.raises(UsageError, match="43 rollouts does not pay .* takes 44 rollouts"):
+        compiled(Budget(rollouts=43), lm)
+    assert lm.calls == 0
+
+
+def test_rollouts_that_failed_count_too():
+    fails = iter([*[False] * 60, *[True] * 5])
+
+    def metric(example: Any, prediction: Any) -> bool:
+        if next(fails, False):
+            raise ValueError("the file is locked")
+        return right(example, prediction)
+
+    found = ol.compile(Triage(), DATA, metric, lm=WORLD.lm(), budget=Budget(rollouts=90), study=False, progress=False)
+    assert found.report.failures == 5
+    assert found.report.rollouts == 85
+
+
+def test_a_strategy_has_no_rollouts():
+    def score_of(values: Any) -> float:
+        return float(bool(values))
+
+    with pytest.raises(UsageError, match=r"BestOfN\(budget=...\) limits calls, .*; rollouts are of a compile"):
+        ol.BestOfN("q -> a", n=2, reward=score_of, budget=Budget(rollouts=5))
+    with pytest.raises(UsageError, match="rollouts"):
+        Budget(rollouts=5).meter()
 
 
 @pytest.mark.parametrize("fraction", [0.25, 0.3, 0.4, 0.5, 0.8])

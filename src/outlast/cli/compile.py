@@ -58,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--tokens", type=options.count, metavar="N", help="tokens in and out")
     budget.add_argument("--dollars", type=float, metavar="X", help="US dollars")
     budget.add_argument("--seconds", type=float, metavar="X", help="wall time")
+    budget.add_argument("--rollouts", type=options.count, metavar="N", help="runs of the program on an example")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=32)
     parser.add_argument(
@@ -91,7 +92,13 @@ def run(args: argparse.Namespace) -> int:
         data,
         metric,
         optimizer=optimizer,
-        budget=Budget(calls=args.calls, tokens=args.tokens, dollars=args.dollars, seconds=args.seconds),
+        budget=Budget(
+            calls=args.calls,
+            tokens=args.tokens,
+            dollars=args.dollars,
+            seconds=args.seconds,
+            rollouts=args.rollouts,
+        ),
         lock=args.lock,
         seed=args.seed,
         lm=options.model_of(args),

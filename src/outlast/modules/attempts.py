@@ -112,8 +112,10 @@ def allowance(budget: Budget | None, *, keep_calls: int = 0) -> Generator[Allowa
 
 def check_budget(budget: Any, subject: str) -> Budget | None:
     """Raise `UsageError` unless it is a `Budget` or None."""
-    if budget is None or isinstance(budget, Budget):
+    if budget is None or (isinstance(budget, Budget) and budget.rollouts is None):
         return budget
+    if isinstance(budget, Budget):
+        raise UsageError(f"{subject}(budget=...) limits calls, tokens, dollars or seconds; rollouts are of a compile")
     raise UsageError(f"{subject}(budget=...) is an ol.Budget(calls=..., dollars=..., ...); got {brief(budget)}")
 
 

@@ -7,25 +7,43 @@ from typing import NamedTuple
 
 from outlast.messages import Response, Spending
 from outlast.runtime import Budget, Meter
+from outlast.runtime.meter import UNBOUNDED
 
 
 class Purse(Meter):
     """The money of one search. Counts each reply once, whoever paid for it and however often it is used.
 
     `spent` is what the search has cost so far from its first run on, and is what the budget bounds; `paid` is the
-    share of this run. `hold` keeps a part back, which a search must leave for the proof of its winner.
+    share of this run. `hold` keeps a part back, which a search must leave for the proof of its winner. `rollouts` is
+    how many have begun, and known ones that were used.
     """
 
     def __init__(self, budget: Budget, outer: Meter | None = None) -> None:
         super().__init__(
             calls=budget.calls, tokens=budget.tokens, dollars=budget.dollars, seconds=budget.seconds, outer=outer
         )
+        self.limits["rollouts"] = budget.rollouts
         self.budget = budget
         self.paid = Spending()
+        self.rollouts = 0
         self._charged: set[str] = set()
 
+    def begin_rollout(self) -> None:
+        """Count a rollout that is about to begin. Raises `BudgetExceeded` when none is left."""
+        if self.left("rollouts") < 1:
+            raise self._refusal("rollouts", UNBOUNDED)
+        self.rollouts += 1
+
+    def used(self, name: str) -> float:
+        """What is spent of one thing."""
+        return self.rollouts if name == "rollouts" else super().used(name)
+
+    def left(self, name: str, *, settled: bool = False) -> float:
+        """What may still be set aside of one thing; a rollout counts when it begins, so that none is in flight."""
+        return super().left(name, settled=settled or name == "rollouts")
+
     def hold(self, **amounts: float) -> None:
-        """Keep these amounts back (`calls`, `tokens`, `dollars`, `seconds`); without any, give everything free."""
+        """Keep these amounts back, by the names of limits; without any, give everything free."""
         self.keep_back(amounts)
 
     def free(self, name: str) -> float:

@@ -177,7 +177,7 @@ async def acompile(
                 ledger=ledger,
                 purse=Purse(limits, run.meter),
                 confirm=len(parts["confirm"]),
-                expected=search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"]),
+                expected=_expected(search, parts, limits),
                 seed=seed,
                 concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
                 proposer=writer,
@@ -193,6 +193,12 @@ async def acompile(
         ledger.close()
 
 
+def _expected(search: Optimizer, parts: Mapping[str, Dataset], limits: Budget) -> int:
+    """The most rollouts of search and proof together."""
+    most = search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
+    return most if limits.rollouts is None else min(most, limits.rollouts)
+
+
 def _check_options(
     program: Any, metric: Any, search: Any, budget: Any, seed: Any, margin: Any, level: Any, concurrency: Any
 ) -> None:
@@ -202,7 +208,7 @@ def _check_options(
     if not isinstance(search, Optimizer):
         raise UsageError(f"optimizer is an Optimizer such as ol.RandomSearch(); got {brief(search)}")
     if not isinstance(budget, Budget):
-        raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=); got {brief(budget)}")
+        raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=, rollouts=); got {brief(budget)}")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UsageError(f"seed is a whole number; got {brief(seed)}")
     whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
@@ -216,6 +222,8 @@ def _check_options(
 
 def _check_calls(budget: Budget, ledger: Ledger, confirm: int) -> None:
     """Refuse a budget that no program can be proven with, before anything is spent."""
+    if budget.rollouts is not None and budget.rollouts < 2 * confirm:
+        raise _unpayable(f"the budget of {budget}", confirm, f"that takes {2 * confirm} rollouts")
     if budget.calls is not None and budget.calls < 2 * confirm and not ledger.count("reply"):
         raise _unpayable(f"the budget of {budget}", confirm, f"that takes at least {2 * confirm} calls")
 

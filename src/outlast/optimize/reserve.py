@@ -82,6 +82,7 @@ class Reserve:
             "tokens": moments["tokens"].of_sum(self.examples),
             "dollars": moments["dollars"].of_sum(self.examples),
             "seconds": rounds * moments["seconds"].mean() * 1.5,
+            "rollouts": self.examples,
         }
 
     def amounts(self) -> dict[str, float]:

@@ -392,6 +392,7 @@ class Study:
         known = self._outcomes.get(key)
         if known is not None:
             if key not in self._used:
+                self.purse.begin_rollout()
                 for reply, response in self.ledger.replies([r for r in known.replies if not self.purse.knows(r)]):
                     self.purse.charge(reply, response)
                 self._count(key, known)
@@ -399,6 +400,7 @@ class Study:
         pending = self._pending.get(key)
         if pending is not None:
             return await asyncio.shield(pending)
+        self.purse.begin_rollout()  # before anything is awaited: which ones begin is the same in every run
         future = self._pending[key] = asyncio.get_running_loop().create_future()
         try:
             async with self._gate:

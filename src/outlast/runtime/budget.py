@@ -20,12 +20,17 @@ class Budget:
     under a limit in dollars. These three bound a compile over all its runs: what an earlier, interrupted run of the
     same search paid counts, so a crash never doubles a bill, and a search that ran out goes on with a larger budget.
     Answers from the response cache cost nothing. `seconds` is wall time of one run.
+
+    `rollouts` bounds how often a compile runs a program on an example, in search and proof together, and is never
+    exceeded. Known results that the search uses count, so that a search run again ends where it ended; so do rollouts
+    that failed. It is what remains to count where a model is asked behind the back of outlast.
     """
 
     calls: int | None = None
     tokens: int | None = None
     dollars: float | None = None
     seconds: float | None = None
+    rollouts: int | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -36,7 +41,7 @@ class Budget:
                 raise UsageError(f"Budget({f.name}=...) is a number; got {value!r}")
             if not value > 0:
                 raise UsageError(f"Budget({f.name}=...) is more than 0; got {value!r}")
-            if f.name in ("calls", "tokens") and value != int(value):
+            if f.name in ("calls", "tokens", "rollouts") and value != int(value):
                 raise UsageError(f"Budget({f.name}=...) is a whole number; got {value!r}")
 
     def to_json(self) -> dict[str, float]:
@@ -48,5 +53,7 @@ class Budget:
         return ", ".join(parts) or "no limit"
 
     def meter(self, outer: Meter | None = None) -> Meter:
-        """A new meter with these limits, inside `outer`."""
+        """A new meter with these limits, inside `outer`. Raises `UsageError` for a limit in rollouts."""
+        if self.rollouts is not None:
+            raise UsageError("Budget(rollouts=...) limits a compile; here limit calls, tokens, dollars or seconds")
         return Meter(calls=self.calls, tokens=self.tokens, dollars=self.dollars, seconds=self.seconds, outer=outer)
