@@ -40,6 +40,7 @@ COMMANDS = {
     "export": "the exact prompts with slots for the inputs: to read, as JSON or as Jinja templates",
     "cost": "what was spent, by model; or what a call of a model costs",
     "sandbox": "which sandboxes for code of a model run here; install one",
+    "bench-optimizers": "optimizers on simulated worlds: true and reported score at equal budgets",
     "inspect": "look into a program, a compiled file or the ledger of a search",
 }
 
@@ -128,7 +129,7 @@ def _dispatch(words: list[str]) -> int:
     rest = [word for word in words if word != "--debug"]
     if rest and rest[0] in COMMANDS:
         words.remove(rest[0])
-        command = import_module(f"outlast.cli.{rest[0]}")
+        command = import_module(f"outlast.cli.{rest[0].replace('-', '_')}")
         parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
         command.configure(parser)
         args = parser.parse_intermixed_args(words)
@@ -138,7 +139,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _top(words: list[str], name: str) -> int:
-    listed = "\n".join(f"  {command:<9} {line}" for command, line in COMMANDS.items())
+    listed = "\n".join(f"  {command:<16} {line}" for command, line in COMMANDS.items())
     parser = Parser(
         prog="outlast",
         description=f"Program language models: run, evaluate, compile, review.\n\ncommands:\n{listed}",
