@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from outlast.data.example import Example, inputs_of, targets_of
@@ -86,8 +86,13 @@ def about_data(examples: Sequence[Example], *, shown: int = 5) -> str:
             listed = ", ".join(f"{value} ({count})" for value, count in counts.most_common(20))
             lines.append(f"Values of {name}: {listed}")
     for example in examples[:shown]:
-        lines.append(f"Inputs: {_values(inputs_of(example))}\nExpected: {_values(targets_of(example))}")
+        lines.append(labelled(inputs_of(example), targets_of(example)))
     return "\n".join(lines)
+
+
+def labelled(inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> str:
+    """One example as text: what goes in and what is expected."""
+    return f"Inputs: {_values(inputs)}\nExpected: {_values(targets)}"
 
 
 def _step(step: Step, *, told: bool) -> str:

@@ -10,7 +10,18 @@ from outlast.optimize.edits import Edit
 from outlast.signatures.field import input, output
 from outlast.signatures.signature import Signature
 
-__all__ = ["InduceRules", "ProposeInstruction", "ReflectOnFailures", "RewriteInstruction"]
+__all__ = [
+    "ApplyCriticism",
+    "BeatAttempts",
+    "CombineInstructions",
+    "CriticizeStep",
+    "DescribeData",
+    "InduceRules",
+    "ProposeInstruction",
+    "ReflectOnFailures",
+    "RewriteInstruction",
+    "VaryInstruction",
+]
 
 
 class ReflectOnFailures(Signature):
@@ -66,3 +77,61 @@ class InduceRules(Signature):
     instruction: str = input(desc="its instruction now")
     examples: str = input(desc="inputs with the answers that were expected")
     rules: list[str] = output(desc="at most 10 rules, the most useful first")
+
+
+class DescribeData(Signature):
+    """Say what is typical of these data: topics, wording, length, how inputs lead to the expected answers."""
+
+    data: str = input(desc="how many there are, how often each answer occurs, and some examples")
+    observations: str = output(desc="what whoever writes instructions for this task should know, in a few sentences")
+
+
+class VaryInstruction(Signature):
+    """Write an instruction that asks for the same as this one in other words, and better."""
+
+    module: str = input(desc="which module the instruction is for and what it is for")
+    instruction: str = input(desc="its instruction now")
+    varied: str = output(desc="the new instruction, complete")
+
+
+class BeatAttempts(Signature):
+    """Write an instruction that scores higher than all those that were tried.
+
+    See what the better ones have that the worse ones lack, and do not repeat any of them.
+    """
+
+    module: str = input(desc="which module the instruction is for and what it is for")
+    attempts: str = input(desc="instructions that were tried, each with its score from 0 to 100, the best last")
+    examples: str = input(desc="inputs with the answers that were expected")
+    improved: str = output(desc="the new instruction, complete")
+
+
+class CombineInstructions(Signature):
+    """Make one instruction out of two that are for the same module, with what is best in each."""
+
+    module: str = input(desc="which module the instructions are for and what it is for")
+    first: str = input(desc="one instruction")
+    second: str = input(desc="another one")
+    combined: str = output(desc="the new instruction, complete, not longer than it must be")
+
+
+class CriticizeStep(Signature):
+    """Say what one module of a program should have answered differently, so that the final answer would be right.
+
+    Criticise the answer, do not give a new one, and say what holds for other inputs too.
+    """
+
+    module: str = input(desc="which module it is and what it is for")
+    instruction: str = input(desc="its instruction now")
+    step: str = input(desc="what the module was given and what it answered")
+    verdict: str = input(desc="what was said about what came of this answer: by the metric, or of later modules")
+    criticism: str = output(desc="what is wrong with the answer and why, in a few sentences")
+
+
+class ApplyCriticism(Signature):
+    """Improve the instruction of one module by what was criticised in its answers. Keep what was not criticised."""
+
+    module: str = input(desc="which module it is and what it is for")
+    instruction: str = input(desc="its instruction now")
+    criticism: str = input(desc="what was criticised in its answers to some examples")
+    improved: str = output(desc="the new instruction, complete")

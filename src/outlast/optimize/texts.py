@@ -1,0 +1,125 @@
+"""The texts of a program that a search may write anew: instructions, and declared parameters that hold prose."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from outlast.data.example import Example
+from outlast.errors import UsageError, brief
+from outlast.modules.module import Module
+from outlast.modules.paths import parameters, predictors_of
+from outlast.modules.state import places
+from outlast.optimize.episodes import about_module, about_program
+
+if TYPE_CHECKING:
+    from outlast.optimize.candidate import Candidate, Outcome
+    from outlast.optimize.study import Study
+
+T = TypeVar("T")
+
+MOST_CHARACTERS = 8000  # of a text that a proposer writes
+
+
+def texts(study: Study) -> list[str]:
+    """The parameters that a search may write anew, in the order of the program.
+
+    These are the instructions of all modules, and what was declared with `param` and holds more than one word, as far
+    as they are not locked. Empty for a program without text.
+    """
+    values = parameters(study.program)
+    kinds = places(study.program)
+    return [path for path in study.tunable if _is_text(kinds[path].kind, values[path])]
+
+
+def _is_text(kind: str, value: Any) -> bool:
+    return kind == "instruction" or (kind == "declared" and isinstance(value, str) and len(value.split()) > 1)
+
+
+def text_of(study: Study, candidate: Candidate, path: str) -> str:
+    """The text at a parameter path in a candidate's program; "" where it has none."""
+    value = parameters(study.build(candidate)).get(path)
+    return value if isinstance(value, str) else ""
+
+
+def module_of(study: Study, path: str) -> str | None:
+    """The path of the predictor whose instruction a parameter is; None for another parameter."""
+    owner, _, name = path.rpartition(".")
+    return owner if name == "instruction" and owner in predictors_of(study.program) else None
+
+
+def about_text(study: Study, path: str) -> str:
+    """What a text is for, in words for a proposer."""
+    owner = module_of(study, path)
+    if owner is not None:
+        return about_module(study.program, owner)
+    return f"{path}: a text that this program uses\n{about_program(study.program)}"
+
+
+def text_in(answer: Any, name: str) -> str:
+    """The text that a proposer gave under a name; "" when it gave none that can be used."""
+    value = getattr(answer, name, None)
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
+        return ""
+    return value.strip()
+
+
+async def together(jobs: Iterable[Awaitable[T]]) -> list[T]:
+    """Run jobs at once and give their results in order.
+
+    All are waited for even when one fails, so that nothing that was paid for is lost; then the first exception is
+    raised.
+    """
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def total(outcomes: Iterable[Outcome]) -> float:
+    """The sum of the values that are known."""
+    return math.fsum(outcome.value for outcome in outcomes if outcome.value is not None)
+
+
+def failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Those that are not wholly right."""
+    return [outcome for outcome in outcomes if outcome.value is not None and outcome.value < 1]
+
+
+def minibatch(study: Study, number: int, size: int) -> list[Example]:
+    """The `number`-th batch of training examples when they are gone through again and again, newly shuffled each time.
+
+    A batch is never cut short: it goes on into the next pass.
+    """
+    count = len(study.train)
+    found: list[Example] = []
+    orders: dict[int, list[Example]] = {}
+    for place in range(number * size, (number + 1) * size if count else 0):
+        turn, at = divmod(place, count)
+        if turn not in orders:
+            orders[turn] = list(study.train)
+            study.rng(f"pass {turn}").shuffle(orders[turn])
+        if orders[turn][at] not in found:
+            found.append(orders[turn][at])
+    return found
+
+
+def whole_numbers(optimizer: Any, **least: int) -> None:
+    """Check the options of an optimizer or operator: whole numbers that are at least so much each."""
+    for name, bound in least.items():
+        value = getattr(optimizer, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < bound:
+            raise UsageError(f"{type(optimizer).__name__}({name}=...) is a whole number from {bound}; got {value!r}")
+
+
+def proposer_modules(optimizer: Any, names: Sequence[str]) -> None:
+    """Check that the proposers among the options are modules."""
+    for name in names:
+        value = getattr(optimizer, name)
+        if not isinstance(value, Module):
+            raise UsageError(
+                f"{type(optimizer).__name__}({name}=...) is a program such as ol.Predict(...); got {brief(value)}"
+            )
