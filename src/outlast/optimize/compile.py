@@ -29,7 +29,7 @@ from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
-from outlast.optimize.setting import SMALLEST, Setting, default_lm, ledger_path, split_data
+from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict, judge
 from outlast.runtime import Budget, current, run_blocking, running
@@ -43,6 +43,8 @@ M = TypeVar("M", bound=Module)
 Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]
 
 _AT_ONCE, _IN_BATCHES = 32, 1000  # rollouts at a time
+_PROOF_SHARE = 0.3  # of a budget, when it does not pay for the whole proof and a search
+_FIRST_LOOK = 5  # examples that tell what a rollout costs
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
 INTERRUPTED = "interrupted"
 
@@ -70,10 +72,12 @@ def compile(
     """Search for better parameters of `program`, then prove the gain on data that the search never ranked on.
 
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
-    given as a mapping with these three names. `metric(example, prediction)` gives a bool, a number or a `Score`.
-    `optimizer` is `RandomSearch()` unless given. `budget` bounds everything, the proof included; a part for the proof
-    is kept back from the search. `lock` are paths that no candidate may change, parameters ("answer.instruction") or
-    parts with all in them ("answer").
+    given as a mapping with these three names; the parts that you give are used whole, while of ours the proof uses
+    fewer examples (20 at least) when it would take more than 30% of the budget, and more again when the search leaves
+    some over. `metric(example, prediction)` gives a bool, a number or a `Score`. `optimizer` is `RandomSearch()`
+    unless given. `budget` bounds everything, the proof included; a part for the proof is kept back from the search.
+    `lock` are paths that no candidate may change, parameters ("answer.instruction") or parts with all in them
+    ("answer").
 
     The ledger of the search is the file `study`. None: in the folder `outlast/studies` of the cache folder, under the
     hash of program, data, metric, model, optimizer, locks and seed, so that running the same compile again goes on
@@ -153,6 +157,7 @@ async def acompile(
         raise UsageError(f"proposer_budget is an ol.Budget; got {brief(proposer_budget)}")
     writer = as_lm(proposer) if proposer is not None else None
     locks = Locks.on(program, lock)
+    whole = isinstance(data, Mapping)  # parts that were given are used whole
     scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
     parts = split_data(data, seed)
     run = current()
@@ -163,7 +168,8 @@ async def acompile(
     artifact.to_data(program)  # what no file can hold is found here, not after the search
     ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
     try:
-        _check_calls(limits, ledger, len(parts["confirm"]))
+        least = len(parts["confirm"]) if whole else min(FEWEST, len(parts["confirm"]))
+        _check_calls(limits, ledger, least)
         with (
             running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
             carried(transport, ledger.path, subject="compile") as in_batches,
@@ -186,7 +192,7 @@ async def acompile(
                 lock=locks.paths,
             )
             try:
-                return await _compile(program, setting, job)
+                return await _compile(program, setting, job, least)
             finally:
                 job.close()
     finally:
@@ -248,7 +254,7 @@ def _refuse_unpayable(purse: Purse, rollouts: int, confirm: int) -> None:
                 raise _unpayable(f"the budget around this compile ({name}={meter.limits[name]:g})", confirm, left)
 
 
-async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
+async def _compile(program: M, setting: Setting, study: Study, least: int) -> Compiled[M]:
     began = time.monotonic()
     study.ledger.add_examples("confirm", setting.parts["confirm"])
     about = {"seed": setting.seed, "budget": study.purse.budget.to_json(), "known": study.known}
@@ -256,7 +262,7 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
     winner, stopped, expected = study.start, "", None
     try:
         with study.stage("start"):
-            proof = await _first_proof(study, setting)
+            proof = await _first_proof(study, setting, least)
         expected = study.expected_calls()
         with study.stage("search"):
             winner, stopped = await _search(study, setting.optimizer)
@@ -298,18 +304,21 @@ async def _compile(program: M, setting: Setting, study: Study) -> Compiled[M]:
     return Compiled(built if verdict.better else program, built, program, report, study.ledger.path)
 
 
-async def _first_proof(study: Study, setting: Setting) -> list[Outcome]:
-    """Run the start program on the confirmation examples: half of the proof, and what a rollout costs.
+async def _first_proof(study: Study, setting: Setting, least: int) -> list[Outcome]:
+    """Run the start program on confirmation examples: half of the proof, and what a rollout costs.
 
-    The first rollout runs alone, so that what is wrong with the program, the metric or the key costs one.
+    The first rollout runs alone, so that what is wrong with the program, the metric or the key costs one. A budget
+    that is small for the examples gets a proof on fewer of them, `least` at least.
     """
     confirm = setting.parts["confirm"]
     try:
         await _probe(study, confirm)
         if not study.known and study.rollouts:
-            _refuse_unpayable(study.purse, study.rollouts, len(confirm))
-        _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:5]))
-        outcomes = await study.evaluate(study.start, confirm)
+            _refuse_unpayable(study.purse, study.rollouts, least)
+        _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
+        size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
+        study.reserve.examples = size
+        outcomes = await study.evaluate(study.start, confirm[:size])
     except BudgetExceeded as error:
         own = study.purse.refused is not None
         which = f"the budget of {study.purse.budget}" if own else "a budget around this compile, or of its model,"
@@ -393,7 +402,12 @@ async def _confirm(
         reason = f"The search found nothing better than the program as it is{within}."
         return Verdict("inconclusive", reason, level=setting.level, margin=setting.margin), stopped
     try:
-        found = await study.evaluate(winner, setting.parts["confirm"])
+        size = len(proof)
+        if not stopped:  # what the search left over makes the proof sharper
+            size = int(min(len(setting.parts["confirm"]), size + study.spare(winner) / 2))
+        examples = setting.parts["confirm"][:size]
+        proof = await study.evaluate(study.start, examples)
+        found = await study.evaluate(winner, examples)
     except BudgetExceeded as error:
         late = f"the budget of {error.limit or study.purse.budget} was used up"
         return unproven(f"The budget ended before the leader ({winner.origin}) was confirmed."), late

@@ -31,6 +31,7 @@ from outlast.signatures.codec import codecs
 
 SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
 SMALLEST = 10  # examples in a part; with fewer nothing can be told
+FEWEST = 20  # examples that a proof is made on when a budget does not pay for all
 
 
 @dataclass(frozen=True)

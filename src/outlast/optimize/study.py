@@ -309,13 +309,22 @@ class Study:
 
     def affordable(self) -> float:
         """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
-        if not self._used:
-            return math.inf
+        return self._rollouts_for(self.purse.left)
+
+    def share(self, part: float) -> float:
+        """How many rollouts this part of the whole budget pays for; infinite without a limit."""
+        return self._rollouts_for(lambda name: part * (self.purse.limits[name] or 0))
+
+    def spare(self, winner: Candidate) -> float:
+        """How many rollouts can be paid beyond the proof of this candidate; infinite without a limit."""
+        need = self.reserve.need(winner.id)
+        return max(0.0, self._rollouts_for(lambda name: self.purse.free(name) - need.get(name, 0.0)))
+
+    def _rollouts_for(self, amount: Callable[[str], float]) -> float:
         found = math.inf
-        for name in ("calls", "tokens", "dollars"):
-            each = self._spent_on[name] / len(self._used)
-            if self.purse.limits[name] is not None and each > 0:
-                found = min(found, self.purse.left(name) / each)
+        for name, spent in self._spent_on.items():
+            if self.purse.limits[name] is not None and spent > 0:
+                found = min(found, amount(name) * len(self._used) / spent)
         return found
 
     @staticmethod
