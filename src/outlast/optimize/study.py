@@ -321,7 +321,7 @@ class Study:
         return max(0.0, self._rollouts_for(lambda name: self.purse.free(name) - need.get(name, 0.0)))
 
     def _rollouts_for(self, amount: Callable[[str], float]) -> float:
-        found = math.inf
+        found = math.inf if self.purse.limits["rollouts"] is None else amount("rollouts")
         for name, spent in self._spent_on.items():
             if self.purse.limits[name] is not None and spent > 0:
                 found = min(found, amount(name) * len(self._used) / spent)
