@@ -94,8 +94,8 @@ def test_rollouts_are_never_exceeded_and_pay_for_the_proof(rollouts: int, tmp_pa
 
 def test_rollouts_that_cannot_pay_the_proof_are_refused_before_anything_runs():
     lm = WORLD.lm()
-    with pytest.raises(UsageError, match="43 rollouts does not pay .* takes 44 rollouts"):
-        compiled(Budget(rollouts=43), lm)
+    with pytest.raises(UsageError, match="39 rollouts does not pay .* takes 40 rollouts"):
+        compiled(Budget(rollouts=39), lm)
     assert lm.calls == 0
 
 
