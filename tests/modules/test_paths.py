@@ -44,6 +44,7 @@ def test_parameters_of_a_predictor() -> None:
         "fields.message": "what the customer wrote",
         "fields.team": "who",
         "fields.urgency": "",
+        "order": (),
         "lm": lm,
         "adapter": None,
         "settings": ol.Settings(temperature=0.3),

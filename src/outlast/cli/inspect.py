@@ -97,6 +97,8 @@ def parameter_json(path: str, value: Any) -> Any:
         return [{"values": dict(demo.values), "source": demo.source} for demo in value]
     if last == "settings":
         return value.to_json()
+    if last == "order":
+        return list(value)
     return repr(value)
 
 
@@ -129,6 +131,8 @@ def _value(path: str, value: Any) -> Any:
         return Text("inherited", style="dim")
     if last == "demos":
         return Text(f"{len(value)} demonstrations" if value else "none", style="" if value else "dim")
+    if last == "order":
+        return Text(", ".join(value) if value else "as in the signature", style="" if value else "dim")
     if value in ("", {}):
         return Text("none", style="dim")
     return Text(one_line(value, 200))

@@ -11,6 +11,7 @@ from outlast.errors import SignatureError
 from outlast.lms.protocol import Capabilities
 from outlast.modules.predict import P, Predict, R
 from outlast.signatures.field import output
+from outlast.signatures.ordering import ordered
 
 REASONING = "reasoning"
 
@@ -19,7 +20,8 @@ class ChainOfThought(Predict[P, R]):
     """Ask for step-by-step reasoning first, then for the outputs (Wei et al. 2022, arXiv 2201.11903).
 
     A text field `reasoning` goes before the declared outputs, unless the model says that it reasons natively: then
-    its own reasoning is used and nothing is added to the prompt. Either way `out.reasoning` has the text.
+    its own reasoning is used and nothing is added to the prompt. Either way `out.reasoning` has the text. An `order`
+    that does not name it leaves it where it is.
     Takes what `Predict` takes. Cost of a call: one LM call, plus re-asks.
     """
 
@@ -46,7 +48,7 @@ class ChainOfThought(Predict[P, R]):
             replace(demo, values={name: value for name, value in demo.values.items() if name != REASONING})
             for demo in task.demos
         )
-        return replace(task, signature=self.signature, descriptions=descriptions, demos=demos)
+        return replace(task, signature=ordered(self.signature, self.order), descriptions=descriptions, demos=demos)
 
     def result(self, answer: Answer) -> tuple[dict[str, Any], str | None]:
         """The declared outputs apart from the reasoning."""

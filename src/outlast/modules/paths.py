@@ -34,10 +34,11 @@ def parameters(program: Module) -> dict[str, Any]:
     """Everything that can be tuned, by path, in the order of the program.
 
     A predictor at `answer` has `answer.instruction`, `answer.demos`, `answer.shown` (None: all of them; or `Nearest`),
-    `answer.fields.<name>` (the description of a field), `answer.lm`, `answer.adapter` and `answer.settings`; `lm` and
-    `adapter` are None where they are inherited. Each module that answers a signature has `answer.strategy`, the way it
-    does; a module with tools `answer.tools.<name>.description` and `answer.tools.<name>.arguments.<argument>`. What a
-    module declared with `param` stands under its name. `update(p, parameters(p)) == p`.
+    `answer.fields.<name>` (the description of a field), `answer.order` (of the outputs, () where it is the signature's
+    own), `answer.lm`, `answer.adapter` and `answer.settings`; `lm` and `adapter` are None where they are inherited.
+    Each module that answers a signature has `answer.strategy`, the way it does; a module with tools
+    `answer.tools.<name>.description` and `answer.tools.<name>.arguments.<argument>`. What a module declared with
+    `param` stands under its name. `update(p, parameters(p)) == p`.
     """
     found: dict[str, Any] = {}
     for path, part in walk(_program(program)):

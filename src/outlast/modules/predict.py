@@ -24,6 +24,7 @@ from outlast.modules.values import FrozenDict, hidden_of
 from outlast.runtime import current
 from outlast.signatures.codec import codecs
 from outlast.signatures.field import Field
+from outlast.signatures.ordering import as_order, ordered
 from outlast.signatures.record import attach_checks, attach_trace, make_record
 from outlast.signatures.signature import bind_defaults, type_name
 from outlast.signatures.spelling import signature as read_signature
@@ -31,7 +32,7 @@ from outlast.signatures.spelling import signature as read_signature
 if TYPE_CHECKING:
     from outlast.checks.check import Check
 
-TUNED = ("instruction", "demos", "shown", "fields", "lm", "adapter", "settings")
+TUNED = ("instruction", "demos", "shown", "fields", "order", "lm", "adapter", "settings")
 _MOST_PLANS = 32  # of one module: pairs of adapter and capabilities that it is used with
 
 
@@ -45,6 +46,7 @@ class Options(TypedDict, total=False):
     demos: Iterable[Demo | Mapping[str, Any]]
     shown: Nearest | None
     fields: Mapping[str, str] | None
+    order: Iterable[str] | None
     lm: LM | str | None
     adapter: Adapter | None
     temperature: float | None
@@ -68,10 +70,11 @@ class Predict(Strategy[P, R]):
 
     `signature` is a signature class, a typed function or a string. `instruction` replaces the signature's
     description in the prompt, `fields` the descriptions of fields by name, `demos` are shown before the question, or,
-    with `shown=Nearest(k=8)`, those of them that are most like it; these are what optimizers tune. `lm` and
-    `adapter` win over those of `context` and `configure`. `checks` are put on the signature, besides those that it has:
-    `Predict(QA, checks=[...])` answers `QA.with_checks(...)`. Other keywords are those of
-    `Settings` (`temperature`, `top_p`, `max_tokens`, `stop`, `seed`, `reasoning`, ...).
+    with `shown=Nearest(k=8)`, those of them that are most like it, `order` names the outputs in the order in which they
+    are asked for (None or () is as the signature has them); these are what optimizers tune. `lm` and `adapter` win over
+    those of `context` and `configure`. `checks` are put on the signature, besides those that it has: `Predict(QA,
+    checks=[...])` answers `QA.with_checks(...)`. Other keywords are those of `Settings` (`temperature`, `top_p`,
+    `max_tokens`, `stop`, `seed`, `reasoning`, ...).
     Cost of a call: one LM call, at most the adapter's re-asks when replies cannot be read, and what its checks ask for.
     """
 
@@ -82,6 +85,7 @@ class Predict(Strategy[P, R]):
     demos: tuple[Demo, ...]
     shown: Nearest | None
     fields: Mapping[str, str]
+    order: tuple[str, ...]
     lm: LM | None
     adapter: Adapter | None
     settings: Settings
@@ -100,6 +104,7 @@ class Predict(Strategy[P, R]):
         demos: Iterable[Demo | Mapping[str, Any]] = (),
         shown: Nearest | None = None,
         fields: Mapping[str, str] | None = None,
+        order: Iterable[str] | None = None,
         lm: LM | str | None = None,
         adapter: Adapter | None = None,
         checks: Iterable[Check] = (),
@@ -111,6 +116,7 @@ class Predict(Strategy[P, R]):
         self.demos = self.read("demos", demos)
         self.shown = self.read("shown", shown)
         self.fields = self.read("fields", {} if fields is None else fields)
+        self.order = self.read("order", order)
         self.lm = self.read("lm", lm)
         self.adapter = self.read("adapter", adapter)
         self.settings = settings_from(settings)
@@ -158,6 +164,8 @@ class Predict(Strategy[P, R]):
             outputs, reasoning = self.result(answer)
             if signature.__result__ is not None:
                 return signature.__result__(outputs)
+            if self.order:
+                outputs = {name: outputs[name] for name in signature.outputs if name in outputs}
             values = {**question.inputs, **outputs}
             record = make_record(signature, values, reasoning, answer.response.decisions)
             attach_trace(record, run.trace)
@@ -173,6 +181,8 @@ class Predict(Strategy[P, R]):
             return _demos(value, self.asked())
         if name == "fields":
             return _descriptions(value, self.asked())
+        if name == "order":
+            return as_order(value, self.signature, self.asked())
         if name == "settings":
             if not isinstance(value, Settings):
                 raise UsageError(f"settings are ol.Settings(...); got {brief(value)}")
@@ -190,7 +200,10 @@ class Predict(Strategy[P, R]):
     def task(self, capabilities: Capabilities) -> Task:
         """All that is invariant between calls on a model with these capabilities."""
         del capabilities
-        return Task(self.asked(), self.instruction, self.fields, self.demos, self.settings, self.shown)
+        told = self.instruction
+        if told == self.signature.description:  # one that is made from the names of the fields has them in order
+            told = ordered(self.signature, self.order).description
+        return Task(ordered(self.asked(), self.order), told, self.fields, self.demos, self.settings, self.shown)
 
     def result(self, answer: Answer) -> tuple[dict[str, Any], str | None]:
         """The values of the declared outputs, and the reasoning, of an answer."""
@@ -231,6 +244,8 @@ class Predict(Strategy[P, R]):
             parts.append(f"shown={self.shown!r}")
         if self.fields:
             parts.append(f"fields={brief(dict(self.fields), 60)}")
+        if self.order:
+            parts.append(f"order={list(self.order)}")
         parts += [f"{name}={value!r}" for name in ("lm", "adapter") if (value := getattr(self, name)) is not None]
         parts += [f"{name}={value!r}" for name, value in self.settings.to_json().items()]
         return f"{type(self).__name__}({', '.join(parts)})"

@@ -30,7 +30,9 @@ from outlast.signatures.codec import Codec, codecs
 from outlast.signatures.contract import field_key
 from outlast.types import TRUSTED, Label
 
-Kind = Literal["instruction", "demos", "shown", "fields", "lm", "adapter", "settings", "declared", "strategy", "tools"]
+Kind = Literal[
+    "instruction", "demos", "shown", "fields", "order", "lm", "adapter", "settings", "declared", "strategy", "tools"
+]
 
 _ADAPTERS: dict[str, type[Adapter]] = {"Chat": Chat, "JSON": JSON, "XML": XML, "Tools": Tools}
 _MOST_REASKS = 20  # that a file may ask for: each is a paid call
@@ -164,6 +166,8 @@ def tuned(program: Module) -> dict[str, Any]:
             keep = value is not None
         elif kind == "settings":
             keep = bool(value.to_json())
+        elif kind == "order":
+            keep = bool(value)
         elif kind == "strategy":
             keep = hidden_of(modules[path.rpartition(".")[0]]).swapped
         else:
@@ -202,6 +206,8 @@ def _dump(path: str, value: Any, place: Place) -> Any:
         data = cast("Settings", value).to_json()
         _refuse_routes(path, data.get("extra", {}))
         return _plain(path, data)
+    if kind == "order":
+        return list(value)
     if kind == "adapter":
         return _dump_adapter(value)
     if kind == "strategy":
@@ -327,6 +333,11 @@ def _restore(path: str, value: Any, place: Place, present: Any) -> Any:
         return tuple(_restore_demo(owner, item, path) for item in cast("list[Any]", value))
     if kind == "shown":
         return _restore_shown(path, value)
+    if kind == "order":
+        assert owner is not None
+        if not _is_texts(value):
+            raise ArtifactError(f"{path!r} is a list of names of outputs; got {brief(value)}")
+        return owner.read("order", value)
     if kind == "settings":
         return _restore_settings(path, value)
     if kind == "adapter":

@@ -172,7 +172,7 @@ def as_recipe(value: Any, path: str) -> Recipe:
 def swapped(old: Module, recipe: Recipe) -> Module:
     """The strategy that `recipe` says in place of `old`: it answers the same signature, with what is tuned on `old`.
 
-    Descriptions and demonstrations go to every part that answers the signature, the instruction also to helper steps,
+    Descriptions, the order of outputs and demonstrations go to every part that answers the signature, the instruction also to helper steps,
     whose own begins with it; the model, the adapter and the settings to every part. What the recipe says itself stays.
     """
     from outlast.modules.paths import update
@@ -218,6 +218,8 @@ def _carried(source: Predict[..., Any], new: Module) -> Iterator[tuple[str, Any]
         for name, text in source.fields.items():
             if name in known and name not in target.fields:
                 yield f"{dot}fields.{name}", text
+        if source.order and not target.order:
+            yield f"{dot}order", tuple(name for name in source.order if name in known)
         if source.demos and not target.demos:
             demos = [replace(one, values={k: v for k, v in one.values.items() if k in known}) for one in source.demos]
             yield f"{dot}demos", tuple(demos)

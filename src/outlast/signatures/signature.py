@@ -6,7 +6,7 @@ import copyreg
 import hashlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_origin, get_type_hints
 
@@ -164,6 +164,17 @@ class SignatureType(type):
             old.default if default is KEEP else default,
         ).field(name, old.type if type is KEEP else type)
         return _edited(cls, fields=[new if f.name == name else f for f in _of(cls).fields.values()])
+
+    def reordered(cls: type[S], names: Iterable[str]) -> type[S]:
+        """With its outputs in this order, which names each of them once; checks and types stay. Raises
+        `SignatureError`."""
+        wanted = list(names)
+        if sorted(wanted) != sorted(_of(cls).outputs):
+            raise SignatureError(
+                f"reordered(...) names each output of {cls.__name__} once: {', '.join(_of(cls).outputs)}; got "
+                f"{brief(wanted)}"
+            )
+        return _edited(cls, fields=[*_of(cls).inputs.values(), *(_of(cls).outputs[name] for name in wanted)])
 
     def with_checks(cls: type[S], *checks: Any) -> type[S]:
         """With these checks too; one with the name of an old one replaces it. Raises `SignatureError` for a check that
