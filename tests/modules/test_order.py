@@ -81,7 +81,8 @@ def test_the_schema_of_the_reply_has_the_order(name: str) -> None:
     lm = replying(REPLIES[name])
     ol.Predict(Routing, lm=lm, adapter=ADAPTERS[name], order=BOTH)(message="x")
     request = lm.requests[0]
-    schema: Any = request.tools[0].parameters if name == "tools" else request.output.schema  # type: ignore[union-attr]
+    output: Any = request.output
+    schema: Any = request.tools[0].parameters if name == "tools" else output.schema
     assert list(schema["properties"]) == ["why", "team"]
 
 
@@ -133,7 +134,7 @@ def test_a_typed_function_gives_what_it_gave() -> None:
 
     def judge(message: str) -> Verdict:
         """Judge."""
-        ...
+        raise NotImplementedError
 
     judge.__annotations__ = {"message": str, "return": Verdict}
     lm = replying(REPLIES["chat"])
@@ -177,10 +178,10 @@ def test_a_native_agent_and_one_in_turns_know_the_order() -> None:
 
 def test_another_strategy_takes_the_order_over() -> None:
     plain = ol.Predict(Routing, order=BOTH)
-    thought = ol.update(plain, {"strategy": ol.ChainOfThought()})
+    thought = ol.update(plain, {"strategy": ol.ChainOfThought})
     assert asked(thought) == ["reasoning", "why", "team"]
     last = ol.update(thought, {"order": ["why", "team", "reasoning"]})
-    assert ol.update(last, {"strategy": ol.Predict()}) == plain
+    assert ol.update(last, {"strategy": ol.Predict}) == plain
     several = ol.update(plain, {"strategy": ol.Majority(n=3)})
     assert [value for path, value in ol.parameters(several).items() if path.endswith("order")] == [BOTH]
 

@@ -172,8 +172,9 @@ def as_recipe(value: Any, path: str) -> Recipe:
 def swapped(old: Module, recipe: Recipe) -> Module:
     """The strategy that `recipe` says in place of `old`: it answers the same signature, with what is tuned on `old`.
 
-    Descriptions, the order of outputs and demonstrations go to every part that answers the signature, the instruction also to helper steps,
-    whose own begins with it; the model, the adapter and the settings to every part. What the recipe says itself stays.
+    Descriptions, the order of outputs and demonstrations go to every part that answers the signature, the instruction
+    also to helper steps, whose own begins with it; the model, the adapter and the settings to every part. What the
+    recipe says itself stays.
     """
     from outlast.modules.paths import update
 
