@@ -153,6 +153,10 @@ if TYPE_CHECKING:
     from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
     from outlast.modules.settings import trace as trace
+    from outlast.modules.spaces import Choice as Choice
+    from outlast.modules.spaces import Float as Float
+    from outlast.modules.spaces import Int as Int
+    from outlast.modules.spaces import Text as Text
     from outlast.modules.strategy import Strategy as Strategy
     from outlast.modules.streaming import Stream as Stream
     from outlast.modules.tree_search import TreeSearch as TreeSearch
@@ -292,6 +296,7 @@ _HOMES = {
     "modules.react": "ReAct",
     "modules.settings": "configure context trace",
     "modules.streaming": "Stream",
+    "modules.spaces": "Choice Float Int Text",
     "modules.values": "param",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.compile": "Compiled acompile compile",

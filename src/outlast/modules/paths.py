@@ -10,8 +10,9 @@ from outlast.errors import OutlastError, PathError, UsageError, brief, did_you_m
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.predict import TUNED, Predict
+from outlast.modules.spaces import Space
 from outlast.modules.strategy import as_recipe, recipe_of, signature_of, swapped
-from outlast.modules.values import FrozenDict, changed, declared, frozen, value_of, walk
+from outlast.modules.values import FrozenDict, Param, changed, declared, frozen, value_of, walk
 from outlast.types import Tool
 
 M = TypeVar("M", bound=Module)
@@ -88,6 +89,16 @@ def update(program: M, changes: Mapping[str, Any]) -> M:
             f"{type(program).__name__} has no parameter {error.path!r}.{did_you_mean(error.path, known)} "
             f"Paths: {listed or 'none'}."
         ) from None
+
+
+def spaces_of(program: Module) -> dict[str, Space[Any]]:
+    """The spaces of the parameters that were declared with one, by path."""
+    return {
+        f"{path}.{name}" if path else name: one.space
+        for path, part in walk(_program(program))
+        for name, one in declared(part).items()
+        if one.space is not None
+    }
 
 
 def tools_of(module: Module) -> Mapping[str, Tool]:
@@ -189,7 +200,7 @@ def _applied(module: Module, changes: _Branch, prefix: str) -> Module:
         elif name == TOOLS and isinstance(change, _Branch) and tools_of(module):
             value = _described(tools_of(module), change)
         elif name in declared(module):
-            value = _declared(declared(module)[name].value, change)
+            value = _declared(declared(module)[name], change)
         elif name in values:
             value = _replaced(values[name], change, path)
         else:
@@ -265,11 +276,13 @@ def _replaced(old: Any, change: _Change, path: str) -> Any:
     return tuple(inner.get(index, item) for index, item in enumerate(cast("tuple[Any, ...]", old)))
 
 
-def _declared(default: Any, change: _Change) -> Any:
-    """A new value of a parameter that a module declared with this one."""
+def _declared(param: Param, change: _Change) -> Any:
+    """A new value of a parameter that a module declared."""
     if isinstance(change, _Branch):
         raise _NoPathError(change)
-    new = change.value
+    new, default = change.value, param.value
+    if param.space is not None:
+        return param.space.check(new, change.path)
     for kind in (bool, int, float, str):
         if type(default) is not kind:
             continue

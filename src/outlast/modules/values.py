@@ -8,10 +8,11 @@ import types
 from abc import ABCMeta
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast, overload
 
 from outlast.errors import FrozenError, UsageError, brief
 from outlast.modules.recipe import Recipe
+from outlast.modules.spaces import Space
 
 if TYPE_CHECKING:
     from outlast.modules.module import Module
@@ -41,19 +42,28 @@ class FrozenDict(dict[str, Any]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Param:
-    """A tunable value as a module declared it; see `param`."""
+    """A tunable value as a module declared it; see `param`. `space` says what it may be, where it does."""
 
     value: Any
     desc: str = ""
+    space: Space[Any] | None = None
 
 
-def param(value: T, desc: str = "") -> T:
+@overload
+def param(value: Space[T], desc: str = "") -> T: ...
+@overload
+def param(value: T, desc: str = "") -> T: ...
+def param(value: Any, desc: str = "") -> Any:
     """Declare a tunable parameter of a module: `threshold = ol.param(0.5)`.
 
     On the module it reads as the plain value; `parameters` lists it under its name and `update` changes it, to a
-    value of the same kind where it is text, a number or a truth value.
+    value of the same kind where it is text, a number or a truth value. With a space it starts where that starts and
+    stays within it, and optimizers search it: `ol.param(ol.Float(0, 1, start=0.5))`, `ol.param(ol.Text("Be kind."))`.
     """
-    return cast("T", Param(value, desc))
+    if isinstance(value, Space):
+        space = cast("Space[Any]", value)
+        return Param(space.start, desc or space.description, space)
+    return Param(value, desc)
 
 
 class ModuleType(ABCMeta):

@@ -1,4 +1,4 @@
-"""Which module of a program to work on: what its edits have brought, and whom the feedback names."""
+"""Which text of a program to work on: what its edits have brought, and whom the feedback names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from outlast.modules.paths import predictors_of
+from outlast.optimize.texts import owner_of, texts
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Outcome
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 _NAMED = 3.0  # how much more a module counts that the feedback of every failure names
 
 
-def choose_path(study: Study, failed: Sequence[Outcome], rng: Random) -> str:
-    """The path of the module to change, drawn by Thompson sampling.
+def choose_text(study: Study, failed: Sequence[Outcome], rng: Random) -> str:
+    """The path of the text to change (such as `answer.instruction`), drawn by Thompson sampling.
 
-    Each module's chance that a change helps has a Beta posterior from the candidates so far that changed its
-    instruction: those that were accepted against those that were rejected. It counts up to three times as much when
-    the feedback of the failures names the module, which is a hint and may mislead. Locked modules are left out.
-    Raises `ValueError` when none may change.
+    Each text's chance that a change helps has a Beta posterior from the candidates so far that changed it: those that
+    were accepted against those that were rejected. It counts up to three times as much when the feedback of the
+    failures names its module, which is a hint and may mislead. Locked texts are left out. Raises `ValueError` when
+    none may change.
     """
-    paths = [path for path in predictors_of(study.program) if not study.locked(f"{path}.instruction".lstrip("."))]
+    paths = texts(study)
     if len(paths) == 1:
         return paths[0]
     best, most = "", -1.0
     for path in paths:
-        helped, failed_to = outcomes_of_changes(study, f"{path}.instruction".lstrip("."))
+        helped, failed_to = outcomes_of_changes(study, path)
         drawn = rng.betavariate(1 + helped, 1 + failed_to) * (1 + (_NAMED - 1) * named(path, failed))
         if drawn > most:
             best, most = path, drawn
     if most < 0:
-        raise ValueError("no module has an instruction that may change")
+        raise ValueError("the program has no text that may change")
     return best
 
 
@@ -49,8 +49,8 @@ def outcomes_of_changes(study: Study, parameter: str) -> tuple[int, int]:
 
 
 def named(path: str, failed: Sequence[Outcome]) -> float:
-    """The share of the failures whose feedback names a module."""
-    name = path.rpartition(".")[2]
+    """The share of the failures whose feedback names what the text at this path belongs to."""
+    name = owner_of(path)
     if not name or not failed:
         return 0.0
     word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)

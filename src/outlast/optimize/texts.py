@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from outlast.data.example import Example
 from outlast.errors import UsageError, brief
 from outlast.modules.module import Module
-from outlast.modules.paths import parameters, predictors_of
+from outlast.modules.paths import parameters, predictors_of, spaces_of
+from outlast.modules.spaces import Space, Text
 from outlast.modules.state import places
 from outlast.optimize.episodes import about_module, about_program
 
@@ -26,15 +27,18 @@ MOST_CHARACTERS = 8000  # of a text that a proposer writes
 def texts(study: Study) -> list[str]:
     """The parameters that a search may write anew, in the order of the program.
 
-    These are the instructions of all modules, and what was declared with `param` and holds more than one word, as far
-    as they are not locked. Empty for a program without text.
+    These are the instructions of all modules, and what was declared with `param` as an `ol.Text` or, without a space,
+    holds more than one word, as far as they are not locked. Empty for a program without text.
     """
     values = parameters(study.program)
     kinds = places(study.program)
-    return [path for path in study.tunable if _is_text(kinds[path].kind, values[path])]
+    spaces = spaces_of(study.program)
+    return [path for path in study.tunable if _is_text(kinds[path].kind, values[path], spaces.get(path))]
 
 
-def _is_text(kind: str, value: Any) -> bool:
+def _is_text(kind: str, value: Any, space: Space[Any] | None) -> bool:
+    if space is not None:
+        return isinstance(space, Text)
     return kind == "instruction" or (kind == "declared" and isinstance(value, str) and len(value.split()) > 1)
 
 
@@ -55,7 +59,15 @@ def about_text(study: Study, path: str) -> str:
     owner = module_of(study, path)
     if owner is not None:
         return about_module(study.program, owner)
-    return f"{path}: a text that this program uses\n{about_program(study.program)}"
+    space = spaces_of(study.program).get(path)
+    what = space.description if space is not None else ""
+    return f"{path}: {what or 'a text that this program uses'}\n{about_program(study.program)}"
+
+
+def owner_of(path: str) -> str:
+    """What a text belongs to, as feedback may call it: the module of an instruction, else the parameter itself."""
+    owner, _, name = path.rpartition(".")
+    return owner.rpartition(".")[2] if name == "instruction" else name
 
 
 def text_in(answer: Any, name: str) -> str:

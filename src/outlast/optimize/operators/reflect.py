@@ -8,13 +8,13 @@ from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 from outlast.modules.module import Module
-from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
-from outlast.optimize.credit import choose_path
+from outlast.optimize.credit import choose_text
 from outlast.optimize.edits import Edit, apply_edits, split_lines
-from outlast.optimize.episodes import about_module, episode
+from outlast.optimize.episodes import episode
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.proposers import ReflectOnFailures
+from outlast.optimize.texts import about_text, text_of, texts
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate, Outcome
@@ -27,8 +27,9 @@ _TRIED = 12  # rejected edits that a proposer is told of
 class ReflectEdit(Operator):
     """Show a proposer up to `failures` rollouts that failed and `successes` that passed; make the edits that it writes.
 
-    One module is edited at a time: which one is drawn by what its edits have brought so far and by what the metric's
-    feedback names. Rollouts are those of training examples; when the parent has too few, `block` more are run.
+    One text (an instruction, or a declared `ol.Text`) is edited at a time: which one is drawn by what its edits have
+    brought so far and by what the metric's feedback names. Rollouts are those of training examples; when the parent has
+    too few, `block` more are run.
     `proposer` is any module that takes the inputs of `ReflectOnFailures` and gives its `edits`.
     Cost: one proposal, and up to `block` rollouts of the parent that later proposals share.
     Source: reflective mutation, Agrawal et al. 2025 (GEPA, arXiv 2507.19457); edits instead of rewrites and the memory
@@ -42,8 +43,8 @@ class ReflectEdit(Operator):
     proposer: Module = field(default_factory=lambda: Predict(ReflectOnFailures))
 
     def applies(self, study: Study, parent: Candidate) -> bool:
-        """Whether any module has an instruction that may change."""
-        return bool(editable(study))
+        """Whether the program has any text that may change."""
+        return bool(texts(study))
 
     async def propose(self, study: Study, parent: Candidate, number: int) -> list[Candidate]:
         """One candidate, or none when the proposer had nothing new to say."""
@@ -51,14 +52,14 @@ class ReflectEdit(Operator):
         failed, passed = await seen(study, parent, rng, self.failures, self.block, number)
         if not failed:
             return []
-        path = choose_path(study, failed, rng)
+        path = choose_text(study, failed, rng)
         shown = rng.sample(failed, min(len(failed), self.failures))
         also = rng.sample(passed, min(len(passed), self.successes))
-        instruction = predictors_of(study.build(parent))[path].instruction
+        instruction = text_of(study, parent, path)
         out = await study.ask(
             self.proposer,
             sample=number,
-            module=about_module(study.program, path),
+            module=about_text(study, path),
             instruction=instruction,
             episodes="\n\n".join(episode(study, outcome) for outcome in (*shown, *also)),
             tried="\n".join(tried_lines(study, path)[-_TRIED:]) or "nothing yet",
@@ -68,23 +69,13 @@ class ReflectEdit(Operator):
         if changed == "\n".join(split_lines(instruction)):
             return []
         made = study.propose(
-            {instruction_at(path): changed},
-            origin=f"edit of {path or 'the instruction'}: {difference_of(instruction, changed)}",
+            {path: changed},
+            origin=f"edit of {path}: {difference_of(instruction, changed)}",
             parent=parent,
             operator=self.name,
             cause=[outcome.example for outcome in shown],
         )
         return [] if made == parent else [made]
-
-
-def instruction_at(path: str) -> str:
-    """The path of a module's instruction."""
-    return f"{path}.instruction" if path else "instruction"
-
-
-def editable(study: Study) -> list[str]:
-    """The modules whose instruction may be changed, by path."""
-    return [path for path in predictors_of(study.program) if not study.locked(instruction_at(path))]
 
 
 async def seen(
@@ -112,14 +103,12 @@ async def seen(
 
 
 def tried_lines(study: Study, path: str) -> list[str]:
-    """What was added to or taken from this module's instruction by candidates that were rejected."""
-    found: list[str] = []
-    for candidate in study.rejected:
-        if candidate.operator == ReflectEdit.name and candidate.origin.startswith(
-            f"edit of {path or 'the instruction'}:"
-        ):
-            found.append(candidate.origin.partition(": ")[2])
-    return found
+    """What was added to or taken from this text by candidates that were rejected."""
+    return [
+        candidate.origin.partition(": ")[2]
+        for candidate in study.rejected
+        if candidate.operator == ReflectEdit.name and candidate.origin.startswith(f"edit of {path}:")
+    ]
 
 
 def difference_of(before: str, after: str) -> str:
