@@ -161,11 +161,16 @@ if TYPE_CHECKING:
     from outlast.modules.streaming import Stream as Stream
     from outlast.modules.tree_search import TreeSearch as TreeSearch
     from outlast.modules.values import param as param
+    from outlast.optimize.auto import Auto as Auto
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
     from outlast.optimize.compile import Compiled as Compiled
     from outlast.optimize.compile import acompile as acompile
     from outlast.optimize.compile import compile as compile
+    from outlast.optimize.headroom import aheadroom as aheadroom
+    from outlast.optimize.headroom import headroom as headroom
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
+    from outlast.optimize.operators.protocol import Operator as Operator
+    from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.strategies import StrategySearch as StrategySearch
@@ -298,9 +303,13 @@ _HOMES = {
     "modules.streaming": "Stream",
     "modules.spaces": "Choice Float Int Text",
     "modules.values": "param",
+    "optimize.auto": "Auto",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.compile": "Compiled acompile compile",
+    "optimize.headroom": "aheadroom headroom",
     "optimize.labeled": "LabeledFewShot",
+    "optimize.operators.protocol": "Operator",
+    "optimize.operators.reflect": "ReflectEdit",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
     "optimize.strategies": "StrategySearch",
