@@ -1,0 +1,25 @@
+"""A gym for optimizers: tasks whose models are simulated and read the prompt, so that the true score is known."""
+
+from __future__ import annotations
+
+from outlast.errors import UsageError, did_you_mean
+from outlast.testing.gym.model import GymLM
+from outlast.testing.gym.reflecting import Manner
+from outlast.testing.gym.world import Dials, World
+from outlast.testing.gym.worlds import WORLDS
+
+__all__ = ["Dials", "GymLM", "Manner", "World", "names", "world"]
+
+
+def names() -> tuple[str, ...]:
+    """The names of the worlds."""
+    return tuple(WORLDS)
+
+
+def world(name: str, seed: int = 0) -> World:
+    """A world by name; all of it is made from the seed. Raises `UsageError` for a name that there is not."""
+    if name not in WORLDS:
+        raise UsageError(
+            f"the gym has no world {name!r}.{did_you_mean(str(name), names())} Worlds: {', '.join(names())}"
+        )
+    return WORLDS[name](seed)
