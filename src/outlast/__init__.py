@@ -171,6 +171,7 @@ if TYPE_CHECKING:
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
     from outlast.optimize.operators.protocol import Operator as Operator
     from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
+    from outlast.optimize.prefer import Prefer as Prefer
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.strategies import StrategySearch as StrategySearch
@@ -310,6 +311,7 @@ _HOMES = {
     "optimize.labeled": "LabeledFewShot",
     "optimize.operators.protocol": "Operator",
     "optimize.operators.reflect": "ReflectEdit",
+    "optimize.prefer": "Prefer",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
     "optimize.strategies": "StrategySearch",

@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--candidates", type=options.count, metavar="N", help="random: sets of demos to race (16)")
     search.add_argument("--max-demos", type=options.count, metavar="N", help="demos in a prompt, at most (16)")
     search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
+    search.add_argument("--prefer", default="best", metavar="WISH", help="such as 'cheapest within 1 point' (best)")
     search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
     search.add_argument("--margin", type=float, default=0.0, metavar="X", help="a loss up to X counts as no worse")
     search.add_argument("--level", type=float, default=0.95, metavar="X", help="of the proof (0.95)")
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
             rollouts=args.rollouts,
         ),
         lock=args.lock,
+        prefer=args.prefer,
         seed=args.seed,
         lm=options.model_of(args),
         adapter=options.adapter_of(args),

@@ -45,7 +45,8 @@ class Outcome:
 
     `state` is "pass", "fail", "error" or "unscored". `answered` is False when the program failed on what the model
     said (no usable answer, a prompt too long, an exception in `forward`): the candidate's fault. Other errors (a dead
-    server, a metric that raises) are nobody's. `calls`, `tokens` and `dollars` are what the rollout costs from
+    server, a metric that raises) are nobody's. `seconds` is the program's time from scratch: replies that were known
+    count with what they once took. `calls`, `tokens` and `dollars` are what the rollout costs from
     scratch, those of a metric that asks models included; `replies` are the keys of its replies in the ledger.
     """
 

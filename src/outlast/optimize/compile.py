@@ -25,13 +25,14 @@ from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
+from outlast.optimize.prefer import Prefer, choose
 from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
-from outlast.optimize.verdict import Verdict, judge
+from outlast.optimize.verdict import Verdict, judge, saving_of
 from outlast.runtime import Budget, current, run_blocking, running
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def compile(
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
     lock: Sequence[str] = (),
+    prefer: Prefer | str = "best",
     seed: int = 0,
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
@@ -78,6 +80,10 @@ def compile(
     unless given. `budget` bounds everything, the proof included; a part for the proof is kept back from the search.
     `lock` are paths that no candidate may change, parameters ("answer.instruction") or parts with all in them
     ("answer").
+
+    `prefer` says which candidate to ship: the "best", or "cheapest within 1 point" (also "fastest", "fewest tokens";
+    `Prefer` as a value): of those that lose no more than that to the best one, the one that takes least. It is shipped
+    when it is proven better than the start, or proven to take less and to lose no more than the margin.
 
     The ledger of the search is the file `study`. None: in the folder `outlast/studies` of the cache folder, under the
     hash of program, data, metric, model, optimizer, locks and seed, so that running the same compile again goes on
@@ -112,6 +118,7 @@ def compile(
             optimizer=optimizer,
             budget=budget,
             lock=lock,
+            prefer=prefer,
             seed=seed,
             lm=lm,
             adapter=adapter,
@@ -135,6 +142,7 @@ async def acompile(
     optimizer: Optimizer | None = None,
     budget: Budget | None = None,
     lock: Sequence[str] = (),
+    prefer: Prefer | str = "best",
     seed: int = 0,
     lm: LM | str | None = None,
     adapter: Adapter | None = None,
@@ -156,14 +164,17 @@ async def acompile(
     if proposer_budget is not None and not isinstance(proposer_budget, Budget):
         raise UsageError(f"proposer_budget is an ol.Budget; got {brief(proposer_budget)}")
     writer = as_lm(proposer) if proposer is not None else None
-    locks = Locks.on(program, lock)
     whole = isinstance(data, Mapping)  # parts that were given are used whole
+    locks, wish = Locks.on(program, lock), Prefer.read(prefer)
+    _check_wish(wish, margin, transport)
     scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
     parts = split_data(data, seed)
     run = current()
     model = as_lm(lm) if lm is not None else default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
-    setting = Setting(program, parts, scoring, search, seed, model, chosen, level, margin, locks.paths)
+    setting = Setting(
+        program, parts, scoring, search, seed, model, chosen, level, wish.margin or margin, locks.paths, wish
+    )
     setting.check()
     artifact.to_data(program)  # what no file can hold is found here, not after the search
     ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
@@ -226,6 +237,13 @@ def _check_options(
         raise UsageError(f"margin is a score from 0; got {brief(margin)}")
 
 
+def _check_wish(wish: Prefer, margin: float, transport: Transport) -> None:
+    if wish.cost is not None and margin:
+        raise UsageError(f"prefer={str(wish)!r} brings its own margin; leave margin={margin!r} out")
+    if wish.cost == "seconds" and transport == "batch":
+        raise UsageError(f"prefer={str(wish)!r} needs the time of calls, which batches do not tell; ask directly")
+
+
 def _check_calls(budget: Budget, ledger: Ledger, confirm: int) -> None:
     """Refuse a budget that no program can be proven with, before anything is spent."""
     if budget.rollouts is not None and budget.rollouts < 2 * confirm:
@@ -266,6 +284,7 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         expected = study.expected_calls()
         with study.stage("search"):
             winner, stopped = await _search(study, setting.optimizer)
+        winner = preferred(study, setting.prefer, winner)
         with study.stage("confirm"):
             verdict, late = await _confirm(study, setting, winner, proof, stopped)
             stopped = stopped or late
@@ -301,7 +320,7 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         reads=reads,
     )
     built = cast("M", study.build(winner))
-    return Compiled(built if verdict.better else program, built, program, report, study.ledger.path)
+    return Compiled(built if verdict.ships else program, built, program, report, study.ledger.path)
 
 
 async def _first_proof(study: Study, setting: Setting, least: int) -> list[Outcome]:
@@ -316,6 +335,7 @@ async def _first_proof(study: Study, setting: Setting, least: int) -> list[Outco
         if not study.known and study.rollouts:
             _refuse_unpayable(study.purse, study.rollouts, least)
         _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
+        _refuse_unpriced(study, setting)
         size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
         study.reserve.examples = size
         outcomes = await study.evaluate(study.start, confirm[:size])
@@ -349,6 +369,15 @@ def _refuse_unseen(program: Module, outcomes: Sequence[Outcome]) -> None:
         )
 
 
+def _refuse_unpriced(study: Study, setting: Setting) -> None:
+    """Stop when dollars shall decide and are not known."""
+    if setting.prefer.cost == "dollars" and study.ledger.unpriced("start"):
+        raise UsageError(
+            f"prefer={str(setting.prefer)!r} needs prices, and that of {', '.join(setting.asked())} is not known; "
+            f"say 'fewest tokens within {setting.prefer.within:g} points'"
+        )
+
+
 _NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
 
 
@@ -362,6 +391,19 @@ async def _probe(study: Study, examples: Dataset) -> None:
             raise SearchStopped(
                 f"the program as it is fails on the first {number + 1} confirmation examples: {outcome.error}"
             ) from study.last_failure
+
+
+def preferred(study: Study, prefer: Prefer, best: Candidate) -> Candidate:
+    """The candidate to prove: the one that takes least among those that lose no more to `best` than allowed.
+
+    Candidates count that were run on at least half as many selection examples as the best one, ten at least.
+    """
+    if prefer.cost is None:
+        return best
+    items = {one.id: study.items(one) for one in (best, *study.contenders())}
+    enough = max(SMALLEST, len(items[best.id]) / 2)
+    measured = {key: some for key, some in items.items() if key == best.id or len(some) >= enough}
+    return study.candidates[choose(measured, best.id, prefer)]
 
 
 async def _search(study: Study, optimizer: Optimizer) -> tuple[Candidate, str]:
@@ -391,6 +433,8 @@ async def _confirm(
 ) -> tuple[Verdict, str]:
     """The verdict, and why the proof ended early, if it did."""
 
+    about: Any = {"level": setting.level, "seed": setting.seed}
+
     def unproven(reason: str) -> Verdict:
         return Verdict("unproven", reason, level=setting.level, margin=setting.margin)
 
@@ -400,6 +444,8 @@ async def _confirm(
     if winner == study.start:
         within = f" that could be proven before {stopped}" if stopped else ""
         reason = f"The search found nothing better than the program as it is{within}."
+        if setting.prefer.cost is not None:
+            reason = f"The search found nothing that is {setting.prefer} of the best but the program as it is{within}."
         return Verdict("inconclusive", reason, level=setting.level, margin=setting.margin), stopped
     try:
         size = len(proof)
@@ -414,10 +460,12 @@ async def _confirm(
     except asyncio.CancelledError:
         reason = f"Interrupted while the leader ({winner.origin}) was being confirmed. Run the same compile again."
         return unproven(reason), _answer_interrupt()
-    pairs = [
-        (a.value, b.value) for a, b in zip(proof, found, strict=True) if a.value is not None and b.value is not None
-    ]
-    if len(pairs) < SMALLEST:
-        return unproven(f"Only {len(pairs)} confirmation examples could be scored for both programs."), ""
-    start, better = [a for a, _ in pairs], [b for _, b in pairs]
-    return judge(start, better, level=setting.level, margin=setting.margin, seed=setting.seed), ""
+    scored = [(a, b) for a, b in zip(proof, found, strict=True) if a.value is not None and b.value is not None]
+    if len(scored) < SMALLEST:
+        return unproven(f"Only {len(scored)} confirmation examples could be scored for both programs."), ""
+    sides = ([a for a, _ in scored], [b for _, b in scored])
+    saving, cost = None, setting.prefer.cost
+    if cost is not None:
+        saving = saving_of(cost, *([getattr(one, cost) for one in side] for side in sides), **about)
+    values = ([one.value or 0.0 for one in side] for side in sides)
+    return judge(*values, **about, margin=setting.margin, saving=saving), ""

@@ -361,6 +361,14 @@ class Ledger:
         )[0]
         return dict(zip(("calls", "input_tokens", "output_tokens", "dollars", "unpriced"), row, strict=True))
 
+    def unpriced(self, candidate: str) -> int:
+        """How many replies of a candidate's rollouts have no known price."""
+        sql = (
+            "SELECT count(*) FROM reply WHERE dollars IS NULL AND key IN "
+            "(SELECT one.value FROM rollout, json_each(rollout.replies) AS one WHERE candidate = ?)"
+        )
+        return self._read(sql, (candidate,))[0][0]
+
     def last_change(self) -> float:
         """When the last reply or rollout was written, in seconds since the epoch; 0 when there is none."""
         sql = "SELECT coalesce(max(at), 0.0) FROM (SELECT at FROM reply UNION ALL SELECT at FROM rollout)"

@@ -15,6 +15,7 @@ from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.messages import Spending
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.pareto import front_of
 from outlast.optimize.study import Point, Study
 from outlast.optimize.verdict import Verdict
 
@@ -73,6 +74,8 @@ class Report:
                 f"({100 * verdict.paired.difference:+.1f}, {verdict.level:.0%} CI {100 * low:.1f}..{100 * high:.1f}, "
                 f"{p}) on {verdict.paired.n} held-out examples"
             )
+        if verdict.saving is not None:
+            line += f"; {verdict.saving}"
         line += f"; {self.candidates} candidates, {self.rollouts} rollouts, {self.spending}, {self.seconds:.1f} s"
         if self.proposing is not None:
             line += f"; proposals: {self.proposing}"
@@ -98,9 +101,9 @@ class Report:
 class Compiled(Generic[M]):
     """The result of `compile`.
 
-    `program` is the winner when it is proven better, else the program that you gave. `winner` is what the search would
-    ship regardless of proof, `start` the program as given, `report` the figures, `ledger` the file with everything
-    that ran (None when it was kept in memory).
+    `program` is the winner when it is proven better (or, with `prefer`, no worse and cheaper), else the program that
+    you gave. `winner` is what the search would ship regardless of proof, `start` the program as given, `report` the
+    figures, `ledger` the file with everything that ran (None when it was kept in memory).
     """
 
     program: M
@@ -111,8 +114,8 @@ class Compiled(Generic[M]):
 
     @property
     def improved(self) -> bool:
-        """True when `program` is a proven improvement."""
-        return self.report.verdict.better
+        """True when `program` is a proven improvement: better, or with `prefer` no worse and cheaper."""
+        return self.report.verdict.ships
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path."""
@@ -141,7 +144,7 @@ def record_of(
         ranked = {"score": round(tally.mean, 6), "gain": round(gain, 6), "n": len(tally.values)}
     return {
         "result": verdict.to_json(),
-        "kept": "winner" if verdict.better else "original",
+        "kept": "winner" if verdict.ships else "original",
         "winner": {
             "id": winner.id,
             "origin": winner.origin,
@@ -150,6 +153,7 @@ def record_of(
             "provenance": _provenance(winner),
             "ranked": ranked,
         },
+        "front": front_of(study, winner, setting.prefer),
         "start": {"hash": program_hash(setting.program)},
         "search": {
             **setting.optimizer.describe(),
@@ -161,6 +165,7 @@ def record_of(
             "budget": study.purse.budget.to_json(),
             "stopped": stopped,
             **({"lock": list(setting.lock)} if setting.lock else {}),
+            **({"prefer": str(setting.prefer)} if setting.prefer.cost else {}),
         },
         "data": {name: {"n": len(part), "hash": part.hash} for name, part in setting.parts.items()},
         "metric": {"name": name_of(setting.metric), "hash": metric_hash(setting.metric)},

@@ -25,6 +25,7 @@ from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
 from outlast.modules.settings import chosen_lm
 from outlast.optimize.demos import labeled_demos
+from outlast.optimize.prefer import BEST, Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.runtime import Run, default
 from outlast.signatures.codec import codecs
@@ -48,6 +49,7 @@ class Setting:
     level: float
     margin: float
     lock: tuple[str, ...] = ()
+    prefer: Prefer = BEST
 
     def identity(self) -> dict[str, str]:
         """What a ledger must agree on, by name. The optimizer and the seed may differ: results are shared."""

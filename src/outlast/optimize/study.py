@@ -30,6 +30,7 @@ from outlast.optimize.race import Tally, race, shrunken_gain
 from outlast.optimize.reserve import Reserve
 from outlast.optimize.rollout import HOPELESS, Rolled, Roller, steps_from_json
 from outlast.optimize.standing import Point, Progress
+from outlast.optimize.vectors import Item, Vector, items_of, vector_of
 from outlast.runtime import Budget, running
 
 __all__ = ["Point", "Progress", "Study"]
@@ -331,6 +332,19 @@ class Study:
     def key_of(example: Example) -> str:
         """The id of an example."""
         return id_of(example)
+
+    def contenders(self) -> list[Candidate]:
+        """The start and all that may still win: ranked, not dropped, and proven within what is left of the budget."""
+        ranked = [self.candidates[key] for key in self._tallies if key != "start" and key not in self._dropped]
+        return [self.start, *(one for one in ranked if _may_win(one) and self._can_prove(one))]
+
+    def items(self, candidate: Candidate) -> dict[str, Item]:
+        """Score and costs of a candidate on each selection example that it was run on, by the example's id."""
+        return items_of(self.outcomes_of(candidate, "select"))
+
+    def vector(self, candidate: Candidate) -> Vector:
+        """Score, dollars, seconds and tokens of a rollout of a candidate, over the selection examples it was run on."""
+        return vector_of(self.items(candidate), priced=not self.ledger.unpriced(candidate.id))
 
     def example(self, key: str) -> Example:
         """A training or selection example by its id. Raises `UsageError` for another one."""

@@ -9,8 +9,38 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from outlast.evals.statistics import Estimate, Interval, Paired
+    from outlast.optimize.vectors import Cost
 
 Word = Literal["better", "no worse", "inconclusive", "worse", "unproven"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a rollout of the winner takes against one of the start, on the confirmation examples.
+
+    `what` is "dollars", "seconds" or "tokens"; `proven` says that the paired interval lies below 0 and p agrees.
+    """
+
+    what: Cost
+    start: float
+    winner: float
+    paired: Paired
+    proven: bool
+
+    def __str__(self) -> str:
+        change = 100 * (self.winner / self.start - 1) if self.start else 0.0
+        return f"{change:+.0f}% {self.what} a rollout ({_amount(self.start)} -> {_amount(self.winner)})"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "what": self.what,
+            "start": float(f"{self.start:.6g}"),
+            "winner": float(f"{self.winner:.6g}"),
+            "interval": [float(f"{end:.6g}") for end in (self.paired.interval.low, self.paired.interval.high)],
+            "p": float(f"{self.paired.p:.4g}"),
+            "proven": self.proven,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +49,9 @@ class Verdict:
 
     "better": the interval of the paired difference lies above 0 and p is at most 1 - level. "worse": it lies below 0
     and p is. "no worse": it lies above -margin. "inconclusive": none of these, or the search found no better candidate.
-    "unproven": the search was stopped before the winner could be confirmed. `reason` says it in a sentence.
+    "unproven": the search was stopped before the winner could be confirmed. `reason` says it in a sentence. `saving` is
+    there when the compile was told to prefer what costs less; then "no worse" covers a small proven loss, too, that
+    lies within the margin.
     """
 
     word: Word
@@ -29,11 +61,17 @@ class Verdict:
     paired: Paired | None = None
     level: float = 0.95
     margin: float = 0.0
+    saving: Saving | None = None
 
     @property
     def better(self) -> bool:
         """True when the winner is proven better."""
         return self.word == "better"
+
+    @property
+    def ships(self) -> bool:
+        """True when the winner replaces the start: proven better, or no worse and proven to take less where wished."""
+        return self.better or (self.word == "no worse" and self.saving is not None and self.saving.proven)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -60,6 +98,8 @@ class Verdict:
             }
         if self.margin:
             data["margin"] = self.margin
+        if self.saving is not None:
+            data["saving"] = self.saving.to_json()
         return data
 
 
@@ -68,29 +108,81 @@ def _bounds(interval: Interval) -> list[float | None]:
     return [round(end, 6) if math.isfinite(end) else None for end in (interval.low, interval.high)]
 
 
-def judge(start: Sequence[float], winner: Sequence[float], *, level: float, margin: float, seed: int) -> Verdict:
-    """Compare paired scores of the start and the winner."""
+def judge(
+    start: Sequence[float],
+    winner: Sequence[float],
+    *,
+    level: float,
+    margin: float,
+    seed: int,
+    saving: Saving | None = None,
+) -> Verdict:
+    """Compare paired scores of the start and the winner; with a saving, a loss within the margin is "no worse"."""
     from outlast.evals.comparing.gate import word_for
     from outlast.evals.statistics import estimate_mean, paired_difference
 
     paired = paired_difference(start, winner, level=level, seed=seed)
+    word: Word = word_for(paired.interval, paired.p, level, -margin)
+    if saving is not None and word == "worse" and margin and paired.interval.low > -margin:
+        word = "no worse"
+    reason = _reason(word, paired, level, margin) if saving is None else _traded(word, paired, level, margin, saving)
+    estimates = estimate_mean(start, level=level), estimate_mean(winner, level=level)
+    return Verdict(word, reason, *estimates, paired, level, margin, saving)
+
+
+def saving_of(what: Cost, start: Sequence[float], winner: Sequence[float], *, level: float, seed: int) -> Saving:
+    """Compare paired costs of the start and the winner."""
+    from outlast.evals.statistics import paired_difference
+
+    paired = paired_difference(start, winner, level=level, seed=seed)
+    proven = paired.interval.high < 0 and paired.p <= 1 - level + 1e-12
+    return Saving(what, math.fsum(start) / len(start), math.fsum(winner) / len(winner), paired, proven)
+
+
+def _gain(paired: Paired, level: float) -> str:
     low, high = paired.interval.low, paired.interval.high
-    gain = (
+    return (
         f"{100 * paired.difference:+.1f} points ({level:.0%} CI {100 * low:+.1f}..{100 * high:+.1f}, p={paired.p:.2g})"
     )
-    word = word_for(paired.interval, paired.p, level, -margin)
-    reason = {
+
+
+def _reason(word: Word, paired: Paired, level: float, margin: float) -> str:
+    gain = _gain(paired, level)
+    return {
         "better": f"The compiled program is better: {gain}.",
         "worse": f"The compiled program is worse: {gain}. The original is kept.",
         "no worse": f"No significant gain, but no loss beyond {100 * margin:g} points: {gain}.",
-        "inconclusive": f"No significant gain: {gain}. The original is kept.",
-    }[word]
-    return Verdict(
-        word,
-        reason,
-        estimate_mean(start, level=level),
-        estimate_mean(winner, level=level),
-        paired,
-        level,
-        margin,
+    }.get(word, f"No significant gain: {gain}. The original is kept.")
+
+
+def _traded(word: Word, paired: Paired, level: float, margin: float, saving: Saving) -> str:
+    """The verdict of a compile that prefers what costs less, in sentences."""
+    gain, allowed = _gain(paired, level), f"the {100 * margin:g} points that were allowed"
+    if word == "better":
+        return f"The compiled program is better: {gain}; {saving}."
+    if word == "no worse" and saving.proven:
+        return f"No loss beyond {allowed}: {gain}; and it takes less: {saving}."
+    if word == "no worse":
+        return f"No loss beyond {allowed}: {gain}; but not proven to take less: {saving}. The original is kept."
+    if word == "worse":
+        return f"The compiled program is worse: {gain}; {saving}. The original is kept."
+    return (
+        f"Neither a gain nor that the loss is within {allowed} is proven: {gain}; {saving}. The original is kept."
+        f"{_needed(paired, level, margin)}"
     )
+
+
+def _needed(paired: Paired, level: float, margin: float) -> str:
+    """How many examples would tell, at a power of 80%, if the true difference is none."""
+    from outlast.evals.statistics import normal_quantile
+
+    if not margin or not math.isfinite(paired.interval.low):
+        return ""
+    z = normal_quantile(0.5 + level / 2)
+    spread = (paired.wins + paired.losses) / paired.n  # of differences of at most 1
+    most = math.ceil(max((z + normal_quantile(0.8)) ** 2 * spread / margin**2, z * z * (1 - margin) / margin))
+    return f" About {most:,} held-out examples would tell."
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 # What a record says of a search besides the optimizer's own options.
-_SEARCH_FACTS = ("optimizer", "seed", "tried", "rollouts", "expected_calls", "calls", "budget", "stopped", "lock")
+_SEARCH_FACTS = (
+    "optimizer",
+    "seed",
+    "tried",
+    "rollouts",
+    "expected_calls",
+    "calls",
+    "budget",
+    "stopped",
+    "lock",
+    "prefer",
+)
 
 
 def source_words(source: str) -> str:

@@ -1,0 +1,144 @@
+"""The candidates that no other one beats on everything, and how sure that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from outlast.errors import UsageError
+from outlast.optimize.vectors import COSTS, Cost, Item, Vector, vector_of
+
+if TYPE_CHECKING:
+    from outlast.optimize.candidate import Candidate
+    from outlast.optimize.prefer import Prefer
+    from outlast.optimize.study import Study
+
+DRAWS = 400
+FEWEST = 10  # examples of a candidate that is on it
+MOST = 16  # candidates whose standing is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A candidate among the others: its vector, whether none dominates it, and the share of draws in which none did.
+
+    One dominates another when it is no worse on score and on every cost, and better on one of them. `sure` comes from
+    resampling the examples, the same ones for all candidates at a time: .5 is a toss-up. None: it was not drawn.
+    """
+
+    candidate: str
+    vector: Vector
+    on_front: bool
+    sure: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "id": self.candidate,
+            **self.vector.to_json(),
+            "front": self.on_front,
+            "sure": None if self.sure is None else round(self.sure, 3),
+        }
+
+
+def front(
+    items: Mapping[str, Mapping[str, Item]], costs: Sequence[Cost], *, priced: bool = True, seed: int = 0
+) -> list[Spot]:
+    """All candidates as spots, by falling score. `items` are by candidate and example; `costs` are what counts.
+
+    Candidates are compared on the examples that all of them were run on. At most `MOST` candidates, those on the front
+    first, are drawn `DRAWS` times. Cost: no LM call; about 0.2 s for 16 candidates on 100 examples.
+    """
+    for name in costs:
+        if name not in COSTS:
+            raise UsageError(f"a cost is one of {', '.join(COSTS)}; got {name!r}")
+    if not costs:
+        raise UsageError(f"a front needs a cost: {', '.join(COSTS)}")
+    common = _common(items)
+    if not common:
+        return []
+    points = {key: _point([items[key][e] for e in common], costs) for key in items}
+    standing = {
+        key: not any(_dominates(other, point) for name, other in points.items() if name != key)
+        for key, point in points.items()
+    }
+    ranked = sorted(points, key=lambda key: (-points[key][0], points[key][1:]))
+    drawn = sorted(ranked, key=lambda key: not standing[key])[:MOST]
+    sure = _drawn({key: [items[key][e] for e in common] for key in drawn}, costs, seed)
+    return [Spot(key, vector_of(items[key], priced=priced), standing[key], sure.get(key)) for key in ranked]
+
+
+def front_of(study: Study, winner: Candidate, prefer: Prefer) -> dict[str, Any]:
+    """The front of a finished search, JSON-ready: score against what was to be small, else dollars, else tokens.
+
+    Candidates count that were run on at least half as many selection examples as the winner, at most `MOST` of them.
+    """
+    items = {key: study.items(one) for key, one in study.candidates.items() if key == "start" or one.changes}
+    enough = max(FEWEST, len(items.get(winner.id, {})) / 2)
+    items = {key: some for key, some in items.items() if len(some) >= enough}
+    unpriced = any(study.ledger.unpriced(key) for key in items)
+    free = not any(item.dollars for some in items.values() for item in some.values())
+    cost: Cost = prefer.cost or ("tokens" if unpriced or free else "dollars")
+    spots = front(items, (cost,), priced=not unpriced, seed=study.seed)
+    kept = [spot for spot in spots if spot.on_front or spot.candidate in ("start", winner.id)]
+    others = [spot for spot in spots if spot not in kept]
+    shown = {spot.candidate for spot in [*kept, *others][:MOST]}
+    return {"cost": cost, "candidates": [spot.to_json() for spot in spots if spot.candidate in shown]}
+
+
+def dominance(a: Mapping[str, Item], b: Mapping[str, Item], costs: Sequence[Cost], *, seed: int = 0) -> float:
+    """The probability that candidate `a` dominates `b`, by resampling the examples that both were run on.
+
+    0 when there is none. Source: joint bootstrap over items, as for any statistic of paired samples (Efron 1979).
+    """
+    common = _common({"a": a, "b": b})
+    if not common:
+        return 0.0
+    one, two = [a[e] for e in common], [b[e] for e in common]
+    wins = 0
+    for counts in _resamples(len(common), seed):
+        wins += _dominates(_point(one, costs, counts), _point(two, costs, counts))
+    return wins / DRAWS
+
+
+def _drawn(rows: Mapping[str, Sequence[Item]], costs: Sequence[Cost], seed: int) -> dict[str, float]:
+    """How often each candidate was dominated by none, over resamples of the examples."""
+    kept = dict.fromkeys(rows, 0)
+    n = len(next(iter(rows.values())))
+    for counts in _resamples(n, seed):
+        points = {key: _point(some, costs, counts) for key, some in rows.items()}
+        for key, point in points.items():
+            kept[key] += not any(_dominates(other, point) for name, other in points.items() if name != key)
+    return {key: count / DRAWS for key, count in kept.items()}
+
+
+def _resamples(n: int, seed: int) -> list[Counter[int]]:
+    rng = Random(f"front {seed}")
+    return [Counter(rng.choices(range(n), k=n)) for _ in range(DRAWS)]
+
+
+def _common(items: Mapping[str, Mapping[str, Item]]) -> list[str]:
+    shared: set[str] | None = None
+    for some in items.values():
+        shared = set(some) if shared is None else shared & some.keys()
+    return sorted(shared or ())
+
+
+def _point(rows: Sequence[Item], costs: Sequence[Cost], counts: Mapping[int, int] | None = None) -> tuple[float, ...]:
+    """The mean score and mean costs; with `counts`, of the rows so often."""
+    weights = counts if counts is not None else dict.fromkeys(range(len(rows)), 1)
+    total = sum(weights.values())
+    means = [sum(rows[i].score * w for i, w in weights.items()) / total]
+    means += [sum(rows[i].cost(name) * w for i, w in weights.items()) / total for name in costs]
+    return tuple(means)
+
+
+def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Scores first, of which more is better; then costs. Sums that differ by rounding alone are equal."""
+    gains = [a[0] - b[0], *(y - x for x, y in zip(a[1:], b[1:], strict=True))]
+    scale = [max(abs(x), abs(y), 1e-12) for x, y in zip(a, b, strict=True)]
+    signs = [0 if abs(gain) <= 1e-9 * size else gain for gain, size in zip(gains, scale, strict=True)]
+    return all(sign >= 0 for sign in signs) and any(sign > 0 for sign in signs)
