@@ -34,11 +34,11 @@ class Spot:
     on_front: bool
     sure: float | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, *, timed: bool = True) -> dict[str, Any]:
         """JSON-ready."""
         return {
             "id": self.candidate,
-            **self.vector.to_json(),
+            **self.vector.to_json(timed=timed),
             "front": self.on_front,
             "sure": None if self.sure is None else round(self.sure, 3),
         }
@@ -75,6 +75,7 @@ def front_of(study: Study, winner: Candidate, prefer: Prefer) -> dict[str, Any]:
     """The front of a finished search, JSON-ready: score against what was to be small, else dollars, else tokens.
 
     Candidates count that were run on at least half as many selection examples as the winner, at most `MOST` of them.
+    Times are in it only where they decide: a search that was killed and goes on has others, and else the same record.
     """
     items = {key: study.items(one) for key, one in study.candidates.items() if key == "start" or one.changes}
     enough = max(FEWEST, len(items.get(winner.id, {})) / 2)
@@ -86,7 +87,10 @@ def front_of(study: Study, winner: Candidate, prefer: Prefer) -> dict[str, Any]:
     kept = [spot for spot in spots if spot.on_front or spot.candidate in ("start", winner.id)]
     others = [spot for spot in spots if spot not in kept]
     shown = {spot.candidate for spot in [*kept, *others][:MOST]}
-    return {"cost": cost, "candidates": [spot.to_json() for spot in spots if spot.candidate in shown]}
+    return {
+        "cost": cost,
+        "candidates": [spot.to_json(timed=cost == "seconds") for spot in spots if spot.candidate in shown],
+    }
 
 
 def dominance(a: Mapping[str, Item], b: Mapping[str, Item], costs: Sequence[Cost], *, seed: int = 0) -> float:

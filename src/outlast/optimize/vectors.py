@@ -47,16 +47,17 @@ class Vector:
         """One of the costs by name; None when it is not known."""
         return {"dollars": self.dollars, "seconds": self.seconds, "tokens": self.tokens}[name]
 
-    def to_json(self) -> dict[str, Any]:
-        """By name."""
-        return {
+    def to_json(self, *, timed: bool = True) -> dict[str, Any]:
+        """By name; without the times, which no two runs share, unless `timed`."""
+        data: dict[str, Any] = {
             "n": self.n,
             "score": round(self.score, 6),
             "dollars": None if self.dollars is None else float(f"{self.dollars:.6g}"),
-            "seconds": round(self.seconds, 4),
-            "slow_seconds": round(self.slow_seconds, 4),
             "tokens": round(self.tokens, 1),
         }
+        if timed:
+            data |= {"seconds": round(self.seconds, 4), "slow_seconds": round(self.slow_seconds, 4)}
+        return data
 
 
 def items_of(outcomes: Iterable[Outcome]) -> dict[str, Item]:
