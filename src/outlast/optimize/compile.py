@@ -194,7 +194,7 @@ async def acompile(
                 ledger=ledger,
                 purse=Purse(limits, run.meter),
                 confirm=len(parts["confirm"]),
-                expected=_expected(search, parts, limits),
+                expected=_expected(search, program, parts, limits),
                 seed=seed,
                 concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
                 proposer=writer,
@@ -210,9 +210,9 @@ async def acompile(
         ledger.close()
 
 
-def _expected(search: Optimizer, parts: Mapping[str, Dataset], limits: Budget) -> int:
+def _expected(search: Optimizer, program: Module, parts: Mapping[str, Dataset], limits: Budget) -> int:
     """The most rollouts of search and proof together."""
-    most = search.rollouts(len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
+    most = search.estimate(program, len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
     return most if limits.rollouts is None else min(most, limits.rollouts)
 
 

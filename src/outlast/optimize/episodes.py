@@ -30,9 +30,15 @@ def episode(study: Study, outcome: Outcome, *, path: str | None = None) -> str:
     for step in study.steps(outcome):
         if path is None or step.path == path:
             lines.append(_step(step, told=path is None))
+    return "\n".join([*lines, verdict_of(study, outcome)])
+
+
+def verdict_of(study: Study, outcome: Outcome) -> str:
+    """What came of a rollout, as text: what was expected, the metric's words, the score. Cost: no LM call."""
+    lines: list[str] = []
     if outcome.error:
         lines.append(f"Error: {_short(outcome.error)}")
-    targets = targets_of(example)
+    targets = targets_of(study.example(outcome.example))
     if targets:
         lines.append(f"Expected: {_values(targets)}")
     if outcome.feedback:
@@ -45,6 +51,11 @@ def episode(study: Study, outcome: Outcome, *, path: str | None = None) -> str:
         else "Score: none"
     )
     return "\n".join(lines)
+
+
+def told_step(step: Step) -> str:
+    """What one module was given and what it answered, as text."""
+    return _step(step, told=True)
 
 
 def about_program(program: Module) -> str:

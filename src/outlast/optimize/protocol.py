@@ -30,6 +30,10 @@ class Optimizer(ABC):
     def rollouts(self, train: int, select: int) -> int:
         """The most rollouts that a search costs with this many training and selection examples."""
 
+    def estimate(self, program: Module, train: int, select: int) -> int:
+        """The most rollouts that a search of this program costs: `rollouts`, unless that depends on the program."""
+        return self.rollouts(train, select)
+
     def describe(self) -> dict[str, Any]:
         """Name and options, JSON-ready and the same in every process; decides which ledger a search resumes from."""
         return described(self, "optimizer")

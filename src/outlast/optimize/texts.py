@@ -25,15 +25,18 @@ MOST_CHARACTERS = 8000  # of a text that a proposer writes
 
 
 def texts(study: Study) -> list[str]:
-    """The parameters that a search may write anew, in the order of the program.
+    """The parameters that a search may write anew, in the order of the program; locked ones are not among them."""
+    return [path for path in texts_in(study.program) if not study.locked(path)]
+
+
+def texts_in(program: Module) -> list[str]:
+    """The parameters of a program that hold text to write, in its order; empty for a program without.
 
     These are the instructions of all modules, and what was declared with `param` as an `ol.Text` or, without a space,
-    holds more than one word, as far as they are not locked. Empty for a program without text.
+    holds more than one word.
     """
-    values = parameters(study.program)
-    kinds = places(study.program)
-    spaces = spaces_of(study.program)
-    return [path for path in study.tunable if _is_text(kinds[path].kind, values[path], spaces.get(path))]
+    values, kinds, spaces = parameters(program), places(program), spaces_of(program)
+    return [path for path, value in values.items() if _is_text(kinds[path].kind, value, spaces.get(path))]
 
 
 def _is_text(kind: str, value: Any, space: Space[Any] | None) -> bool:

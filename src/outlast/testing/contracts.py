@@ -129,8 +129,10 @@ def _check_winner(winner: Any, study: Study, program: Module) -> None:
 
 
 def _check_costs(optimizer: Optimizer, study: Study, parts: Mapping[str, Sequence[Example]]) -> None:
-    promised = optimizer.rollouts(len(parts["train"]), len(parts["select"]))
-    assert study.rollouts <= promised, f"rollouts(...) promises at most {promised}; the search used {study.rollouts}"
+    promised = optimizer.estimate(study.program, len(parts["train"]), len(parts["select"]))
+    assert study.rollouts <= promised, (
+        f"rollouts(...), or estimate(...), promises at most {promised}; the search used {study.rollouts}"
+    )
     confirm = {id_of(example) for example in parts["confirm"]}
     for outcome in study.outcomes:
         assert outcome.example not in confirm, "the search ran on an example of the part that proves its winner"

@@ -1,0 +1,256 @@
+"""`CAPO`: evolution of instructions with demonstrations, in which races spare evaluations and length costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from outlast.adapters.protocol import Demo
+from outlast.data.example import Example
+from outlast.errors import UsageError
+from outlast.evals.statistics.quantiles import t_quantile
+from outlast.modules.module import Module
+from outlast.modules.paths import parameters, predictors_of
+from outlast.modules.predict import Predict
+from outlast.optimize.candidate import Candidate
+from outlast.optimize.demos import bootstrapped_demos, example_of, labeled_demos
+from outlast.optimize.operators.crossover import combined
+from outlast.optimize.proposers import CombineInstructions, VaryInstruction
+from outlast.optimize.protocol import Optimizer
+from outlast.optimize.study import Study
+from outlast.optimize.texts import (
+    about_text,
+    proposer_modules,
+    text_in,
+    text_of,
+    texts,
+    texts_in,
+    together,
+    whole_numbers,
+)
+
+Rows = tuple[Mapping[str, Demo], ...]  # demonstrations of a candidate: each row is one example, by module
+_FINALISTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CAPO(Optimizer):
+    """Evolve a population of instructions with up to `max_demos` demonstrations each.
+
+    It begins with the start program and variations of its texts. In each of `steps` steps a proposer combines the texts
+    of two members and varies the result, `crossovers` times; of their demonstrations some are kept, and then one is
+    added, one is left out, or they change places. Population and children then race on blocks of `block` selection
+    examples, at most `blocks` of them: who is behind `population` others by a paired t-test at level `alpha` is out.
+    A score is the mean less `length_penalty` for a prompt as long as the longest of the first population. At the end
+    the best three are run on all selection examples. Demonstrations show the program's own right answers, found in
+    `harvest` rollouts, and labelled examples. `combine` takes the inputs of `CombineInstructions`, `vary` those of
+    `VaryInstruction`. Use it where both short prompts and demonstrations matter.
+    Cost: for each crossover two proposals; at most block x blocks rollouts for each candidate, and races take about
+    half.
+    Source: Zehle et al. 2025 (CAPO, arXiv 2504.16005).
+    """
+
+    population: int = 10
+    steps: int = 10
+    crossovers: int = 4
+    max_demos: int = 5
+    harvest: int = 30
+    block: int = 30
+    blocks: int = 10
+    alpha: float = 0.2
+    length_penalty: float = 0.05
+    combine: Module = field(default_factory=lambda: Predict(CombineInstructions))
+    vary: Module = field(default_factory=lambda: Predict(VaryInstruction))
+
+    def __post_init__(self) -> None:
+        whole_numbers(self, population=2, steps=1, crossovers=1, max_demos=0, harvest=0, block=5, blocks=1)
+        proposer_modules(self, ["combine", "vary"])
+        if not 0 < self.alpha < 0.5 or not self.length_penalty >= 0:
+            raise UsageError(
+                f"CAPO takes 0 < alpha < 0.5 and length_penalty >= 0; got {self.alpha!r}, {self.length_penalty!r}"
+            )
+
+    def rollouts(self, train: int, select: int) -> int:
+        """When nobody drops out of any race."""
+        seen = min(select, self.block * self.blocks)
+        members = self.population + self.steps * self.crossovers
+        return min(train, self.harvest) + members * seen + _FINALISTS * (select - seen)
+
+    async def search(self, study: Study) -> Candidate:
+        """The best of the last population, length taken into account."""
+        if not texts_in(study.program) or not texts(study):
+            return study.start
+        evolution = _Evolution(self, study)
+        await evolution.begin()
+        for step in range(self.steps):
+            await evolution.step(step)
+        return await evolution.end()
+
+
+class _Evolution:
+    """The population of one search, with the demonstrations of its members."""
+
+    def __init__(self, options: CAPO, study: Study) -> None:
+        self._options = options
+        self._study = study
+        self._texts = texts(study)
+        self._rows: dict[Candidate, Rows] = {study.start: ()}
+        self._pool: list[Mapping[str, Demo]] = []
+        self._members = [study.start]
+        self._longest = 1
+
+    async def begin(self) -> None:
+        """The first population: variations of the texts, each with a draw of demonstrations."""
+        study, options = self._study, self._options
+        self._pool = await self._harvest()
+        numbers = range(1, options.population)
+        varied = await together(self._varied(study.start, number) for number in numbers)
+        for number, changes in zip(numbers, varied, strict=True):
+            rng = study.rng(f"first {number}")
+            rows = rng.sample(self._pool, min(len(self._pool), rng.randint(0, options.max_demos)))
+            self._add(self._made(study.start, changes, tuple(rows), "varied"))
+        self._longest = max(self._length(one) for one in self._members)
+
+    async def step(self, number: int) -> None:
+        """Children of pairs, then a race of all, which leaves as many as before."""
+        options = self._options
+        jobs = [
+            self._child(self._study.rng(f"child {number} {at}"), number * options.crossovers + at)
+            for at in range(options.crossovers)
+        ]
+        for child in await together(jobs):
+            self._add(child)
+        self._members = await self._race(self._study.rng(f"blocks {number}"))
+        self._study.mark(self._members[0])
+
+    async def end(self) -> Candidate:
+        """The best few on all selection examples, and the best of them."""
+        study = self._study
+        finalists = self._ranked(self._members)[:_FINALISTS]
+        await together(study.evaluate(one, study.select) for one in finalists)
+        return self._ranked(finalists)[0]
+
+    def _add(self, candidate: Candidate | None) -> None:
+        if candidate is not None and candidate not in self._members:
+            self._members.append(candidate)
+
+    async def _harvest(self) -> list[Mapping[str, Demo]]:
+        """Rows of demonstrations: right answers of the start program, and labels of other training examples."""
+        study, options = self._study, self._options
+        if not options.max_demos:
+            return []
+        examples = list(study.train)
+        study.rng("harvest").shuffle(examples)
+        found: list[Mapping[str, Demo]] = [*await bootstrapped_demos(study, study.start, examples[: options.harvest])]
+        used = {example_of(demo) for row in found for demo in row.values()}
+        by_example: dict[str, dict[str, Demo]] = {}
+        for path, demos in labeled_demos(study.program, examples).items():
+            for demo in demos:
+                by_example.setdefault(example_of(demo), {})[path] = demo
+        return [*found, *(row for key, row in by_example.items() if key not in used)]
+
+    async def _varied(self, parent: Candidate, number: int) -> dict[str, str]:
+        """Every text of a candidate in other words."""
+        answers = await together(self._vary(path, text_of(self._study, parent, path), number) for path in self._texts)
+        return {path: text for path, text in zip(self._texts, answers, strict=True) if text}
+
+    async def _vary(self, path: str, text: str, number: int) -> str:
+        about = about_text(self._study, path)
+        out = await self._study.ask(self._options.vary, sample=number, module=about, instruction=text)
+        return text_in(out, "varied")
+
+    async def _child(self, rng: Random, number: int) -> Candidate | None:
+        """Two members crossed in one text, which is then varied, and their demonstrations mixed and mutated."""
+        mother, father = rng.sample(self._members, 2) if len(self._members) > 1 else (self._members[0],) * 2
+        path = rng.choice(self._texts)
+        rows = self._mixed(mother, father, rng)
+        text = await combined(self._study, mother, father, path, self._options.combine, sample=number)
+        text = (await self._vary(path, text, number) if text else "") or text
+        if not text:
+            return None
+        return self._made(mother, {path: text}, rows, f"{mother.id} and {father.id} crossed")
+
+    def _mixed(self, mother: Candidate, father: Candidate, rng: Random) -> Rows:
+        """As many of both parents' rows as they have on average; one more, one less, or in another order."""
+        both = [*self._rows[mother], *(row for row in self._rows[father] if row not in self._rows[mother])]
+        size = (len(self._rows[mother]) + len(self._rows[father])) // 2
+        rows = rng.sample(both, min(len(both), size))
+        chance = rng.random()
+        more = [row for row in self._pool if row not in rows]
+        if chance < 1 / 3 and more and len(rows) < self._options.max_demos:
+            rows.append(rng.choice(more))
+        elif 1 / 3 <= chance < 2 / 3 and rows:
+            rows.pop(rng.randrange(len(rows)))
+        rng.shuffle(rows)
+        return tuple(rows)
+
+    def _made(self, parent: Candidate, changes: Mapping[str, str], rows: Rows, origin: str) -> Candidate:
+        """The candidate with these texts and demonstrations; those written by hand stay in front."""
+        study = self._study
+        every: dict[str, Any] = dict(changes)
+        for path, part in predictors_of(study.program).items() if self._options.max_demos else ():
+            name = f"{path}.demos".lstrip(".")
+            if not study.locked(name):
+                own = [demo for demo in part.demos if not example_of(demo)]
+                every[name] = (*own, *(row[path] for row in rows if path in row))
+        made = study.propose(every, origin=origin, parent=parent, operator="capo")
+        self._rows.setdefault(made, rows)
+        return made
+
+    async def _race(self, rng: Random) -> list[Candidate]:
+        """The best members, as many as the population has, found on as few blocks as that takes."""
+        options, alive = self._options, list(self._members)
+        examples = list(self._study.select)
+        self._study.rng("blocks").shuffle(examples)
+        parts = [examples[at : at + options.block] for at in range(0, len(examples), options.block)]
+        rng.shuffle(parts)
+        seen: list[Example] = []
+        for part in parts[: options.blocks]:
+            if len(alive) <= options.population:
+                break
+            self._study.alive = len(alive)
+            await together(self._study.evaluate(one, part) for one in alive)
+            seen += part
+            scores = {one: self._penalised(one, seen) for one in alive}
+            behind = {one: sum(_ahead(scores[other], scores[one], options.alpha) for other in alive) for one in alive}
+            alive = [one for one in alive if behind[one] < options.population]
+        return self._ranked(alive, seen)[: options.population]
+
+    def _ranked(self, some: Sequence[Candidate], seen: Sequence[Example] | None = None) -> list[Candidate]:
+        """Best first, by the mean less the penalty, on these examples or on all that each was run on."""
+
+        def score(one: Candidate) -> float:
+            if seen:
+                values = self._penalised(one, seen)
+                return math.fsum(values.values()) / max(1, len(values))
+            return self._study.tally(one).mean - self._penalty(one)
+
+        return sorted(some, key=score, reverse=True)
+
+    def _penalised(self, one: Candidate, seen: Sequence[Example]) -> dict[str, float]:
+        values, cost = self._study.tally(one).values, self._penalty(one)
+        keys = [self._study.key_of(example) for example in seen]
+        return {key: values[key] - cost for key in keys if key in values}
+
+    def _penalty(self, one: Candidate) -> float:
+        return self._options.length_penalty * self._length(one) / self._longest
+
+    def _length(self, one: Candidate) -> int:
+        """Characters of the texts and demonstrations of a candidate."""
+        values = parameters(self._study.build(one))
+        shown = [str(dict(demo.values)) for path in values if path.endswith("demos") for demo in values[path]]
+        return sum(map(len, shown)) + sum(len(values[path]) for path in self._texts)
+
+
+def _ahead(ours: Mapping[str, float], theirs: Mapping[str, float], alpha: float) -> bool:
+    """Whether the first is better by a one-sided paired t-test."""
+    gaps = [value - theirs[key] for key, value in ours.items() if key in theirs]
+    n = len(gaps)
+    if n < 2:
+        return False
+    mean = math.fsum(gaps) / n
+    error = math.sqrt(math.fsum((gap - mean) ** 2 for gap in gaps) / (n - 1) / n)
+    return mean > error * t_quantile(1 - alpha, n - 1) if error > 0 else mean > 0
