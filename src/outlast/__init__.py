@@ -163,19 +163,26 @@ if TYPE_CHECKING:
     from outlast.modules.values import param as param
     from outlast.optimize.auto import Auto as Auto
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
+    from outlast.optimize.capo import CAPO as CAPO
     from outlast.optimize.compile import Compiled as Compiled
     from outlast.optimize.compile import acompile as acompile
     from outlast.optimize.compile import compile as compile
+    from outlast.optimize.copro import COPRO as COPRO
+    from outlast.optimize.gepa import GEPA as GEPA
     from outlast.optimize.headroom import aheadroom as aheadroom
     from outlast.optimize.headroom import headroom as headroom
+    from outlast.optimize.infer_rules import InferRules as InferRules
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
+    from outlast.optimize.mipro import MIPRO as MIPRO
     from outlast.optimize.operators.protocol import Operator as Operator
     from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
+    from outlast.optimize.opro import OPRO as OPRO
     from outlast.optimize.prefer import Prefer as Prefer
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.strategies import StrategySearch as StrategySearch
     from outlast.optimize.study import Study as Study
+    from outlast.optimize.textgrad import TextGrad as TextGrad
     from outlast.runtime import Budget as Budget
     from outlast.runtime import Span as Span
     from outlast.runtime import Trace as Trace
@@ -306,16 +313,23 @@ _HOMES = {
     "modules.values": "param",
     "optimize.auto": "Auto",
     "optimize.bootstrap": "BootstrapFewShot",
+    "optimize.capo": "CAPO",
     "optimize.compile": "Compiled acompile compile",
+    "optimize.copro": "COPRO",
+    "optimize.gepa": "GEPA",
     "optimize.headroom": "aheadroom headroom",
+    "optimize.infer_rules": "InferRules",
     "optimize.labeled": "LabeledFewShot",
+    "optimize.mipro": "MIPRO",
     "optimize.operators.protocol": "Operator",
     "optimize.operators.reflect": "ReflectEdit",
+    "optimize.opro": "OPRO",
     "optimize.prefer": "Prefer",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
     "optimize.strategies": "StrategySearch",
     "optimize.study": "Study",
+    "optimize.textgrad": "TextGrad",
     "runtime": "Budget Span Trace gather io sleep",
     "sandbox.bubblewrap": "Bubblewrap",
     "sandbox.escalating": "Escalating",

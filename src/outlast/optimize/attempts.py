@@ -24,7 +24,10 @@ def attempts(study: Study, some: Iterable[Candidate], path: str, *, most: int) -
             text = text_of(study, candidate, path)
             scores[text] = max(scores.get(text, 0.0), tally.mean)
     ranked = sorted(scores.items(), key=lambda pair: pair[1])[-most:]
-    return "\n\n".join(f"Instruction: {text}\nScore: {100 * score:.0f}" for text, score in ranked)
+    return "\n\n".join(
+        f"Instruction #{number}: {text}\nResulting Score: {100 * score:.0f}"
+        for number, (text, score) in enumerate(ranked, 1)
+    )
 
 
 def new_ones(made: Sequence[Candidate], known: Iterable[Candidate]) -> list[Candidate]:

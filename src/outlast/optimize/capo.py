@@ -160,7 +160,7 @@ class _Evolution:
     async def _vary(self, path: str, text: str, number: int) -> str:
         about = about_text(self._study, path)
         out = await self._study.ask(self._options.vary, sample=number, module=about, instruction=text)
-        return text_in(out, "varied")
+        return text_in(out, "improved")
 
     async def _child(self, rng: Random, number: int) -> Candidate | None:
         """Two members crossed in one text, which is then varied, and their demonstrations mixed and mutated."""

@@ -80,13 +80,13 @@ class COPRO(Optimizer):
         answers = await together(
             study.ask(self.vary, sample=number, module=about, instruction=text) for number in range(self.breadth - 1)
         )
-        return [text_in(answer, "varied") for answer in answers]
+        return [text_in(answer, "improved") for answer in answers]
 
     async def _beaten(self, study: Study, path: str, tried: Sequence[Candidate]) -> list[str]:
         shown = attempts(study, [study.start, *tried], path, most=self.breadth)
         about, data = about_text(study, path), about_data(study.train)
         answers = await together(
-            study.ask(self.improve, sample=number, module=about, attempts=shown, examples=data)
+            study.ask(self.improve, sample=number, module=about, attempted_instructions=shown, examples=data)
             for number in range(self.breadth)
         )
         return [text_in(answer, "improved") for answer in answers]

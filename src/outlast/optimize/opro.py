@@ -55,7 +55,7 @@ class OPRO(Optimizer):
             about = about_text(study, path)
             history = attempts(study, tried, path, most=self.shown)
             answers = await together(
-                study.ask(self.improve, sample=number, module=about, attempts=history, examples=shown)
+                study.ask(self.improve, sample=number, module=about, attempted_instructions=history, examples=shown)
                 for number in range(self.per_step)
             )
             found = [text for answer in answers if (text := text_in(answer, "improved"))]

@@ -91,7 +91,7 @@ class VaryInstruction(Signature):
 
     module: str = input(desc="which module the instruction is for and what it is for")
     instruction: str = input(desc="its instruction now")
-    varied: str = output(desc="the new instruction, complete")
+    improved: str = output(desc="the new instruction, complete")
 
 
 class BeatAttempts(Signature):
@@ -101,7 +101,7 @@ class BeatAttempts(Signature):
     """
 
     module: str = input(desc="which module the instruction is for and what it is for")
-    attempts: str = input(desc="instructions that were tried, each with its score from 0 to 100, the best last")
+    attempted_instructions: str = input(desc="those that were tried, each with its score from 0 to 100, the best last")
     examples: str = input(desc="inputs with the answers that were expected")
     improved: str = output(desc="the new instruction, complete")
 
@@ -110,9 +110,9 @@ class CombineInstructions(Signature):
     """Make one instruction out of two that are for the same module, with what is best in each."""
 
     module: str = input(desc="which module the instructions are for and what it is for")
-    first: str = input(desc="one instruction")
-    second: str = input(desc="another one")
-    combined: str = output(desc="the new instruction, complete, not longer than it must be")
+    first_instruction: str = input(desc="one instruction")
+    second_instruction: str = input(desc="another one")
+    merged: str = output(desc="the new instruction, complete, not longer than it must be")
 
 
 class CriticizeStep(Signature):

@@ -62,7 +62,7 @@ def test_a_grounded_proposal_sees_code_data_and_another_tip_each_time():
 
 
 def test_a_crossover_makes_one_text_of_two():
-    lm = ScriptedLM(lambda _: {"combined": "Both."}, keep=True)
+    lm = ScriptedLM(lambda _: {"merged": "Both."}, keep=True)
     study = study_of(Pick(), proposer=lm)
     one = study.propose({"pick.instruction": "Red."}, origin="one")
     two = study.propose({"pick.instruction": "Green."}, origin="two")
@@ -97,7 +97,7 @@ def test_exchange_takes_each_part_from_the_side_that_changed_it():
 
 
 @pytest.mark.parametrize("operator", EVERY, ids=lambda operator: operator.name)
-@pytest.mark.parametrize("reply", ["", {"improved": "  ", "rules": [], "proposed": "", "combined": " "}, "x" * 90_000])
+@pytest.mark.parametrize("reply", ["", {"improved": "  ", "rules": [], "proposed": "", "merged": " "}, "x" * 90_000])
 def test_rubbish_makes_no_candidate(operator: Any, reply: Any):
     study = study_of(Pick(), proposer=ScriptedLM(lambda _: reply))
     other = study.propose({"pick.instruction": "Another."}, origin="other")

@@ -26,7 +26,7 @@ class Crossover(Operator):
     """Have a proposer make one text out of the parent's and a partner's; everything else is the parent's.
 
     The partner is drawn from the `partners` best candidates so far whose text is another one. `proposer` is any module
-    that takes the inputs of `CombineInstructions` and gives `combined`. Cost: one proposal.
+    that takes the inputs of `CombineInstructions` and gives `merged`. Cost: one proposal.
     Source: Zehle et al. 2025 (CAPO, arXiv 2504.16005), after Guo et al. 2023 (EvoPrompt, arXiv 2309.08532).
     """
 
@@ -74,10 +74,10 @@ async def combined(study: Study, one: Candidate, other: Candidate, path: str, pr
         proposer,
         sample=sample,
         module=about_text(study, path),
-        first=text_of(study, one, path),
-        second=text_of(study, other, path),
+        first_instruction=text_of(study, one, path),
+        second_instruction=text_of(study, other, path),
     )
-    return text_in(out, "combined")
+    return text_in(out, "merged")
 
 
 def exchanged(study: Study, one: Candidate, other: Candidate, *, operator: str = "merge") -> Candidate | None:

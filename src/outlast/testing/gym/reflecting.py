@@ -33,8 +33,8 @@ _DICT = re.compile(r"dict\[|object|map of|mapping", re.IGNORECASE)
 _NUMBER = re.compile(r"\b(number|int|float|integer)\b")
 _YES = re.compile(r"\b(yes/no|bool|boolean|true or false)\b")
 _CHOICE = re.compile(r'(?:one of|Literal|enum)\W*["\']([^"\']+)["\']((?:\W+["\'][^"\']+["\'])*)')
-_WHOLE = re.compile(r"instruction|prompt|improved|proposal|variable|new_text|rewritten|merged|text$", re.IGNORECASE)
-_ADVICE = re.compile(r"rule|advice|lesson|gradient|critique|feedback|insight|guid|hint|tip|observ|summary|change")
+_WHOLE = re.compile(r"instruction|prompt|improved|propos|variable|new_text|rewritten|merged|text$", re.IGNORECASE)
+_ADVICE = re.compile(r"rule|advice|lesson|gradient|criti|feedback|insight|guid|hint|tip|observ|summary|change")
 
 
 @dataclass(frozen=True, slots=True)
