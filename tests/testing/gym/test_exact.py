@@ -8,23 +8,44 @@ import outlast as ol
 from outlast.testing import gym
 
 ADAPTERS = {"chat": ol.Chat(), "json": ol.JSON(), "xml": ol.XML(), "tools": ol.Tools()}
+SOME = 500  # test examples, which are independent of each other
 
 
-def observed(world, program, adapter, draws=1):
-    """The mean score of real rollouts and its standard error."""
-    scores = []
-    for draw in range(draws):
-        with ol.context(lm=world.lm(common=0.0), adapter=adapter, sample=draw):
-            result = ol.evaluate(program, world.parts()["test"], world.metric)
-        scores += [row.score or 0.0 for row in result.rows]
-    mean = sum(scores) / len(scores)
-    return mean, math.sqrt(mean * (1 - mean) / len(scores)) + 1e-9
+def agrees(world, program, adapter):
+    """Whether real rollouts score what is expected, within three standard errors."""
+    with ol.context(lm=world.lm(common=0.0), adapter=adapter):
+        result = ol.evaluate(program, world.parts()["test"][:SOME], world.metric)
+    scores = [row.score or 0.0 for row in result.rows]
+    assert len(scores) == SOME
+    truth = world.expected(program, adapter=adapter)
+    return abs(sum(scores) / SOME - truth) < 3 * math.sqrt(truth * (1 - truth) / SOME)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+def programs(world):
+    """The start, the best that is known, and one with rules, distractors and demonstrations in disorder."""
+    train = world.parts()["train"]
+    path = next(path for path in ol.parameters(world.program()) if path.endswith("instruction"))
+    messy = [str(ol.parameters(world.program())[path]), world.rule(0), world.rule(1, label="teal")]
+    messy += [f"Anything about {word} belongs to amber." for word in world.noise[:3]]
+    messy += ["Be concise and precise.", "Mind the tone of the message."]
+    yield world.program()
+    yield world.best_program()
+    owner = path.removesuffix("instruction")
+    shown = [{"message": one["message"], "team": one["team"]} for one in train[:9]]
+    changes = {path: "\n".join(messy)}
+    if world.calls == 1:
+        changes[f"{owner}demos"] = shown
+    yield ol.update(world.program(), changes)
+
+
 @pytest.mark.parametrize("name", gym.names())
-def test_the_exact_score_is_what_rollouts_score(name, adapter):
+def test_the_exact_score_is_what_rollouts_score(name):
     world = gym.world(name, seed=5)
-    for program in (world.program(), world.best_program()):
-        mean, error = observed(world, program, ADAPTERS[adapter])
-        assert abs(mean - world.expected(program, adapter=ADAPTERS[adapter])) < 3 * error
+    assert all(agrees(world, program, ol.Chat()) for program in programs(world))
+
+
+@pytest.mark.parametrize("adapter", list(ADAPTERS)[1:])
+@pytest.mark.parametrize("name", ["RuleBook", "Chain", "DemoShelf", "SeedTrap"])
+def test_it_is_with_every_adapter(name, adapter):
+    world = gym.world(name, seed=5)
+    assert all(agrees(world, program, ADAPTERS[adapter]) for program in programs(world))

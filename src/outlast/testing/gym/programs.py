@@ -34,6 +34,14 @@ class RouteHastily(Signature):
     thinking: str = output()
 
 
+class RouteCalmly(Signature):
+    """Route the message to the team that should answer it."""
+
+    message: str = input()
+    thinking: str = output()
+    team: Team = output()
+
+
 class Sort(Signature):
     """Say what kind of message this is."""
 
