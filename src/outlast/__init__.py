@@ -172,6 +172,7 @@ if TYPE_CHECKING:
     from outlast.optimize.headroom import aheadroom as aheadroom
     from outlast.optimize.headroom import headroom as headroom
     from outlast.optimize.infer_rules import InferRules as InferRules
+    from outlast.optimize.knn import KNNFewShot as KNNFewShot
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
     from outlast.optimize.mipro import MIPRO as MIPRO
     from outlast.optimize.operators.protocol import Operator as Operator
@@ -319,6 +320,7 @@ _HOMES = {
     "optimize.gepa": "GEPA",
     "optimize.headroom": "aheadroom headroom",
     "optimize.infer_rules": "InferRules",
+    "optimize.knn": "KNNFewShot",
     "optimize.labeled": "LabeledFewShot",
     "optimize.mipro": "MIPRO",
     "optimize.operators.protocol": "Operator",

@@ -58,6 +58,9 @@ def demos(study: Study, candidate: Any) -> dict[str, Any]:
         ol.RandomSearch(candidates=3, bootstrap=False),
         ol.BootstrapFewShot(),
         ol.LabeledFewShot(k=4),
+        ol.LabeledFewShot(k=4, cover=True),
+        ol.KNNFewShot(k=2),
+        ol.KNNFewShot(k=(1, 3)),
     ],
     ids=lambda optimizer: type(optimizer).__name__,
 )
@@ -298,7 +301,7 @@ def test_demos_of_one_example_stay_together_over_all_predictors():
             route, rate = candidate.changes["route.demos"], candidate.changes["rate.demos"]
             assert [example_of(demo) for demo in route] == [example_of(demo) for demo in rate]
             assert len({example_of(demo) for demo in route}) == len(route)
-            assert len(route) <= 16
+            assert len(route) <= 64
 
 
 def test_random_search_finds_a_better_prompt_where_there_is_one():

@@ -12,7 +12,7 @@ from outlast.modules.paths import predictors_of
 
 if TYPE_CHECKING:
     from outlast.modules.module import Module
-    from outlast.optimize.candidate import Candidate, Step
+    from outlast.optimize.candidate import Candidate, Outcome, Step
     from outlast.optimize.study import Study
 
 Demos = Mapping[str, Sequence[Demo]]  # by the path of the predictor
@@ -22,6 +22,11 @@ _FOUND = "example "  # how the source of a demonstration begins that was made fr
 def example_of(demo: Demo) -> str:
     """The id of the example that a demonstration was made from; "" for one that was written by hand."""
     return demo.source[len(_FOUND) :].split(" ")[0] if demo.source.startswith(_FOUND) else ""
+
+
+def source_of(outcome: Outcome) -> str:
+    """The source of a demonstration that a rollout gave."""
+    return f"{_FOUND}{outcome.example} answered by candidate {outcome.candidate}"
 
 
 def labeled_demos(program: Module, examples: Sequence[Example]) -> dict[str, list[Demo]]:
@@ -79,8 +84,7 @@ async def bootstrapped_demos(
     for start in range(0, len(examples), max(block, 1)):
         for outcome in await study.evaluate(teacher, examples[start : start + block]):
             if outcome.score is not None and outcome.score >= threshold:
-                source = f"{_FOUND}{outcome.example} answered by candidate {outcome.candidate}"
-                found.append(demos_from_steps(study.steps(outcome), source, rng))
+                found.append(demos_from_steps(study.steps(outcome), source_of(outcome), rng))
         if needed is not None and len(found) >= needed:
             return found[:needed]
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outlast.adapters.protocol import Demo
 from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, changes_for, example_of, labeled_demos, teacher_candidate
+from outlast.optimize.choosing import cover
+from outlast.optimize.demos import bootstrapped_demos, changes_for, teacher_candidate
+from outlast.optimize.harvest import Row, Shelf, demos_of, harvest, within
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.study import Study
 
@@ -19,23 +20,26 @@ class RandomSearch(Optimizer):
     """Draw `candidates` sets of demonstrations and race them, and the start program, on the selection examples.
 
     Each set mixes demos bootstrapped from rollouts of a teacher that score `threshold` or more (as `BootstrapFewShot`;
-    `bootstrap=False` does without) with labelled ones, in random number (up to `max_demos`, weighted towards many),
-    choice and order; every predictor sees the same examples. A race evaluates all on blocks of shared examples and
-    drops those that are clearly behind. Cost: at most one rollout for each training example and (candidates + 1) for
-    each selection example; a race of many examples takes about half of that.
+    `bootstrap=False` does without) with labelled ones, in random number (from 2 to `max_demos` on a logarithmic scale,
+    weighted towards many, within `tokens`), choice and order; every predictor sees the same examples. The first set is
+    no draw: it covers the training data with as many as `max_demos`. Examples whose label is more likely wrong than
+    right are left out. A race evaluates all on blocks of shared examples and drops those that are clearly behind.
+    Cost: at most one rollout for each training example and (candidates + 1) for each selection example; a race of many
+    examples takes about half of that.
     Source: random search over bootstrapped demos, Khattab et al. 2023 (arXiv 2310.03714); racing, Maron and Moore 1994.
     """
 
     candidates: int = 16
-    max_demos: int = 16
+    max_demos: int = 64
     max_labeled_teacher: int = 16
     bootstrap: bool = True
     threshold: float = 1.0
     teacher: Module | None = None
+    tokens: int = 8000
 
     def __post_init__(self) -> None:
-        if self.candidates < 1 or self.max_demos < 1 or self.max_labeled_teacher < 0:
-            raise UsageError("RandomSearch takes candidates >= 1, max_demos >= 1, max_labeled_teacher >= 0")
+        if self.candidates < 1 or self.max_demos < 1 or self.max_labeled_teacher < 0 or self.tokens < 1:
+            raise UsageError("RandomSearch takes candidates, max_demos and tokens >= 1, max_labeled_teacher >= 0")
 
     def rollouts(self, train: int, select: int) -> int:
         """The bootstrap and every candidate on every selection example."""
@@ -43,40 +47,45 @@ class RandomSearch(Optimizer):
 
     async def search(self, study: Study) -> Candidate:
         """The best candidate of the race."""
-        examples = list(study.train)
-        study.rng("order").shuffle(examples)
-        passed: list[dict[str, Demo]] = []
         if self.bootstrap:
+            examples = list(study.train)
+            study.rng("order").shuffle(examples)
             count = 0 if self.teacher is not None else min(self.max_labeled_teacher, len(examples) // 2)
             teacher = teacher_candidate(study, self.teacher, examples[:count])
-            passed = await bootstrapped_demos(study, teacher, examples[count:], threshold=self.threshold)
-        labeled = {
-            path: {example_of(demo): demo for demo in some}
-            for path, some in labeled_demos(study.program, examples).items()
-        }
-        entries = [study.start]
-        for number in range(self.candidates):
-            entries.append(self._draw(study, number, passed, labeled))
+            await bootstrapped_demos(study, teacher, examples[count:], threshold=self.threshold)
+        shelf = harvest(study, threshold=self.threshold)
+        entries = [study.start, self._covering(study, shelf)]
+        entries += [self._draw(study, number, shelf) for number in range(1, self.candidates)]
         return (await study.race(entries))[0]
 
-    def _draw(
-        self,
-        study: Study,
-        number: int,
-        passed: Sequence[Mapping[str, Demo]],
-        labeled: Mapping[str, Mapping[str, Demo]],
-    ) -> Candidate:
+    def _covering(self, study: Study, shelf: Shelf) -> Candidate:
+        """The set that covers the training data, what is most useful last."""
+        goals = shelf.similar[:: max(1, len(shelf.rows) // 200)]
+        places = cover(goals, self.max_demos, allowed=shelf.trusted, worth=shelf.worth, groups=shelf.groups)
+        rows = [shelf.rows[place] for place in places]
+        return self._proposed(study, shelf, rows, f"set 0: {len(rows)} examples that cover the training data")
+
+    def _draw(self, study: Study, number: int, shelf: Shelf) -> Candidate:
         """One set of demonstrations. Demos of one example stay together over all predictors."""
         rng = study.rng(f"set {number}")
-        size = max(1, round(self.max_demos * max(rng.random(), rng.random())))
+        trusted = [shelf.rows[place] for place in shelf.trusted]
+        passed = [row for row in trusted if row.outcome is not None]
+        size = round(2 * (self.max_demos / 2) ** max(rng.random(), rng.random())) if self.max_demos > 1 else 1
         share = rng.random() if passed else 0.0
-        kept = rng.sample(list(passed), min(len(passed), round(size * share)))
-        used = {example_of(demo) for demos in kept for demo in demos.values()}
-        known = dict.fromkeys(example for demos in labeled.values() for example in demos)
-        free = [example for example in known if example not in used]
+        kept = rng.sample(passed, min(len(passed), round(size * share)))
+        used = {row.place for row in kept}
+        free = [replace(row, outcome=None) for row in trusted if row.place not in used and shelf.is_labelled(row)]
         filled = rng.sample(free, min(len(free), size - len(kept)))
-        rows = [*kept, *({path: demos[e] for path, demos in labeled.items() if e in demos} for e in filled)]
+        rows = [*kept, *filled]
         rng.shuffle(rows)
-        chosen = {path: [row[path] for row in rows if path in row] for path in labeled}
         origin = f"set {number}: {len(kept)} bootstrapped and {len(filled)} labelled demos"
-        return study.propose(changes_for(study.program, chosen, study.locked), origin=origin)
+        return self._proposed(study, shelf, rows, origin)
+
+    def _proposed(self, study: Study, shelf: Shelf, rows: list[Row], origin: str) -> Candidate:
+        found: dict[str, list[Demo]] = {}
+        for row in rows:
+            for path, demo in demos_of(study, shelf, row).items():
+                found.setdefault(path, []).append(demo)
+        changes = changes_for(study.program, within(found, self.tokens))
+        free = {path: demos for path, demos in changes.items() if not study.locked(path)}
+        return study.propose(free, origin=origin, operator="demos")

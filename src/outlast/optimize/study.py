@@ -19,7 +19,7 @@ from outlast.lms.protocol import LM
 from outlast.messages import canonical
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of, update
-from outlast.modules.state import difference, dump_changes
+from outlast.modules.state import difference, dump_changes, with_strategies
 from outlast.optimize.advisor import Advisor
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
@@ -101,6 +101,7 @@ class Study:
         self._spent_on = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
         self.accepted: list[Candidate] = []
         self.rejected: list[Candidate] = []
+        self.derived: dict[str, Any] = {}  # what operators made of the data, for the next one; can be made anew
         self._tallies: dict[str, Tally] = {}
         self._train_tallies: dict[str, Tally] = {}
         self._dropped: set[str] = set()
@@ -179,10 +180,10 @@ class Study:
         and whole parts among them) or that touch a locked path.
         """
         base = self.start if parent is None else parent
-        known = parameters(self.program)
+        known = parameters(with_strategies(self.build(base), changes))
         for path in changes:
             if path not in known:
-                update(self.program, {path: changes[path]})  # says what is wrong with the path
+                update(self.build(base), changes)  # says what is wrong with the path
                 raise UsageError(f"a candidate changes parameters; {path!r} is a part. Parameters: {', '.join(known)}.")
         program = update(self.build(base), changes)
         self.locks.check(self.build(base), changes, program)
