@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import outlast as ol
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+DATA = Path(os.environ.get("OUTLAST_DATA") or EXAMPLES.parents[1] / "shared" / "data")
 
 
 def load(name: str) -> Any:
@@ -58,7 +60,7 @@ def test_banking77_on_small_data(here: Path, capsys: pytest.CaptureFixture[str])
     write(here / "data" / "train.jsonl", rows[:90])
     write(here / "data" / "test.jsonl", rows[90:])
     (here / "data" / "labels.json").write_text(json.dumps(list(topics)))
-    example = load("banking77")
+    example = load("banking77/run")
     assert example.main(["--data", "data", "--candidates", "2", "--max-demos", "9", "--out", "b.outlast.json"]) == 0
     out = capsys.readouterr().out
     for words in ("test set, before", "test set, after", "test set, paired", "saved"):
@@ -66,6 +68,73 @@ def test_banking77_on_small_data(here: Path, capsys: pytest.CaptureFixture[str])
     program = ol.load(here / "b.outlast.json", example.classifier(list(topics)))
     with ol.context(lm="outlast/baseline"):
         assert program(text="my pin is blocked").label == "pin_blocked"
+
+
+def test_facility_support_on_small_data(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [
+        ("The boiler burst, come at once", "high", "negative", ["emergency_repair_services"]),
+        ("Thanks for the spotless windows", "low", "positive", ["customer_feedback_and_complaints"]),
+        ("Please plan the weekly cleaning", "medium", "neutral", ["cleaning_services_scheduling"]),
+    ]
+    rows = [
+        {"id": n, "message": f"{text}, floor {n}", "urgency": urgency, "sentiment": feeling, "categories": categories}
+        for n in range(24)
+        for text, urgency, feeling, categories in kinds
+    ]
+    (here / "data").mkdir()
+    for number, name in enumerate(("train", "dev", "test")):
+        write(here / "data" / f"{name}.jsonl", rows[24 * number : 24 * (number + 1)])
+    example = load("facility_support/run")
+    words = ["--data", "data", "--candidates", "2", "--max-demos", "6", "--out", "f.outlast.json"]
+    assert example.main(words) == 0
+    assert "on 24 held-out examples" in capsys.readouterr().out
+    assert (here / "f.html").is_file()
+    program = ol.load(here / "f.outlast.json", ol.Predict(example.Sort))
+    with ol.context(lm="outlast/baseline"):
+        out = program(message="The boiler burst, come at once, floor 99")
+    assert (out.urgency, out.categories) == ("high", ["emergency_repair_services"])
+
+
+def test_the_metric_of_facility_support_says_what_was_wrong() -> None:
+    judge = load("facility_support/run").sorted_right
+    wanted = {"urgency": "low", "sentiment": "neutral", "categories": ["general_inquiries", "training_and_support"]}
+    example = ol.Example({"message": "Hello"}, wanted)
+    score = judge(example, ol.Prediction(urgency="high", sentiment="neutral", categories=["general_inquiries"]))
+    assert score.value == pytest.approx((0 + 1 + 0.5) / 3)
+    assert score.feedback == "urgency is 'low'; categories is ['general_inquiries', 'training_and_support']"
+    assert judge(example, ol.Prediction(**wanted)).value == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["banking77", "facility_support"])
+def test_demonstrations_help_the_baseline_on_real_data(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (DATA / name).is_dir():
+        pytest.skip(f"no data at {DATA / name}; set OUTLAST_DATA")
+    words = ["--data", str(DATA / name), "--candidates", "2", "--max-demos", "66", "--out", "x.outlast.json"]
+    words += ["--limit", "600", "--test", "60"] if name == "banking77" else ["--limit", "40"]
+    assert load(f"{name}/run").main(words) == 0
+    verdict = json.loads((here / "x.outlast.json").read_text())["record"]["result"]
+    assert verdict["verdict"] != "worse"
+    if name == "facility_support":
+        assert verdict["verdict"] == "better"
+        assert verdict["difference"]["interval"][0] > 0.05
+
+
+@pytest.mark.parametrize("name", ["banking77", "facility_support"])
+def test_committed_artefacts_load_and_carry_their_proof(name: str, here: Path) -> None:
+    example, path = load(f"{name}/run"), EXAMPLES / name / f"{name}.outlast.json"
+    data = json.loads(path.read_text())
+    record = data["record"]
+    if name == "banking77":  # the labels stand with the data, in an order of their own
+        labels = {demo["values"]["label"] for demo in data["parameters"]["demos"]}
+        program: Any = ol.load(path, example.classifier(sorted(labels)), allow_changed=True)
+    else:
+        program = ol.load(path, ol.Predict(example.Sort))
+    assert record["result"]["verdict"] == "better"
+    assert program.demos
+    assert "licence" in (EXAMPLES / name / "README.md").read_text().lower()
 
 
 def test_gsm8k_on_small_data_says_plainly_what_to_expect(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +153,7 @@ def test_gsm8k_on_small_data_says_plainly_what_to_expect(here: Path, capsys: pyt
     assert (here / "g.outlast.json").is_file()
 
 
-@pytest.mark.parametrize("name", ["banking77", "gsm8k"])
+@pytest.mark.parametrize("name", ["banking77/run", "facility_support/run", "gsm8k"])
 def test_missing_data_is_one_clear_line(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(name).main(["--data", "nowhere"]) == 3
     err = capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Banking77 (Casanueva et al. 2020): 77 intents of bank customers, one typed question, compiled on real data.
 
-    python examples/banking77.py                              the built-in baseline, no key
-    python examples/banking77.py --lm openai/gpt-5-mini --limit 300
+    python examples/banking77/run.py                              the built-in baseline, no key
+    python examples/banking77/run.py --lm openai/gpt-5-mini --limit 300
 
 The data are `train.jsonl` and `test.jsonl` with {"text", "label"} a line and `labels.json`, in the folder --data.
 """
@@ -17,8 +17,11 @@ from typing import Any, Literal
 
 import outlast as ol
 
-HERE = Path(__file__).resolve().parent
-DATA = os.environ.get("OUTLAST_DATA", str(HERE.parent.parent / "shared" / "data"))
+DATA = os.environ.get("OUTLAST_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data"))
+OPTIMIZERS: dict[str, Any] = {
+    "labeled": lambda args: ol.LabeledFewShot(k=args.max_demos),
+    "random": lambda args: ol.RandomSearch(candidates=args.candidates, max_demos=args.max_demos, bootstrap=False),
+}
 
 
 def classifier(labels: list[str]) -> ol.Predict[..., Any]:
@@ -30,14 +33,16 @@ def classifier(labels: list[str]) -> ol.Predict[..., Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, compile, measure again on the official test set, save."""
+    """Compile, save the program and the page of the run, measure both programs on the official test set."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(DATA) / "banking77", help="folder of the data set")
     parser.add_argument("--lm", default="outlast/baseline", help="the model to ask")
     parser.add_argument("--limit", type=int, help="training examples to compile with (3000; 300 with a real model)")
     parser.add_argument("--test", type=int, default=400, help="test examples to measure on")
-    parser.add_argument("--max-demos", type=int, help="examples in a prompt, at most (1000; 32 with a real model)")
-    parser.add_argument("--candidates", type=int, default=4, help="sets of examples to race")
+    parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="random", help="which search")
+    parser.add_argument("--max-demos", type=int, help="examples in a prompt, at most (385; 32 with a real model)")
+    parser.add_argument("--candidates", type=int, default=8, help="sets of examples to race")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search")
     parser.add_argument("--out", type=Path, default=Path("banking77.outlast.json"), help="where to save the program")
     args = parser.parse_args(argv)
     if not (args.data / "train.jsonl").is_file():
@@ -45,24 +50,25 @@ def main(argv: list[str] | None = None) -> int:
         return 3
 
     free = args.lm == "outlast/baseline"  # long prompts cost nothing there
-    limit, demos = args.limit or (3000 if free else 300), args.max_demos or (1000 if free else 32)
+    limit, args.max_demos = args.limit or (3000 if free else 300), args.max_demos or (385 if free else 32)
     train = ol.Dataset.from_jsonl(args.data / "train.jsonl", inputs="text")
     test = ol.Dataset.from_jsonl(args.data / "test.jsonl", inputs="text")
     train, test = train.sample(min(limit, len(train))), test.sample(min(args.test, len(test)))
     program = classifier(json.loads((args.data / "labels.json").read_text()))
     correct = ol.exact_match("label")
-    search = ol.RandomSearch(candidates=args.candidates, max_demos=demos, bootstrap=False)
 
-    compiled = ol.compile(program, train, correct, lm=args.lm, optimizer=search, study=False)
+    search = OPTIMIZERS[args.optimizer](args)
+    compiled = ol.compile(program, train, correct, lm=args.lm, optimizer=search, seed=args.seed, study=False)
     print(compiled.report)
     compiled.save(args.out)
+    page = compiled.to_html(args.out.with_name(args.out.name.removesuffix(".outlast.json") + ".html"))
 
     before = ol.evaluate(program, test, correct, lm=args.lm)
     after = ol.evaluate(ol.load(args.out, program), test, correct, lm=args.lm)
     print(f"test set, before   {before}")
     print(f"test set, after    {after}")
     print(f"test set, paired   {ol.compare(before, after)}")
-    print(f"saved              {args.out}")
+    print(f"saved              {args.out}, {page}")
     return 0
 
 
