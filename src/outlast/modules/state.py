@@ -161,7 +161,7 @@ def tuned(program: Module) -> dict[str, Any]:
             assert owner is not None
             keep = path.rpartition(".")[2] in owner.fields
         elif kind == "adapter":
-            keep = value is not None and _has_form(value)
+            keep = value is not None and has_form(value)
         elif kind == "shown":
             keep = value is not None
         elif kind == "settings":
@@ -262,16 +262,16 @@ def _infinite(data: Any) -> Any:
     return data
 
 
-def _has_form(adapter: Adapter | None) -> bool:
+def has_form(adapter: Adapter | None) -> bool:
     if adapter is None:
         return True
-    return _ADAPTERS.get(type(adapter).__name__) is type(adapter) and _has_form(adapter.fallback)
+    return _ADAPTERS.get(type(adapter).__name__) is type(adapter) and has_form(adapter.fallback)
 
 
 def _dump_adapter(adapter: Any) -> Any:
     if adapter is None:
         return None
-    if not _has_form(adapter):
+    if not has_form(adapter):
         raise ArtifactError(
             f"the adapter {brief(adapter)} has no form in a file; only {', '.join(_ADAPTERS)} have. Set it in code."
         )

@@ -6,6 +6,8 @@ through `edits`, within its bounds.
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from outlast.optimize.edits import Edit
 from outlast.signatures.field import input, output
 from outlast.signatures.signature import Signature
@@ -16,6 +18,9 @@ __all__ = [
     "CombineInstructions",
     "CriticizeStep",
     "DescribeData",
+    "DescribeFields",
+    "DescribeTools",
+    "Description",
     "InduceRules",
     "ProposeInstruction",
     "ReflectOnFailures",
@@ -135,3 +140,41 @@ class ApplyCriticism(Signature):
     instruction: str = input(desc="its instruction now")
     criticism: str = input(desc="what was criticised in its answers to some examples")
     improved: str = output(desc="the new instruction, complete")
+
+
+class Description(BaseModel):
+    """A new description of a field, a tool or an argument, by its name."""
+
+    name: str
+    text: str
+
+
+class DescribeFields(Signature):
+    """Improve what a prompt says of single fields of one module, so that the failed examples would have gone right.
+
+    A description is one or two sentences: what the field holds, what counts and what does not, in which cases which
+    value. It holds for all inputs of this kind. Change only what needs it, and do not propose again what was tried
+    without success.
+    """
+
+    module: str = input(desc="which module it is and what it is for")
+    descriptions: str = input(desc="its fields with their descriptions now, a line each")
+    episodes: str = input(desc="what the program did on some examples, with the score and what was expected")
+    tried: str = input(desc="descriptions that were tried and did not help")
+    diagnosis: str = output(desc="what was misunderstood, in a sentence or two")
+    changed: list[Description] = output(desc="at most 2 fields with a new description")
+
+
+class DescribeTools(Signature):
+    """Improve what a model is told of single tools and their arguments, so that it calls the right ones rightly.
+
+    A description is one or two sentences: what the tool does, when to call it and when not, what an argument must be.
+    Change only what needs it, and do not propose again what was tried without success.
+    """
+
+    module: str = input(desc="which module has the tools and what it is for")
+    descriptions: str = input(desc="tools, and tool.argument for arguments, with their descriptions now, a line each")
+    episodes: str = input(desc="what the program did on some examples, with the score and what was expected")
+    tried: str = input(desc="descriptions that were tried and did not help")
+    diagnosis: str = output(desc="what was misunderstood, in a sentence or two")
+    changed: list[Description] = output(desc="at most 2 tools or arguments with a new description")
