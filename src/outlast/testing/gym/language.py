@@ -14,7 +14,7 @@ _QUOTED = 5  # words of messages in one sentence: more are a fact about one mess
 PHRASES: tuple[tuple[str, str], ...] = (
     ("twice", "Read everything twice before you answer."),
     ("sender", "Think of what the sender wants most."),
-    ("literal", "Take every word in its literal meaning."),
+    ("verbatim", "Take every word verbatim."),
     ("expert", "You are an expert with many years of experience."),
     ("concise", "Be concise and precise."),
     ("doubt", "When in doubt, choose the most common answer."),

@@ -1,0 +1,155 @@
+"""A world of the gym for DSPy: the same program, data, metric and models."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import dspy
+from benchmarks.peers.meter import ask
+
+from outlast.lms.protocol import LM
+from outlast.modules.paths import parameters, predictors_of
+from outlast.signatures.record import Prediction
+
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="dspy")
+
+
+class GymLM(dspy.BaseLM):
+    """A model of the gym behind DSPy's interface. A `rollout_id` asks for another draw."""
+
+    def __init__(self, lm: LM) -> None:
+        super().__init__(model=f"gym/{lm.name}", cache=False)
+        self.lm = lm
+
+    def forward(self, prompt: Any = None, messages: Any = None, **kwargs: Any) -> Any:
+        """An answer in the form of an OpenAI completion."""
+        options = {**self.kwargs, **kwargs}
+        first = options.get("rollout_id") or 0
+        said = [(one["role"], _text(one["content"])) for one in messages or [{"role": "user", "content": prompt}]]
+        temperature = options.get("temperature")
+        choices = [
+            SimpleNamespace(
+                message=SimpleNamespace(content=ask(self.lm, said, sample=first + number, temperature=temperature)),
+                finish_reason="stop",
+            )
+            for number in range(options.get("n") or 1)
+        ]
+        return SimpleNamespace(choices=choices, usage={}, model=self.model)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)
+
+
+class Steps(dspy.Module):
+    """The predictors of a program one after the other, each fed by name from the inputs and what came before."""
+
+    def __init__(self, predictors: dict[str, Any]) -> None:
+        super().__init__()
+        for name, predictor in predictors.items():
+            setattr(self, name, predictor)
+        self.order = list(predictors)
+
+    def forward(self, **inputs: Any) -> Any:
+        """Run all steps."""
+        known = dict(inputs)
+        for name in self.order:
+            step = getattr(self, name)
+            found = step(**{field: known[field] for field in step.signature.input_fields})
+            known.update({field: found[field] for field in step.signature.output_fields})
+        return dspy.Prediction(**{field: value for field, value in known.items() if field not in inputs})
+
+
+def program_of(world: Any) -> Any:
+    """The world's start program in DSPy: the same instructions, fields and steps."""
+    program = world.program()
+    values = parameters(program)
+    found: dict[str, Any] = {}
+    for path, part in predictors_of(program).items():
+        instruction = str(values[f"{path}.instruction" if path else "instruction"])
+        fields: dict[str, Any] = {}
+        for name, field in part.signature.inputs.items():
+            fields[name] = (field.type, dspy.InputField())
+        for name, field in part.signature.outputs.items():
+            fields[name] = (field.type, dspy.OutputField())
+        found[path.replace(".", "_") or "answer"] = dspy.Predict(dspy.Signature(fields, instruction))
+    return Steps(found)
+
+
+def examples_of(rows: Iterable[Any]) -> list[Any]:
+    """Our examples as DSPy's; `ours` finds the way back."""
+    found: list[Any] = []
+    for row in rows:
+        inputs, targets = dict(row.inputs), dict(row.targets)
+        found.append(dspy.Example(**inputs, **targets).with_inputs(*inputs))
+    return found
+
+
+def scored(world: Any, example: Any, prediction: Any) -> tuple[float, str]:
+    """What the world's metric says of an answer of a DSPy program: score and feedback."""
+    if prediction is None:
+        return 0.0, "The reply could not be read."
+    score = world.metric(example, Prediction(**dict(prediction)))
+    return float(score.value), score.feedback or ""
+
+
+def metric_of(world: Any) -> Any:
+    """The world's metric as most of DSPy's optimizers want it: a number, and while bootstrapping whether it is full."""
+
+    def metric(example: Any, prediction: Any, trace: Any = None) -> Any:
+        value, _ = scored(world, example, prediction)
+        return value if trace is None else value >= 1.0
+
+    return metric
+
+
+def told_metric_of(world: Any) -> Any:
+    """The world's metric with its feedback, as GEPA and SIMBA read it."""
+
+    def metric(example: Any, prediction: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
+        value, feedback = scored(world, example, prediction)
+        return dspy.Prediction(score=value, feedback=feedback)
+
+    return metric
+
+
+class _Right(dspy.BaseLM):
+    """Answers everything rightly and keeps what it was asked."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        super().__init__(model="gym/right", cache=False)
+        self.answers = answers
+        self.asked: list[list[tuple[str, str]]] = []
+
+    def forward(self, prompt: Any = None, messages: Any = None, **kwargs: Any) -> Any:
+        """All answers; the adapter takes those that it asked for."""
+        self.asked.append([(one["role"], _text(one["content"])) for one in messages])
+        text = "".join(f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in self.answers.items())
+        message = SimpleNamespace(content=f"{text}[[ ## completed ## ]]")
+        return SimpleNamespace(
+            choices=[SimpleNamespace(message=message, finish_reason="stop")], usage={}, model=self.model
+        )
+
+
+def requests_of(world: Any, program: Any) -> list[list[tuple[str, str]]]:
+    """What a DSPy program asks for one example when every step answers rightly."""
+    row = world.parts()["test"][0]
+    answers = {step.output: world.cue_label(world.item(row.inputs["message"]), place) for place, step in
+               enumerate(world.steps)}  # fmt: skip
+    others = {name: "The message says so." for part in program.predictors() for name in part.signature.output_fields}
+    lm = _Right({**others, **answers})
+    asked = program.deepcopy()
+    asked.set_lm(lm)
+    with dspy.context(lm=lm):
+        asked(**dict(row.inputs))
+    return lm.asked
+
+
+def true_score(world: Any, program: Any) -> float:
+    """The exact expected test score of a DSPy program."""
+    return float(world.expected_from(requests_of(world, program)))
