@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 _CASE = re.compile(r"case \d+: [a-z ]+\.?")
 _FENCED = re.compile(r"```\w*\n(.*?)\n```", re.DOTALL)
 _ORIGINAL = re.compile(r"Original Instructions:\s*\n(.*?)(?=\n-{8,}|\Z)", re.DOTALL)
-_EXPECTED = r"(?:expected|should have (?:been|said)|should be|correct(?: answer)?(?: is|:)?|target|label|wanted|truth)"
+_ATTEMPT = re.compile(r"Instruction #\d+: (.*?)(?=\W*Prefix #|\W*Resulting Score|\Z)", re.DOTALL)
+_SCORED = re.compile(r"(.*?) \| Score: [\d.]+\s*", re.DOTALL)
+_GIVES = re.compile(r"->\s*(\w+(?:, \w+)*)")
+_SAID = re.compile(r"(?:Generated Outputs|answered|outputs)\W+(\w+)", re.IGNORECASE)
+_EXPECTED = r"(?:expected|should have (?:been|said)|should be|correct(?: answer)?(?: is|:)?|target|wanted|truth)"
 _WRONG = re.compile(
-    r"\bwrong\b|\bincorrect\b|score\W{0,4}(?:=|:|is|of)?\W{0,3}0(?:\.0+)?\b|could not be (?:read|used)|failed to parse",
+    r"\bwrong\b|\bincorrect\b|score\W{0,4}(?:=|:|is|of)?\W{0,3}0(?:\.0+)?(?![.\d])"
+    r"|could not be (?:read|used)|parse",
     re.IGNORECASE,
 )
 _UNREAD = re.compile(r"could not be (?:read|used)|failed to parse|no usable answer|couldn't parse", re.IGNORECASE)
 _INSTRUCTION = ("current_instruction", "basic_instruction", "instruction", "prompt", "current", "text", "variable")
-_TRIED = re.compile(r"fail|tried|avoid|memory|previous|attempt|reject|history", re.IGNORECASE)
+_TRIED = re.compile(r"fail(?!ures)|tried|avoid|memory|previous|attempt|reject|history", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Labelled:
 
 @dataclass
 class Evidence:
-    """All that a proposer has to go by."""
+    """All that a proposer has to go by: the lines of the instruction, what is said of items, sentences that state
+    rules, lines that were tried in vain. `step` is the one that the instruction is for, None when it does not say."""
 
     instruction: list[str] = field(default_factory=list[str])
     labelled: list[Labelled] = field(default_factory=list[Labelled])
@@ -48,6 +54,7 @@ class Evidence:
     tried: set[str] = field(default_factory=set[str])
     unread: bool = False
     modules: tuple[str, ...] = ()
+    step: int | None = None
 
     @property
     def failures(self) -> list[Labelled]:
@@ -57,22 +64,59 @@ class Evidence:
 
 def gathered(world: World, prompt: Prompt) -> Evidence:
     """Read a prompt that asks for a proposal."""
-    found = Evidence()
     current = _current(prompt)
-    found.instruction = _lines(current)
-    own = set(found.instruction)
-    text = prompt.whole.replace("\\n", "\n").replace('\\"', '"')
-    found.labelled = _labelled(world, text)
+    second = prompt.given.get("second", "") if "first" in prompt.given else ""
+    lines = list(dict.fromkeys([*_lines(current), *_lines(second)]))
+    tried = "\n".join(value for name, value in prompt.given.items() if _TRIED.search(name))
+    found = Evidence(lines, tried={_clean(one).lstrip("+ ") for one in sentences(_flat(tried).replace(";", "\n"))})
+    text = _rest(prompt, current)
+    found.step = _step(world, prompt, lines, text)
+    found.labelled = [one for one in _labelled(world, text) if found.step in (None, one.step)]
     found.unread = _UNREAD.search(text) is not None
     found.modules = _modules(prompt)
-    tried = "\n".join(value for name, value in prompt.given.items() if _TRIED.search(name))
-    found.tried = set(sentences(_flat(tried)))
-    for sentence in sentences(_flat(text)):
-        if sentence not in own and sentence not in found.tried and len(sentence) < 300:
-            sense = world.language.sense(_clean(sentence))
-            if (sense.rules or sense.router) and not _CASE.search(sentence) and "expected" not in sentence:
-                found.advice.append(_clean(sentence))
+    if not second:
+        found.advice = _advice(world, text, found)
     return found
+
+
+def _rest(prompt: Prompt, current: str) -> str:
+    """What there is beside the instruction and what was tried."""
+    given = {
+        name: value
+        for name, value in prompt.given.items()
+        if value != current and not _TRIED.search(name) and name not in ("first", "second")
+    }
+    if prompt.given:
+        return _flat("\n\n".join(f"{name}\n{value}" for name, value in given.items()))
+    return _flat(prompt.whole.replace(current, "", 1) if current else prompt.whole)
+
+
+def _step(world: World, prompt: Prompt, lines: list[str], text: str) -> int | None:
+    """The step that an instruction is for."""
+    if len(world.steps) == 1:
+        return 0
+    if found := _GIVES.search(prompt.given.get("module", "")):
+        named = [world.outputs[name] for name in found[1].split(", ") if name in world.outputs]
+        return named[0] if named else None
+    first = lines[0].lower() if lines else ""
+    of_words = [number for name, number in world.outputs.items() if re.search(rf"\b{name}\b", first)]
+    if len(of_words) == 1:
+        return of_words[0]
+    said = _SAID.search(text)
+    return world.outputs.get(said[1]) if said else None
+
+
+def _advice(world: World, text: str, found: Evidence) -> list[str]:
+    """Sentences that state rules which are not in the instruction."""
+    advice: list[str] = []
+    for sentence in sentences(text):
+        one = _clean(sentence)
+        if one in found.instruction or one in found.tried or len(one) > 300 or _CASE.search(one):
+            continue
+        sense = world.language.sense(one)
+        if (sense.rules or sense.router) and not re.search(_EXPECTED, one, re.IGNORECASE):
+            advice.append(one)
+    return list(dict.fromkeys(advice))
 
 
 def _current(prompt: Prompt) -> str:
@@ -82,18 +126,15 @@ def _current(prompt: Prompt) -> str:
         for name in names:
             if name == wanted or (wanted == "instruction" and "instruction" in name):
                 return prompt.given[name]
-    if found := _FENCED.search(prompt.whole):
+    if "first" in prompt.given:
+        return prompt.given["first"]
+    if not prompt.given and (found := _FENCED.search(prompt.whole)):
         return found[1]
     if found := _ORIGINAL.search(prompt.whole):
-        return found[1]
-    attempts = prompt.given.get("attempted_instructions") or prompt.given.get("previous_instructions")
-    return _best_attempt(attempts) if attempts else ""
-
-
-def _best_attempt(attempts: str) -> str:
-    """The last of the instructions that were tried: they stand in increasing order of their scores."""
-    found = re.findall(r"Instruction #\d+: (.*?)(?=\n?Prefix #|\n?Resulting Score|\Z)", _flat(attempts), re.DOTALL)
-    return found[-1] if found else ""
+        return "\n".join(_lines(found[1]))
+    attempts = next((value for name, value in prompt.given.items() if "attempt" in name or "previous" in name), "")
+    tried = _ATTEMPT.findall(_flat(attempts)) or _SCORED.findall(_flat(attempts))
+    return tried[-1] if tried else ""
 
 
 def _lines(text: str) -> list[str]:
@@ -101,7 +142,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _flat(text: str) -> str:
-    return text.replace("\\n", "\n")
+    return text.replace("\\n", "\n").replace('\\"', '"')
 
 
 def _clean(sentence: str) -> str:
@@ -119,19 +160,15 @@ def _modules(prompt: Prompt) -> tuple[str, ...]:
 def _labelled(world: World, text: str) -> list[Labelled]:
     """Every message in a text, with what is said of it up to the next message."""
     spots = list(_CASE.finditer(text))
-    merged: list[tuple[str, list[str]]] = []
+    about: dict[str, str] = {}
     for at, spot in enumerate(spots):
         end = spots[at + 1].start() if at + 1 < len(spots) else len(text)
-        after = text[spot.end() : end]
-        if merged and merged[-1][0] == spot[0]:
-            merged[-1][1].append(after)
-        else:
-            merged.append((spot[0], [after]))
-    found: list[Labelled] = []
-    for message, parts in merged:
-        found += _said_of(world, world.item(message), "\n".join(parts))
-    if not found and (outside := _oracle(world, text)) and merged:
-        found = [Labelled(world.item(merged[0][0]), step, label, True) for step, label in outside]
+        about[spot[0]] = about.get(spot[0], "") + text[spot.end() : end]
+    oracle = text.find("oracle_metadata")
+    if oracle >= 0 and len(about) == 1:
+        target = text[oracle : oracle + 200]
+        return [Labelled(world.item(one), step, label, True) for one in about for step, label in _labels(world, target)]
+    found = [one for message, said in about.items() for one in _said_of(world, world.item(message), said)]
     return list(dict.fromkeys(found))
 
 
@@ -144,21 +181,17 @@ def _said_of(world: World, item: Item, about: str) -> list[Labelled]:
         if hit is not None:
             found.append(Labelled(item, number, hit[1].lower(), wrong))
             continue
-        named = re.search(rf"\b{step.output}\b\W{{1,12}}({labels})\b", about)
+        named = re.search(rf"\b{step.output}\b\W{{1,12}}({labels})\b", about, re.IGNORECASE)
         if named is not None and not wrong:
-            found.append(Labelled(item, number, named[1], False))
+            found.append(Labelled(item, number, named[1].lower(), False))
     return found
 
 
-def _oracle(world: World, text: str) -> list[tuple[int, str]]:
-    at = text.find("oracle_metadata")
-    if at < 0:
-        return []
-    near = text[at : at + 200]
+def _labels(world: World, text: str) -> list[tuple[int, str]]:
     return [
         (number, hit[1])
         for number, step in enumerate(world.steps)
-        if (hit := re.search(rf"\b({'|'.join(step.labels)})\b", near))
+        if (hit := re.search(rf"\b({'|'.join(step.labels)})\b", text))
     ]
 
 
@@ -170,8 +203,3 @@ def present(world: World, lines: Iterable[str]) -> set[tuple[int, int, str]]:
 def senses(world: World, line: str) -> list[Sense]:
     """What the sentences of a line say."""
     return [world.language.sense(one) for one in sentences(line)]
-
-
-def plain(value: Any) -> str:
-    """A value as text."""
-    return value if isinstance(value, str) else json.dumps(value)

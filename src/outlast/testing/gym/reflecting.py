@@ -7,6 +7,7 @@ failure the more it is shown at once.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from random import Random
@@ -28,13 +29,18 @@ _FORMS = (
     "Anything about {cue} belongs to {label}.",
     "If the text says {cue}, the answer is {label}.",
 )
+_HEEDED = 0.9  # of the rules that others state, the share that is taken over
+_MORE = 0.4  # the chance of each further line
+_AGAIN = 1.5  # how much surer a rule is that several items show
 _LIST = re.compile(r"array|list\[|\[\]|\"type\": \"array\"", re.IGNORECASE)
 _DICT = re.compile(r"dict\[|object|map of|mapping", re.IGNORECASE)
 _NUMBER = re.compile(r"\b(number|int|float|integer)\b")
 _YES = re.compile(r"\b(yes/no|bool|boolean|true or false)\b")
 _CHOICE = re.compile(r'(?:one of|Literal|enum)\W*["\']([^"\']+)["\']((?:\W+["\'][^"\']+["\'])*)')
-_WHOLE = re.compile(r"instruction|prompt|improved|propos|variable|new_text|rewritten|merged|text$", re.IGNORECASE)
-_ADVICE = re.compile(r"rule|advice|lesson|gradient|criti|feedback|insight|guid|hint|tip|observ|summary|change")
+_WHOLE = re.compile(
+    r"instruction|prompt|improved|propos|variable|rewritten|merged|varied|proposed|combined|text$", re.IGNORECASE
+)
+_ADVICE = re.compile(r"rule|advice|lesson|gradient|criti|feedback|insight|guid|hint|tip|observ|summary|change|critic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Manner:
     `strength`: how often a failure in view leads to the rule that it shows, rather than to a plausible distractor.
     `grounded`: the same, times `strength`, for items with labels but no failure. `forget`: lines lost when a whole text
     is written anew. `specific`: proposals that are facts about one message. `capacity`: failures of which it can make
-    full use at once; with more, strength falls in proportion. `most`: new lines in one proposal.
+    full use at once; with more, strength falls by the root of it. `most`: new lines in one proposal.
     """
 
     strength: float = 0.6
@@ -66,9 +72,10 @@ def propose(world: World, manner: Manner, prompt: Prompt, draw: str) -> dict[str
     """The values of all outputs that a prompt asks for; `draw` names the draw."""
     rng = Random(f"{world.name}/{world.seed}/{draw}/{prompt.key}/{prompt.whole}")
     found = gathered(world, prompt)
-    ideas = _ideas(world, manner, found, rng)
-    dropped = _dropped(world, manner, found, rng)
     outputs = prompt.form.outputs or ("text",)
+    rules = any("rule" in name for name in outputs)
+    ideas = _ideas(world, manner, found, 3 * manner.most if rules else manner.most, rng)
+    dropped = _dropped(world, manner, found, rng)
     named = any(_WHOLE.search(name) for name in outputs) or prompt.form.kind in ("fence", "text")
     return {
         name: _value(name, prompt.types.get(name, ""), named, (world, manner, found, ideas, dropped, rng))
@@ -76,29 +83,24 @@ def propose(world: World, manner: Manner, prompt: Prompt, draw: str) -> dict[str
     }
 
 
-def _ideas(world: World, manner: Manner, found: Evidence, rng: Random) -> list[str]:
+def _ideas(world: World, manner: Manner, found: Evidence, most: int, rng: Random) -> list[str]:
     """New lines, best first."""
     known = present(world, found.instruction)
     tried = found.tried | set(found.instruction)
-    number = 1 + sum(rng.random() < 0.4 for _ in range(manner.most - 1))
-    ideas: list[str] = [line for line in found.advice if not present(world, [line]) <= known and rng.random() < 0.9]
-    failures = found.failures
-    special = world.special_idea(found.labelled, found.instruction, manner.strength, rng)
-    if special:
+    ideas = [line for line in found.advice if not present(world, [line]) <= known and rng.random() < _HEEDED]
+    if special := world.special_idea(found.labelled, found.instruction, manner.strength, rng):
         ideas.append(special)
-    shown = failures or found.labelled
-    if not shown:
-        if not ideas:
-            ideas = [_blind(world, rng) for _ in range(number)]
-    else:
-        strength = manner.strength * (1.0 if failures else manner.grounded)
-        strength *= min(1.0, manner.capacity / len(shown))
-        for _ in range(number):
-            pick = _picked(shown, known, rng)
-            if pick is None:
-                break
-            ideas.append(_idea(world, manner, pick, strength, bool(failures), rng))
-            known = known | present(world, ideas)
+    known |= present(world, ideas)
+    shown = found.failures or found.labelled
+    number = 1 + sum(rng.random() < _MORE for _ in range(most - 1))
+    if not shown and not ideas:
+        ideas = [_blind(world, found, rng) for _ in range(number)]
+    for _ in range(number if shown else 0):
+        pick = _picked(shown, known, rng)
+        if pick is None:
+            break
+        ideas.append(_idea(world, manner, pick, shown, found, rng))
+        known |= present(world, ideas)
     return [line for line in dict.fromkeys(ideas) if line not in tried]
 
 
@@ -114,14 +116,19 @@ def _rule(one: Labelled) -> tuple[int, int, str]:
     return one.step, one.item.cues[one.step], one.label
 
 
-def _idea(world: World, manner: Manner, one: Labelled, strength: float, failed: bool, rng: Random) -> str:
+def _idea(world: World, manner: Manner, one: Labelled, shown: list[Labelled], found: Evidence, rng: Random) -> str:
+    """What an item suggests: its rule, a fact about it alone, or a distractor that it makes plausible."""
+    strength = manner.strength * math.sqrt(min(1.0, manner.capacity / len(shown)))
+    if not one.failed:
+        strength *= manner.grounded
+    if sum(_rule(one) == _rule(other) for other in shown) > 1:
+        strength = min(1.0, strength * _AGAIN)
     if rng.random() < manner.specific:
         return f"The message “{one.item.text.rstrip('.')}” goes to {one.label}."
     if rng.random() < strength:
-        words = sorted(world.cue_words(one.item, one.step))
-        return _stated(rng.choice(words), one.label, rng)
-    if not failed and rng.random() < 0.5:
-        return _blind(world, rng)
+        return _stated(rng.choice(sorted(world.cue_words(one.item, one.step))), one.label, rng)
+    if not one.failed and rng.random() < 0.5:
+        return _blind(world, found, rng)
     return _stated(_noise(world, one.item, rng), one.label, rng)
 
 
@@ -134,11 +141,11 @@ def _stated(word: str, label: str, rng: Random) -> str:
     return rng.choice(_FORMS).format(cue=word, Cue=word.capitalize(), label=label)
 
 
-def _blind(world: World, rng: Random) -> str:
+def _blind(world: World, found: Evidence, rng: Random) -> str:
     """A line without any data to go by: most do nothing."""
     if rng.random() < 0.75:
         return rng.choice(PHRASES)[1]
-    step = rng.choice(world.steps)
+    step = rng.choice(world.steps) if found.step is None else world.steps[found.step]
     return _stated(rng.choice(world.noise), rng.choice(step.labels), rng)
 
 
