@@ -161,6 +161,10 @@ if TYPE_CHECKING:
     from outlast.modules.streaming import Stream as Stream
     from outlast.modules.tree_search import TreeSearch as TreeSearch
     from outlast.modules.values import param as param
+    from outlast.optimize.anything import Optimized as Optimized
+    from outlast.optimize.anything import aoptimize as aoptimize
+    from outlast.optimize.anything import load_params as load_params
+    from outlast.optimize.anything import optimize as optimize
     from outlast.optimize.auto import Auto as Auto
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
     from outlast.optimize.capo import CAPO as CAPO
@@ -179,8 +183,10 @@ if TYPE_CHECKING:
     from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
     from outlast.optimize.opro import OPRO as OPRO
     from outlast.optimize.prefer import Prefer as Prefer
+    from outlast.optimize.param_search import ParamSearch as ParamSearch
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
+    from outlast.optimize.reported import report_cost as report_cost
     from outlast.optimize.strategies import StrategySearch as StrategySearch
     from outlast.optimize.study import Study as Study
     from outlast.optimize.textgrad import TextGrad as TextGrad
@@ -313,6 +319,7 @@ _HOMES = {
     "modules.spaces": "Choice Float Int Text",
     "modules.values": "param",
     "optimize.auto": "Auto",
+    "optimize.anything": "Optimized aoptimize load_params",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.capo": "CAPO",
     "optimize.compile": "Compiled acompile compile",
@@ -327,8 +334,10 @@ _HOMES = {
     "optimize.operators.reflect": "ReflectEdit",
     "optimize.opro": "OPRO",
     "optimize.prefer": "Prefer",
+    "optimize.param_search": "ParamSearch",
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
+    "optimize.reported": "report_cost",
     "optimize.strategies": "StrategySearch",
     "optimize.study": "Study",
     "optimize.textgrad": "TextGrad",
@@ -353,7 +362,7 @@ _HOMES = {
     "types": "Audio Code Document File Image Tool",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
-_PACKAGES = ("checks", "errors", "testing")
+_PACKAGES = ("checks", "errors", "optimize", "testing")  # the third can be called
 __all__ = sorted([*_WHERE, *_PACKAGES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 

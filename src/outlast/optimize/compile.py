@@ -23,6 +23,7 @@ from outlast.modules.paths import predictors_of
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
+from outlast.optimize.function import Function
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
 from outlast.optimize.prefer import Prefer, choose
@@ -334,7 +335,7 @@ async def _first_proof(study: Study, setting: Setting, least: int) -> list[Outco
         await _probe(study, confirm)
         if not study.known and study.rollouts:
             _refuse_unpayable(study.purse, study.rollouts, least)
-        _refuse_unseen(setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
+        _refuse_unseen(study.purse, setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
         _refuse_unpriced(study, setting)
         size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
         study.reserve.examples = size
@@ -359,8 +360,16 @@ async def _first_proof(study: Study, setting: Setting, least: int) -> list[Outco
     return outcomes
 
 
-def _refuse_unseen(program: Module, outcomes: Sequence[Outcome]) -> None:
+def _refuse_unseen(purse: Purse, program: Module, outcomes: Sequence[Outcome]) -> None:
     """Stop when nothing that the program asks is seen: then no budget, model or demonstration reaches it."""
+    if isinstance(program, Function):
+        for name in ("calls", "tokens", "dollars"):
+            if purse.limits[name] is not None and not any(getattr(outcome, name) for outcome in outcomes):
+                raise UsageError(
+                    f"the budget bounds {name}, and the function reported none in {len(outcomes)} runs: tell them with "
+                    f"ol.report_cost(...) where it asks a model, or bound rollouts= and seconds="
+                )
+        return
     if predictors_of(program) and all(outcome.calls == 0 and outcome.state != "error" for outcome in outcomes):
         raise UsageError(
             f"{type(program).__name__} ran on {len(outcomes)} examples, and none of its modules was seen to ask a "

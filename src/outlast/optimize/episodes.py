@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.data.example import Example, inputs_of, targets_of
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
+from outlast.optimize.function import Function
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Outcome, Step
@@ -27,9 +28,13 @@ def episode(study: Study, outcome: Outcome, *, path: str | None = None) -> str:
     """
     example = study.example(outcome.example)
     lines = [f"Inputs: {_values(inputs_of(example))}"]
-    for step in study.steps(outcome):
+    steps = study.steps(outcome)
+    for step in steps:
         if path is None or step.path == path:
             lines.append(_step(step, told=path is None))
+    if not steps and not outcome.error:  # a function that asks its models itself
+        given = study.ledger.outputs(outcome.candidate, outcome.example, outcome.sample)
+        lines.append(f"The program answered: {_short(_text(given))}")
     return "\n".join([*lines, verdict_of(study, outcome)])
 
 
@@ -65,6 +70,8 @@ def about_program(program: Module) -> str:
         f"{', '.join(part.signature.outputs)}"
         for path, part in predictors_of(program).items()
     ]
+    if isinstance(program, Function):
+        return program.source
     if type(program).__module__.startswith("outlast."):
         return "\n".join(lines)
     try:

@@ -271,6 +271,14 @@ class Ledger:
         )
         return self._decoded(lambda: json.loads(rows[0][0])) if rows else []
 
+    def outputs(self, candidate: str, example: str, sample: int) -> Any:
+        """What a rollout gave, as it was written; None when it is not known."""
+        rows = self._read(
+            "SELECT outputs FROM rollout WHERE candidate = ? AND example = ? AND sample = ?",
+            (candidate, example, sample),
+        )
+        return self._decoded(lambda: json.loads(rows[0][0])) if rows else None
+
     def add_event(self, kind: str, data: Any) -> None:
         """Keep something that happened in this run, with the time."""
         row = (self._run, time.time(), kind, _text(data))

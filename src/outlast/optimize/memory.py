@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
 from typing import NamedTuple
 
 from outlast.errors import StudyError
 from outlast.lms.asking import ask_within
 from outlast.lms.protocol import LM, Wrapper
-from outlast.messages import Request, Response
+from outlast.messages import Request, Response, user
 from outlast.optimize.budget import Purse
 from outlast.optimize.ledger import Form, Ledger
 from outlast.runtime import current
@@ -35,9 +35,10 @@ class Memory:
         self._lock = threading.RLock()
         self._flights: dict[str, list[Waiter]] = {}
 
-    def recording(self, asked: list[Asked] | None = None) -> Callable[[LM], LM]:
-        """A wrapper for the models of a run; what they are asked is added to `asked`."""
-        return lambda lm: Remembered(lm, self, asked)
+    def recording(self, asked: list[Asked] | None = None, rollout: str = "") -> Recorder:
+        """A wrapper for the models of a run; what they are asked is added to `asked`. `rollout` names the rollout
+        that it is for."""
+        return Recorder(self, asked, rollout)
 
     async def answer(self, lm: LM, request: Request) -> tuple[str, Response]:
         """The key and the reply. Cost: at most one call. Raises `BudgetExceeded`, `StudyError` or what `lm` raises.
@@ -71,6 +72,15 @@ class Memory:
         self.purse.own(form.key)  # before others find it in the ledger
         return self.ledger.add_reply(form, lm.name, response)
 
+    def report(self, name: str, response: Response, asked: list[Asked] | None) -> None:
+        """Count what a function says that it spent, and keep it, so that it counts in later runs too."""
+        form = self.ledger.form("reported", Request((user(name),)))
+        self.purse.own(form.key)
+        self.purse.note(response)
+        self.ledger.add_reply(form, "reported", response)
+        if asked is not None:
+            asked.append(Asked(0, form.key, response))
+
     def _join(self, key: str) -> Waiter | None:
         """A place to wait at when the question is in flight; None makes the caller the one who asks."""
         with self._lock:
@@ -87,6 +97,33 @@ class Memory:
             waiters = self._flights.pop(key)
         for waiter in waiters:
             waiter.wake()
+
+
+class Recorder:
+    """What a run's models are wrapped by, so that the search remembers them; it also takes what a function reports."""
+
+    def __init__(self, memory: Memory, asked: list[Asked] | None, rollout: str) -> None:
+        self._memory = memory
+        self._asked = asked
+        self._rollout = rollout
+        self._reports = itertools.count()
+
+    def __call__(self, lm: LM) -> LM:
+        return Remembered(lm, self._memory, self._asked)
+
+    @property
+    def purse(self) -> Purse:
+        """What pays."""
+        return self._memory.purse
+
+    @property
+    def count(self) -> int:
+        """How many replies and reports there were so far."""
+        return 0 if self._asked is None else len(self._asked)
+
+    def report(self, response: Response) -> None:
+        """Count and keep what a call took that was made elsewhere."""
+        self._memory.report(f"{self._rollout} {next(self._reports)}", response, self._asked)
 
 
 class Remembered(Wrapper):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.data.example import Example
+from outlast.data.example import Example, id_of
 from outlast.errors import (
     AnswerError,
     BudgetExceeded,
@@ -58,7 +58,8 @@ class Roller:
     async def roll(self, example: Example, sample: int) -> Rolled:
         """Run and score. What the program, the model and the metric raise comes back as data."""
         asked: list[Asked] = []
-        with running(memo=self._memory.recording(asked), meter=None, sample=sample, root=None, trace=None):
+        name = f"{self.candidate} {id_of(example)} {sample}"
+        with running(memo=self._memory.recording(asked, name), meter=None, sample=sample, root=None, trace=None):
             row = await self._runner(0, example, run=current())
         keys = {item.request: item.key for item in asked}
         steps = [self._step(span, keys.get(id(span.request))) for span in row.trace or () if span.path in self._tables]

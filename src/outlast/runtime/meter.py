@@ -122,6 +122,13 @@ class Meter:
         """The name of a limit of which nothing is left, or None."""
         return next((name for name, limit in self.limits.items() if limit is not None and self.left(name) <= 0), None)
 
+    def refuse_spent(self) -> None:
+        """Raise `BudgetExceeded` when nothing is left for a call here or around; for what is counted afterwards."""
+        for meter in self.chain:
+            for name in ("calls", "tokens", "dollars", "seconds"):
+                if meter.left(name) <= 0:
+                    raise meter._refusal(name, UNBOUNDED)
+
     async def take(self, bound: Bound) -> Ticket:
         """Set the most that a call can take aside. Raises `BudgetExceeded`; `ConfigError` for an unknown price.
 
