@@ -182,8 +182,8 @@ if TYPE_CHECKING:
     from outlast.optimize.operators.protocol import Operator as Operator
     from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
     from outlast.optimize.opro import OPRO as OPRO
-    from outlast.optimize.prefer import Prefer as Prefer
     from outlast.optimize.param_search import ParamSearch as ParamSearch
+    from outlast.optimize.prefer import Prefer as Prefer
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.reported import report_cost as report_cost
