@@ -20,6 +20,7 @@ _FENCED = re.compile(r"```\w*\n(.*?)\n```", re.DOTALL)
 _ORIGINAL = re.compile(r"Original Instructions:\s*\n(.*?)(?=\n-{8,}|\Z)", re.DOTALL)
 _ATTEMPT = re.compile(r"Instruction #\d+: (.*?)(?=\W*Prefix #|\W*Resulting Score|\Z)", re.DOTALL)
 _SCORED = re.compile(r"(.*?) \| Score: [\d.]+\s*", re.DOTALL)
+_LISTED = re.compile(r"^\[\d+\] |[«»]+", re.MULTILINE)
 _GIVES = re.compile(r"->\s*(\w+(?:, \w+)*)")
 _SAID = re.compile(r"(?:Generated Outputs|answered|outputs)\W+(\w+)", re.IGNORECASE)
 _EXPECTED = r"(?:expected|should have (?:been|said)|should be|correct(?: answer)?(?: is|:)?|target|wanted|truth)"
@@ -133,7 +134,8 @@ def _current(prompt: Prompt) -> str:
     if found := _ORIGINAL.search(prompt.whole):
         return "\n".join(_lines(found[1]))
     attempts = next((value for name, value in prompt.given.items() if "attempt" in name or "previous" in name), "")
-    tried = _ATTEMPT.findall(_flat(attempts)) or _SCORED.findall(_flat(attempts))
+    told = _LISTED.sub("", _flat(attempts))
+    tried = _ATTEMPT.findall(told) or _SCORED.findall(told)
     return tried[-1] if tried else ""
 
 
