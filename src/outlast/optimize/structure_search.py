@@ -13,8 +13,12 @@ from outlast.optimize.operators.order import OutputOrder
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.operators.strategy import StrategyChoice
 from outlast.optimize.protocol import Optimizer
+from outlast.optimize.race import lag
 from outlast.optimize.study import Study
 from outlast.optimize.texts import whole_numbers
+
+
+_AS_GOOD = 0.25  # standard errors behind the winner
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class StructureSearch(Optimizer):
     """Race the guesses of structural operators, build on the winner, and again, until nothing is ahead any more.
 
     The first guesses of the operators are raced on top of each other too, since one may help only beside another: with
-    the reasoning first and no word against it. `operators` None are `DropHints`, `OutputOrder`, `StrategyChoice` and
+    the reasoning first and no word against it. Of those that are as good as the winner (a quarter of a standard error)
+    the one with the fewest changes counts. `operators` None are `DropHints`, `OutputOrder`, `StrategyChoice` and
     `AdapterChoice`; operators that ask a proposer may be among them. At most `rounds` rounds. Cost: at most (guesses +
     operators) rollouts for each selection example and round; a race takes about half of that. No proposals unless an
     operator makes them.
@@ -53,7 +58,7 @@ class StructureSearch(Optimizer):
             found = await structural_guesses(study, best, self.operators or structural())
             if not found:
                 break
-            winner = (await study.race([best, *found]))[0]
+            winner = _simplest(study, await study.race([best, *found]))
             if winner == best:
                 break
             best = winner
@@ -63,6 +68,11 @@ class StructureSearch(Optimizer):
 def structural() -> list[Operator]:
     """The operators that ask nobody, the likeliest to help first."""
     return [DropHints(), OutputOrder(), StrategyChoice(), AdapterChoice()]
+
+
+def _simplest(study: Study, ranked: Sequence[Candidate]) -> Candidate:
+    close = [one for one in ranked if one == ranked[0] or lag(study, one, ranked[0]) <= _AS_GOOD]
+    return min(close, key=lambda one: len(one.changes))
 
 
 async def structural_guesses(study: Study, parent: Candidate, operators: Sequence[Operator]) -> list[Candidate]:

@@ -59,6 +59,10 @@ def test_few_outputs_are_tried_in_every_order_and_many_both_ways() -> None:
     assert found[0] == ("why", "note", "colour")
     assert len(changes_of(study_of(ol.Predict(Several)), OutputOrder(most=9))) == 2
     assert changes_of(study_of(Pick()), OutputOrder()) == []
+    assert changes_of(study_of(ol.ChainOfThought("thing -> colour")), OutputOrder()) == []
+    assert changes_of(study_of(ol.ChainOfThought("thing -> colour, why")), OutputOrder()) == [
+        {"order": ("why", "colour")}
+    ]
 
 
 def test_modules_are_changed_together_and_then_apart() -> None:

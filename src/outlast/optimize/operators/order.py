@@ -32,7 +32,8 @@ class OutputOrder(Structural):
 
     First what the answer can be built on: outputs that the data do not name before those that they do, texts before
     what is one of a few, a number or yes and no, reasons before other texts. Then that the other way round, and with
-    at most three outputs every other order. All modules at once, then each alone.
+    at most three outputs every other order. All modules at once, then each alone. A field that a strategy adds stays
+    where it is.
     Source: a seed that asks for the answer before the reasoning caps what any instruction can reach (VISTA, 2026,
     arXiv 2603.18388).
     """
@@ -48,8 +49,8 @@ class OutputOrder(Structural):
 
 def _orders(part: Predict[..., Any], graded: set[str]) -> list[tuple[str, ...]]:
     """Orders to try for a module, best first."""
-    asked = part.asked()
-    now = tuple(ordered(asked, part.order).outputs)
+    asked, declared = part.asked(), part.signature.outputs
+    now = tuple(name for name in ordered(asked, part.order).outputs if name in declared)
     if len(now) < 2:
         return []
     table = codecs(asked)
