@@ -68,11 +68,12 @@ def usage_of(result: Any) -> Any:
 
 
 def _tokens_of(usage: Any) -> tuple[int | None, int | None]:
-    held = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else None
+    held = cast("Mapping[str, Any]", usage).get if isinstance(usage, Mapping) else None
+    thing: object = usage
 
     def first(names: tuple[str, ...]) -> int | None:
         for name in names:
-            value = held.get(name) if held is not None else getattr(usage, name, None)
+            value = held(name) if held is not None else getattr(thing, name, None)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         return None
