@@ -172,6 +172,8 @@ if TYPE_CHECKING:
     from outlast.optimize.compile import acompile as acompile
     from outlast.optimize.compile import compile as compile
     from outlast.optimize.copro import COPRO as COPRO
+    from outlast.optimize.explaining import Explanation as Explanation
+    from outlast.optimize.explaining import explain as explain
     from outlast.optimize.gepa import GEPA as GEPA
     from outlast.optimize.headroom import aheadroom as aheadroom
     from outlast.optimize.headroom import headroom as headroom
@@ -325,6 +327,7 @@ _HOMES = {
     "optimize.compile": "Compiled acompile compile",
     "optimize.copro": "COPRO",
     "optimize.gepa": "GEPA",
+    "optimize.explaining": "Explanation explain",
     "optimize.headroom": "aheadroom headroom",
     "optimize.infer_rules": "InferRules",
     "optimize.knn": "KNNFewShot",

@@ -21,6 +21,8 @@ from outlast.cli.wording import (
     table,
     value_text,
 )
+from outlast.optimize.explained import lineage_lines
+from outlast.optimize.explaining import Explanation, explain
 from outlast.optimize.words import search_words
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   outlast explain triage.outlast.json
-  outlast explain triage.outlast.json --full | less"""
+  outlast explain triage.outlast.json --full | less
+  outlast explain triage.outlast.json --study triage.study.db
+
+[1], [2], ... are the steps of the search that brought a line or a demonstration; [0] was there at the start. --study,
+the ledger of the search, adds the failures in full and how many others were tried."""
 
 SHOWN = 5
 
@@ -38,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("file", metavar="X.outlast.json", help="a compiled file")
     parser.add_argument("--full", action="store_true", help=f"all demonstrations whole, not {SHOWN} in brief")
+    parser.add_argument("--study", metavar="FILE", help="the ledger of the search, for what the file does not hold")
     options.add_common(parser, progress=False)
 
 
@@ -46,13 +53,16 @@ def run(args: argparse.Namespace) -> int:
     from outlast import artifact
 
     data = artifact.read(args.file)
+    explanation = explain(args.file, study=args.study)
     if args.json:
-        emit_pretty(as_json(data))
+        known = explanation.to_json()
+        emit_pretty({**as_json(data), **{name: known[name] for name in ("lineage", "own", "parts", "removed")}})
         return OK
     out = console()
     _print_record(out, data, args.file)
+    _print_lineage(out, explanation, full=args.full)
     for path, module in table(data, "program", "modules").items():
-        _print_module(out, path, module, data, full=args.full)
+        _print_module(out, path, module, data, explanation, full=args.full)
     return OK
 
 
@@ -112,6 +122,29 @@ def _print_record(out: Console, data: Mapping[str, Any], file: str) -> None:
     out.print()
 
 
+def _print_lineage(out: Console, explanation: Explanation, *, full: bool) -> None:
+    from rich.text import Text
+
+    lines = lineage_lines(explanation, full=full)
+    for line in lines:
+        style = "bold" if not line.startswith(" ") else "" if line.startswith("  [") else "dim"
+        out.print(Text(clean(line), style=style), soft_wrap=True)
+    if lines:
+        out.print()
+
+
+def _marks(explanation: Explanation, path: str) -> list[str]:
+    """The number of the step that brought each line or demonstration of a parameter; empty when none is known."""
+    steps = [part.step for part in explanation.parts if part.path == path] if explanation.lineage else []
+    return ["" if step is None else f"[{step}]" for step in steps]
+
+
+def _alone(explanation: Explanation, path: str) -> list[str]:
+    """What pruning measured of each line or demonstration, in words; "" where it is not known."""
+    parts = [part.alone for part in explanation.parts if part.path == path]
+    return ["" if alone is None else f"without it alone: {alone}" for alone in parts]
+
+
 def _print_rows(out: Console, rows: list[tuple[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -124,22 +157,31 @@ def _print_rows(out: Console, rows: list[tuple[str, str]]) -> None:
     out.print(grid)
 
 
-def _print_module(out: Console, path: str, module: Any, data: Mapping[str, Any], *, full: bool) -> None:
+def _print_module(
+    out: Console, path: str, module: Any, data: Mapping[str, Any], explanation: Explanation, *, full: bool
+) -> None:
     from rich.text import Text
 
     what = f"  {reach(module, 'module')} of {reach(module, 'signature', 'name')}"
     out.print(Text.assemble((clean(path) or "the program", "bold"), (clean(what), "dim")))
     for name, value in sorted(_own(path, data).items(), key=lambda item: item[0] == "demos"):
+        key = f"{path}.{name}" if path else name
+        marks, alone = _marks(explanation, key), _alone(explanation, key)
         if name == "demos":
-            _print_demos(out, value, full=full)
+            _print_demos(out, value, marks, alone, full=full)
             continue
         out.print(Text.assemble(f"  {clean(name)}", (f"  {_source(path, name, value, module, data)}", "dim")))
-        for line in value_text(value).split("\n"):
-            out.print(Text(f"    {line}"), soft_wrap=True)
+        for place, line in enumerate(value_text(value).split("\n")):
+            mark = f"{marks[place]:<5}" if place < len(marks) else ""
+            out.print(Text(f"    {mark}{line}"), soft_wrap=True)
+            if place < len(alone) and alone[place]:
+                out.print(Text(f"         {clean(alone[place])}", style="dim"), soft_wrap=True)
+        for line in explanation.removed.get(key, ()):
+            out.print(Text(f"    [-]  {clean(line)}", style="dim"), soft_wrap=True)
     out.print()
 
 
-def _print_demos(out: Console, value: Any, *, full: bool) -> None:
+def _print_demos(out: Console, value: Any, marks: list[str], alone: list[str], *, full: bool) -> None:
     from rich.text import Text
 
     demos = demos_of(value)
@@ -149,7 +191,8 @@ def _print_demos(out: Console, value: Any, *, full: bool) -> None:
     counted = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
     out.print(Text.assemble(f"  demos  {len(demos)}", (f"  {counted}" if counted else "", "dim")))
     for number, demo in enumerate(demos if full else demos[:SHOWN], 1):
-        lead = f"    {number:>2}. "
+        mark = f"{marks[number - 1]:<5}" if number <= len(marks) else ""
+        lead = f"    {number:>2}. {mark}"
         if full:
             for line in demo.lines:
                 out.print(Text(f"{lead}{line}"), soft_wrap=True)
@@ -157,6 +200,8 @@ def _print_demos(out: Console, value: Any, *, full: bool) -> None:
         else:
             out.print(Text(f"{lead}{demo.brief(out.width - len(lead))}"), no_wrap=True, overflow="ellipsis", crop=True)
         out.print(Text(f"{' ' * 8}{demo.source}", style="dim"), soft_wrap=True)
+        if number <= len(alone) and alone[number - 1]:
+            out.print(Text(f"{' ' * 8}{clean(alone[number - 1])}", style="dim"), soft_wrap=True)
     if not full and len(demos) > SHOWN:
         out.print(Text(f"        … {len(demos) - SHOWN} more (--full shows them)", style="dim"))
 

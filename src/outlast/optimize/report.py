@@ -15,6 +15,7 @@ from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.messages import Spending
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.lineage import lineage_of
 from outlast.optimize.pareto import front_of
 from outlast.optimize.study import Point, Study
 from outlast.optimize.verdict import Verdict
@@ -153,6 +154,7 @@ def record_of(
             "provenance": _provenance(winner),
             "ranked": ranked,
         },
+        "lineage": lineage_of(study, winner),
         "front": front_of(study, winner, setting.prefer),
         "start": {"hash": program_hash(setting.program)},
         "search": {

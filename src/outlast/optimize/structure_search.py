@@ -17,7 +17,6 @@ from outlast.optimize.race import lag
 from outlast.optimize.study import Study
 from outlast.optimize.texts import whole_numbers
 
-
 _AS_GOOD = 0.25  # standard errors behind the winner
 
 

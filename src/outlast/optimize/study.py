@@ -347,6 +347,10 @@ class Study:
         """Score, dollars, seconds and tokens of a rollout of a candidate, over the selection examples it was run on."""
         return vector_of(self.items(candidate), priced=not self.ledger.unpriced(candidate.id))
 
+    def knows(self, key: str) -> bool:
+        """Whether a training or selection example has this id."""
+        return key in self._examples
+
     def example(self, key: str) -> Example:
         """A training or selection example by its id. Raises `UsageError` for another one."""
         found = self._examples.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +186,39 @@ def scores(path: str | os.PathLike[str], candidate: str, part: str) -> list[floa
             (candidate, part),
         )
         return [row[0] for row in rows]
+
+    return _reading(path, read)
+
+
+def values_of(path: str | os.PathLike[str], candidate: str, part: str) -> dict[str, float]:
+    """The score of a candidate on each example of a part that it was run on, draws averaged; no answer is 0."""
+
+    def read(db: sqlite3.Connection) -> dict[str, float]:
+        rows = db.execute(
+            "SELECT e.id, avg(CASE WHEN r.answered THEN r.score ELSE 0.0 END) AS score FROM rollout r JOIN example e "
+            "ON e.id = r.example WHERE r.candidate = ? AND e.part = ? GROUP BY e.id HAVING score IS NOT NULL",
+            (candidate, part),
+        )
+        return dict(rows.fetchall())
+
+    return _reading(path, read)
+
+
+def failures_of(path: str | os.PathLike[str], candidate: str, examples: Sequence[str]) -> list[dict[str, Any]]:
+    """How a candidate did on these examples, as texts and the score; examples that the ledger lacks are left out."""
+
+    def read(db: sqlite3.Connection) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for key in examples:
+            sql = (
+                "SELECT e.inputs, e.targets, r.outputs, r.feedback || r.error, "
+                "CASE WHEN r.answered THEN r.score ELSE 0.0 END FROM example e LEFT JOIN rollout r "
+                "ON r.example = e.id AND r.candidate = ? WHERE e.id = ? ORDER BY r.sample LIMIT 1"
+            )
+            for inputs, expected, got, said, score in db.execute(sql, (candidate, key)):
+                texts = {"inputs": inputs, "expected": expected, "got": got or "", "said": said or ""}
+                found.append({"example": key, **texts, "score": score})
+        return found
 
     return _reading(path, read)
 
