@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,7 +110,7 @@ def run(world: Any, seed: int, budget: int, student: Student, proposer: Proposer
     parts = world.parts()
     adapter, watch = OutlastAdapter(world, student), Watch(student, world.calls)
     texts = {path: str(text) for path, text in parameters(adapter.program).items() if path.endswith("instruction")}
-    try:
+    with contextlib.suppress(OutOfRollouts):
         optimize(
             seed_candidate=texts,
             trainset=list(parts["train"]),
@@ -122,8 +123,6 @@ def run(world: Any, seed: int, budget: int, student: Student, proposer: Proposer
             logger=_Quiet(),
             seed=seed,
         )
-    except OutOfRollouts:
-        pass
     if watch.failure is not None:
         raise watch.failure
     return adapter.built(watch.best or texts), watch.claimed, {"val": size, "reflection_minibatch_size": 3}

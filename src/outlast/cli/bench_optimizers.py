@@ -29,6 +29,7 @@ Seeds 0-9 are for tuning, 100-109 for reporting. With --out, each result is one 
 goes on where it was. Without an OPTIMIZER the files alone are shown."""
 
 _BUDGETS = (300, 1000, 3000)
+_PIPED = 200  # characters of a line that goes into a file or a pipe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -151,5 +152,8 @@ def _show(records: list[Record], args: argparse.Namespace) -> None:
         return
     from outlast.cli.benching.table import overview
 
+    screen = console()
+    if not screen.is_terminal:
+        screen.width = _PIPED
     for part in overview(records, ours=args.optimizers[0] if args.optimizers else None, level=args.level):
-        console().print(part)
+        screen.print(part)

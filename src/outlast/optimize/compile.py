@@ -33,7 +33,7 @@ from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
-from outlast.optimize.verdict import Verdict, judge, saving_of
+from outlast.optimize.verdict import Verdict, judge, saving_of, without_winner
 from outlast.runtime import Budget, current, run_blocking, running
 
 if TYPE_CHECKING:
@@ -445,7 +445,7 @@ async def _confirm(
     about: Any = {"level": setting.level, "seed": setting.seed}
 
     def unproven(reason: str) -> Verdict:
-        return Verdict("unproven", reason, level=setting.level, margin=setting.margin)
+        return without_winner("unproven", reason, proof, level=setting.level, margin=setting.margin)
 
     if stopped == INTERRUPTED:
         found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
@@ -455,7 +455,7 @@ async def _confirm(
         reason = f"The search found nothing better than the program as it is{within}."
         if setting.prefer.cost is not None:
             reason = f"The search found nothing that is {setting.prefer} of the best but the program as it is{within}."
-        return Verdict("inconclusive", reason, level=setting.level, margin=setting.margin), stopped
+        return without_winner("inconclusive", reason, proof, level=setting.level, margin=setting.margin), stopped
     try:
         size = len(proof)
         if not stopped:  # what the search left over makes the proof sharper

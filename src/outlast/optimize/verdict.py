@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from outlast.evals.statistics import Estimate, Interval, Paired
+    from outlast.optimize.candidate import Outcome
     from outlast.optimize.vectors import Cost
 
 Word = Literal["better", "no worse", "inconclusive", "worse", "unproven"]
@@ -106,6 +107,14 @@ class Verdict:
 def _bounds(interval: Interval) -> list[float | None]:
     """Both ends; None for one that the data do not bound."""
     return [round(end, 6) if math.isfinite(end) else None for end in (interval.low, interval.high)]
+
+
+def without_winner(word: Word, reason: str, proof: Sequence[Outcome], *, level: float, margin: float) -> Verdict:
+    """The verdict when no winner was measured: what the start program scored in the proof still holds."""
+    from outlast.evals.statistics import estimate_mean
+
+    values = [one.value for one in proof if one.value is not None]
+    return Verdict(word, reason, estimate_mean(values, level=level) if values else None, level=level, margin=margin)
 
 
 def judge(

@@ -47,18 +47,15 @@ def _budget(budget: int, lines: Sequence[Line], records: Sequence[Record], ours:
     seeds = len({record.seed for record in records if record.budget == budget})
     worlds = len({record.world for record in records if record.budget == budget})
     table = _table(f"{budget:,} rollouts: {worlds} worlds x {seeds} seeds = {one.runs} runs of each method")
-    heads = ["true", f"{level:.0%}", "reported-true", f"{level:.0%}", "found", "worse", "verdicts", "rollouts"]
-    heads += ["proposals", "dollars", "CPU ms"]
+    heads = ["true", "reported - true", "found", "worse", "verdicts", "rollouts", "proposals", "dollars", "CPU ms"]
     versus = ours is not None and any(line.method == ours for line in lines) and len(lines) > 1
     table.add_column("method", overflow="fold")
     for head in heads + ([f"{ours} is above by"] if versus else []):
         table.add_column(head, justify="right", no_wrap=head != "verdicts")
     for line in lines:
         cells = [
-            _score(line.true.value),
-            _span(line.true),
-            _points(line.optimism.value),
-            _span(line.optimism, points=True),
+            _with_span(line.true),
+            _with_span(line.optimism, points=True),
             _score(line.found.value),
             str(line.worse),
             _verdicts(line),
@@ -69,7 +66,7 @@ def _budget(budget: int, lines: Sequence[Line], records: Sequence[Record], ours:
         ]
         if versus and ours is not None:
             above = None if line.method == ours else gain(records, ours, line.method, budget, level)
-            cells.append("" if above is None else f"{_points(above.value)} ({_span(above, points=True)})")
+            cells.append("" if above is None else _with_span(above, points=True))
         table.add_row(line.method, *cells)
     return table
 
@@ -111,12 +108,13 @@ def _points(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:+.1f}"
 
 
-def _span(one: Estimate, *, points: bool = False) -> str:
-    """The interval without the word; nothing when the data do not bound it."""
+def _with_span(one: Estimate, *, points: bool = False) -> str:
+    """The value and its interval, or the value alone when the data do not bound it."""
+    value = _points(one.value) if points else _score(one.value)
     if not one.interval.known:
-        return ""
+        return value
     sign = "+" if points else ""
-    return f"{100 * one.interval.low:{sign}.1f}..{100 * one.interval.high:{sign}.1f}"
+    return f"{value} ({100 * one.interval.low:{sign}.1f}..{100 * one.interval.high:{sign}.1f})"
 
 
 def _with_half(one: Estimate) -> str:
