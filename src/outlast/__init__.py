@@ -189,6 +189,7 @@ if TYPE_CHECKING:
     from outlast.optimize.protocol import Optimizer as Optimizer
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.reported import report_cost as report_cost
+    from outlast.optimize.simba import SIMBA as SIMBA
     from outlast.optimize.strategies import StrategySearch as StrategySearch
     from outlast.optimize.study import Study as Study
     from outlast.optimize.textgrad import TextGrad as TextGrad
@@ -341,6 +342,7 @@ _HOMES = {
     "optimize.protocol": "Optimizer",
     "optimize.random_search": "RandomSearch",
     "optimize.reported": "report_cost",
+    "optimize.simba": "SIMBA",
     "optimize.strategies": "StrategySearch",
     "optimize.study": "Study",
     "optimize.textgrad": "TextGrad",

@@ -13,6 +13,7 @@ from outlast.signatures.field import input, output
 from outlast.signatures.signature import Signature
 
 __all__ = [
+    "AdviseFromContrast",
     "ApplyCriticism",
     "BeatAttempts",
     "CombineInstructions",
@@ -178,3 +179,18 @@ class DescribeTools(Signature):
     tried: str = input(desc="descriptions that were tried and did not help")
     diagnosis: str = output(desc="what was misunderstood, in a sentence or two")
     changed: list[Description] = output(desc="at most 2 tools or arguments with a new description")
+
+
+class AdviseFromContrast(Signature):
+    """Compare a good and a bad run of a program on the same input, and advise its modules.
+
+    Find out what the modules did otherwise in the good run. For each module that went wrong say in one or two sentences
+    what it should do when it is given something like this, so that it holds for other inputs too. Leave out modules
+    that made no difference.
+    """
+
+    program: str = input(desc="the program's code and modules")
+    modules: str = input(desc="the names of its modules")
+    better: str = input(desc="the good run, with its score")
+    worse: str = input(desc="the bad run, with its score and what was expected")
+    advice: dict[str, str] = output(desc="advice by the name of the module")

@@ -14,15 +14,17 @@ from outlast.optimize.harvest import Row, Shelf, demos_of, harvest, within
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.study import Study
 
+_SIZES = (8, 16, 4, 32, 2)
+
 
 @dataclass(frozen=True, slots=True)
 class RandomSearch(Optimizer):
     """Draw `candidates` sets of demonstrations and race them, and the start program, on the selection examples.
 
     Each set mixes demos bootstrapped from rollouts of a teacher that score `threshold` or more (as `BootstrapFewShot`;
-    `bootstrap=False` does without) with labelled ones, in random number (from 2 to `max_demos` on a logarithmic scale,
-    weighted towards many, within `tokens`), choice and order; every predictor sees the same examples. The first set is
-    no draw: it covers the training data with as many as `max_demos`. Examples whose label is more likely wrong than
+    `bootstrap=False` does without) with labelled ones, in random number (up to `max_demos` on a logarithmic scale,
+    within `tokens`), choice and order; every predictor sees the same examples. Every third set is no draw: it covers
+    the training data with `max_demos`, then with 8, 16, 4, 32 and 2. Examples whose label is more likely wrong than
     right are left out. A race evaluates all on blocks of shared examples and drops those that are clearly behind.
     Cost: at most one rollout for each training example and (candidates + 1) for each selection example; a race of many
     examples takes about half of that.
@@ -54,23 +56,28 @@ class RandomSearch(Optimizer):
             teacher = teacher_candidate(study, self.teacher, examples[:count])
             await bootstrapped_demos(study, teacher, examples[count:], threshold=self.threshold)
         shelf = harvest(study, threshold=self.threshold)
-        entries = [study.start, self._covering(study, shelf)]
-        entries += [self._draw(study, number, shelf) for number in range(1, self.candidates)]
+        sizes = [size for size in dict.fromkeys((self.max_demos, *_SIZES)) if size <= self.max_demos]
+        entries = [study.start]
+        for number in range(self.candidates):
+            turn, rest = divmod(number, 3)
+            covers = rest == 0 and turn < len(sizes)
+            made = self._covering(study, number, shelf, sizes[turn]) if covers else self._draw(study, number, shelf)
+            entries.append(made)
         return (await study.race(entries))[0]
 
-    def _covering(self, study: Study, shelf: Shelf) -> Candidate:
+    def _covering(self, study: Study, number: int, shelf: Shelf, size: int) -> Candidate:
         """The set that covers the training data, what is most useful last."""
         goals = shelf.similar[:: max(1, len(shelf.rows) // 200)]
-        places = cover(goals, self.max_demos, allowed=shelf.trusted, worth=shelf.worth, groups=shelf.groups)
-        rows = [shelf.rows[place] for place in places]
-        return self._proposed(study, shelf, rows, f"set 0: {len(rows)} examples that cover the training data")
+        places = cover(goals, size, allowed=shelf.trusted, worth=shelf.worth, groups=shelf.groups)
+        rows = [shelf.rows[place] for place in reversed(places)]
+        return self._proposed(study, shelf, rows, f"set {number}: {len(rows)} examples that cover the training data")
 
     def _draw(self, study: Study, number: int, shelf: Shelf) -> Candidate:
         """One set of demonstrations. Demos of one example stay together over all predictors."""
         rng = study.rng(f"set {number}")
         trusted = [shelf.rows[place] for place in shelf.trusted]
         passed = [row for row in trusted if row.outcome is not None]
-        size = round(2 * (self.max_demos / 2) ** max(rng.random(), rng.random())) if self.max_demos > 1 else 1
+        size = round(self.max_demos ** max(rng.random(), rng.random()))
         share = rng.random() if passed else 0.0
         kept = rng.sample(passed, min(len(passed), round(size * share)))
         used = {row.place for row in kept}
