@@ -17,7 +17,7 @@ _TASK = "Route the message to the team that should answer it."
 class SeedTrap(World):
     """The start asks for the answer before the thinking, and its instruction demands a form that nobody can read.
 
-    Start about .3 with 40% of the replies unreadable, best about .87. No rule helps. What helps is the order of outputs
+    Start about .3 with 40% of the replies unreadable, best about .86; either fault mended alone reaches about .5. No rule helps. What helps is the order of outputs
     (or a strategy that thinks first), another adapter (JSON and Tools insist on their form), and the deletion of the
     line about the form.
     """
@@ -44,7 +44,7 @@ class SeedTrap(World):
 class Mirage(World):
     """What failures suggest helps nothing: 30% of the items are hopeless, and lines beyond three dilute.
 
-    Start about .5, best about .62. Three phrases that only whoever proposes without failures thinks of each help all
+    Start about .49, best about .6. Three phrases that only whoever proposes without failures thinks of each help all
     other items; two of them together harm. Whoever reflects on failures or merges what helped loses here.
     """
 

@@ -41,7 +41,8 @@ class Dials:
     `base` without any help, `spread` the standard deviation of how hard items are, `rule` the gain of the rule that an
     item needs, `wrong` the loss by one that says otherwise. `demo` is the gain of a demonstration that shows the same
     cue, `alike` the share of that which needs the same words, `poison` the loss by such a demonstration with a wrong
-    label; with a rule present the greater of both gains counts. `last` multiplies what the last demonstration does.
+    label; with a rule present the greater of both gains counts. `cover` is the gain of demonstrations that show every
+    cue rightly, and less in proportion. `last` multiplies what the last demonstration does.
     Each distractor costs `distract` on the share `hurt` of items. Sentences beyond `room` cost `dilute` each, and
     demonstrations beyond `shelf` cost `crowd` each; rules in the middle of many lose the share `middle`. `think` is
     the gain of reasoning before the answer, `heat` the loss for each unit of temperature from 1 on (a gain below).
@@ -55,6 +56,7 @@ class Dials:
     demo: float = 1.2
     alike: float = 0.3
     poison: float = 1.2
+    cover: float = 0.0
     last: float = 1.0
     distract: float = 2.0
     hurt: float = 0.15
@@ -129,7 +131,7 @@ class World:
         good, bad = self.demo_gain(seen, item)
         total = max(taught, good) - bad - dials.wrong * seen.wrong.get(cue, 0.0)
         total -= dials.distract * sum(self.is_hurt(item, word) for word in seen.noise)
-        return total - self.crowding(seen)
+        return total + self.coverage(seen) - self.crowding(seen)
 
     def unreadable(self, seen: Seen) -> float:
         """The chance of a reply that no adapter can read."""
@@ -158,6 +160,13 @@ class World:
                 else:
                     bad = max(bad, dials.poison * weight)
         return good, bad
+
+    def coverage(self, seen: Seen) -> float:
+        """The gain of the cues that demonstrations show rightly, for every item."""
+        if not self.dials.cover or not seen.demos:
+            return 0.0
+        shown = {one.item.cues[seen.step] for one in seen.demos if one.right}
+        return self.dials.cover * len(shown) / len(self.steps[seen.step].cues)
 
     def alike(self, item: Item, other: Item, step: int) -> float:
         """How much a demonstration of the same cue is like an item: 1 for the same cue words."""
