@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from outlast.optimize.auto import Auto as Auto
     from outlast.optimize.bootstrap import BootstrapFewShot as BootstrapFewShot
     from outlast.optimize.capo import CAPO as CAPO
+    from outlast.optimize.committee import Committee as Committee
     from outlast.optimize.compile import Compiled as Compiled
     from outlast.optimize.compile import acompile as acompile
     from outlast.optimize.compile import compile as compile
@@ -325,6 +326,7 @@ _HOMES = {
     "optimize.anything": "Optimized aoptimize load_params",
     "optimize.bootstrap": "BootstrapFewShot",
     "optimize.capo": "CAPO",
+    "optimize.committee": "Committee",
     "optimize.compile": "Compiled acompile compile",
     "optimize.copro": "COPRO",
     "optimize.gepa": "GEPA",
