@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from outlast.errors import UsageError
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.operators.induce import Induce
 from outlast.optimize.operators.merge import merged
+from outlast.optimize.operators.propose import ProposeGrounded
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.operators.reflect import ReflectEdit
 from outlast.optimize.pool import Gain, Pool, gain_between, mended
@@ -219,7 +221,7 @@ class _Search:
 
 def default_operators() -> list[Operator]:
     """The portfolio of `Auto` unless one is given."""
-    return [ReflectEdit()]
+    return [ReflectEdit(), ProposeGrounded(), Induce()]
 
 
 def structural_operators() -> list[Operator]:

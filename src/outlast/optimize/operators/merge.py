@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.modules.paths import parameters
 from outlast.optimize.edits import split_lines
+from outlast.optimize.texts import texts
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate
@@ -27,7 +28,7 @@ def ancestor(study: Study, one: Candidate, other: Candidate) -> Candidate:
 def merged(study: Study, some: Sequence[Candidate], *, operator: str = "merge") -> Candidate:
     """One candidate with the changes of several, the most trusted first.
 
-    A parameter that only one changed since the common ancestor is taken from it. Instructions that several changed are
+    A parameter that only one changed since the common ancestor is taken from it. Texts that several changed are
     merged line by line: lines that any of them removed go, lines that any of them added come. Of other values the
     first one's counts. Free. Source: merging of lineages, after Agrawal et al. 2025 (GEPA, arXiv 2507.19457, section
     3.4), line by line as in version control.
@@ -40,6 +41,7 @@ def merged(study: Study, some: Sequence[Candidate], *, operator: str = "merge") 
 
 def _two(study: Study, one: Candidate, other: Candidate, operator: str) -> Candidate:
     base = parameters(study.build(ancestor(study, one, other)))
+    written = texts(study)
     ours, theirs = parameters(study.build(one)), parameters(study.build(other))
     changes: dict[str, Any] = {}
     for path, value in theirs.items():
@@ -47,7 +49,7 @@ def _two(study: Study, one: Candidate, other: Candidate, operator: str) -> Candi
             continue
         if ours[path] == base[path]:
             changes[path] = value
-        elif path.rpartition(".")[2] == "instruction":
+        elif path in written:
             changes[path] = merge_lines(base[path], ours[path], value)
     changes = {path: value for path, value in changes.items() if not study.locked(path)}
     if not changes:
