@@ -13,15 +13,21 @@ from outlast.optimize.operators.induce import Induce
 from outlast.optimize.operators.merge import merged
 from outlast.optimize.operators.propose import ProposeGrounded
 from outlast.optimize.operators.protocol import Operator
-from outlast.optimize.operators.reflect import ReflectEdit
+from outlast.optimize.operators.reflect import ReflectEdit, edited_lines
 from outlast.optimize.pool import Gain, Pool, gain_between, mended
 from outlast.optimize.portfolio import Portfolio
 from outlast.optimize.protocol import Optimizer
+from outlast.optimize.relevance import Relevance
 from outlast.optimize.study import Study
 
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
 _FINALISTS = 5
+_FIRST = 2  # examples that an edit has to do better on before it is run on more
+_ABOUT = 4  # examples of a gate that an edit is about
+_BESIDES = 2  # and others, which it should not break
+_PRIOR = {"reflect": 2.0}  # successes granted: what failures say is the best source there is
+_AHEAD = 0.25  # examples by which a child must be ahead there
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class _Search:
         self.study = study
         self.options = options
         self.pool = Pool(study)
-        self.portfolio = Portfolio(options.operators or default_operators())
+        self.portfolio = Portfolio(options.operators or default_operators(), prior=_PRIOR)
+        self.relevance = Relevance(study.train)
         self.luck = 0.25
         self.round = 0
 
@@ -78,15 +85,16 @@ class _Search:
     async def run(self) -> Candidate:
         """Look at the start, then rounds, then finals."""
         study, pool = self.study, self.pool
-        await pool.measure([study.start], min(12, pool.size))
+        self.look = min(12, pool.size)  # selection examples for a first look
+        await pool.measure([study.start], self.look)
         self.total = self.left()
-        self.width = max(12, min(pool.size, round(self.total / 12)))
-        self.parallel = self.options.parallel or max(3, min(8, round(self.total / 60)))
+        self.width = max(self.look, min(pool.size, round(self.total / 25)))  # and for a closer one
+        self.parallel = self.options.parallel or max(4, min(16, round(self.total / 50)))
         await pool.measure([study.start], self.width)
         await self._redraw()
         await self._sweep()
         idle = 0
-        finals = min(0.3 * self.total, 3.0 * pool.size)
+        finals = min(0.2 * self.total, 2.0 * pool.size)
         while idle < self.options.patience and self.left() > finals + self.parallel * 8:
             idle = 0 if await self._round() else idle + 1
             study.mark(pool.best())
@@ -144,52 +152,67 @@ class _Search:
         answers = [await jobs[0][0].propose(study, *jobs[0][1:])]
         answers += await asyncio.gather(*(operator.propose(study, parent, n) for operator, parent, n in jobs[1:]))
         children: dict[Candidate, Candidate] = {}
+        told: set[tuple[frozenset[str], Candidate]] = set()
         for (operator, parent, _), found in zip(jobs, answers, strict=True):
             fresh = [one for one in found if one not in self.pool.members and one not in study.rejected]
             for one in fresh:
-                children.setdefault(one, parent)
+                said = self.relevance.content(edited_lines(study, parent, one))
+                if not said or (said, parent) not in told:  # the same in other words is judged once
+                    told.add((said, parent))
+                    children.setdefault(one, parent)
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
         scores = await asyncio.gather(*(self._gate(child, parent) for child, parent in children.items()))
-        passed: dict[Candidate, list[tuple[float, Candidate]]] = {}
-        for (child, parent), score in zip(children.items(), scores, strict=True):
-            if score > 0:
-                passed.setdefault(parent, []).append((score, child))
-            else:
+        ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
+        passed = [child for score, child in ranked if score > _AHEAD]
+        for child in children:
+            if child not in passed:
                 self._settle(child, False)
-        progress = False
-        for parent, some in passed.items():
-            some.sort(key=lambda pair: -pair[0])
-            progress |= await self._contend(parent, [child for _, child in some])
-        return progress
+        return bool(passed) and await self._contend(best, passed)
 
     async def _gate(self, child: Candidate, parent: Candidate) -> float:
-        """By how much a child is ahead of its parent on a few examples: those that caused it first."""
+        """By how much a child is ahead of its parent on a few examples, those that its edit is about first."""
         study = self.study
-        if child.cause:
-            passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.sample == 0]
-            rng = study.rng(f"gate {child.id}")
-            also = rng.sample(passing, min(len(passing), len(child.cause)))
-            await study.evaluate(child, [study.example(key) for key in (*child.cause, *also)])
-            return mended(study.tally(parent, "train"), study.tally(child, "train"), child.cause, self.luck)
-        await self.pool.measure([child, parent], max(8, self.width // 3))
-        return self.pool.gain(child, parent).mean + 1e-9
+        written = edited_lines(study, parent, child)
+        if not written:
+            await self.pool.measure([child, parent], self.look)
+            return self.pool.gain(child, parent).mean * self.look
+        about = self.relevance.about(written)
+        cause = [key for key in about if key in child.cause] or list(child.cause[:1])
+        others = [key for key in about if key not in child.cause]
+        first = [*cause[:2], *others][:_FIRST]
+        if child.cause and await self._ahead(child, parent, first) <= 0:
+            return 0.0  # it does not even mend what it was made for
+        rng = study.rng(f"gate {child.id}")
+        passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.example not in about]
+        more = [key for key in (*cause, *others) if key not in first][: _ABOUT - len(first)]
+        more += rng.sample(passing, min(len(passing), _BESIDES))
+        if not child.cause:
+            more += [study.key_of(one) for one in rng.sample(study.train, min(len(study.train), _ABOUT))]
+        return await self._ahead(child, parent, [*first, *more])
 
-    async def _contend(self, parent: Candidate, some: Sequence[Candidate]) -> bool:
-        """Race what passed, and all of it together, against the parent."""
-        together = merged(self.study, some) if len(some) > 1 else some[0]
-        entries = list(dict.fromkeys([together, some[0]]))
-        await self.pool.measure([*entries, parent], self.width)
-        gains = {one: self._over(one, parent) for one in entries}
-        winner = max(entries, key=lambda one: gains[one].mean)
-        good = gains[winner].chance > _LIKELY
+    async def _ahead(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
+        """By how many of these training examples a child is ahead, beyond what luck would mend."""
+        examples = [self.study.example(key) for key in dict.fromkeys(keys)]
+        await asyncio.gather(self.study.evaluate(child, examples), self.study.evaluate(parent, examples))
+        ours, theirs = self.study.tally(child, "train"), self.study.tally(parent, "train")
+        return mended(theirs, ours, child.cause, self.luck)
+
+    async def _contend(self, best: Candidate, some: Sequence[Candidate]) -> bool:
+        """Race all that passed, together, against the best so far; the foremost alone when that fails."""
+        together = merged(self.study, [*some, best])
+        for entry in dict.fromkeys([together, some[0]]):
+            await self.pool.measure([entry, best], self.width)
+            if self._over(entry, best).chance > _LIKELY:
+                for child in some:
+                    self._settle(child, entry == together or child == entry)
+                self.study.judged(entry, accepted=True)
+                self.pool.add(entry)
+                return True
         for child in some:
-            self._settle(child, good and (child == winner or winner == together))
-        if good:
-            self.study.judged(winner, accepted=True)
-            self.pool.add(winner)
-        return good
+            self._settle(child, False)
+        return False
 
     def _over(self, one: Candidate, parent: Candidate) -> Gain:
         """The gain over the parent, on selection and training examples together."""

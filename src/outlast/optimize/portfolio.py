@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -27,12 +27,14 @@ class Record:
 class Portfolio:
     """Draws operators by Thompson sampling: each one's chance to help has a Beta posterior.
 
-    Old results fade (by `fade` a round), because what helped at first may have no more to give.
+    `prior` are successes that an operator is granted to begin with. Old results fade (by `fade` a round), because what
+    helped at first may have no more to give.
     Source: Thompson 1933; discounted as in Garivier and Moulines 2011.
     """
 
     operators: Sequence[Operator]
     fade: float = 0.9
+    prior: Mapping[str, float] = field(default_factory=dict[str, float])
     records: dict[str, Record] = field(default_factory=dict[str, Record])
     _weights: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
@@ -61,4 +63,4 @@ class Portfolio:
 
     def _beta(self, operator: Operator) -> tuple[float, float]:
         alpha, beta = self._weights.get(operator.name, (1.0, 1.0))
-        return alpha, beta
+        return alpha + self.prior.get(operator.name, 0.0), beta

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from outlast.modules.module import Module
 from outlast.modules.predict import Predict
 from outlast.optimize.credit import choose_text
-from outlast.optimize.edits import Edit, apply_edits, split_lines
+from outlast.optimize.edits import MOST_LINES, Edit, apply_edits, split_lines
 from outlast.optimize.episodes import episode
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.proposers import ReflectOnFailures
@@ -25,7 +24,7 @@ _TRIED = 12  # rejected edits that a proposer is told of
 
 @dataclass(frozen=True, slots=True)
 class ReflectEdit(Operator):
-    """Show a proposer up to `failures` rollouts that failed and `successes` that passed; make the edits that it writes.
+    """Show a proposer up to `failures` rollouts that failed and `successes` that passed; make each edit that it writes.
 
     One text (an instruction, or a declared `ol.Text`) is edited at a time: which one is drawn by what its edits have
     brought so far and by what the metric's feedback names. Rollouts are those of training examples; when the parent has
@@ -37,7 +36,7 @@ class ReflectEdit(Operator):
     """
 
     name: ClassVar[str] = "reflect"
-    failures: int = 4
+    failures: int = 2
     successes: int = 1
     block: int = 12
     proposer: Module = field(default_factory=lambda: Predict(ReflectOnFailures))
@@ -47,13 +46,15 @@ class ReflectEdit(Operator):
         return bool(texts(study))
 
     async def propose(self, study: Study, parent: Candidate, number: int) -> list[Candidate]:
-        """One candidate, or none when the proposer had nothing new to say."""
+        """One candidate for each edit, so that each is judged by itself; none when the proposer had nothing new."""
         rng = study.rng(f"{self.name} {parent.id} {number}")
         failed, passed = await seen(study, parent, rng, self.failures, self.block, number)
         if not failed:
             return []
         path = choose_text(study, failed, rng)
-        shown = rng.sample(failed, min(len(failed), self.failures))
+        order = list(study.rng(f"failures of {parent.id}").sample(failed, len(failed)))
+        first = number * self.failures  # attempts at the same time look at other failures
+        shown = [order[(first + k) % len(order)] for k in range(min(self.failures, len(order)))]
         also = rng.sample(passed, min(len(passed), self.successes))
         instruction = text_of(study, parent, path)
         out = await study.ask(
@@ -65,17 +66,17 @@ class ReflectEdit(Operator):
             tried="\n".join(tried_lines(study, path)[-_TRIED:]) or "nothing yet",
         )
         written: list[object] = list(getattr(out, "edits", None) or ())
-        changed = apply_edits(instruction, [edit for edit in written if isinstance(edit, Edit)])
-        if changed == "\n".join(split_lines(instruction)):
-            return []
-        made = study.propose(
-            {path: changed},
-            origin=f"edit of {path}: {difference_of(instruction, changed)}",
-            parent=parent,
-            operator=self.name,
-            cause=[outcome.example for outcome in shown],
-        )
-        return [] if made == parent else [made]
+        cause = [outcome.example for outcome in shown]
+        found: dict[Candidate, None] = {}
+        for edit in written[:MOST_LINES]:
+            changed = apply_edits(instruction, [edit]) if isinstance(edit, Edit) else instruction
+            if split_lines(changed) != split_lines(instruction):
+                said = f"edit of {path}: {difference_of(instruction, changed)}"
+                found[study.propose({path: changed}, origin=said, parent=parent, operator=self.name, cause=cause)] = (
+                    None
+                )
+        found.pop(parent, None)
+        return list(found)
 
 
 async def seen(
@@ -119,7 +120,11 @@ def difference_of(before: str, after: str) -> str:
     return "; ".join((*came, *went)) or "another order of lines"
 
 
-def lines_changed(before: str, after: str) -> tuple[Sequence[str], Sequence[str]]:
-    """The lines that an edit added and those that it removed."""
-    old, new = split_lines(before), split_lines(after)
-    return [line for line in new if line not in old], [line for line in old if line not in new]
+def edited_lines(study: Study, parent: Candidate, child: Candidate) -> list[str]:
+    """The lines of all texts that a child has and its parent does not, or the other way round."""
+    found: list[str] = []
+    for path in texts(study):
+        old, new = split_lines(text_of(study, parent, path)), split_lines(text_of(study, child, path))
+        found += [line for line in new if line not in old]
+        found += [line for line in old if line not in new]
+    return found
