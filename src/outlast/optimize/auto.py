@@ -244,9 +244,16 @@ class _Search:
 
 def default_operators() -> list[Operator]:
     """The portfolio of `Auto` unless one is given."""
-    return [ReflectEdit(), ProposeGrounded(), Induce()]
+    from outlast.optimize.operators.demos import AddDemos, DropDemos, NearDemos, SwapDemos
+
+    return [ReflectEdit(), ProposeGrounded(), Induce(), AddDemos(), NearDemos(), SwapDemos(), DropDemos()]
 
 
 def structural_operators() -> list[Operator]:
     """What is tried once at the start."""
-    return []
+    from outlast.optimize.operators.demos import AddDemos, NearDemos
+    from outlast.optimize.operators.format import AdapterChoice, DropHints
+    from outlast.optimize.operators.order import OutputOrder
+    from outlast.optimize.operators.strategy import StrategyChoice
+
+    return [OutputOrder(), DropHints(), AddDemos(sizes=(8,)), NearDemos(sizes=(8,)), StrategyChoice(), AdapterChoice()]
