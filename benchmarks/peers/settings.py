@@ -15,13 +15,16 @@ MINIBATCH, FULL_EVERY = 35, 5  # MIPROv2's defaults
 BOOTSTRAP = 10  # rollouts of one bootstrapped set of demonstrations, about, when 40 % of the examples are solved
 
 
+TUNED_VAL: dict[int, int] = {}  # validation examples by budget, while they are tuned
+
+
 def val_size(budget: int) -> int:
     """Validation examples for the peers that score every candidate on all of them.
 
     GEPA's guide asks for the smallest set that represents the task; with all 100 examples, 300 rollouts would pay
     for two or three candidates. Chosen on dev seeds.
     """
-    return 25 if budget < 600 else 50 if budget < 2000 else 100
+    return TUNED_VAL.get(budget) or (25 if budget < 600 else 50 if budget < 2000 else 100)
 
 
 @dataclass(frozen=True, slots=True)
