@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 from outlast.data.example import Example, id_of
 from outlast.errors import BudgetExceeded
 from outlast.lms.protocol import LM
+from outlast.messages import Request, Response, Usage
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, update
 from outlast.optimize.budget import Purse
@@ -27,17 +31,28 @@ def check_optimizer(optimizer: Optimizer, *, lm: LM | None = None) -> None:
     """Check that an optimizer keeps its side of the bargain; raises `AssertionError` with what it breaks.
 
     On a small two-module program it must: give a candidate that it proposed; do the same again for the same seed and
-    results; run again on its own ledger without one call; stop when the budget ends and let `BudgetExceeded` pass;
-    rank on selection examples only, and make demonstrations of training examples only; stay within `rollouts(...)`;
-    leave the program as it was; have a `describe()` that is the same each time. `lm` answers the program and the
-    modules that the optimizer asks itself; by default a simulated model that answers the program only.
+    results; run again on its own ledger without one call; stop when the budget ends, however small it is, and let
+    `BudgetExceeded` pass; rank on selection examples only, and make demonstrations of training examples only; stay
+    within `rollouts(...)`; leave the program as it was; have a `describe()` that is the same each time. All of it must
+    hold whatever a proposer says: the optimizer is checked with one that writes, one that writes rubbish and one that
+    cannot be read at all, unless `lm` answers the program and the modules that the optimizer asks itself.
     """
+    assert optimizer.describe() == optimizer.describe(), "describe() gives something else each time"
     world = World(examples=80)
+    if lm is not None:
+        _check(optimizer, world, _Counting(lm))
+        return
+    writer = Writing(world.lm())
+    _check(optimizer, world, _Counting(writer))
+    if writer.asked:  # for nothing, what a proposer says makes no difference
+        _check(optimizer, world, _Counting(Writing(world.lm(), rubbish=True)))
+        _check(optimizer, world, _Counting(world.lm()))
+
+
+def _check(optimizer: Optimizer, world: World, model: _Counting) -> None:
     program = Triage()
     before = dict(parameters(program))
     parts = {name: list(part) for name, part in split_data(world.data(), 0).items()}
-    model = _Counting(lm or world.lm())
-    assert optimizer.describe() == optimizer.describe(), "describe() gives something else each time"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one.study.db"
         winner, study = _search(optimizer, program, parts, model, path)
@@ -53,10 +68,50 @@ def check_optimizer(optimizer: Optimizer, *, lm: LM | None = None) -> None:
         fresh, repeated = _search(optimizer, program, parts, model, Path(folder) / "two.study.db")
         assert fresh == winner, f"the same seed chose {fresh.id} instead of {winner.id}; draw from study.rng(...) only"
         assert _results(repeated) == first, "the same seed ran other rollouts; draw from study.rng(...) only"
-        if calls:
-            _check_budget(optimizer, program, parts, model, Path(folder), calls)
+        for allowed in sorted({1, calls // 10, calls // 2} & set(range(1, calls))):
+            _check_budget(optimizer, program, parts, model, Path(folder), calls, allowed)
     after = dict(parameters(program))
     assert after == before, "the optimizer changed the program; propose changes instead"
+
+
+class Writing(LM):
+    """A model that answers for `inner` what it cannot: it fills every output of a module that writes proposals.
+
+    Texts are short and differ from request to request, lists have an item or two. With `rubbish` the outputs are
+    empty, endless or of another type. `asked` counts what it answered.
+    """
+
+    def __init__(self, inner: LM, *, rubbish: bool = False) -> None:
+        self.inner = inner
+        self.name = f"{inner.name}{'-rubbish' if rubbish else '-writing'}"
+        self.capabilities = inner.capabilities
+        self.blocking_safe = inner.blocking_safe
+        self.rubbish = rubbish
+        self.asked = 0
+
+    async def complete(self, request: Request) -> Response:
+        """What the inner model says, or an answer in the form that the request asks for."""
+        asked = re.findall(r"<<(\w+)>>", request.messages[-1].text.rpartition("Reply with ")[2])
+        if not asked or "team" in asked or "urgent" in asked:
+            return await self.inner.complete(request)
+        self.asked += 1
+        digest = hashlib.blake2b(f"{request.sample}".encode(), digest_size=4)
+        for message in request.messages:
+            digest.update(message.text.encode())
+        draw = int.from_bytes(digest.digest(), "big")
+        head = request.messages[0].text
+        fields = "".join(f"<<{name}>>\n{self._value(name, head, draw)}\n\n" for name in asked if name != "end")
+        return Response(f"{fields}<<end>>", self.name, usage=Usage(1, 1, cost=0.001, cost_source="simulated"))
+
+    def _value(self, name: str, head: str, draw: int) -> str:
+        listed = re.search(rf"- {name} \(JSON", head) is not None
+        if self.rubbish:
+            return ("", "x" * 50_000, "{}", "[null]", "<<<>>>")[draw % 5]
+        line = f"Rule {draw % 97}: look at word {draw % 7} of the message."
+        if not listed:
+            return line
+        edit = {"op": "add", "line": "", "text": line}
+        return json.dumps([edit if "edit" in name else line])
 
 
 class _Counting(LM):
@@ -145,15 +200,15 @@ def _check_budget(
     lm: _Counting,
     folder: Path,
     needed: int,
+    allowed: int,
 ) -> None:
-    allowed = max(1, needed // 2)
     before = lm.calls
     try:
-        _search(optimizer, program, parts, lm, folder / "short.study.db", Budget(calls=allowed))
+        _, study = _search(optimizer, program, parts, lm, folder / f"{allowed}.study.db", Budget(calls=allowed))
     except BudgetExceeded:
         pass
     else:
-        raise AssertionError(
+        assert study.purse.refused is None, (
             f"the search needs {needed} calls and went on after its budget of {allowed} was used up; let "
             f"BudgetExceeded pass"
         )
