@@ -25,6 +25,8 @@ from outlast.optimize.tpe import Kind, Sampler, chosen_kind, sampler
 
 Choices = Mapping[str, Sequence[Mapping[str, Any]]]  # by dimension: the changes of each choice, none first
 
+_AGAIN = 5  # questions to the sampler for a combination that is new on a minibatch
+
 
 @dataclass(frozen=True, slots=True)
 class MIPRO(Optimizer):
@@ -115,7 +117,10 @@ class MIPRO(Optimizer):
         said = await study.ask(self.describe_data, data=data) if texts(study) else None
         data = f"{text_in(said, 'observations')}\n{data}".strip()
         rng = study.rng("tips")
-        jobs = [(path, number, rng.choice(TIPS)) for path in texts(study) for number in range(self.candidates)]
+        jobs: list[tuple[str, int, str]] = []
+        for path in texts(study):
+            tips = rng.sample(TIPS, len(TIPS))
+            jobs += [(path, number, tips[number % len(tips)]) for number in range(self.candidates)]
         found = await together(
             grounded(study, study.start, path, self.proposer, data=data, tip=tip, sample=number)
             for path, number, tip in jobs
@@ -173,10 +178,16 @@ class _Trials:
         self._points: dict[Candidate, dict[str, int]] = {}
         self._scores: dict[Candidate, list[float]] = {}
         self._full: list[Candidate] = [study.start]
+        self._run: set[tuple[tuple[tuple[str, int], ...], int]] = set()
 
     async def run(self, batch: Sequence[Example]) -> None:
-        """One trial on a minibatch."""
+        """One trial on a minibatch, of a combination that was not run on it yet where the sampler has one."""
         point = self._sampler.ask()
+        for _ in range(_AGAIN):
+            if (tuple(point.items()), id(batch)) not in self._run:
+                break
+            point = self._sampler.ask()
+        self._run.add((tuple(point.items()), id(batch)))
         changes = {path: value for name, at in point.items() for path, value in self._choices[name][at].items()}
         chosen = ", ".join(f"{name} {at}" for name, at in point.items())
         made = self._study.propose(changes, origin=f"combination of {chosen}", operator="mipro")

@@ -34,30 +34,33 @@ class Sampler(ABC):
 class Parzen(Sampler):
     """A multivariate TPE over categorical dimensions.
 
-    Points with the best tenth of the scores make one mixture of kernels, the others a second; a kernel gives its own
-    choices most of the weight and spreads the rest over all. Of 24 points drawn from the first, the one comes next
-    that is likeliest under it compared with the second. The first 10 points are drawn at random.
+    Points with the best tenth of the mean scores, ties included, make one mixture of kernels, the others a second; a
+    kernel gives its own choices most of the weight and spreads the rest over all. Of 24 points drawn from the first,
+    the one comes next that is likeliest under it compared with the second; one that was tried comes again only when
+    all drawn were. The first 10 points are drawn at random.
     Source: Bergstra et al. 2011; multivariate as in Falkner et al. 2018 (BOHB, arXiv 1807.01774).
     """
 
     def __init__(self, choices: Mapping[str, int], rng: Random) -> None:
         self._choices = dict(choices)
         self._rng = rng
-        self._told: list[tuple[float, dict[str, int]]] = []
+        self._told: dict[tuple[int, ...], list[float]] = {}
 
     def ask(self) -> dict[str, int]:
         """The next point to try."""
-        if len(self._told) < _FIRST:
+        if sum(map(len, self._told.values())) < _FIRST:
             return self._anywhere()
-        ranked = [point for _, point in sorted(self._told, key=lambda pair: -pair[0])]
-        cut = max(1, math.ceil(_GOOD * len(ranked)))
-        good, rest = ranked[:cut], ranked[cut:]
+        means = {at: math.fsum(scores) / len(scores) for at, scores in self._told.items()}
+        least = sorted(means.values(), reverse=True)[max(0, math.ceil(_GOOD * len(means)) - 1)]
+        good = [dict(zip(self._choices, at, strict=True)) for at, mean in means.items() if mean >= least]
+        rest = [dict(zip(self._choices, at, strict=True)) for at, mean in means.items() if mean < least]
         drawn = [self._near(good) for _ in range(_DRAWN)]
-        return max(drawn, key=lambda point: self._likelihood(point, good) / self._likelihood(point, rest))
+        fresh = [point for point in drawn if tuple(point.values()) not in self._told]
+        return max(fresh or drawn, key=lambda point: self._likelihood(point, good) / self._likelihood(point, rest))
 
     def tell(self, point: Point, score: float) -> None:
         """What a point scored."""
-        self._told.append((score, dict(point)))
+        self._told.setdefault(tuple(point[name] for name in self._choices), []).append(score)
 
     def _anywhere(self) -> dict[str, int]:
         return {name: self._rng.randrange(count) for name, count in self._choices.items()}
