@@ -68,14 +68,24 @@ def usage_of(result: Any) -> Any:
 
 
 def _tokens_of(usage: Any) -> tuple[int | None, int | None]:
-    held = cast("Mapping[str, Any]", usage).get if isinstance(usage, Mapping) else None
-    thing: object = usage
+    held = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else _Attributes(usage)
 
     def first(names: tuple[str, ...]) -> int | None:
         for name in names:
-            value = held(name) if held is not None else getattr(thing, name, None)
+            value = held.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         return None
 
     return first(_INPUT), first(_OUTPUT)
+
+
+class _Attributes:
+    """An object read as a mapping is."""
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def get(self, name: str) -> Any:
+        """The attribute of that name, None without one."""
+        return getattr(self._thing, name, None)
