@@ -176,6 +176,9 @@ if TYPE_CHECKING:
     from outlast.optimize.explaining import Explanation as Explanation
     from outlast.optimize.explaining import explain as explain
     from outlast.optimize.gepa import GEPA as GEPA
+    from outlast.optimize.gepa_adapter import from_gepa as from_gepa
+    from outlast.optimize.gepa_adapter import gepa_adapter as gepa_adapter
+    from outlast.optimize.gepa_package import GepaPackage as GepaPackage
     from outlast.optimize.headroom import aheadroom as aheadroom
     from outlast.optimize.headroom import headroom as headroom
     from outlast.optimize.infer_rules import InferRules as InferRules
@@ -330,6 +333,8 @@ _HOMES = {
     "optimize.compile": "Compiled acompile compile",
     "optimize.copro": "COPRO",
     "optimize.gepa": "GEPA",
+    "optimize.gepa_adapter": "from_gepa gepa_adapter",
+    "optimize.gepa_package": "GepaPackage",
     "optimize.explaining": "Explanation explain",
     "optimize.headroom": "aheadroom headroom",
     "optimize.infer_rules": "InferRules",
