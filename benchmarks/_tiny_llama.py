@@ -32,12 +32,13 @@ _END = WORDS.index("</s>")
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A part of the training: demonstrations in a prompt, values of an attribute, share of prompts that hide the
-    attribute that does not count, accuracy that ends it."""
+    attribute that does not count, accuracy that ends it, share of the learning rate."""
 
     demos: int
     values: int
     hidden: float
     until: float
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Recipe:
     seed: int = 0
 
 
-RECALL = Recipe(1, (Stage(8, 3, 0.0, 0.86), Stage(20, 8, 0.0, 0.99)), layers=2, heads=2)
+RECALL = Recipe(
+    1, (Stage(8, 3, 0.0, 0.86), Stage(20, 8, 0.0, 0.95), Stage(20, 8, 0.0, 0.99, rate=0.25)), layers=2, heads=2
+)
 RULED = Recipe(2, (Stage(8, 3, 0.9, 0.84), Stage(10, 4, 0.5, 0.86), Stage(14, 6, 0.3, 0.84), Stage(20, 8, 0.15, 0.99)))
 
 
@@ -140,7 +143,7 @@ def _train(recipe: Recipe, deadline: float, tell: Any) -> tuple[Any, int, float]
             targets = wanted[:, 1:]
             loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * min(1.0, (steps + 1) / 50)
+                group["lr"] = recipe.rate * stage.rate * min(1.0, (steps + 1) / 50)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -14,14 +14,15 @@ models are kept in --models (`.bench-models` in this repository), so that only t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -31,9 +32,8 @@ import _tiny_llama as tiny
 
 import outlast as ol
 from outlast.adapters.protocol import Demo
-from outlast.optimize.candidate import Candidate
 from outlast.optimize.protocol import Optimizer
-from outlast.optimize.study import Study
+from outlast.testing import ScriptedLM
 
 ROOT = Path(__file__).resolve().parents[1]
 NOUNS = (
@@ -54,32 +54,33 @@ class Naming(ol.Signature):
     name: Name = ol.output()
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptedProposals(Optimizer):
-    """Race instructions that were written beforehand: a scripted proposer, which costs nothing and learns nothing."""
-
-    texts: tuple[str, ...]
-
-    def rollouts(self, train: int, select: int) -> int:
-        """Each on all selection examples."""
-        return (len(self.texts) + 1) * select
-
-    async def search(self, study: Study) -> Candidate:
-        """The best of them and the start."""
-        found = [study.propose({"instruction": text}, origin="scripted proposer") for text in self.texts]
-        return (await study.race([study.start, *found]))[0]
-
-
-PROPOSALS = ScriptedProposals(
-    (
-        "Think carefully, then name the thing.",
-        "Name the thing by its color.",
-        "You are an expert. Give the right name.",
-        "Name the thing by its size.",
-        "The answer is alpha.",
-        "Look at the examples and answer like them.",
-    )
+PROPOSALS = (
+    "Think carefully, then name the thing.",
+    "Name the thing by its color.",
+    "You are an expert. Give the right name.",
+    "Name the thing by its size.",
+    "The answer is alpha.",
+    "Look at the examples and answer like them.",
 )
+
+
+def scripted_proposer() -> ScriptedLM:
+    """A proposer that reads nothing: it gives the texts of `PROPOSALS` in turn, in the form that it is asked for.
+
+    So it tells how well a search chooses, and says nothing about how well a model proposes.
+    """
+    texts = itertools.cycle(PROPOSALS)
+    forms: dict[str, Callable[[str], Any]] = {
+        "edits": lambda text: [{"op": "add", "line": text}],
+        "rules": lambda text: [text],
+        "diagnosis": lambda text: "none",
+    }
+
+    def answer(messages: Sequence[Any]) -> dict[str, Any]:
+        text = next(texts)
+        return {name: forms.get(name, str)(text) for name in re.findall(r"^<<(\w+)>>$", messages[0].text, re.M)}
+
+    return ScriptedLM(answer, name="scripted proposer")
 
 
 def world(seed: int, attributes: int, count: int) -> list[ol.Example]:
@@ -114,7 +115,16 @@ def run(program: Any, data: Any, optimizer: Optimizer, lm: Any, seed: int) -> di
     """One compile, as figures."""
     began = time.perf_counter()
     compiled = ol.compile(
-        program, data, ol.exact_match("name"), lm=lm, optimizer=optimizer, seed=seed, study=False, progress=False
+        program,
+        data,
+        ol.exact_match("name"),
+        lm=lm,
+        proposer=scripted_proposer(),
+        proposer_budget=ol.Budget(calls=100),
+        optimizer=optimizer,
+        seed=seed,
+        study=False,
+        progress=False,
     )
     report, verdict = compiled.report, compiled.report.verdict
     assert verdict.start is not None
@@ -148,17 +158,16 @@ def said(row: dict[str, Any]) -> str:
 
 def recall(models: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """One attribute: demonstrations are all that can help."""
+    optimizers = (
+        ol.LabeledFewShot(k=16),
+        ol.BootstrapFewShot(max_demos=16),
+        ol.RandomSearch(candidates=8, max_demos=24, bootstrap=False),
+        ol.KNNFewShot(k=8),
+        ol.Auto(most=600),
+    )
     made = tiny.trained(models / "recall", tiny.RECALL, tell=print)
     lm = ol.LM(f"hf/{made.folder}", device="cpu", batch=32)
-    rows = [
-        run(ol.Predict(Naming), world(seed, 1, SMALL), optimizer, lm, seed)
-        for seed in seeds
-        for optimizer in (
-            ol.LabeledFewShot(k=16),
-            ol.BootstrapFewShot(max_demos=16),
-            ol.RandomSearch(candidates=8, max_demos=24, bootstrap=False),
-        )
-    ]
+    rows = [run(ol.Predict(Naming), world(seed, 1, 300), one, lm, seed) for seed in seeds for one in optimizers]
     return {"task": "recall", "model": facts(made), "rows": rows}
 
 
@@ -168,15 +177,12 @@ def rule(models: Path, seeds: Sequence[int]) -> dict[str, Any]:
     lm = ol.LM(f"hf/{made.folder}", device="cpu", batch=32)
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        shown, *data = split(world(seed, 2, LARGE))
-        shown = covering(shown, 24)
-        rows.append(run(ol.Predict(Naming, demos=shown), data[0], PROPOSALS, lm, seed))
+        examples = world(seed, 2, 600)
+        shown, data = covering(examples[300:], 24), examples[:300]
+        for one in (ol.COPRO(breadth=7, depth=1), ol.OPRO(steps=2, per_step=4)):
+            rows.append(run(ol.Predict(Naming, demos=shown), data, one, lm, seed))
+        rows.append(run(ol.Predict(Naming), data, ol.Auto(most=1000), lm, seed))
     return {"task": "rule", "model": facts(made), "rows": rows}
-
-
-def split(examples: list[ol.Example]) -> tuple[list[ol.Example], list[ol.Example]]:
-    """Half for demonstrations by hand, half for the compile."""
-    return examples[: len(examples) // 2], examples[len(examples) // 2 :]
 
 
 def facts(made: tiny.Trained) -> dict[str, Any]:
@@ -193,7 +199,7 @@ def bars_of(found: Sequence[dict[str, Any]]) -> list[tuple[bool, str]]:
     """What each task has to show."""
     bars: list[tuple[bool, str]] = []
     for task in found:
-        best = "RandomSearch" if task["task"] == "recall" else "ScriptedProposals"
+        best = "RandomSearch" if task["task"] == "recall" else "COPRO"
         rows = [row for row in task["rows"] if row["optimizer"] == best]
         start = statistics.mean(row["start"] for row in rows)
         winner = min(row["winner"] for row in rows)
