@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,8 @@ def front(
     common = _common(items)
     if not common:
         return []
-    points = {key: _point([items[key][e] for e in common], costs) for key in items}
+    once = [1] * len(common)
+    points = {key: _point(_columns([items[key][e] for e in common], costs), once) for key in items}
     standing = {
         key: not any(_dominates(other, point) for name, other in points.items() if name != key)
         for key, point in points.items()
@@ -101,10 +102,10 @@ def dominance(a: Mapping[str, Item], b: Mapping[str, Item], costs: Sequence[Cost
     common = _common({"a": a, "b": b})
     if not common:
         return 0.0
-    one, two = [a[e] for e in common], [b[e] for e in common]
+    one, two = (_columns([items[e] for e in common], costs) for items in (a, b))
     wins = 0
-    for counts in _resamples(len(common), seed):
-        wins += _dominates(_point(one, costs, counts), _point(two, costs, counts))
+    for weights in _resamples(len(common), seed):
+        wins += _dominates(_point(one, weights), _point(two, weights))
     return wins / DRAWS
 
 
@@ -112,16 +113,24 @@ def _drawn(rows: Mapping[str, Sequence[Item]], costs: Sequence[Cost], seed: int)
     """How often each candidate was dominated by none, over resamples of the examples."""
     kept = dict.fromkeys(rows, 0)
     n = len(next(iter(rows.values())))
-    for counts in _resamples(n, seed):
-        points = {key: _point(some, costs, counts) for key, some in rows.items()}
+    columns = {key: _columns(some, costs) for key, some in rows.items()}
+    for weights in _resamples(n, seed):
+        points = {key: _point(some, weights) for key, some in columns.items()}
         for key, point in points.items():
             kept[key] += not any(_dominates(other, point) for name, other in points.items() if name != key)
     return {key: count / DRAWS for key, count in kept.items()}
 
 
-def _resamples(n: int, seed: int) -> list[Counter[int]]:
+def _resamples(n: int, seed: int) -> list[list[int]]:
+    """How often each of `n` examples is drawn, time after time."""
     rng = Random(f"front {seed}")
-    return [Counter(rng.choices(range(n), k=n)) for _ in range(DRAWS)]
+    found: list[list[int]] = []
+    for _ in range(DRAWS):
+        weights = [0] * n
+        for drawn in rng.choices(range(n), k=n):
+            weights[drawn] += 1
+        found.append(weights)
+    return found
 
 
 def _common(items: Mapping[str, Mapping[str, Item]]) -> list[str]:
@@ -131,13 +140,15 @@ def _common(items: Mapping[str, Mapping[str, Item]]) -> list[str]:
     return sorted(shared or ())
 
 
-def _point(rows: Sequence[Item], costs: Sequence[Cost], counts: Mapping[int, int] | None = None) -> tuple[float, ...]:
-    """The mean score and mean costs; with `counts`, of the rows so often."""
-    weights = counts if counts is not None else dict.fromkeys(range(len(rows)), 1)
-    total = sum(weights.values())
-    means = [sum(rows[i].score * w for i, w in weights.items()) / total]
-    means += [sum(rows[i].cost(name) * w for i, w in weights.items()) / total for name in costs]
-    return tuple(means)
+def _columns(rows: Sequence[Item], costs: Sequence[Cost]) -> list[list[float]]:
+    """The scores, and each of the costs."""
+    return [[row.score for row in rows], *([row.cost(name) for row in rows] for name in costs)]
+
+
+def _point(columns: Sequence[Sequence[float]], weights: Sequence[int]) -> tuple[float, ...]:
+    """The mean score and mean costs of rows that count so often each."""
+    total = sum(weights)
+    return tuple(sum(map(mul, column, weights)) / total for column in columns)
 
 
 def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

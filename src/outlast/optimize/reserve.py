@@ -47,6 +47,7 @@ class Reserve:
         self.examples = examples
         self.concurrency = concurrency
         self._costs: dict[str, dict[str, _Moments]] = {}
+        self._needs: dict[str, dict[str, float]] = {}  # of the candidates in `_costs`, until they run again
 
     def add(self, outcome: Outcome) -> None:
         """Learn from one rollout."""
@@ -55,6 +56,7 @@ class Reserve:
             moments = self._costs[outcome.candidate] = {
                 name: _Moments() for name in ("calls", "tokens", "dollars", "seconds")
             }
+        self._needs.pop(outcome.candidate, None)
         moments["calls"].add(outcome.calls)
         moments["tokens"].add(outcome.tokens)
         moments["dollars"].add(outcome.dollars)
@@ -63,6 +65,7 @@ class Reserve:
     def drop(self, candidate: str) -> None:
         """A candidate that cannot win any more needs no proof."""
         self._costs.pop(candidate, None)
+        self._needs.pop(candidate, None)
 
     def calls_each(self) -> float:
         """Calls of a rollout, over everything learnt so far."""
@@ -72,23 +75,25 @@ class Reserve:
 
     def need(self, candidate: str) -> dict[str, float]:
         """What the proof of one candidate will cost; nothing is known of one that never ran."""
+        known = self._needs.get(candidate)
+        if known is not None and known["rollouts"] == self.examples:
+            return known
         moments = self._costs.get(candidate)
         if moments is None:
             return {}
         calls = math.ceil(moments["calls"].of_sum(self.examples))
         rounds = self.examples / self.concurrency + 1 if self.examples else 0
-        return {
+        found: dict[str, float] = {
             "calls": calls,
             "tokens": moments["tokens"].of_sum(self.examples),
             "dollars": moments["dollars"].of_sum(self.examples),
             "seconds": rounds * moments["seconds"].mean() * 1.5,
             "rollouts": self.examples,
         }
+        self._needs[candidate] = found
+        return found
 
     def amounts(self) -> dict[str, float]:
         """What to keep back, by name."""
-        found: dict[str, float] = {}
-        for candidate in self._costs:
-            for name, need in self.need(candidate).items():
-                found[name] = max(found.get(name, 0.0), need)
-        return found
+        needs = [self.need(candidate) for candidate in self._costs]
+        return {name: max(need[name] for need in needs) for name in needs[0]} if needs else {}
