@@ -194,7 +194,9 @@ if TYPE_CHECKING:
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.reported import report_cost as report_cost
     from outlast.optimize.simba import SIMBA as SIMBA
+    from outlast.optimize.space_search import SpaceSearch as SpaceSearch
     from outlast.optimize.strategies import StrategySearch as StrategySearch
+    from outlast.optimize.structure_search import StructureSearch as StructureSearch
     from outlast.optimize.study import Study as Study
     from outlast.optimize.textgrad import TextGrad as TextGrad
     from outlast.runtime import Budget as Budget
@@ -350,7 +352,9 @@ _HOMES = {
     "optimize.random_search": "RandomSearch",
     "optimize.reported": "report_cost",
     "optimize.simba": "SIMBA",
+    "optimize.space_search": "SpaceSearch",
     "optimize.strategies": "StrategySearch",
+    "optimize.structure_search": "StructureSearch",
     "optimize.study": "Study",
     "optimize.textgrad": "TextGrad",
     "runtime": "Budget Span Trace gather io sleep",
