@@ -134,7 +134,7 @@ class GymLM(LM):
             right = self._draw("answer", seen, item, sample) < world.chance(seen, item, temperature, self.skill)
         label = world.cue_label(item, step)
         if not right:
-            label = world.mistake(seen, item, unit("mistake", self.name, item.text, sample, seen.key))
+            label = world.mistake(seen, item, self._draw("mistake", seen, item, sample))
         output = world.steps[step].output
         names = prompt.form.outputs or (output,)
         values = {name: label if name == output else _THOUGHT for name in names}

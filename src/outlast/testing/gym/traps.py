@@ -17,9 +17,9 @@ _TASK = "Route the message to the team that should answer it."
 class SeedTrap(World):
     """The start asks for the answer before the thinking, and its instruction demands a form that nobody can read.
 
-    Start about .3 with 40% of the replies unreadable, best about .86; either fault mended alone reaches about .5. No rule helps. What helps is the order of outputs
-    (or a strategy that thinks first), another adapter (JSON and Tools insist on their form), and the deletion of the
-    line about the form.
+    Start about .3 with 40% of the replies unreadable, best about .86; either fault mended alone reaches about .5. No
+    rule helps. What helps is the order of outputs (or a strategy that thinks first), another adapter (JSON and Tools
+    insist on their form), and the deletion of the line about the form.
     """
 
     name = "SeedTrap"

@@ -88,9 +88,9 @@ class TwoCities(World):
 class Chain(World):
     """Three modules, all of which must be right. The data have the last answer only.
 
-    Start about .17, best about .79; one of two modules alone reaches about .35. Feedback names the module at fault, and in 30% of the cases another one with a wrong
-    answer. `place` is as good as it gets. The most frequent cue of `sort` comes with that of `close`, both are hard, so
-    that the rule for one of them shows little without the other.
+    Start about .17, best about .79; one of two modules alone reaches about .35. Feedback names the module at fault, and
+    in 30% of the cases another one with a wrong answer. `place` is as good as it gets. The most frequent cue of `sort`
+    comes with that of `close`, both are hard, so that the rule for one of them shows little without the other.
     """
 
     name = "Chain"
