@@ -89,15 +89,15 @@ def test_threads_may_share_it(world):
 def test_a_reply_in_no_form_comes_back_however_often_it_is_asked_for():
     world = gym.world("SeedTrap", seed=2)
     lm = world.lm()
-    failed = 0
+    failed = []
     for row in world.parts()["test"][:60]:
         try:
             with ol.context(lm=lm):
                 world.program()(message=row["message"])
         except ol.errors.AnswerError as error:
-            failed += 1
-            assert error.attempts == 3
-    assert 12 < failed < 36
+            failed.append(error.attempts)
+    assert 12 < len(failed) < 36
+    assert set(failed) == {3}
 
 
 def test_a_reply_costs_less_than_a_tenth_of_a_millisecond(world):
