@@ -16,7 +16,9 @@ from outlast.lms.protocol import LM
 from outlast.messages import Request, Response, Usage
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.explaining import explain_data
+from outlast.optimize.figures import scatter
 from outlast.optimize.lineage import Effect, paired_effect
+from outlast.optimize.page import render_page
 from outlast.optimize.study import Study
 
 FIRST, SECOND, THIRD = "Know the ones.", "Know the twos.", "Know the threes."
@@ -207,3 +209,37 @@ def test_an_effect_is_paired():
     found = paired_effect({"a": 1.0, "b": 1.0, "c": 0.0}, {"a": 0.0, "b": 1.0, "d": 1.0})
     assert found is not None
     assert (found.difference, found.n) == (0.5, 2)
+
+
+def test_the_page_draws_the_lineage_the_operators_and_the_front(found: Any):
+    page = render_page(found)
+    for words in (
+        "How the winner came about",
+        "merged in from",
+        "Operators",
+        "Score against cost",
+        "because of 4 failures",
+    ):
+        assert words in page
+    drawn = scatter(found.report.record["front"], found.report.candidate.id)
+    assert drawn is not None
+    assert drawn.cost == "tokens of a rollout"
+    assert {mark.kind for mark in drawn.marks} >= {"winner", "start"}
+    assert all(drawn.x.start <= mark.x <= drawn.x.end for mark in drawn.marks)
+    assert scatter({"cost": "dollars", "candidates": []}, "x") is None
+    assert scatter({}, "x") is None
+
+
+def test_a_lineage_on_the_page_is_text(tmp_path: Path):
+    evil = "<script>alert(1)</script>"
+
+    class Evil(ol.Optimizer):
+        def rollouts(self, train: int, select: int) -> int:
+            return 0
+
+        async def search(self, study: Study) -> Candidate:
+            return study.propose({"instruction": evil}, origin=evil, operator=evil, cause=[evil])
+
+    page = render_page(compiled(optimizer=Evil()))
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)" in page

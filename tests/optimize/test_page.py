@@ -90,7 +90,7 @@ def test_the_page_is_well_formed_and_has_every_part(page: str) -> None:
     assert outline.problems == []
     for part in ("Before and after", "Score against calls", "The prompt, before and after", "Candidates", "Held-out"):
         assert part in outline.text
-    assert outline.tags.count("svg") == 2
+    assert outline.tags.count("svg") == 3
 
 
 def test_it_asks_for_nothing_and_runs_nothing(page: str) -> None:

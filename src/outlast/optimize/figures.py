@@ -1,11 +1,11 @@
-"""The geometry of a report's two drawings; the page's template turns it into SVG."""
+"""The geometry of a report's drawings; the page's template turns it into SVG."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from outlast.optimize.study import Point
 from outlast.optimize.verdict import Verdict
@@ -149,6 +149,53 @@ def curve(points: Sequence[Point], verdict: Verdict) -> Curve | None:
         for place, (name, kind, estimate) in enumerate(confirmed)
     )
     return Curve(x, y, dots, steps, whiskers, 306)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A candidate on the plot of score against cost: pixels, a kind ("winner", "start", "front", "other"), words."""
+
+    x: float
+    y: float
+    kind: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Score against the cost of a rollout: the candidates, and the steps of the front."""
+
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    line: str
+    cost: str
+    height: float
+
+
+def scatter(front: Mapping[str, Any], winner: str) -> Scatter | None:
+    """The drawing of the front as a record holds it; None when it has less than two candidates or no known cost."""
+    cost = str(front.get("cost"))
+    spots: list[Mapping[str, Any]] = [one for one in front.get("candidates", ()) if one.get(cost) is not None]
+    if len(spots) < 2:
+        return None
+    share = all(0 <= one["score"] <= 1 for one in spots)
+    times, unit = (1000, "dollars of 1,000 rollouts") if cost == "dollars" else (1, f"{cost} of a rollout")
+    spots = [{**one, cost: one[cost] * times} for one in spots]
+    x = axis_of([0.0, *(one[cost] for one in spots)], 64.0, WIDTH - 20.0, False)
+    y = axis_of([one["score"] for one in spots], 262.0, 16.0, share)
+    marks: list[Mark] = []
+    for one in sorted(spots, key=lambda one: (one["id"] == winner, one["id"] == "start", one["front"])):
+        kind = "winner" if one["id"] == winner else "start" if one["id"] == "start" else ""
+        sure = "" if one["sure"] is None else f", on the front in {one['sure']:.0%} of resamplings"
+        words = f"{one['id']}: {said(one['score'], share)} at {one[cost]:.4g} {unit} on {one['n']} examples{sure}"
+        marks.append(
+            Mark(x.at(one[cost]), y.at(one["score"]), kind or ("front" if one["front"] else "other"), kind, words)
+        )
+    best = sorted({(one[cost], one["score"]) for one in spots if one["front"]})
+    line = f"M{x.at(best[0][0])},{y.at(best[0][1])}" + "".join(f"H{x.at(a)}V{y.at(b)}" for a, b in best[1:])
+    return Scatter(x, y, tuple(marks), line, unit, 306)
 
 
 def axis_of(values: Sequence[float], start: float, end: float, share: bool, *, sign: bool = False) -> Axis:

@@ -17,7 +17,8 @@ from outlast.data.files import write_lines
 from outlast.errors import OutlastError
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
-from outlast.optimize.figures import curve, forest, said
+from outlast.optimize.explaining import Origin, explain_data
+from outlast.optimize.figures import curve, forest, said, scatter
 from outlast.optimize.summary import Pair, Summary, Tried, changed_examples, exchanges, summarize
 from outlast.optimize.words import models_words, search_words, source_words
 
@@ -112,6 +113,9 @@ def _context(compiled: Compiled[Any]) -> dict[str, Any]:
         "sentence": sentence(compiled),
         "forest": forest(report.verdict),
         "curve": curve(report.points, report.verdict),
+        "front": scatter(report.record.get("front", {}), report.candidate.id),
+        "lineage": lineage_view(compiled),
+        "operators": report.record.get("operators", {}),
         "modules": module_views(compiled.start, compiled.winner),
         "same": compiled.start == compiled.winner,
         "shipped": compiled.improved,
@@ -166,6 +170,13 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("ledger", str(compiled.ledger or "in memory")),
     ]
     return [(name, text) for name, text in found if text]
+
+
+def lineage_view(compiled: Compiled[Any]) -> tuple[list[Origin], list[Origin]]:
+    """The steps from the start to the winner, and the candidates that something was merged in from."""
+    record = {**compiled.report.record, "kept": "winner"}  # the winner is explained whether it ships or not
+    explanation = explain_data({"record": record, "program": {}, "parameters": {}})
+    return list(explanation.lineage[: explanation.own]), list(explanation.lineage[explanation.own :])
 
 
 def module_views(start: Any, winner: Any) -> list[ModuleView]:

@@ -48,6 +48,8 @@ def line(state: Progress, budget: Budget) -> str:
     if state.score is not None and state.start_score is not None:
         parts.append(f"best {state.score:.1%} (start {state.start_score:.1%}, while ranking)")
     parts.append(str(state.meter.paid))
+    if state.proposing is not None:
+        parts.append(f"proposals {state.proposing.paid}")
     if budget != Budget():
         parts.append(f"of {budget}")
     if state.known:
@@ -95,10 +97,13 @@ def _live(budget: Budget) -> Generator[Listener]:
     from rich.live import Live
     from rich.text import Text
 
+    from outlast.optimize.screen import screen
+
     began = time.monotonic()
-    with Live(Text("starting"), console=Console(stderr=True), refresh_per_second=8, transient=True) as live:
+    console = Console(stderr=True)
+    with Live(Text("starting"), console=console, refresh_per_second=8, transient=True) as live:
 
         def listen(state: Progress) -> None:
-            live.update(Text(f"{time.monotonic() - began:5.0f} s · {line(state, budget)}"))
+            live.update(screen(state, budget, time.monotonic() - began, console.width))
 
         yield listen

@@ -17,6 +17,7 @@ from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.lineage import lineage_of
 from outlast.optimize.pareto import front_of
+from outlast.optimize.screen import success_counts
 from outlast.optimize.study import Point, Study
 from outlast.optimize.verdict import Verdict
 
@@ -155,6 +156,11 @@ def record_of(
             "ranked": ranked,
         },
         "lineage": lineage_of(study, winner),
+        **({"notes": dict(study.notes)} if study.notes else {}),
+        "operators": {
+            name: {"kept": kept, "tried": tried}
+            for name, (kept, tried) in success_counts(list(study.candidates.values()), study.accepted).items()
+        },
         "front": front_of(study, winner, setting.prefer),
         "start": {"hash": program_hash(setting.program)},
         "search": {

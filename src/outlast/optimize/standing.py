@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from outlast.optimize.budget import Purse
@@ -32,7 +33,11 @@ class Progress:
 
     `phase` is "start" (the program as it is, on the confirmation examples), "search" or "confirm"; `expected` the most
     rollouts that the whole takes; `expected_calls` the same in calls, once a rollout has been seen; `score` and
-    `start_score` are means while ranking; `known` is how many replies earlier runs left.
+    `start_score` are means while ranking, `low` and `high` the 95% interval of the first, `curve` the leader's means so
+    far; `meter` is the purse of the search and `proposing` that of its proposals, when they have their own; `known` is
+    how many replies earlier runs left. `best_origin` and `best_diff` say in words how the leader was made and what
+    differs from the start. `operators` counts by name the candidates that the search built on, and all. `note` is what
+    the search itself wants told.
     """
 
     phase: str
@@ -46,3 +51,11 @@ class Progress:
     start_score: float | None
     meter: Purse
     known: int
+    curve: tuple[float, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    proposing: Purse | None = None
+    best_origin: str = ""
+    best_diff: tuple[str, ...] = ()
+    operators: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    note: str = ""

@@ -29,6 +29,7 @@ from outlast.optimize.memory import Memory
 from outlast.optimize.race import Tally, race, shrunken_gain
 from outlast.optimize.reserve import Reserve
 from outlast.optimize.rollout import HOPELESS, Rolled, Roller, steps_from_json
+from outlast.optimize.screen import change_lines, interval_of, success_counts
 from outlast.optimize.standing import Point, Progress
 from outlast.optimize.vectors import Item, Vector, items_of, vector_of
 from outlast.runtime import Budget, running
@@ -111,6 +112,9 @@ class Study:
         self._failures: list[str] = []
         self._marked: Candidate | None = None
         self._told = 0.0
+        self._note = ""
+        self._shown: tuple[str, tuple[str, ...]] = ("", ())
+        self.notes: dict[str, Any] = {}
         self._in_a_row = 0
         self._last_failure: BaseException | None = None
         self._stop: BaseException | None = None
@@ -379,24 +383,49 @@ class Study:
         if self.listener is None or (clock - self._told < _TELL_EVERY and not now):
             return
         self._told = clock
+        self.listener(self._progress())
+
+    def _progress(self) -> Progress:
         leader = self._marked
         best = self.tally(leader) if leader is not None else Tally()
         start = self.tally(self.start)
-        self.listener(
-            Progress(
-                self.phase,
-                self.rollouts,
-                self.expected,
-                self.expected_calls(),
-                len(self.candidates) - 1,
-                self.alive,
-                leader.id if leader is not None else "",
-                best.mean if best.values else None,
-                start.mean if start.values else None,
-                self.purse,
-                self.known,
-            )
+        ends = interval_of(best.values)
+        return Progress(
+            phase=self.phase,
+            rollouts=self.rollouts,
+            expected=self.expected,
+            expected_calls=self.expected_calls(),
+            candidates=len(self.candidates) - 1,
+            alive=self.alive,
+            leader=leader.id if leader is not None else "",
+            score=best.mean if best.values else None,
+            start_score=start.mean if start.values else None,
+            meter=self.purse,
+            known=self.known,
+            curve=tuple(point.score for point in self.points),
+            low=ends[0] if ends else None,
+            high=ends[1] if ends else None,
+            proposing=self.advisor.purse if self.advisor.purse is not self.purse else None,
+            best_origin=leader.origin if leader is not None else "",
+            best_diff=self._best_diff(leader),
+            operators=success_counts(list(self.candidates.values()), self.accepted),
+            note=self._note,
         )
+
+    def _best_diff(self, leader: Candidate | None) -> tuple[str, ...]:
+        """What differs in the leader, made once for each."""
+        if leader is None or leader == self.start:
+            return ()
+        if self._shown[0] != leader.id:
+            self._shown = (leader.id, tuple(change_lines(self.program, self.build(leader))))
+        return self._shown[1]
+
+    def note(self, text: str = "", **facts: Any) -> None:
+        """What the search wants told: `text` to those who watch, `facts` (JSON-ready) in the record under "notes"."""
+        if text:
+            self._note = text
+            self.tell(now=True)
+        self.notes.update(facts)
 
     @contextmanager
     def stage(self, phase: str) -> Generator[None]:
