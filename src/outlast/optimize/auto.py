@@ -254,6 +254,8 @@ def structural_operators() -> list[Operator]:
     from outlast.optimize.operators.demos import AddDemos, NearDemos
     from outlast.optimize.operators.format import AdapterChoice, DropHints
     from outlast.optimize.operators.order import OutputOrder
+    from outlast.optimize.operators.repair import Repair
     from outlast.optimize.operators.strategy import StrategyChoice
 
-    return [OutputOrder(), DropHints(), AddDemos(sizes=(8,)), NearDemos(sizes=(8,)), StrategyChoice(), AdapterChoice()]
+    demos = [AddDemos(sizes=(8,)), NearDemos(sizes=(8,))]
+    return [Repair(), OutputOrder(), DropHints(), *demos, StrategyChoice(), AdapterChoice()]

@@ -16,12 +16,13 @@ from outlast.optimize.operators.descriptions import FieldDescriptions, ToolDescr
 from outlast.optimize.operators.format import AdapterChoice, DropHints, format_hints, without
 from outlast.optimize.operators.order import OutputOrder
 from outlast.optimize.operators.protocol import Operator
+from outlast.optimize.operators.repair import Repair
 from outlast.optimize.operators.sampling import Sampling
 from outlast.optimize.operators.strategy import StrategyChoice
 from outlast.optimize.structure_search import StructureSearch
 from outlast.testing import ScriptedLM
 
-EVERY: list[Operator] = [OutputOrder(), AdapterChoice(), DropHints(), StrategyChoice(), Sampling()]
+EVERY: list[Operator] = [OutputOrder(), AdapterChoice(), DropHints(), Repair(), StrategyChoice(), Sampling()]
 
 
 Hasty = "thing -> colour: Literal['red', 'green', 'blue', 'grey'], reasoning"
@@ -141,6 +142,18 @@ def test_hints_are_deleted_together_and_then_each_alone() -> None:
         {"pick.instruction": "Pick a colour. Answer in JSON.\nGrass is green."},
     ]
     assert not DropHints().applies(study_of(Pick()), study_of(Pick()).start)
+
+
+def test_a_start_is_repaired_at_once_where_both_faults_are_there() -> None:
+    both = study_of(ol.Predict("thing -> colour, why", instruction="Pick a colour.\nAnswer in JSON."))
+    assert changes_of(both, Repair()) == [{"order": ("why", "colour"), "instruction": "Pick a colour."}]
+    for program in (
+        ol.Predict("thing -> colour, why", instruction="Pick a colour."),
+        ol.Predict("thing -> colour", instruction="Pick a colour.\nAnswer in JSON."),
+    ):
+        one = study_of(program)
+        assert not Repair().applies(one, one.start)
+        assert changes_of(one, Repair()) == []
 
 
 # Strategies and settings
