@@ -118,6 +118,36 @@ def test_a_reply_costs_less_than_a_tenth_of_a_millisecond(world):
     assert min(times) < 300e-6  # measured: 50 us; room for slow machines
 
 
+def test_a_prompt_in_plain_text_is_read_with_its_demonstrations():
+    world = gym.world("DemoShelf", seed=1)
+    pool = world.pool[:6]
+    shown = "\n\n".join(f"Message: {one.item.text}\nTeam: {one.label}" for one in pool)
+    task = "Route the message to the team that should answer it."
+    asked = [("user", f"{task}\n\n{shown}\n\nMessage: case 7: something.\nTeam:")]
+    assert world.expected_from([asked]) == pytest.approx(world.expected(world.showing(pool)), abs=0.01)
+    assert world.lm().answer(asked) in world.steps[0].labels
+
+
+def test_an_extractor_reads_the_answer_of_the_first_step(world):
+    adapter = ol.TwoStep(world.lm(name="extractor"))
+    with ol.context(lm=world.lm(), adapter=adapter):
+        result = ol.evaluate(world.best_program(), world.parts()["test"][:200], world.metric)
+    assert result.score.value == pytest.approx(world.expected(world.best_program(), adapter=adapter), abs=0.08)
+
+
+def test_a_vote_is_estimated(world):
+    class Vote(ol.Module):
+        ask = world.best_program()
+
+        def forward(self, message: str):
+            teams = []
+            for _ in range(3):
+                teams.append(self.ask(message=message).team)
+            return ol.Prediction(team=max(teams, key=teams.count))
+
+    assert world.estimated(Vote()) == pytest.approx(world.best(), abs=0.04)
+
+
 @pytest.mark.parametrize(
     "options", [{"common": 2}, {"latency": -1}, {"strength": 3}, {"forget": -1}, {"capacity": 0}, {"most": 0}]
 )

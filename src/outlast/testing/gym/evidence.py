@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.testing.gym.language import Sense, sentences
-from outlast.testing.gym.reading import Prompt
+from outlast.testing.gym.reading import CASE, Prompt
 from outlast.testing.gym.seen import Item
 
 if TYPE_CHECKING:
     from outlast.testing.gym.world import World
 
-_CASE = re.compile(r"case \d+: [a-z ]+\.?")
 _FENCED = re.compile(r"```\w*\n(.*?)\n```", re.DOTALL)
 _ORIGINAL = re.compile(r"Original Instructions:\s*\n(.*?)(?=\n-{8,}|\Z)", re.DOTALL)
 _ATTEMPT = re.compile(r"Instruction #\d+: (.*?)(?=\W*Prefix #|\W*Resulting Score|\Z)", re.DOTALL)
@@ -112,7 +111,7 @@ def _advice(world: World, text: str, found: Evidence) -> list[str]:
     advice: list[str] = []
     for sentence in sentences(text):
         one = _clean(sentence)
-        if one in found.instruction or one in found.tried or len(one) > 300 or _CASE.search(one):
+        if one in found.instruction or one in found.tried or len(one) > 300 or CASE.search(one):
             continue
         sense = world.language.sense(one)
         if (sense.rules or sense.router) and not re.search(_EXPECTED, one, re.IGNORECASE):
@@ -161,7 +160,7 @@ def _modules(prompt: Prompt) -> tuple[str, ...]:
 
 def _labelled(world: World, text: str) -> list[Labelled]:
     """Every message in a text, with what is said of it up to the next message."""
-    spots = list(_CASE.finditer(text))
+    spots = list(CASE.finditer(text))
     about: dict[str, str] = {}
     for at, spot in enumerate(spots):
         end = spots[at + 1].start() if at + 1 < len(spots) else len(text)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from outlast.data.example import Example
-from outlast.errors import UsageError
+from outlast.errors import AnswerError, UsageError
 from outlast.lms.protocol import LM, Capabilities
 from outlast.messages import Request, Response
 from outlast.modules.module import Module
@@ -43,13 +43,11 @@ class Oracle(LM):
         prompt = read(request, _INPUTS)
         step = self.world.step_of(prompt)
         if step is None:
-            raise UsageError(f"this program asks what {self.world!r} has no answer for; use a sampled score")
+            raise UsageError(f"this program asks what {self.world!r} has no answer for")
         item = self.world.item(prompt.given.get("message", prompt.whole))
         output = self.world.steps[step].output
-        values = {
-            name: self.world.cue_label(item, step) if name == output else "So it is."
-            for name in prompt.form.outputs or (output,)
-        }
+        label = self.world.extracted(prompt, step) or self.world.cue_label(item, step)
+        values = {name: label if name == output else "So it is." for name in prompt.form.outputs or (output,)}
         text = written(prompt.form, values)
         return response(prompt.form, text, model=self.name, usage=Usage(0, 0, cost=0.0), seconds=0.0)
 
@@ -61,7 +59,7 @@ def expected(world: World, program: Module, *, adapter: Any = None, skill: float
     chances of the world's formula are averaged, with the product over steps. Prompts that depend on the example, such
     as those with demonstrations chosen for it, are read for each of the 2,000. Takes some 10 ms, or some 0.5 ms for
     each example. Raises `UsageError` for a program that asks a step more often than once for an example, such as a
-    vote: score it with draws.
+    vote: see `estimated`.
     """
     test = world.parts()["test"]
     if adapter is None:
@@ -82,24 +80,41 @@ def expected_from(world: World, requests: Sequence[Any], *, skill: float = 0.0) 
     return _mean(world, _read(world, requests), world.parts()["test"], skill)
 
 
+def estimated(world: World, program: Module, *, draws: int = 1, adapter: Any = None) -> float:
+    """The mean score of `draws` fresh rollouts on each test example; see `World.estimated`."""
+    lm = world.lm(name="judge of programs", common=0.0)
+    test = world.parts()["test"]
+    right = 0.0
+    for draw in range(draws):
+        for example in test:
+            try:
+                out = _run(program, example, Run(lm=lm, adapter=adapter or current().adapter, sample=draw))
+            except AnswerError:
+                continue
+            right += world.metric(example, out).value
+    return right / (draws * len(test))
+
+
 def _asked(world: World, program: Module, example: Example, adapter: Any) -> Asked:
     oracle = Oracle(world)
-    inputs = dict(example.inputs)
+    _run(program, example, Run(lm=oracle, adapter=adapter))
+    return _read(world, oracle.requests)
 
-    def run() -> None:
-        token = enter(Run(lm=oracle, adapter=adapter))
+
+def _run(program: Module, example: Example, run: Run) -> Any:
+    """What a program gives for an example; in a thread of its own where an event loop runs, which it must not block."""
+
+    def call() -> Any:
+        token = enter(run)
         try:
-            program(**inputs)
+            return program(**example.inputs)
         finally:
             leave(token)
 
     if running_loop() is None:
-        run()
-    else:  # a program that is called blocks, which no loop may
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-    return _read(world, oracle.requests)
+        return call()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
 
 
 def _read(world: World, requests: Sequence[Any]) -> Asked:
@@ -109,10 +124,12 @@ def _read(world: World, requests: Sequence[Any]) -> Asked:
         step = world.step_of(prompt)
         if step is None:
             raise UsageError(f"a request asks for {prompt.form.outputs}, which is no step of {world!r}")
+        if world.extracted(prompt, step) is not None:
+            continue
         if step in found:
             raise UsageError(
                 f"{world.steps[step].output!r} was asked for more than once; the exact score of a program that asks "
-                "more often is not known: score it with draws"
+                "more often is not known: use world.estimated(program)"
             )
         heat = request.settings.temperature if isinstance(request, Request) else None
         found[step] = (world.see(prompt, step), 1.0 if heat is None else heat)

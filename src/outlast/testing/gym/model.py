@@ -123,6 +123,8 @@ class GymLM(LM):
 
     def _solve(self, prompt: Prompt, step: int, temperature: float, sample: int) -> tuple[str, bool]:
         world = self.world
+        if (label := world.extracted(prompt, step)) is not None:
+            return self._answered(prompt, step, label), True
         item = world.item(prompt.given.get("message", prompt.whole))
         seen = world.see(prompt, step)
         if self._draw("form", seen, item, sample) < world.unreadable(seen):
@@ -135,10 +137,12 @@ class GymLM(LM):
         label = world.cue_label(item, step)
         if not right:
             label = world.mistake(seen, item, self._draw("mistake", seen, item, sample))
-        output = world.steps[step].output
+        return self._answered(prompt, step, label), True
+
+    def _answered(self, prompt: Prompt, step: int, label: str) -> str:
+        output = self.world.steps[step].output
         names = prompt.form.outputs or (output,)
-        values = {name: label if name == output else _THOUGHT for name in names}
-        return written(prompt.form, values), True
+        return written(prompt.form, {name: label if name == output else _THOUGHT for name in names})
 
     def _draw(self, what: str, seen: Seen, item: Item, sample: int) -> float:
         about = (what, self.world.seed, self.name, seen.step, sample, item.text)

@@ -25,6 +25,8 @@ _DSPY = re.compile(
 _TAGGED = re.compile(r"<(\w+)((?:-\w+)?)>(.*?)</\1\2>", re.DOTALL)
 _TICKED = re.compile(r"`(?:\[\[ ## )?<?(\w+)>?(?: ## \]\])?`")
 _TABLE = re.compile(r"^(?:- (\w+)|\d+\. `(\w+)`) \((.*?)\)(?=: |:?$)", re.MULTILINE)
+CASE = re.compile(r"case \d+: [a-z ]+\.?")
+"""How a message of a world looks wherever it stands."""
 _TASK = "your objective is:"
 _KEYS = re.compile(r"with these keys: (.*?)\. Nothing else")
 _OPEN = re.compile(r"<(\w+)((?:-\w+)?)>\.\.\.</")
@@ -92,10 +94,14 @@ def read(prompt: Request | Sequence[Any], inputs: frozenset[str] = frozenset()) 
     form = _form(head, asked[-1500:], tools)
     shown = tuple((one.role, _said(one)) for one in talk[:at])
     turns = _turns(shown) if shown else ()
+    given = fields_of(asked)
     instruction, rest, types = _head(head)
+    if form.kind == "text" and not given and (spots := list(CASE.finditer(asked))):
+        plain, turns, given = _plainly(asked, spots)
+        instruction, shown = f"{instruction}\n{plain}".strip(), (*shown, ("user", asked[: spots[-1].start()]))
     if tools:
         types = {**{name: kind for _, names in tools for name, kind in names}, **types}
-    return Prompt(instruction, rest, turns, fields_of(asked), form, types, asked, (head, shown, form))
+    return Prompt(instruction, rest, turns, given, form, types, asked, (head, shown, form))
 
 
 def fields_of(text: str) -> dict[str, str]:
@@ -114,6 +120,17 @@ def fields_of(text: str) -> dict[str, str]:
     if "</" in text:
         return {name: value.strip() for name, _, value in _TAGGED.findall(text) if value != "..."}
     return {}
+
+
+def _plainly(asked: str, spots: Sequence[re.Match[str]]) -> tuple[str, tuple[Turn, ...], dict[str, str]]:
+    """The instruction, demonstrations and question of a prompt in plain text: its last message is the question.
+
+    What stands after an earlier message, up to the next, is its answer, under the name "".
+    """
+    ends = [spot.start() for spot in spots[1:]]
+    turns = [Turn({"message": spot[0]}, {"": asked[spot.end() : end]}) for spot, end in zip(spots, ends, strict=False)]
+    around = asked[: spots[0].start()], asked[spots[-1].end() :]
+    return "\n".join(around), tuple(turns), {"message": spots[-1][0]}
 
 
 def _content(content: Any) -> str:
