@@ -8,7 +8,7 @@ import pytest
 from tests.optimize.studies import COLOURS, Pick, study_of, whole_field, within
 
 import outlast as ol
-from outlast.optimize.capo import _ahead
+from outlast.optimize.blocks import ahead
 from outlast.testing import ScriptedLM
 from outlast.testing.contracts import check_optimizer
 
@@ -78,10 +78,10 @@ def test_members_have_demonstrations_and_children_mix_them():
 def test_ahead_is_a_paired_test():
     better = {str(n): 1.0 for n in range(12)}
     worse = {**better, **{str(n): 0.0 for n in range(5)}}
-    assert _ahead(better, worse, 0.2)
-    assert not _ahead(worse, better, 0.2)
-    assert not _ahead({**worse, "11": 1.0}, {**worse, "11": 1.0}, 0.2)
-    assert not _ahead({"1": 1.0}, {"1": 0.0}, 0.2)
+    assert ahead(better, worse, 0.2)
+    assert not ahead(worse, better, 0.2)
+    assert not ahead({**worse, "11": 1.0}, {**worse, "11": 1.0}, 0.2)
+    assert not ahead({"1": 1.0}, {"1": 0.0}, 0.2)
 
 
 @pytest.mark.parametrize("lm", [ScriptedLM(lambda _: ""), ScriptedLM(lambda _: {"improved": "", "merged": ""})])

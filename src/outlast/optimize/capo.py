@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from outlast.adapters.protocol import Demo
-from outlast.data.example import Example
 from outlast.errors import UsageError
-from outlast.evals.statistics.quantiles import t_quantile
 from outlast.modules.module import Module
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
+from outlast.optimize.blocks import keep, ranked
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.demos import bootstrapped_demos, example_of, labeled_demos
 from outlast.optimize.operators.crossover import combined
@@ -48,8 +46,8 @@ class CAPO(Optimizer):
     the best three are run on all selection examples. Demonstrations show the program's own right answers, found in
     `harvest` rollouts, and labelled examples. `combine` takes the inputs of `CombineInstructions`, `vary` those of
     `VaryInstruction`. Use it where both short prompts and demonstrations matter.
-    Cost: for each crossover two proposals; at most block x blocks rollouts for each candidate, and races take about
-    half.
+    Cost: for each crossover two proposals; at most block x blocks rollouts for each candidate; races spare the more
+    the more blocks there are.
     Source: Zehle et al. 2025 (CAPO, arXiv 2504.16005).
     """
 
@@ -123,15 +121,24 @@ class _Evolution:
         ]
         for child in await together(jobs):
             self._add(child)
-        self._members = await self._race(self._study.rng(f"blocks {number}"))
+        self._members = await keep(
+            self._study,
+            self._members,
+            options.population,
+            self._study.rng(f"blocks {number}"),
+            block=options.block,
+            blocks=options.blocks,
+            alpha=options.alpha,
+            penalty=self._penalty,
+        )
         self._study.mark(self._members[0])
 
     async def end(self) -> Candidate:
         """The best few on all selection examples, and the best of them."""
         study = self._study
-        finalists = self._ranked(self._members)[:_FINALISTS]
+        finalists = ranked(study, self._members, self._penalty)[:_FINALISTS]
         await together(study.evaluate(one, study.select) for one in finalists)
-        return self._ranked(finalists)[0]
+        return ranked(study, finalists, self._penalty)[0]
 
     def _add(self, candidate: Candidate | None) -> None:
         if candidate is not None and candidate not in self._members:
@@ -200,41 +207,6 @@ class _Evolution:
         self._rows.setdefault(made, rows)
         return made
 
-    async def _race(self, rng: Random) -> list[Candidate]:
-        """The best members, as many as the population has, found on as few blocks as that takes."""
-        options, alive = self._options, list(self._members)
-        examples = list(self._study.select)
-        self._study.rng("blocks").shuffle(examples)
-        parts = [examples[at : at + options.block] for at in range(0, len(examples), options.block)]
-        rng.shuffle(parts)
-        seen: list[Example] = []
-        for part in parts[: options.blocks]:
-            if len(alive) <= options.population:
-                break
-            self._study.alive = len(alive)
-            await together(self._study.evaluate(one, part) for one in alive)
-            seen += part
-            scores = {one: self._penalised(one, seen) for one in alive}
-            behind = {one: sum(_ahead(scores[other], scores[one], options.alpha) for other in alive) for one in alive}
-            alive = [one for one in alive if behind[one] < options.population]
-        return self._ranked(alive, seen)[: options.population]
-
-    def _ranked(self, some: Sequence[Candidate], seen: Sequence[Example] | None = None) -> list[Candidate]:
-        """Best first, by the mean less the penalty, on these examples or on all that each was run on."""
-
-        def score(one: Candidate) -> float:
-            if seen:
-                values = self._penalised(one, seen)
-                return math.fsum(values.values()) / max(1, len(values))
-            return self._study.tally(one).mean - self._penalty(one)
-
-        return sorted(some, key=score, reverse=True)
-
-    def _penalised(self, one: Candidate, seen: Sequence[Example]) -> dict[str, float]:
-        values, cost = self._study.tally(one).values, self._penalty(one)
-        keys = [self._study.key_of(example) for example in seen]
-        return {key: values[key] - cost for key in keys if key in values}
-
     def _penalty(self, one: Candidate) -> float:
         return self._options.length_penalty * self._length(one) / self._longest
 
@@ -243,14 +215,3 @@ class _Evolution:
         values = parameters(self._study.build(one))
         shown = [str(dict(demo.values)) for path in values if path.endswith("demos") for demo in values[path]]
         return sum(map(len, shown)) + sum(len(values[path]) for path in self._texts)
-
-
-def _ahead(ours: Mapping[str, float], theirs: Mapping[str, float], alpha: float) -> bool:
-    """Whether the first is better by a one-sided paired t-test."""
-    gaps = [value - theirs[key] for key, value in ours.items() if key in theirs]
-    n = len(gaps)
-    if n < 2:
-        return False
-    mean = math.fsum(gaps) / n
-    error = math.sqrt(math.fsum((gap - mean) ** 2 for gap in gaps) / (n - 1) / n)
-    return mean > error * t_quantile(1 - alpha, n - 1) if error > 0 else mean > 0

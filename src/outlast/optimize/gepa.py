@@ -48,7 +48,7 @@ class GEPA(Optimizer):
         proposer_modules(self, ["reflect"])
 
     def rollouts(self, train: int, select: int) -> int:
-        """When every child and every merge joins the pool; about half of the children do."""
+        """When every child and every merge joins the pool; simulated, a quarter to a half of the children do."""
         steps = self.steps * (2 * min(self.minibatch, train) + select)
         return select + steps + self.merges * select
 
