@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -187,14 +188,12 @@ def front(values: Mapping[Candidate, Mapping[str, float]]) -> dict[Candidate, in
     for scores in values.values():
         for example, score in scores.items():
             best[example] = max(score, best.get(example, score))
-    winners = {
-        example: [one for one, scores in values.items() if scores.get(example) == most]
-        for example, most in best.items()
-    }
+    wins = {one: [key for key, score in scores.items() if score == best[key]] for one, scores in values.items()}
     means = {one: sum(scores.values()) / max(1, len(scores)) for one, scores in values.items()}
+    rivals = Counter(key for keys in wins.values() for key in keys)
     kept = list(values)
     for one in sorted(values, key=lambda each: means[each]):
-        covered = all(any(other in kept and other != one for other in some) for some in winners.values() if one in some)
-        if covered and len(kept) > 1:
+        if len(kept) > 1 and all(rivals[key] > 1 for key in wins[one]):
             kept.remove(one)
-    return {one: max(1, sum(one in some for some in winners.values())) for one in kept}
+            rivals.subtract(wins[one])
+    return {one: max(1, len(wins[one])) for one in kept}
