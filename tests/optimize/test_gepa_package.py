@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gepa import api
 from tests.optimize.studies import COLOURS, Paint, Pick, knows, matches, study_of, things, within
 
 import outlast as ol
 from outlast.errors import BudgetExceeded, ConfigError, LMAuthError, LMContextError, UsageError
 from outlast.messages import Message
-from outlast.optimize.gepa_adapter import components_of
+from outlast.optimize.gepa_adapter import components_of, package
 from outlast.testing import ScriptedLM
 
 
@@ -50,8 +49,7 @@ def student(messages: tuple[Message, ...]) -> Any:
 def test_the_package_optimizes_a_program_of_ours_and_the_result_comes_back():
     program, lm = Pick(), ScriptedLM(knows)
     adapter = ol.gepa_adapter(program, matches, lm=lm)
-    run: Any = api.optimize
-    result = run(
+    result = package().optimize(
         seed_candidate=adapter.seed_candidate,
         trainset=things(20),
         valset=things(20, first=20),
