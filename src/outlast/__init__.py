@@ -186,11 +186,15 @@ if TYPE_CHECKING:
     from outlast.optimize.labeled import LabeledFewShot as LabeledFewShot
     from outlast.optimize.mipro import MIPRO as MIPRO
     from outlast.optimize.operators.protocol import Operator as Operator
+    from outlast.optimize.operators.prune import Prune as Prune
     from outlast.optimize.operators.reflect import ReflectEdit as ReflectEdit
     from outlast.optimize.opro import OPRO as OPRO
     from outlast.optimize.param_search import ParamSearch as ParamSearch
     from outlast.optimize.prefer import Prefer as Prefer
     from outlast.optimize.protocol import Optimizer as Optimizer
+    from outlast.optimize.pruning import Pruned as Pruned
+    from outlast.optimize.pruning import aprune as aprune
+    from outlast.optimize.pruning import prune as prune
     from outlast.optimize.random_search import RandomSearch as RandomSearch
     from outlast.optimize.reported import report_cost as report_cost
     from outlast.optimize.simba import SIMBA as SIMBA
@@ -344,11 +348,13 @@ _HOMES = {
     "optimize.labeled": "LabeledFewShot",
     "optimize.mipro": "MIPRO",
     "optimize.operators.protocol": "Operator",
+    "optimize.operators.prune": "Prune",
     "optimize.operators.reflect": "ReflectEdit",
     "optimize.opro": "OPRO",
     "optimize.prefer": "Prefer",
     "optimize.param_search": "ParamSearch",
     "optimize.protocol": "Optimizer",
+    "optimize.pruning": "Pruned aprune prune",
     "optimize.random_search": "RandomSearch",
     "optimize.reported": "report_cost",
     "optimize.simba": "SIMBA",

@@ -1,0 +1,173 @@
+"""`prune`: a shorter prompt that loses nothing, with the proof, and what each part of it is worth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from outlast.adapters.protocol import Adapter
+from outlast.data.dataset import Dataset
+from outlast.data.example import Example
+from outlast.evals.forms import Metric
+from outlast.lms.protocol import LM
+from outlast.modules.module import Module
+from outlast.optimize.candidate import Candidate
+from outlast.optimize.compile import acompile
+from outlast.optimize.lineage import Effect
+from outlast.optimize.operators.prune import Prune
+from outlast.optimize.prefer import Prefer
+from outlast.optimize.protocol import Optimizer
+from outlast.optimize.report import Compiled
+from outlast.optimize.study import Progress, Study
+from outlast.runtime import Budget, run_blocking
+
+if TYPE_CHECKING:
+    from outlast.lms.batch.batched import Transport
+
+M = TypeVar("M", bound=Module)
+_TOGETHER = 6  # sets of parts that are tried together, about
+
+
+@dataclass(frozen=True, slots=True)
+class PartEffect:
+    """One line or demonstration: what leaving it out changed (`effect`, on selection examples) and saves (`tokens` a
+    rollout), and whether it was `dropped`. Of `together` parts that were left out as one, all have the same figures.
+    """
+
+    path: str
+    text: str
+    effect: Effect | None
+    tokens: float
+    dropped: bool
+    together: int = 1
+
+    def __str__(self) -> str:
+        verb = "dropped" if self.dropped else "kept"
+        also = f" (with {self.together - 1} others)" if self.together > 1 else ""
+        effect = "not measured" if self.effect is None else str(self.effect)
+        return f"{verb:<8}{self.path}: {self.text}\n        without it{also}: {effect}, {self.tokens:+.0f} tokens saved"
+
+
+@dataclass(frozen=True)
+class Pruned(Generic[M]):
+    """The result of `prune`: `effects` of all parts, least useful first, and `compiled` with the proof.
+
+    `program` is the shorter program when it is proven to lose no more than allowed (or to be better), else the one that
+    you gave; `compiled.winner` is the shorter one in any case.
+    """
+
+    compiled: Compiled[M]
+    effects: tuple[PartEffect, ...]
+
+    @property
+    def program(self) -> M:
+        """The program to use."""
+        return self.compiled.program
+
+    @property
+    def improved(self) -> bool:
+        """True when `program` is the shorter one."""
+        return self.compiled.improved
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.compiled.report), *map(str, self.effects)])
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSearch(Optimizer):
+    """Prunes the start program, once."""
+
+    operator: Prune
+
+    def rollouts(self, train: int, select: int) -> int:
+        """Each part left out alone, and some sets of them."""
+        return (self.operator.most_parts + 2) * select + _TOGETHER * train
+
+    async def search(self, study: Study) -> Candidate:
+        """The start without what does not help."""
+        found = await self.operator.propose(study, study.start, 0)
+        return found[0] if found else study.start
+
+
+def prune(
+    program: M | Compiled[M],
+    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    metric: Metric,
+    *,
+    within: float = 2.0,
+    most_tokens: int | None = None,
+    lock: Sequence[str] = (),
+    budget: Budget | None = None,
+    seed: int = 0,
+    lm: LM | str | None = None,
+    adapter: Adapter | None = None,
+    study: str | os.PathLike[str] | bool | None = None,
+    level: float = 0.95,
+    concurrency: int | None = None,
+    transport: Transport = "direct",
+    progress: bool | Callable[[Progress], None] = True,
+) -> Pruned[M]:
+    """Leave out of the instructions and demonstrations of a program what does not help, and prove that nothing is lost.
+
+    Each line and each demonstration is left out alone and measured on shared selection examples; those that do not help
+    go together (see `Prune`). `within` is the loss of score that this may cost, in points; `most_tokens` a length, in
+    mean tokens of a rollout, that the result has to fit in even if more is lost. `lock` names parameters to leave
+    alone. The rest is as in `compile`, whose proof decides what `program` of the result is, with
+    `prefer=Prefer("tokens", within)`.
+
+    Data that were read for the proof of the compile prove less a second time; the report counts reads. Raises what
+    `compile` raises. Cost in LM calls: at most ((parts + 2) x select + 6 x train + 2 x confirm examples) x calls of a
+    rollout; with the ledger (`study`) of an earlier prune only what is not in it is paid.
+    """
+    return run_blocking(
+        lambda: aprune(
+            program,
+            data,
+            metric,
+            within=within,
+            most_tokens=most_tokens,
+            lock=lock,
+            budget=budget,
+            seed=seed,
+            lm=lm,
+            adapter=adapter,
+            study=study,
+            level=level,
+            concurrency=concurrency,
+            transport=transport,
+            progress=progress,
+        )
+    )
+
+
+async def aprune(
+    program: M | Compiled[M],
+    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    metric: Metric,
+    *,
+    within: float = 2.0,
+    most_tokens: int | None = None,
+    **options: Any,
+) -> Pruned[M]:
+    """`prune` from async code; takes and gives the same."""
+    given = cast("M", program.program if isinstance(program, Compiled) else program)
+    search = PruneSearch(Prune(within=within, most_tokens=most_tokens))
+    wish = Prefer("tokens", within=within)
+    compiled = await acompile(given, data, metric, optimizer=search, prefer=wish, **options)
+    rows: list[Any] = compiled.report.record.get("notes", {}).get("pruned", [])
+    effects = [_effect(row) for row in rows]
+    effects.sort(key=lambda one: -(one.effect.difference if one.effect is not None else 0.0))
+    return Pruned(compiled, tuple(effects))
+
+
+def _effect(row: Mapping[str, Any]) -> PartEffect:
+    told = row["effect"]
+    effect = None
+    if told is not None:
+        low, high = told["interval"]
+        effect = Effect(told["score"], low, high, told["n"], told["part"])
+    return PartEffect(row["path"], row["text"], effect, row["tokens"], row["now"] is None, row["together"])
