@@ -9,15 +9,15 @@ from outlast.testing import gym
 from outlast.testing.gym.language import PHRASES, Language, sentences
 
 START_AND_BEST = {
-    "RuleBook": (0.14, 0.87),
+    "RuleBook": (0.14, 0.88),
     "NullLand": (0.59, 0.59),
-    "TwoCities": (0.14, 0.86),
-    "Chain": (0.17, 0.79),
+    "TwoCities": (0.14, 0.87),
+    "Chain": (0.17, 0.80),
     "DemoShelf": (0.21, 0.87),
     "DemoShelfKNN": (0.23, 0.95),
     "SeedTrap": (0.30, 0.86),
-    "Parrot": (0.25, 0.87),
-    "Mirage": (0.49, 0.60),
+    "Parrot": (0.25, 0.88),
+    "Mirage": (0.48, 0.60),
 }
 
 
@@ -183,7 +183,7 @@ def test_in_mirage_rules_harm_and_phrases_help_alone():
 
 def test_the_score_of_another_library_s_prompt_is_known_too():
     world = gym.world("RuleBook", seed=1)
-    lines = "\n".join(["Route the message to the team that should answer it.", *(world.rule(cue) for cue in range(14))])
+    lines = str(ol.parameters(world.best_program())["instruction"])
     asked = dspy_chat(lines, "case 1: something.")
     assert world.expected_from([asked]) == pytest.approx(world.best(), abs=1e-9)
     as_mappings = [{"role": role, "content": text} for role, text in asked]

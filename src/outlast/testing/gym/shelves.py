@@ -110,7 +110,7 @@ class DemoShelfKNN(DemoShelf):
 class Parrot(World):
     """Demonstrations hurt: the model copies the answer of the one that has most words in common with the message.
 
-    Start about .25, best about .87 with ten rules and no demonstration; eight demonstrations then cost 20 points.
+    Start about .25, best about .88 with ten rules and no demonstration; eight demonstrations then cost 20 points.
     Whoever harvests and shows demonstrations loses here.
     """
 

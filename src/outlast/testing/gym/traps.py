@@ -44,7 +44,7 @@ class SeedTrap(World):
 class Mirage(World):
     """What failures suggest helps nothing: 30% of the items are hopeless, and lines beyond three dilute.
 
-    Start about .49, best about .6. Three phrases that only whoever proposes without failures thinks of each help all
+    Start about .48, best about .6. Three phrases that only whoever proposes without failures thinks of each help all
     other items; two of them together harm. Whoever reflects on failures or merges what helped loses here.
     """
 

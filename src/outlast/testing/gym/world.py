@@ -377,12 +377,13 @@ class World:
         return f"Messages that mention {one.cues[cue][0]} go to {label or one.answers[cue]}."
 
     def taught(self, program: Module, extra: Iterable[str] = ()) -> Module:
-        """A program whose instruction has all rules, and `extra` sentences."""
+        """A program whose instruction has all rules, the most frequent at the ends, and `extra` sentences."""
         from outlast.modules.paths import parameters
 
         for number, step in enumerate(self.steps):
             path = f"{step.path}.instruction" if step.path else "instruction"
-            lines = [self.rule(cue, number) for cue in range(len(step.cues))]
+            cues = range(len(step.cues))
+            lines = [self.rule(cue, number) for cue in (*cues[1::2], *reversed(cues[::2]))]
             task = str(parameters(program)[path])
             program = update(program, {path: "\n".join([task, *extra, *lines])})
         return program
