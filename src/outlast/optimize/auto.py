@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from outlast.optimize.portfolio import Portfolio
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.relevance import Relevance
 from outlast.optimize.study import Study
+from outlast.optimize.texts import together
 
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
@@ -26,7 +28,8 @@ _FINALISTS = 5
 _FIRST = 2  # examples that an edit has to do better on before it is run on more
 _ABOUT = 4  # examples of a gate that an edit is about
 _BESIDES = 2  # and others, which it should not break
-_PRIOR = {"reflect": 2.0}  # successes granted: what failures say is the best source there is
+_LOOK, _SMALL, _EACH = 12, 300, 8  # first look; a small search; rollouts that a proposal takes
+_PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 _AHEAD = 0.25  # examples by which a child must be ahead there
 
 
@@ -72,7 +75,10 @@ class _Search:
         self.study = study
         self.options = options
         self.pool = Pool(study)
-        self.portfolio = Portfolio(options.operators or default_operators(), prior=_PRIOR)
+        operators = options.operators or default_operators()
+        self.portfolio = Portfolio(operators, prior=_PRIOR)
+        self.structural = structural_operators() if options.operators is None else []
+        self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
         self.relevance = Relevance(study.train)
         self.luck = 0.25
         self.round = 0
@@ -83,20 +89,20 @@ class _Search:
         return min(self.study.affordable(), most - self.study.rollouts)
 
     async def run(self) -> Candidate:
-        """Look at the start, then rounds, then finals."""
+        """Look at the start, race what changes the structure, then rounds, then finals."""
         study, pool = self.study, self.pool
-        self.look = min(12, pool.size)  # selection examples for a first look
-        await pool.measure([study.start], self.look)
+        await pool.measure([study.start], min(_LOOK, pool.size))
         self.total = self.left()
+        self.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
         self.width = max(self.look, min(pool.size, round(self.total / 25)))  # and for a closer one
         self.parallel = self.options.parallel or max(4, min(16, round(self.total / 50)))
         await pool.measure([study.start], self.width)
         await self._redraw()
         await self._sweep()
         idle = 0
-        finals = min(0.2 * self.total, 2.0 * pool.size)
-        while idle < self.options.patience and self.left() > finals + self.parallel * 8:
-            idle = 0 if await self._round() else idle + 1
+        finals = min(0.12 * self.total, pool.size)
+        while idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
+            idle = 0 if await self._round(min(self.parallel, int(room / _EACH))) else idle + 1
             study.mark(pool.best())
         return await self._finals()
 
@@ -111,38 +117,40 @@ class _Search:
         self.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
 
     async def _sweep(self) -> None:
-        """Race what changes the structure, each once."""
-        found: list[Candidate] = []
-        for operator in structural_operators():
-            if operator.applies(self.study, self.study.start):
-                found += await operator.propose(self.study, self.study.start, 0)
-        found = list(dict.fromkeys(found))[: max(2, round(self.total / 80))]
-        if not found:
-            return
-        first = max(8, self.width // 2)
-        await self.pool.measure(found, first)
-        good = [one for one in found if self.pool.gain(one).mean > 0]
-        await self.pool.measure(good, self.width)
-        good.sort(key=lambda one: -self.pool.gain(one).mean)
-        kept = [one for one in good if self.pool.gain(one).chance > _LIKELY]
-        for one in found:
-            self.study.judged(one, accepted=one in kept)
-            self.portfolio.told(one.operator, float(one in kept))
-        for one in kept[:3]:
-            self.pool.add(one)
-        if len(kept) > 1 and (both := merged(self.study, kept[:2])) not in self.pool.members:
-            await self.pool.measure([both], self.width)
-            if self.pool.gain(both).mean > self.pool.gain(kept[0]).mean:
-                self.pool.add(both)
+        """Race what changes the structure and the first sets of demonstrations, each once; half of them only a little.
 
-    async def _round(self) -> bool:
+        Several that help are tried together too.
+        """
+        study, pool = self.study, self.pool
+        lists = [await one.propose(study, study.start, 0) for one in self.structural if one.applies(study, study.start)]
+        turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
+        found = list(dict.fromkeys(turns))[: max(4, min(12, round(self.total / 80)))]
+        await pool.measure(found, self.look)
+        found.sort(key=lambda one: -pool.gain(one).mean)
+        close = [one for one in found[: (len(found) + 1) // 2] if pool.gain(one).mean > 0]
+        await pool.measure(close, self.width)
+        kept = sorted((one for one in close if pool.gain(one).chance > _LIKELY), key=lambda one: -pool.gain(one).mean)
+        for one in found:
+            self._settle(one, one in kept)
+        for one in kept[:3]:
+            pool.add(one)
+        if len(kept) > 1 and (both := merged(study, kept[:3])) not in pool.members:
+            await pool.measure([both], self.width)
+            if pool.gain(both).mean > pool.gain(kept[0]).mean:
+                study.judged(both, accepted=True)
+                pool.add(both)
+
+    async def _round(self, parallel: int) -> bool:
         """Proposals in parallel, gates, a merge, a race; True when something is built on."""
         study, rng = self.study, self.study.rng(f"auto {self.round}")
         best = self.pool.best()
         jobs: list[tuple[Operator, Candidate, int]] = []
-        for number in range(self.parallel):
-            parent = best if number % 2 == 0 or len(self.pool.members) < 3 else self.pool.specialist(rng)
+        for number in range(parallel):
+            parent = best if number % 4 or len(self.pool.members) < 3 else self.pool.specialist(rng)
             operator = self.portfolio.draw(study, parent, rng)
+            wide = sum(job[0].name != ReflectEdit.name for job in jobs)
+            if operator is not None and operator.name != ReflectEdit.name and wide > parallel / 4:
+                operator = self.edits if self.edits is not None and self.edits.applies(study, parent) else None
             if operator is not None:
                 jobs.append((operator, parent, self.round * self.parallel + number))
         self.round += 1
@@ -150,7 +158,7 @@ class _Search:
             return False
         # one first, so that what the others share (rollouts of the parent) is there
         answers = [await jobs[0][0].propose(study, *jobs[0][1:])]
-        answers += await asyncio.gather(*(operator.propose(study, parent, n) for operator, parent, n in jobs[1:]))
+        answers += await together(operator.propose(study, parent, n) for operator, parent, n in jobs[1:])
         children: dict[Candidate, Candidate] = {}
         told: set[tuple[frozenset[str], Candidate]] = set()
         for (operator, parent, _), found in zip(jobs, answers, strict=True):
@@ -163,33 +171,36 @@ class _Search:
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
-        scores = await asyncio.gather(*(self._gate(child, parent) for child, parent in children.items()))
+        scores = await together(self._gate(child, parent) for child, parent in children.items())
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
         passed = [child for score, child in ranked if score > _AHEAD]
+        wide = [child for child in passed if not self._narrow(child)]
+        passed = [child for child in passed if child not in wide[1:]]  # one wide change at a time can be credited
         for child in children:
             if child not in passed:
                 self._settle(child, False)
         return bool(passed) and await self._contend(best, passed)
 
+    def _narrow(self, child: Candidate) -> bool:
+        """Whether it is an edit that can be judged on the examples it is about."""
+        return child.operator == ReflectEdit.name and bool(child.cause)
+
     async def _gate(self, child: Candidate, parent: Candidate) -> float:
         """By how much a child is ahead of its parent on a few examples, those that its edit is about first."""
         study = self.study
-        written = edited_lines(study, parent, child)
-        if not written:
+        if not self._narrow(child):
             await self.pool.measure([child, parent], self.look)
             return self.pool.gain(child, parent).mean * self.look
-        about = self.relevance.about(written)
+        about = self.relevance.about(edited_lines(study, parent, child))
         cause = [key for key in about if key in child.cause] or list(child.cause[:1])
         others = [key for key in about if key not in child.cause]
         first = [*cause[:2], *others][:_FIRST]
-        if child.cause and await self._ahead(child, parent, first) <= 0:
+        if await self._ahead(child, parent, first) <= 0:
             return 0.0  # it does not even mend what it was made for
         rng = study.rng(f"gate {child.id}")
         passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.example not in about]
         more = [key for key in (*cause, *others) if key not in first][: _ABOUT - len(first)]
         more += rng.sample(passing, min(len(passing), _BESIDES))
-        if not child.cause:
-            more += [study.key_of(one) for one in rng.sample(study.train, min(len(study.train), _ABOUT))]
         return await self._ahead(child, parent, [*first, *more])
 
     async def _ahead(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
@@ -201,12 +212,12 @@ class _Search:
 
     async def _contend(self, best: Candidate, some: Sequence[Candidate]) -> bool:
         """Race all that passed, together, against the best so far; the foremost alone when that fails."""
-        together = merged(self.study, [*some, best])
-        for entry in dict.fromkeys([together, some[0]]):
+        everything = merged(self.study, [*some, best])
+        for entry in dict.fromkeys([everything, some[0]]):
             await self.pool.measure([entry, best], self.width)
             if self._over(entry, best).chance > _LIKELY:
                 for child in some:
-                    self._settle(child, entry == together or child == entry)
+                    self._settle(child, entry == everything or child == entry)
                 self.study.judged(entry, accepted=True)
                 self.pool.add(entry)
                 return True
@@ -229,11 +240,11 @@ class _Search:
     async def _finals(self) -> Candidate:
         """The best few on all selection examples, then again with fresh draws as far as the budget goes."""
         pool = self.pool
-        await pool.measure([self.study.start], pool.size)
         finalists = pool.ranked()[:_FINALISTS]
-        while finalists and len(finalists) * pool.size > self.left():
+        while finalists and len(finalists) * (pool.size - self.width) > self.left():
             finalists.pop()
-        await pool.measure(finalists, pool.size)
+        if finalists:
+            await pool.measure([*finalists, self.study.start], pool.size)
         finalists = [one for one in pool.ranked() if one in finalists][:2]
         if self.left() > pool.size * (len(finalists) + 1):
             await pool.measure([*finalists, self.study.start], pool.size, sample=1)
@@ -244,9 +255,9 @@ class _Search:
 
 def default_operators() -> list[Operator]:
     """The portfolio of `Auto` unless one is given."""
-    from outlast.optimize.operators.demos import AddDemos, DropDemos, NearDemos, SwapDemos
+    from outlast.optimize.operators.demos import AddDemos, NearDemos, SwapDemos
 
-    return [ReflectEdit(), ProposeGrounded(), Induce(), AddDemos(), NearDemos(), SwapDemos(), DropDemos()]
+    return [ReflectEdit(), ProposeGrounded(), Induce(), AddDemos(), NearDemos(), SwapDemos()]
 
 
 def structural_operators() -> list[Operator]:
