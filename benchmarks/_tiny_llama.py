@@ -56,7 +56,7 @@ class Recipe:
 
 
 RECALL = Recipe(
-    1, (Stage(8, 3, 0.0, 0.86), Stage(20, 8, 0.0, 0.95), Stage(20, 8, 0.0, 0.99, rate=0.25)), layers=2, heads=2
+    1, (Stage(8, 3, 0.0, 0.86), Stage(20, 8, 0.0, 0.94), Stage(20, 8, 0.0, 0.98, rate=0.25)), layers=2, heads=2
 )
 RULED = Recipe(2, (Stage(8, 3, 0.9, 0.84), Stage(10, 4, 0.5, 0.86), Stage(14, 6, 0.3, 0.84), Stage(20, 8, 0.15, 0.99)))
 

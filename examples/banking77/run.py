@@ -19,6 +19,8 @@ import outlast as ol
 
 DATA = os.environ.get("OUTLAST_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data"))
 OPTIMIZERS: dict[str, Any] = {
+    "auto": lambda args: ol.Auto(most=args.most),
+    "knn": lambda args: ol.KNNFewShot(k=args.max_demos),
     "labeled": lambda args: ol.LabeledFewShot(k=args.max_demos),
     "random": lambda args: ol.RandomSearch(candidates=args.candidates, max_demos=args.max_demos, bootstrap=False),
 }
@@ -42,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="random", help="which search")
     parser.add_argument("--max-demos", type=int, help="examples in a prompt, at most (385; 32 with a real model)")
     parser.add_argument("--candidates", type=int, default=8, help="sets of examples to race")
+    parser.add_argument("--most", type=int, default=1000, help="rollouts of Auto, at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search")
     parser.add_argument("--out", type=Path, default=Path("banking77.outlast.json"), help="where to save the program")
     args = parser.parse_args(argv)

@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--max-demos", type=int, default=24, help="examples in a prompt, at most")
     parser.add_argument("--candidates", type=int, default=16, help="sets of examples to race")
     parser.add_argument("--limit", type=int, help="examples of each part (all)")
+    parser.add_argument("--most", type=int, default=1000, help="rollouts of Auto, at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search")
     parser.add_argument("--out", type=Path, default=Path("facility_support.outlast.json"), help="where to save it")
     args = parser.parse_args(argv)
@@ -86,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 OPTIMIZERS: dict[str, Any] = {
+    "auto": lambda args: ol.Auto(most=args.most),
+    "knn": lambda args: ol.KNNFewShot(k=args.max_demos),
     "labeled": lambda args: ol.LabeledFewShot(k=args.max_demos),
     "bootstrap": lambda args: ol.BootstrapFewShot(max_demos=args.max_demos),
     "random": lambda args: ol.RandomSearch(candidates=args.candidates, max_demos=args.max_demos, bootstrap=False),

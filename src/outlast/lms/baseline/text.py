@@ -110,7 +110,7 @@ def _grams(word: str) -> tuple[str, ...]:
 
 
 class Index:
-    """Documents, ready to be compared with a query. Immutable after construction.
+    """Documents, ready to be compared with a query. It gives the same whatever was asked before.
 
     similarity = 0.6 * cosine of character 3..5-grams + 0.4 * cosine of words, both over weights
     `term weight * (1 + ln((1 + N) / (1 + df)))`, N documents of which df hold the term. In 0..1.
@@ -133,9 +133,12 @@ class Index:
 
 
 class _Postings:
-    """An inverted index over one kind of term; `add_to` adds `share * cosine` for each document."""
+    """An inverted index over one kind of term; `add_to` adds `share * cosine` for each document.
 
-    __slots__ = ("_rare", "_share", "_table")
+    The entry of a term is made when a query first holds it: most prompts of changing demonstrations are read once.
+    """
+
+    __slots__ = ("_documents", "_holders", "_idf", "_norms", "_rare", "_share", "_table")
 
     def __init__(self, documents: Sequence[dict[str, float]], share: float) -> None:
         size = len(documents)
@@ -146,20 +149,27 @@ class _Postings:
             for term in document:
                 holders.setdefault(term, []).append(number)
         idf = {term: 1.0 + math.log((1 + size) / (1 + len(held))) for term, held in holders.items()}
-        norms = [
-            math.sqrt(sum((weight * idf[term]) ** 2 for term, weight in document.items())) for document in documents
+        self._documents, self._holders, self._idf = documents, holders, idf
+        self._norms = [
+            math.sqrt(sum([(weight * idf[term]) ** 2 for term, weight in document.items()])) for document in documents
         ]
-        self._table = {
-            term: (idf[term], [(i, documents[i][term] * idf[term] / norms[i]) for i in held])
-            for term, held in holders.items()
-        }
+        self._table: dict[str, tuple[float, list[tuple[int, float]]]] = {}
+
+    def _entry(self, term: str) -> tuple[float, list[tuple[int, float]]] | None:
+        """The weight of a term and its share of each document that holds it; None for a term that none holds."""
+        held = self._holders.get(term)
+        if held is None:
+            return None
+        idf, documents, norms = self._idf[term], self._documents, self._norms
+        entry = self._table[term] = (idf, [(i, documents[i][term] * idf / norms[i]) for i in held])
+        return entry
 
     def add_to(self, total: list[float], query: dict[str, float]) -> None:
         found = [0.0] * len(total)
         square = 0.0
         table, rare = self._table, self._rare
         for term, weight in query.items():
-            entry = table.get(term)
+            entry = table.get(term) or self._entry(term)
             if entry is None:
                 weight *= rare
                 square += weight * weight
