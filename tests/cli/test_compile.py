@@ -293,3 +293,10 @@ def test_a_missing_compiled_file_and_one_of_other_modules_are_told_in_words(comp
     (desk / "c.outlast.json").write_text(json.dumps(data))
     other = outlast("run", "app.py:route", *LM, "--from", "c.outlast.json", "--input", "message=x")
     assert "the program is one module; the file has the modules 'rate', 'route'" in other.err
+
+
+def test_knn_is_an_optimizer_of_the_command_line(outlast, desk, compiled) -> None:
+    words = (*COMPILE, "--optimizer", "knn", "--max-demos", "3", "--json")
+    result = outlast(*words)
+    assert result.code == 0, result.err
+    assert "KNNFewShot" in result.out

@@ -31,6 +31,7 @@ _OPTIONS = {
     "random": ("candidates", "max_demos"),
     "bootstrap": ("max_demos",),
     "labeled": ("max_demos",),
+    "knn": ("max_demos",),
 }
 
 
@@ -48,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search")
     search.add_argument("--optimizer", choices=tuple(_OPTIONS), default="random", help="how to search (random)")
     search.add_argument("--candidates", type=options.count, metavar="N", help="random: sets of demos to race (16)")
-    search.add_argument("--max-demos", type=options.count, metavar="N", help="demos in a prompt, at most (16)")
+    search.add_argument("--max-demos", type=options.count, metavar="N", help="demos in a prompt (64; knn 8; else 16)")
     search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
     search.add_argument("--prefer", default="best", metavar="WISH", help="such as 'cheapest within 1 point' (best)")
     search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
@@ -127,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
 def optimizer_of(args: argparse.Namespace) -> Optimizer:
     """The optimizer of the command line; raises `UsageError` for an option that it does not have."""
     from outlast.optimize.bootstrap import BootstrapFewShot
+    from outlast.optimize.knn import KNNFewShot
     from outlast.optimize.labeled import LabeledFewShot
     from outlast.optimize.random_search import RandomSearch
 
@@ -138,6 +140,8 @@ def optimizer_of(args: argparse.Namespace) -> Optimizer:
         return RandomSearch(**given)
     if args.optimizer == "bootstrap":
         return BootstrapFewShot(**given)
+    if args.optimizer == "knn":
+        return KNNFewShot(k=args.max_demos or 8)
     return LabeledFewShot(k=args.max_demos or 16)
 
 
