@@ -285,7 +285,8 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         expected = study.expected_calls()
         with study.stage("search"):
             winner, stopped = await _search(study, setting.optimizer)
-        winner = preferred(study, setting.prefer, winner)
+        if not setting.optimizer.weighs_cost:
+            winner = preferred(study, setting.prefer, winner)
         with study.stage("confirm"):
             verdict, late = await _confirm(study, setting, winner, proof, stopped)
             stopped = stopped or late

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
@@ -21,6 +21,8 @@ class Optimizer(ABC):
     make the same proposals for the same seed and results (draw random numbers from `study.rng(name)` only).
     `outlast.testing.contracts.check_optimizer` checks all that is asked of one.
     """
+
+    weighs_cost: ClassVar[bool] = False  # what it gives is proven as it is, also where `prefer` asks for less cost
 
     @abstractmethod
     async def search(self, study: Study) -> Candidate:

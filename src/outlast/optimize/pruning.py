@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
@@ -80,6 +80,8 @@ class Pruned(Generic[M]):
 @dataclass(frozen=True, slots=True)
 class PruneSearch(Optimizer):
     """Prunes the start program, once."""
+
+    weighs_cost: ClassVar[bool] = True
 
     operator: Prune
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outlast.optimize.study import Study
 
 BLOCK = 20  # examples before a part that clearly helps is measured no further
+SPARE = 0.5  # standard errors that the loss of all together must have to spare
 CLEAR = 2.0  # standard errors by which a program without it lies behind
 _LONGEST = 120  # characters of a part in the record
 
@@ -42,8 +43,8 @@ class Prune(Operator):
 
     Each part is left out alone (a leave-one-out), on shared selection examples; one without which the score clearly
     falls is measured on the first 20 only. Of those without which the mean falls by at most `within` points, the most
-    go together, best first, that lose no more than that as a whole, with a standard error to spare, on the training
-    examples, which chose none of them. With `most_tokens`, the mean tokens of a rollout, more goes, what costs least
+    go together, best first, that lose no more than that as a whole, with half a standard error to spare, on the
+    training examples, which chose none of them. With `most_tokens`, the mean tokens of a rollout, more goes, what costs least
     score for its tokens first, until it fits. Of more than `most_parts` parts, neighbouring demonstrations are left out
     together. Locked parameters stay, and so do the lines of a signature's own description and one line of each text.
     `study.note(pruned=...)` keeps all effects.
@@ -128,7 +129,7 @@ class Prune(Operator):
 
 
 async def _no_worse(study: Study, trial: Candidate, parent: Candidate, margin: float) -> bool:
-    """Whether the loss stays within the margin on training examples, by one standard error.
+    """Whether the loss stays within the margin on training examples, by half a standard error.
 
     The parts were chosen by the selection examples, on which the lot of them looks better than it is. Examples that the
     parent shows as demonstrations are left out: their own answers help them.
@@ -150,7 +151,7 @@ async def _no_worse(study: Study, trial: Candidate, parent: Candidate, margin: f
     mean = sum(changes) / len(changes)
     # Half an imaginary change keeps the spread from being 0 where all agree.
     variance = (sum((change - mean) ** 2 for change in changes) + 0.5) / (len(changes) - 1)
-    return mean - math.sqrt(variance / len(changes)) >= -margin
+    return mean - SPARE * math.sqrt(variance / len(changes)) >= -margin
 
 
 def _gain(one: Measured) -> float:
