@@ -36,7 +36,7 @@ docs: $(VENV)/.docs   ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:           ## remove what the other verbs made
-	@rm -rf $(VENV) .bench-venv .engines-venvs site quickstart .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .bench-venv .peers-venv .engines-venvs site quickstart .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "outlast needs Python 3.11 or newer (python3.11 was not found)"; exit 1; }

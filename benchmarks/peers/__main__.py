@@ -17,7 +17,7 @@ from benchmarks.peers.environment import make, versions
 
 def main() -> int:
     """The command; gives its exit code."""
-    from benchmarks.peers.run import METHODS
+    from benchmarks.peers.run import METHODS, RECORDED
 
     from outlast.cli.bench_optimizers import numbers
     from outlast.cli.options import names
@@ -26,7 +26,13 @@ def main() -> int:
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--make-venv", type=Path, metavar="PATH", help="make the environment of the peers and stop")
-    parser.add_argument("--methods", type=names, default=list(METHODS), metavar="A,B", help=", ".join(METHODS))
+    parser.add_argument(
+        "--methods",
+        type=names,
+        default=list(RECORDED),
+        metavar="A,B",
+        help=f"{', '.join(METHODS)}; without COPRO unless named",
+    )
     parser.add_argument("--worlds", type=names, metavar="A,B", help="worlds of the gym (all)")
     parser.add_argument("--seeds", type=numbers, default=[0, 1, 2], metavar="0-9", help="seeds (0-2)")
     parser.add_argument("--budgets", type=numbers, default=[300, 1000, 3000], metavar="N,M", help="rollouts")

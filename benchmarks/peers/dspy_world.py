@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import dspy
 from benchmarks.peers.meter import ask
+from dspy.adapters import utils as adapter_utils
+from pydantic import TypeAdapter
 
 from outlast.lms.protocol import LM
 from outlast.modules.paths import parameters, predictors_of
 from outlast.signatures.record import Prediction
 
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="dspy")
+adapter_utils.TypeAdapter = cache(TypeAdapter)  # for speed alone: DSPy makes a new one for every value that it shows
 
 
 class GymLM(dspy.BaseLM):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import time
+from functools import lru_cache
 from typing import Any
 
 from benchmarks.peers.environment import versions
@@ -13,14 +14,13 @@ from benchmarks.peers.meter import Proposer, Student
 
 from outlast.cli.benching.records import Key, Record
 
-METHODS = ("gepa", "dspy.GEPA", "dspy.MIPROv2", "dspy.SIMBA", "dspy.BootstrapRS", "dspy.COPRO")
+RECORDED = ("gepa", "dspy.GEPA", "dspy.MIPROv2", "dspy.SIMBA", "dspy.BootstrapRS")
+METHODS = (*RECORDED, "dspy.COPRO")
 
 
 def run(key: Key) -> Record:
     """Run a peer until it ends or its rollouts are used up. Raises `KeyError` for a method that is none."""
-    from outlast.testing import gym
-
-    world: Any = gym.world(key.world, seed=key.seed)
+    world = _world(key.world, key.seed)
     student = Student(world.lm(), key.budget * world.calls)
     proposer = Proposer(world.reflector())
     wall, cpu = time.perf_counter(), time.process_time()
@@ -47,6 +47,14 @@ def run(key: Key) -> Record:
     )
 
 
+@lru_cache(maxsize=16)
+def _world(name: str, seed: int) -> Any:
+    """A world, kept: its words and true scores are worked out once."""
+    from outlast.testing import gym
+
+    return gym.world(name, seed=seed)
+
+
 def _gepa(world: Any, key: Key, student: Student, proposer: Proposer) -> tuple[float, float, float | None, Any]:
     from benchmarks.peers import gepa_peer
 
@@ -69,7 +77,10 @@ def _dspy(world: Any, key: Key, student: Student, proposer: Proposer) -> tuple[f
     bench = dspy_peers.Bench(world, key.seed, key.budget, student, proposer)
     with dspy.context(lm=GymLM(student), disable_history=True):
         found = peers[key.method](bench)
-    return true_score(world, found.program), true_score(world, program_of(world)), found.claimed, found.options
+    start, ours = true_score(world, program_of(world)), world.expected(world.program())
+    if abs(start - ours) > 1e-9:
+        raise RuntimeError(f"{world!r}: the program to start from scores {start} in DSPy and {ours} here")
+    return true_score(world, found.program), start, found.claimed, found.options
 
 
 @contextlib.contextmanager
