@@ -9,14 +9,14 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from outlast.data.files import write_whole
 from outlast.errors import ArtifactError, OutlastError, UsageError, brief
 from outlast.modules.module import Module
-from outlast.modules.paths import is_strategy, predictors_of, update
+from outlast.modules.paths import is_strategy, parameters, predictors_of, update
 from outlast.modules.state import describe_signature, dump_changes, restore_changes, tuned
 
 M = TypeVar("M", bound=Module)
@@ -26,16 +26,23 @@ MAX_BYTES = 32 << 20
 MAX_DEPTH = 100  # levels of nesting; deeper files are an attack on whoever walks them
 
 
-def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, Any] | None = None) -> Path:
+def save(
+    program: Module,
+    path: str | os.PathLike[str],
+    *,
+    record: Mapping[str, Any] | None = None,
+    models: Iterable[str] = (),
+) -> Path:
     """Write what is tuned on a program to `path`, atomically; gives the path.
 
-    `record` is what is known of how it came about (scores, data, models, cost); `Compiled.save` fills it in.
+    `record` is what is known of how it came about (scores, data, models, cost); `Compiled.save` fills it in. `models`
+    are paths of models that a search chose: the file names them, and `load` takes them from `known`.
     The file has sorted keys and one line per entry and line of text, so that a change reads well in a diff; only the
     fields of a demonstration stand in the order of its signature, and what is inside them as the prompt shows it.
     Raises `ArtifactError` when the file cannot be written or a parameter has no form in it.
     """
     target = Path(path)
-    data = to_data(program, record=record)
+    data = to_data(program, record=record, models=models)
     try:
         raw = render(data).encode("utf-8", "backslashreplace")  # lone surrogates as \udXXX
     except (ValueError, TypeError, RecursionError) as error:
@@ -52,7 +59,7 @@ def save(program: Module, path: str | os.PathLike[str], *, record: Mapping[str, 
     return target
 
 
-def to_data(program: Module, *, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def to_data(program: Module, *, record: Mapping[str, Any] | None = None, models: Iterable[str] = ()) -> dict[str, Any]:
     """The content of the file for a program, as JSON-ready data. Raises `ArtifactError` for what has no form in it."""
     from outlast import __version__
 
@@ -61,10 +68,16 @@ def to_data(program: Module, *, record: Mapping[str, Any] | None = None) -> dict
     return {
         "format": FORMAT,
         "program": {"class": type(program).__name__, "modules": _shape(program)},
-        "parameters": dump_changes(program, tuned(program)),
+        "parameters": dump_changes(program, {**tuned(program), **_values(program, models)}, models=True),
         "record": dict(record or {}),
         "versions": {"outlast": __version__, "python": platform.python_version()},
     }
+
+
+def _values(program: Module, paths: Iterable[str]) -> dict[str, Any]:
+    named = tuple(paths)
+    values = parameters(program) if named else {}
+    return {path: values[path] for path in named}
 
 
 def _shape(program: Module) -> dict[str, Any]:
@@ -143,8 +156,8 @@ def load(
     `program` is the program as your code builds it; it is not changed. Raises `ArtifactError` when the file was made
     for other modules or signatures and names what differs; `allow_changed=True` accepts changed descriptions, types
     and added fields as long as every parameter still has its place and is valid. The order of fields does not matter.
-    When a strategy was chosen by compiling, `known` has the functions, models and tools that it uses, by name, as far
-    as the program's own strategy does not hold them. Cost: no LM call.
+    When a model was chosen by compiling, `known` has it by its name; when a strategy was, the functions, models and
+    tools that it uses, as far as the program's own strategy does not hold them. Cost: no LM call.
     """
     if not isinstance(program, Module):
         raise UsageError(f"load(path, program) takes the program as your code builds it; got {brief(program)}")
@@ -163,7 +176,7 @@ def load(
         )
     try:
         rest = {name: value for name, value in data["parameters"].items() if not is_strategy(name)}
-        return update(program, restore_changes(program, rest))
+        return update(program, restore_changes(program, rest, known))
     except ArtifactError as error:
         raise ArtifactError(f"{str(path)!r}: {error}") from error
     except (OutlastError, ValueError, TypeError, ArithmeticError) as error:

@@ -106,7 +106,7 @@ def test_proposing_calls_no_model_and_leaves_the_program_alone():
     [
         ({"rout.instruction": "x"}, PathError),
         ({"route.instruction": 3}, UsageError),
-        ({"route.lm": WORLD.lm()}, UsageError),
+        ({"route.lm": 3}, UsageError),
         ({"route": ol.Predict("message -> team")}, UsageError),
         ({"route.demos": [{"mesage": "m"}]}, UsageError),
     ],

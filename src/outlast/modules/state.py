@@ -1,7 +1,7 @@
 """What was tuned on a program, as JSON-ready data and back. Artefacts and ledgers are written in it.
 
-Nothing in the data is code, a path of an import, a URL or a key: adapters come from a fixed list, models are not
-part of it at all.
+Nothing in the data is code, a path of an import, a URL or a key: adapters come from a fixed list, models stand by
+their names, and only where a search chose them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from outlast.adapters.protocol import Adapter, Demo, Nearest
 from outlast.adapters.xml import XML
 from outlast.errors import ArtifactError, OutlastError, brief, did_you_mean
 from outlast.lms.options import settings_from
+from outlast.lms.protocol import LM
 from outlast.messages import Settings
 from outlast.modules.module import Module
 from outlast.modules.paths import STRATEGY, TOOLS, is_strategy, parameters, predictors_of, tools_of, update
@@ -76,13 +77,17 @@ def places(program: Module) -> dict[str, Place]:
     return found
 
 
-def dump_changes(program: Module, changes: Mapping[str, Any]) -> dict[str, Any]:
+def dump_changes(program: Module, changes: Mapping[str, Any], *, models: bool = False) -> dict[str, Any]:
     """Values at parameter paths of `program` as JSON-ready data, in the order of the paths.
 
-    `restore_changes` reads them back. Raises `ArtifactError` for what has no form in a file, models among it.
+    `restore_changes` reads them back. Raises `ArtifactError` for what has no form in a file, models among it; with
+    `models` they stand by their names, which are looked up in code.
     """
     known = places(with_strategies(program, changes))
-    return {path: _dump(path, value, known[path]) for path, value in sorted(changes.items())}
+    return {
+        path: {"known": value.name} if models and isinstance(value, LM) else _dump(path, value, known[path])
+        for path, value in sorted(changes.items())
+    }
 
 
 def with_strategies(program: Module, changes: Mapping[str, Any]) -> Module:
@@ -93,13 +98,14 @@ def with_strategies(program: Module, changes: Mapping[str, Any]) -> Module:
 def restore_changes(program: Module, data: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The values that `dump_changes` wrote, validated against the program; raises `ArtifactError`.
 
-    `known` are the functions, models and tools of strategies, by name: they come from code, never from data.
+    `known` are models, and the functions and tools of strategies, by name: they come from code, never from data.
     """
     strategies: dict[str, Any] = {}
     for path in sorted((path for path in data if is_strategy(path)), key=lambda path: path.count(".")):
         strategies[path] = _restored_strategy(program, path, data[path], known or {})
         program = update(program, {path: strategies[path]})
-    return strategies | _restored(program, {path: value for path, value in data.items() if path not in strategies})
+    rest = {path: value for path, value in data.items() if path not in strategies}
+    return strategies | _restored(program, rest, known or {})
 
 
 def _restored_strategy(program: Module, path: str, value: Any, known: Mapping[str, Any]) -> Any:
@@ -117,7 +123,7 @@ def _restored_strategy(program: Module, path: str, value: Any, known: Mapping[st
         raise ArtifactError(f"the value of {path!r} cannot be used: {error}") from error
 
 
-def _restored(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
+def _restored(program: Module, data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     known = places(program)
     present = parameters(program)
     changes: dict[str, Any] = {}
@@ -128,7 +134,11 @@ def _restored(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
                 f"Paths: {', '.join(known)}."
             )
         try:
-            changes[path] = _restore(path, value, known[path], present[path])
+            kind = known[path].kind
+            if kind == "lm":
+                changes[path] = _restore_model(path, value, present[path], given)
+            else:
+                changes[path] = _restore(path, value, known[path], present[path])
         except ArtifactError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OutlastError) as error:
@@ -136,15 +146,20 @@ def _restored(program: Module, data: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def difference(start: Module, program: Module) -> dict[str, Any]:
-    """The parameters of `program` that differ from those of `start`, by path; models are left out."""
+def difference(start: Module, program: Module, *, models: bool = False) -> dict[str, Any]:
+    """The parameters of `program` that differ from those of `start`, by path; models only with `models`."""
     before, after = parameters(start), parameters(program)
     kinds = places(program)
-    return {
+    found = {
         path: value
         for path, value in after.items()
         if kinds[path].kind != "lm" and (path not in before or not _equal(before[path], value))
     }
+    if models and any(kinds[path].kind == "lm" and value is not None for path, value in after.items()):
+        carried = parameters(with_strategies(start, found))  # a new strategy asks the model that the old one had
+        own = {path: value for path, value in after.items() if isinstance(value, LM) and kinds[path].kind == "lm"}
+        found |= {path: value for path, value in own.items() if carried.get(path) is not value}
+    return found
 
 
 def tuned(program: Module) -> dict[str, Any]:
@@ -318,10 +333,22 @@ def _plain(path: str, value: Any) -> Any:
     )
 
 
+def _restore_model(path: str, value: Any, present: Any, given: Mapping[str, Any]) -> LM:
+    """The model of the name that a file gives, from code; a file names one where a search chose among several."""
+    name = cast("dict[str, Any]", value).get("known") if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        raise ArtifactError(f"{path!r}: a model is never taken from a file; set it in code")
+    found = present if isinstance(present, LM) and present.name == name else given.get(name)
+    if not isinstance(found, LM):
+        raise ArtifactError(
+            f"{path!r}: a search chose the model {brief(name)}; a model is never taken from a file, so give it: "
+            f"load(path, program, known={{{brief(name)}: ol.LM(...)}})"
+        )
+    return found
+
+
 def _restore(path: str, value: Any, place: Place, present: Any) -> Any:
     owner, kind = place
-    if kind == "lm":
-        raise ArtifactError(f"{path!r}: a model is never taken from a file; set it in code")
     if kind in ("instruction", "fields", "tools"):
         if not isinstance(value, str):
             raise ArtifactError(f"{path!r} is text; got {brief(value)}")

@@ -43,7 +43,7 @@ class Locks:
         """Raise `UsageError` when `program`, which is `base` with these changes, differs at a locked path."""
         if not self.paths:
             return
-        touched = {path for path in difference(base, program) if self.holds(path)}
+        touched = {path for path in difference(base, program, models=True) if self.holds(path)}
         if any(is_strategy(path) for path in changes):  # a new strategy may have no place for what is locked
             touched |= {path for path in parameters(base).keys() - parameters(program).keys() if self.holds(path)}
         if touched:

@@ -121,7 +121,10 @@ class Compiled(Generic[M]):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path."""
-        return artifact.save(self.program, path, record=self.report.record)
+        models: list[str] = []
+        if self.program is self.winner:
+            models = [one for one in self.report.candidate.changes if one == "lm" or one.endswith(".lm")]
+        return artifact.save(self.program, path, record=self.report.record, models=models)
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write a report as one self-contained HTML file: verdict, score against calls, the prompts; gives the path."""

@@ -180,8 +180,8 @@ class Study:
         examples whose failures caused it; they explain it later and do not change what it is.
 
         Equal results are one candidate, however they came about; the first origin is kept, and a change that changes
-        nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take (models
-        and whole parts among them) or that touch a locked path.
+        nothing gives the start. Raises `PathError` or `UsageError` for changes that the program cannot take (whole
+        parts among them) or that touch a locked path. A model stands in the ledger and in files by its name.
         """
         base = self.start if parent is None else parent
         known = parameters(with_strategies(self.build(base), changes))
@@ -191,11 +191,13 @@ class Study:
                 raise UsageError(f"a candidate changes parameters; {path!r} is a part. Parameters: {', '.join(known)}.")
         program = update(self.build(base), changes)
         self.locks.check(self.build(base), changes, program)
-        whole = difference(self.program, program)
+        whole = difference(self.program, program, models=True)
         values = parameters(program)
         try:
-            dump_changes(program, {path: values[path] for path in changes})  # refuses what no file can hold
-            data = dump_changes(program, whole)
+            dump_changes(
+                program, {path: values[path] for path in changes}, models=True
+            )  # refuses what no file can hold
+            data = dump_changes(program, whole, models=True)
         except ArtifactError as error:
             raise UsageError(f"this change cannot be a candidate: {error}") from error
         return self._admit(program, data, Candidate("", whole, base.id, origin, operator, tuple(cause)))

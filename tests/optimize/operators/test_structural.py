@@ -9,11 +9,12 @@ import pytest
 from tests.optimize.studies import COLOURS, Paint, Pick, matches, study_of, things, within
 
 import outlast as ol
-from outlast.errors import UsageError
+from outlast.errors import ArtifactError, UsageError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Settings
 from outlast.optimize.operators.descriptions import FieldDescriptions, ToolDescriptions
 from outlast.optimize.operators.format import AdapterChoice, DropHints, format_hints, without
+from outlast.optimize.operators.model import ModelChoice
 from outlast.optimize.operators.order import OutputOrder
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.operators.repair import Repair
@@ -188,6 +189,53 @@ def test_settings_are_laid_over_those_that_are_set() -> None:
     assert found == [Settings(temperature=0.0, max_tokens=50), Settings(temperature=1.0, max_tokens=50)]
     (one,) = changes_of(study, Sampling(settings=[Settings(top_p=0.5)]))
     assert one["pick.settings"] == Settings(temperature=0.6, max_tokens=50, top_p=0.5)
+
+
+# Models
+
+
+def able(name: str, share: float) -> ScriptedLM:
+    """A model that knows the colours of this share of things."""
+
+    def answer(messages: Any) -> dict[str, str]:
+        number = int(re.findall(r"thing (\d+)", messages[-1].text)[-1])
+        return {"colour": COLOURS[number % 4] if number % 10 < 10 * share else "none"}
+
+    return ScriptedLM(answer, name=name)
+
+
+def test_the_model_that_won_is_named_in_the_file_and_taken_from_code(tmp_path: Any) -> None:
+    small, large = able("small", 0.3), able("large", 0.9)
+    search = StructureSearch(operators=[ModelChoice(models=[small, large])])
+    compiled = ol.compile(Pick(), things(160), matches, optimizer=search, lm=small, study=False, progress=False)
+    assert compiled.report.verdict.better
+    assert compiled.program.pick.lm is large
+    path = compiled.save(tmp_path / "x.outlast.json")
+    assert '"known": "large"' in path.read_text()
+    with pytest.raises(ArtifactError, match="a search chose the model 'large'; a model is never taken from a file"):
+        ol.load(path, Pick())
+    with pytest.raises(ArtifactError, match="never taken from a file"):
+        ol.load(path, Pick(), known={"large": "openai/gpt-5"})
+    assert ol.load(path, Pick(), known={"large": large}) == compiled.program
+    assert ol.load(path, ol.update(Pick(), {"pick.lm": large})) == compiled.program
+
+
+def test_models_are_tried_together_and_apart_unless_locked() -> None:
+    small, large = able("small", 0.3), able("large", 0.9)
+    operator = ModelChoice(models=[small, large])
+    found = changes_of(study_of(Paint()), operator, lm=small)
+    assert found == [{"read.lm": large, "pick.lm": large}, {"read.lm": large}, {"pick.lm": large}]
+    assert changes_of(study_of(Paint(), lock=["read.lm"]), operator, lm=small) == [{"pick.lm": large}]
+    own = ol.update(Pick(), {"pick.lm": small})
+    thinks = changes_of(study_of(own), StrategyChoice(strategies=[ol.Majority(n=3)]))[0]
+    assert not any(path.endswith(".lm") for path in thinks), "it asks the model that was there"
+    locked = study_of(Pick(), lock=["pick.lm"])
+    with pytest.raises(UsageError, match="is locked"):
+        locked.propose({"pick.lm": large}, origin="test")
+    assert ModelChoice(models=[small]).describe() != operator.describe()
+    for models in ([], [small, able("small", 0.5)], [3], "large"):
+        with pytest.raises(UsageError):
+            ModelChoice(models=models)  # type: ignore[arg-type]
 
 
 # All of them
