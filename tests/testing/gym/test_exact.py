@@ -8,7 +8,8 @@ import outlast as ol
 from outlast.testing import gym
 
 ADAPTERS = {"chat": ol.Chat(), "json": ol.JSON(), "xml": ol.XML(), "tools": ol.Tools()}
-SOME = 500  # test examples, which are independent of each other
+SLOWER = [pytest.param(name, marks=pytest.mark.slow) for name in gym.names()[1:]]
+SOME = 300  # test examples, which are independent of each other
 
 
 def agrees(world, program, adapter):
@@ -45,7 +46,9 @@ def test_the_exact_score_is_what_rollouts_score(name):
 
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS)[1:])
-@pytest.mark.parametrize("name", ["RuleBook", "Chain", "DemoShelf", "SeedTrap"])
+@pytest.mark.parametrize(
+    "name", ["RuleBook", *(pytest.param(name, marks=pytest.mark.slow) for name in gym.names()[1:])]
+)
 def test_it_is_with_every_adapter(name, adapter):
     world = gym.world(name, seed=5)
     assert all(agrees(world, program, ADAPTERS[adapter]) for program in programs(world))

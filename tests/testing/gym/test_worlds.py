@@ -141,6 +141,7 @@ def test_the_order_of_demonstrations_matters_on_the_shelf():
     assert max(scores) - min(scores) > 0.01
 
 
+@pytest.mark.slow
 def test_demonstrations_chosen_for_each_input_are_read_for_each_input():
     world = gym.world("DemoShelfKNN", seed=1)
 

@@ -7,11 +7,12 @@ world.expected(world.program())  # the exact score over 2,000 test examples
 from __future__ import annotations
 
 from outlast.errors import UsageError, did_you_mean
+from outlast.testing.gym.dials import Dials
 from outlast.testing.gym.model import GymLM
 from outlast.testing.gym.reflecting import Manner
 from outlast.testing.gym.shelves import DemoShelf, DemoShelfKNN, Parrot
 from outlast.testing.gym.traps import Mirage, SeedTrap
-from outlast.testing.gym.world import Dials, World
+from outlast.testing.gym.world import World
 from outlast.testing.gym.worlds import Chain, NullLand, RuleBook, TwoCities
 
 __all__ = ["Dials", "GymLM", "Manner", "World", "names", "world"]

@@ -8,9 +8,10 @@ from random import Random
 from outlast.adapters.protocol import Demo
 from outlast.modules.module import Module
 from outlast.modules.paths import update
+from outlast.testing.gym.dials import Dials
 from outlast.testing.gym.programs import TEAMS
 from outlast.testing.gym.seen import Item, Seen, Shown, Step
-from outlast.testing.gym.world import Dials, World
+from outlast.testing.gym.world import World
 
 _MISLABELLED = 0.2
 

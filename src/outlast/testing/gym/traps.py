@@ -6,10 +6,11 @@ from outlast.modules.module import Module
 from outlast.modules.paths import update
 from outlast.modules.predict import Predict
 from outlast.testing.gym.chance import unit
+from outlast.testing.gym.dials import Dials
 from outlast.testing.gym.language import PHRASES
 from outlast.testing.gym.programs import RouteCalmly, RouteHastily
 from outlast.testing.gym.seen import Item, Seen
-from outlast.testing.gym.world import Dials, World
+from outlast.testing.gym.world import World
 
 _TASK = "Route the message to the team that should answer it."
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,11 +15,13 @@ from outlast.evals.score import Score
 from outlast.modules.module import Module
 from outlast.modules.paths import update
 from outlast.modules.predict import Predict
+from outlast.testing.gym.attending import look
 from outlast.testing.gym.chance import sigmoid, unit
-from outlast.testing.gym.language import PHRASES, Language, Sense, sentences
+from outlast.testing.gym.dials import Dials
+from outlast.testing.gym.language import PHRASES, Language
 from outlast.testing.gym.programs import TEAMS, Route
 from outlast.testing.gym.reading import CASE, Prompt
-from outlast.testing.gym.seen import Item, Seen, Shown, Step
+from outlast.testing.gym.seen import Item, Seen, Step
 from outlast.testing.gym.words import pseudo_words
 
 if TYPE_CHECKING:
@@ -28,46 +29,8 @@ if TYPE_CHECKING:
     from outlast.testing.gym.model import GymLM
 
 _WORD = re.compile(r"[a-z]+")
-_REASONS = frozenset(("reasoning", "rationale", "thinking", "thoughts", "critique", "analysis", "plan"))
 _NOISE = 60
-_FEW = 12  # lines that it takes for the middle of them to be overlooked
 PARTS = {"train": 150, "val": 100, "test": 2000}
-
-
-@dataclass(frozen=True, slots=True)
-class Dials:
-    """How a model of a world takes what a prompt says. Gains and losses are in logits of being right.
-
-    `base` without any help, `spread` the standard deviation of how hard items are, `rule` the gain of the rule that an
-    item needs, `wrong` the loss by one that says otherwise. `demo` is the gain of a demonstration that shows the same
-    cue, `alike` the share of that which needs the same words, `poison` the loss by such a demonstration with a wrong
-    label; with a rule present the greater of both gains counts. `cover` is the gain of demonstrations that show every
-    cue rightly, and less in proportion. `last` multiplies what the last demonstration does.
-    Each distractor costs `distract` on the share `hurt` of items. Sentences beyond `room` cost `dilute` each, and
-    demonstrations beyond `shelf` cost `crowd` each; rules in the middle of many lose the share `middle`. `think` is
-    the gain of reasoning before the answer, `heat` the loss for each unit of temperature from 1 on (a gain below).
-    `unreadable` is the chance of a reply in no form.
-    """
-
-    base: float = -1.9
-    spread: float = 0.6
-    rule: float = 4.4
-    wrong: float = 2.5
-    demo: float = 1.2
-    alike: float = 0.3
-    poison: float = 1.2
-    cover: float = 0.0
-    last: float = 1.0
-    distract: float = 2.0
-    hurt: float = 0.15
-    room: int = 16
-    dilute: float = 0.12
-    shelf: int = 8
-    crowd: float = 0.15
-    middle: float = 0.15
-    think: float = 0.2
-    heat: float = 0.2
-    unreadable: float = 0.01
 
 
 class World:
@@ -266,62 +229,8 @@ class World:
         if known is None:
             if len(self._seen) > 4_000:
                 self._seen.clear()
-            known = self._seen[key] = self._see(prompt, step)
+            known = self._seen[key] = look(self, prompt, step)
         return known
-
-    def _see(self, prompt: Prompt, step: int) -> Seen:
-        told = [self.language.sense(one) for one in sentences(prompt.instruction)]
-        beside = [self.language.sense(one) for one in sentences(prompt.rest)]
-        every = told + [sense for sense in beside if sense.rules or sense.noise or sense.phrases or sense.hint]
-        rules: dict[int, float] = {}
-        wrong: dict[int, float] = {}
-        misled: dict[int, str] = {}
-        for at, sense in enumerate(every):
-            weight = self._weight(at, len(every))
-            for cue, label, denied in _said(sense, step):
-                right = label == self.steps[step].answers[cue]
-                if denied and not right:
-                    continue
-                into = rules if right and not denied else wrong
-                into[cue] = max(weight, into.get(cue, 0.0))
-                if into is wrong and not denied:
-                    misled[cue] = label
-        demos = [self._shown(turn.given, turn.said, step) for turn in prompt.turns]
-        names = prompt.form.outputs
-        answer = next((at for at, name in enumerate(names) if self.outputs.get(name) == step), 0)
-        thinks = [at for at, name in enumerate(names) if name in _REASONS]
-        return Seen(
-            step,
-            len(told),
-            rules,
-            wrong,
-            misled,
-            tuple(dict.fromkeys(word for sense in every if not sense.rules for word in sense.noise)),
-            frozenset(key for sense in every for key in sense.phrases),
-            any(sense.hint for sense in every),
-            any(sense.router for sense in every),
-            tuple(one for one in demos if one is not None),
-            "" if not thinks else "before" if min(thinks) < answer else "after",
-            prompt.form.kind,
-        )
-
-    def _weight(self, at: int, number: int) -> float:
-        """How much a sentence counts at its place: those in the middle of many are overlooked at times."""
-        if number < 2:
-            return 1.0
-        place = 2 * at / (number - 1) - 1
-        return 1.0 - self.dials.middle * (1 - place * place) * min(1.0, number / _FEW)
-
-    def _shown(self, given: Any, said: Any, step: int) -> Shown | None:
-        label = said.get(self.steps[step].output)
-        if label is None and "" in said:
-            words = _WORD.findall(said[""].lower())
-            label = next((word for word in words if self.language.labels.get(word) == step), None)
-        text = given.get("message")
-        if text is None or label is None:
-            return None
-        item = self.item(text)
-        return Shown(item, label, label == self.cue_label(item, step))
 
     # making
 
@@ -443,8 +352,3 @@ class World:
 
     def __repr__(self) -> str:
         return f"gym.world({self.name!r}, seed={self.seed})"
-
-
-def _said(sense: Sense, step: int) -> list[tuple[int, str, bool]]:
-    rules = [(cue, label, False) for number, cue, label in sense.rules if number == step]
-    return rules + [(cue, label, True) for number, cue, label in sense.denied if number == step]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.modules.module import Module
 from outlast.testing.gym.chance import sigmoid, unit
+from outlast.testing.gym.dials import Dials
 from outlast.testing.gym.programs import DESKS, KINDS, TEAMS, Office
 from outlast.testing.gym.seen import Item, Seen, Step
-from outlast.testing.gym.world import Dials, World
+from outlast.testing.gym.world import World
 
 if TYPE_CHECKING:
     from outlast.testing.gym.evidence import Labelled
