@@ -3,8 +3,8 @@
 Its language is one of things: `red small` is named alpha, beta, gamma or delta, by the color or by the size, and which
 name goes with which is drawn anew for every prompt. So the answer has to be read off the demonstrations (one that
 covers the query, else the model guesses at 25%) and, with two attributes, the rule off the instruction. Trained on a
-CPU in minutes (see `TINY`); the prompts it is trained on are those that `ol.Chat()` renders, as its tokenizer reads
-them: words that it does not know are left out.
+CPU in minutes (`RECALL`, `RULED`), on prompts as `ol.Chat()` renders them and its tokenizer reads them: words that it
+does not know are left out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Recipe:
 RECALL = Recipe(
     1, (Stage(8, 3, 0.0, 0.86), Stage(20, 8, 0.0, 0.94), Stage(20, 8, 0.0, 0.98, rate=0.25)), layers=2, heads=2
 )
-RULED = Recipe(2, (Stage(8, 3, 0.9, 0.84), Stage(10, 4, 0.5, 0.86), Stage(14, 6, 0.3, 0.84), Stage(20, 8, 0.15, 0.99)))
+RULED = Recipe(2, (Stage(8, 3, 0.9, 0.9), Stage(10, 4, 0.5, 0.9), Stage(14, 6, 0.3, 0.9), Stage(18, 8, 0.15, 0.99)))
 
 
 @dataclass(frozen=True, slots=True)
