@@ -26,7 +26,7 @@ def test_it_runs_shows_and_goes_on_where_it_was(outlast, desk) -> None:
     words = ("bench-optimizers", "RandomSearch(candidates=2)", *SMALL, "--out", "x.jsonl")
     first = outlast(*words)
     assert first.code == 0
-    assert "300 rollouts: 1 worlds x 2 seeds = 2 runs" in first.out
+    assert "300 rollouts: 1 world, 2 seeds, 2 runs of each method" in first.out
     lines = (desk / "x.jsonl").read_text().splitlines()
     assert [json.loads(line)["seed"] for line in lines] == [0, 1]
     (desk / "x.jsonl").write_text(lines[0] + "\n" + lines[1].replace('"true": 0.5', '"true": 0.9') + "\n")

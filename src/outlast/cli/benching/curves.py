@@ -19,8 +19,8 @@ from outlast.evals.statistics import Interval
 Across = Literal["rollouts", "dollars"]
 Up = Literal["true", "reported"]
 
-_WIDE, _HIGH = 430, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 118, 34, 46
+_WIDE, _HIGH = 470, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 152, 34, 46
 _HUES = 10
 _DASHES = ("", "6 3", "2 3")
 

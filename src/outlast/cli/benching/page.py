@@ -8,7 +8,7 @@ from html import escape
 
 from outlast.cli.benching.curves import panels, world_panel
 from outlast.cli.benching.records import Record
-from outlast.cli.benching.summary import Line, comparable, summarize
+from outlast.cli.benching.summary import Line, comparable, counted, summarize
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2129; --muted: #5f6774; --paper: #fff; --line: #dfe2e7; }
@@ -33,10 +33,11 @@ def page(records: Sequence[Record], level: float = 0.95) -> str:
     worlds = list(dict.fromkeys(one.world for one in kept))
     seeds = len({one.seed for one in kept})
     missing = f" {left} runs that another method lacks are left out." if left else ""
+    size = f"{counted(len(worlds), 'world')} of the gym, {counted(seeds, 'seed')}, {len(kept)} runs"
     about = (
-        f"{len(worlds)} worlds of the gym, {seeds} seeds, {len(kept)} runs. Scores are means over worlds, in per cent; "
-        f"intervals ({level:.0%}) are over seeds. The true score is the exact expected test score of the program that "
-        f"a method returned, the reported one what the method says of it.{missing}"
+        f"{size}. Scores are means over worlds, in per cent; intervals ({level:.0%}) are over seeds. The true score is "
+        f"the exact expected test score of the program that a method returned, the reported one what the method says "
+        f"of it.{missing}"
     )
     small = [
         world_panel(summarize([one for one in kept if one.world == world], level), world, order) for world in worlds

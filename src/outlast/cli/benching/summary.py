@@ -110,3 +110,8 @@ def by_world(records: Iterable[Record], level: float = 0.95) -> dict[tuple[str, 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def counted(number: int, word: str) -> str:
+    """ "1 seed", "10 seeds"."""
+    return f"{number} {word}{'s' * (number != 1)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli.benching.records import Record
-from outlast.cli.benching.summary import Line, by_world, comparable, gain, summarize
+from outlast.cli.benching.summary import Line, by_world, comparable, counted, gain, summarize
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,7 +46,8 @@ def _budget(budget: int, lines: Sequence[Line], records: Sequence[Record], ours:
     one = lines[0]
     seeds = len({record.seed for record in records if record.budget == budget})
     worlds = len({record.world for record in records if record.budget == budget})
-    table = _table(f"{budget:,} rollouts: {worlds} worlds x {seeds} seeds = {one.runs} runs of each method")
+    runs = f"{counted(worlds, 'world')}, {counted(seeds, 'seed')}, {counted(one.runs, 'run')} of each method"
+    table = _table(f"{budget:,} rollouts: {runs}")
     heads = ["true", "reported - true", "found", "worse", "verdicts", "rollouts", "proposals", "dollars", "CPU ms"]
     versus = ours is not None and any(line.method == ours for line in lines) and len(lines) > 1
     table.add_column("method", overflow="fold")
