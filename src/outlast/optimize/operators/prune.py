@@ -44,10 +44,10 @@ class Prune(Operator):
     Each part is left out alone (a leave-one-out), on shared selection examples; one without which the score clearly
     falls is measured on the first 20 only. Of those without which the mean falls by at most `within` points, the most
     go together, best first, that lose no more than that as a whole, with half a standard error to spare, on the
-    training examples, which chose none of them. With `most_tokens`, the mean tokens of a rollout, more goes, what costs least
-    score for its tokens first, until it fits. Of more than `most_parts` parts, neighbouring demonstrations are left out
-    together. Locked parameters stay, and so do the lines of a signature's own description and one line of each text.
-    `study.note(pruned=...)` keeps all effects.
+    training examples, which chose none of them. With `most_tokens`, the mean tokens of a rollout, more goes, what costs
+    least score for its tokens first, until it fits. Of more than `most_parts` parts, neighbouring demonstrations are
+    left out together. Locked parameters stay, and so do the lines of a signature's own description and one line of each
+    text. `study.note(pruned=...)` keeps all effects.
 
     These are choices on data that ranks; the proof on held-out examples says what they are worth.
     Cost: at most (parts + 2) x selection examples + (1 + log2(parts)) x training examples.
