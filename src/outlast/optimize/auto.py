@@ -44,8 +44,9 @@ class Auto(Optimizer):
     it is probably better (a lax gate: the proof is strict, the search need not be). After `patience` rounds without
     progress the search ends. The best few are measured again with fresh draws before one is chosen.
 
-    `most` bounds the rollouts; None is what the budget pays for, or 1,000 when nothing limits it. `operators` replaces
-    the portfolio. Cost: up to `most` rollouts, and one proposal for each candidate.
+    `most` bounds the rollouts; None is what the budget pays for, and when nothing limits it 12 for each selection and 4
+    for each training example, 1,000 at most. `operators` replaces the portfolio. Cost: up to `most` rollouts, and one
+    proposal for each candidate.
     """
 
     most: int | None = None
@@ -60,8 +61,8 @@ class Auto(Optimizer):
                 raise UsageError(f"Auto({name}=...) is a whole number from 1; got {value!r}")
 
     def rollouts(self, train: int, select: int) -> int:
-        """What `most` says."""
-        return self.most or _UNLIMITED
+        """`most`, or what a search without a limit takes."""
+        return self.most or min(_UNLIMITED, 12 * select + 4 * train)
 
     async def search(self, study: Study) -> Candidate:
         """The best candidate found."""
@@ -81,12 +82,16 @@ class _Search:
         self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
         self.relevance = Relevance(study.train)
         self.luck = 0.25
+        self.before = study.rollouts  # those of the proof
         self.round = 0
 
     def left(self) -> float:
         """Rollouts that may still be run."""
-        most = self.options.most or (_UNLIMITED if math.isinf(self.study.affordable()) else math.inf)
-        return min(self.study.affordable(), most - self.study.rollouts)
+        study, most = self.study, self.options.most
+        if most is None and not math.isinf(study.affordable()):
+            return study.affordable()
+        bound = self.options.rollouts(len(study.train), len(study.select))
+        return min(study.affordable(), bound - (study.rollouts - self.before))
 
     async def run(self) -> Candidate:
         """Look at the start, race what changes the structure, then rounds, then finals."""
@@ -102,13 +107,13 @@ class _Search:
         idle = 0
         finals = min(0.12 * self.total, pool.size)
         while idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
-            idle = 0 if await self._round(min(self.parallel, int(room / _EACH))) else idle + 1
+            idle = 0 if await self._round(min(self.parallel, int(room / _EACH)), finals + self.width) else idle + 1
             study.mark(pool.best())
         return await self._finals()
 
     async def _redraw(self) -> None:
         """How often a failure passes when it is simply asked again."""
-        again = min(12, self.width)
+        again = min(self.look, self.width)
         await self.pool.measure([self.study.start], again, sample=1)
         outcomes = self.study.outcomes_of(self.study.start, "select")
         first = {o.example: o.value for o in outcomes if o.sample == 0}
@@ -124,7 +129,8 @@ class _Search:
         study, pool = self.study, self.pool
         lists = [await one.propose(study, study.start, 0) for one in self.structural if one.applies(study, study.start)]
         turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
-        found = list(dict.fromkeys(turns))[: max(4, min(12, round(self.total / 80)))]
+        most = min(max(4, min(12, round(self.total / 80))), int(self.left() / (2 * self.width)))
+        found = list(dict.fromkeys(turns))[:most]
         await pool.measure(found, self.look)
         found.sort(key=lambda one: -pool.gain(one).mean)
         close = [one for one in found[: (len(found) + 1) // 2] if pool.gain(one).mean > 0]
@@ -134,14 +140,18 @@ class _Search:
             self._settle(one, one in kept)
         for one in kept[:3]:
             pool.add(one)
-        if len(kept) > 1 and (both := merged(study, kept[:3])) not in pool.members:
+        both = merged(study, kept[:3]) if kept else study.start
+        if both not in pool.members and pool.cost([both], self.width) <= self.left():
             await pool.measure([both], self.width)
             if pool.gain(both).mean > pool.gain(kept[0]).mean:
                 study.judged(both, accepted=True)
                 pool.add(both)
 
-    async def _round(self, parallel: int) -> bool:
-        """Proposals in parallel, gates, a merge, a race; True when something is built on."""
+    async def _round(self, parallel: int, kept: float) -> bool:
+        """Proposals in parallel, gates, a merge, a race; True when something is built on.
+
+        `kept` rollouts are left for the race and what comes after.
+        """
         study, rng = self.study, self.study.rng(f"auto {self.round}")
         best = self.pool.best()
         jobs: list[tuple[Operator, Candidate, int]] = []
@@ -171,6 +181,8 @@ class _Search:
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
+        most = max(0, int((self.left() - kept) / (2 * self.look)))  # each runs on a look, and its parent with it
+        children = dict(itertools.islice(children.items(), most))
         scores = await together(self._gate(child, parent) for child, parent in children.items())
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
         passed = [child for score, child in ranked if score > _AHEAD]
@@ -214,6 +226,8 @@ class _Search:
         """Race all that passed, together, against the best so far; the foremost alone when that fails."""
         everything = merged(self.study, [*some, best])
         for entry in dict.fromkeys([everything, some[0]]):
+            if self.pool.cost([entry, best], self.width) > self.left():
+                break
             await self.pool.measure([entry, best], self.width)
             if self._over(entry, best).chance > _LIKELY:
                 for child in some:
@@ -241,12 +255,12 @@ class _Search:
         """The best few on all selection examples, then again with fresh draws as far as the budget goes."""
         pool = self.pool
         finalists = pool.ranked()[:_FINALISTS]
-        while finalists and len(finalists) * (pool.size - self.width) > self.left():
+        while finalists and pool.cost([*finalists, self.study.start], pool.size) > self.left():
             finalists.pop()
-        if finalists:
+        if finalists and pool.cost([*finalists, self.study.start], pool.size) <= self.left():
             await pool.measure([*finalists, self.study.start], pool.size)
         finalists = [one for one in pool.ranked() if one in finalists][:2]
-        if self.left() > pool.size * (len(finalists) + 1):
+        if finalists and pool.size * (len(finalists) + 1) <= self.left():
             await pool.measure([*finalists, self.study.start], pool.size, sample=1)
         best = pool.best()
         self.study.mark(best)

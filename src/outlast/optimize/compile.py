@@ -21,6 +21,7 @@ from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
+from outlast.optimize.auto import Auto
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.function import Function
@@ -29,7 +30,6 @@ from outlast.optimize.locks import Locks
 from outlast.optimize.prefer import Prefer, choose
 from outlast.optimize.progress import shown
 from outlast.optimize.protocol import Optimizer
-from outlast.optimize.random_search import RandomSearch
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
@@ -77,7 +77,7 @@ def compile(
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
     given as a mapping with these three names; the parts that you give are used whole, while of ours the proof uses
     fewer examples (20 at least) when it would take more than 30% of the budget, and more again when the search leaves
-    some over. `metric(example, prediction)` gives a bool, a number or a `Score`. `optimizer` is `RandomSearch()`
+    some over. `metric(example, prediction)` gives a bool, a number or a `Score`. `optimizer` is `Auto()`
     unless given. `budget` bounds everything, the proof included; a part for the proof is kept back from the search.
     `lock` are paths that no candidate may change, parameters ("answer.instruction") or parts with all in them
     ("answer").
@@ -159,7 +159,7 @@ async def acompile(
     """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
     from outlast.lms.batch.batched import carried
 
-    search = RandomSearch() if optimizer is None else optimizer
+    search = Auto() if optimizer is None else optimizer
     limits = Budget() if budget is None else budget
     _check_options(program, metric, search, limits, seed, margin, level, concurrency)
     if proposer_budget is not None and not isinstance(proposer_budget, Budget):
@@ -224,7 +224,7 @@ def _check_options(
         raise UsageError(f"compile takes a program (an ol.Module); got {brief(program)}")
     check_metric(metric)
     if not isinstance(search, Optimizer):
-        raise UsageError(f"optimizer is an Optimizer such as ol.RandomSearch(); got {brief(search)}")
+        raise UsageError(f"optimizer is an Optimizer such as ol.Auto(); got {brief(search)}")
     if not isinstance(budget, Budget):
         raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=, rollouts=); got {brief(budget)}")
     if isinstance(seed, bool) or not isinstance(seed, int):

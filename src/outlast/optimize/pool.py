@@ -71,6 +71,12 @@ class Pool:
         part = self._order[skip:examples]
         await asyncio.gather(*(self.study.evaluate(one, part, sample=sample) for one in some))
 
+    def cost(self, some: Sequence[Candidate], examples: int) -> int:
+        """How many rollouts it takes at most to measure these on the first so many."""
+        known = [set(self.study.tally(one).values) for one in dict.fromkeys(some)]
+        part = [self.study.key_of(example) for example in self._order[:examples]]
+        return sum(key not in have for have in known for key in part)
+
     def values(self, candidate: Candidate) -> Mapping[str, float]:
         """Its values by selection example, as far as it was run."""
         return self.study.tally(candidate).values

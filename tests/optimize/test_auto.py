@@ -1,0 +1,92 @@
+"""`Auto`: what it does on the gym's worlds, with a useless proposer, with little to do, and when it is run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import outlast as ol
+from outlast.errors import UsageError
+from outlast.testing import ScriptedLM, gym
+from outlast.testing.contracts import check_optimizer
+from outlast.testing.world import Triage, World, right
+
+
+def compiled(name: str, *, rollouts: int, seed: int = 0, **options: Any) -> tuple[Any, Any]:
+    world = gym.world(name, seed=seed)
+    parts = world.parts()
+    options.setdefault("proposer", world.reflector())
+    found = ol.compile(
+        world.program(),
+        [*parts["train"], *parts["val"]],
+        world.metric,
+        lm=world.lm(),
+        budget=ol.Budget(rollouts=rollouts),
+        proposer_budget=ol.Budget(calls=rollouts // 10),
+        study=options.pop("study", False),
+        progress=False,
+        seed=seed,
+        **options,
+    )
+    return world, found
+
+
+def test_it_is_the_default_and_keeps_the_bargain():
+    check_optimizer(ol.Auto(most=200))
+    check_optimizer(ol.Auto(most=120, operators=[ol.ReflectEdit()]), lm=None)
+
+
+def test_rules_that_failures_show_are_found():
+    world, found = compiled("RuleBook", rollouts=1000)
+    assert found.report.verdict.better
+    assert world.expected(found.program) > world.expected(world.program()) + 0.2
+    assert found.report.rollouts <= 1000
+    lines = found.program.instruction.splitlines()
+    assert len(lines) >= 3
+
+
+def test_structure_is_mended_before_anything_else():
+    world, found = compiled("SeedTrap", rollouts=300)
+    assert found.report.verdict.better
+    assert world.expected(found.program) > 0.7
+
+
+def test_nothing_worse_is_shipped_where_nothing_helps():
+    for seed in range(3):
+        world, found = compiled("NullLand", rollouts=300, seed=seed)
+        assert world.expected(found.program) >= world.expected(world.program()) - 0.01
+
+
+def test_a_proposer_that_writes_rubbish_costs_its_calls_and_nothing_else():
+    world, found = compiled("DemoShelf", rollouts=300, proposer=ScriptedLM(lambda messages: ""))
+    assert world.expected(found.program) > world.expected(world.program()) + 0.2
+
+
+def test_locked_parts_stay_as_they_are():
+    _, found = compiled("SeedTrap", rollouts=300, lock=["order", "strategy", "adapter"])
+    assert not {"order", "strategy", "adapter"} & set(found.report.candidate.changes)
+
+
+def test_running_it_again_gives_the_same_and_asks_nothing(tmp_path: Any):
+    path = tmp_path / "search.db"
+    _, first = compiled("RuleBook", rollouts=300, seed=2, study=path)
+    _, again = compiled("RuleBook", rollouts=300, seed=2, study=path)
+    assert again.report.candidate == first.report.candidate
+    assert again.report.spending.calls == 0
+    assert str(again.report.verdict.word) == str(first.report.verdict.word)
+
+
+def test_a_search_without_a_budget_is_bounded_by_the_data():
+    world = World(examples=60)
+    lm = world.lm()
+    found = ol.compile(Triage(), world.data(), right, lm=lm, study=False, progress=False)
+    proof = 2 * found.report.record["data"]["confirm"]["n"]
+    sizes = {name: part["n"] for name, part in found.report.record["data"].items()}
+    assert found.report.rollouts <= 12 * sizes["select"] + 4 * sizes["train"] + proof
+
+
+@pytest.mark.parametrize("options", [{"most": 0}, {"parallel": True}, {"patience": 1.5}])
+def test_bad_options_are_refused(options: dict[str, Any]):
+    with pytest.raises(UsageError, match="Auto"):
+        ol.Auto(**options)
