@@ -156,7 +156,7 @@ def test_explain_says_where_everything_came_from(compiled, outlast) -> None:
     first, _ = compiled
     result = outlast("explain", "a.outlast.json")
     assert result.code == 0
-    for word in ("verdict", "outlast/baseline", "LabeledFewShot(k=40", first["metric"]["hash"][:12], "confirm"):
+    for word in ("verdict", "outlast/baseline", "k=40", first["metric"]["hash"][:12], "confirm"):
         assert word in result.out
     assert "the description of the signature" in result.out
     if first["kept"] == "winner":
