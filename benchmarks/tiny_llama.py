@@ -129,7 +129,7 @@ def run(program: Any, data: Any, optimizer: Optimizer, lm: Any, seed: int) -> di
     report, verdict = compiled.report, compiled.report.verdict
     assert verdict.start is not None
     assert verdict.winner is not None
-    return {
+    found = {
         "optimizer": type(optimizer).__name__,
         "seed": seed,
         "verdict": verdict.word,
@@ -143,6 +143,8 @@ def run(program: Any, data: Any, optimizer: Optimizer, lm: Any, seed: int) -> di
         "instruction": compiled.winner.instruction,
         "demos": len(compiled.winner.demos),
     }
+    print(said(found), file=sys.stderr, flush=True)
+    return found
 
 
 def said(row: dict[str, Any]) -> str:
