@@ -25,10 +25,10 @@ from outlast.optimize.texts import together
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
 _FINALISTS = 5
-_FIRST = 2  # examples that an edit has to do better on before it is run on more
-_ABOUT = 4  # examples of a gate that an edit is about
+_FIRST = 2  # failures that an edit has to do better on before it is run on more
+_OTHERS = 2  # more examples that it is about
 _BESIDES = 2  # and others, which it should not break
-_LOOK, _SMALL, _EACH = 12, 300, 8  # first look; a small search; rollouts that a proposal takes
+_LOOK, _SMALL, _EACH = 12, 300, 5  # first look; a small search; rollouts that a proposal takes
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 _AHEAD = 0.25  # examples by which a child must be ahead there
 
@@ -100,9 +100,10 @@ class _Search:
         self.total = self.left()
         self.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
         self.width = max(self.look, min(pool.size, round(self.total / 25)))  # and for a closer one
-        self.parallel = self.options.parallel or max(4, min(16, round(self.total / 50)))
+        self.parallel = self.options.parallel or max(8, min(24, round(self.total / 40)))
         await pool.measure([study.start], self.width)
-        await self._redraw()
+        if self.total > _SMALL:
+            await self._redraw()
         await self._sweep()
         idle = 0
         finals = min(0.12 * self.total, pool.size)
@@ -181,7 +182,9 @@ class _Search:
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
-        most = max(0, int((self.left() - kept) / (2 * self.look)))  # each runs on a look, and its parent with it
+        most = max(
+            0, int((self.left() - kept) / (2 * (_FIRST + _OTHERS + _BESIDES)))
+        )  # each runs on a look, and its parent with it
         children = dict(itertools.islice(children.items(), most))
         scores = await together(self._gate(child, parent) for child, parent in children.items())
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
@@ -205,15 +208,13 @@ class _Search:
             return self.pool.gain(child, parent).mean * self.look
         about = self.relevance.about(edited_lines(study, parent, child))
         cause = [key for key in about if key in child.cause] or list(child.cause[:1])
-        others = [key for key in about if key not in child.cause]
-        first = [*cause[:2], *others][:_FIRST]
+        first = cause[:_FIRST]
         if await self._ahead(child, parent, first) <= 0:
             return 0.0  # it does not even mend what it was made for
         rng = study.rng(f"gate {child.id}")
         passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.example not in about]
-        more = [key for key in (*cause, *others) if key not in first][: _ABOUT - len(first)]
-        more += rng.sample(passing, min(len(passing), _BESIDES))
-        return await self._ahead(child, parent, [*first, *more])
+        others = [key for key in about if key not in child.cause][:_OTHERS]
+        return await self._ahead(child, parent, [*first, *others, *rng.sample(passing, min(len(passing), _BESIDES))])
 
     async def _ahead(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
         """By how many of these training examples a child is ahead, beyond what luck would mend."""
