@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable
 from functools import cache
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 from outlast.lms.protocol import LM
 from outlast.modules.paths import parameters, predictors_of
 from outlast.signatures.record import Prediction
+from outlast.testing.gym.reading import read
 
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="dspy")
 adapter_utils.TypeAdapter = cache(TypeAdapter)  # for speed alone: DSPy makes a new one for every value that it shows
@@ -123,30 +125,40 @@ def told_metric_of(world: Any) -> Any:
 
 
 class _Right(dspy.BaseLM):
-    """Answers everything rightly and keeps what it was asked."""
+    """Answers everything rightly and keeps what it was asked; with `hoarse`, only what is asked for as JSON."""
 
-    def __init__(self, answers: dict[str, str]) -> None:
+    def __init__(self, answers: dict[str, str], hoarse: bool) -> None:
         super().__init__(model="gym/right", cache=False)
         self.answers = answers
+        self.hoarse = hoarse
         self.asked: list[list[tuple[str, str]]] = []
 
     def forward(self, prompt: Any = None, messages: Any = None, **kwargs: Any) -> Any:
         """All answers; the adapter takes those that it asked for."""
-        self.asked.append([(one["role"], _text(one["content"])) for one in messages])
+        said = [(one["role"], _text(one["content"])) for one in messages]
+        as_json = read(said).form.kind == "dspy-json"
         text = "".join(f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in self.answers.items())
-        message = SimpleNamespace(content=f"{text}[[ ## completed ## ]]")
+        if as_json:
+            text = json.dumps(self.answers)
+        if as_json == self.hoarse:
+            self.asked.append(said)
+        elif self.hoarse:
+            text = "no form at all"
+        message = SimpleNamespace(content=text)
         return SimpleNamespace(
             choices=[SimpleNamespace(message=message, finish_reason="stop")], usage={}, model=self.model
         )
 
 
-def requests_of(world: Any, program: Any) -> list[list[tuple[str, str]]]:
-    """What a DSPy program asks for one example when every step answers rightly."""
+def requests_of(world: Any, program: Any, *, again: bool = False) -> list[list[tuple[str, str]]]:
+    """What a DSPy program asks for one example when every step answers rightly; with `again`, what it asks once more,
+    as JSON, because no first reply could be read."""
     row = world.parts()["test"][0]
-    answers = {step.output: world.cue_label(world.item(row.inputs["message"]), place) for place, step in
-               enumerate(world.steps)}  # fmt: skip
+    answers = {
+        step.output: world.cue_label(world.item(row.inputs["message"]), place) for place, step in enumerate(world.steps)
+    }
     others = {name: "The message says so." for part in program.predictors() for name in part.signature.output_fields}
-    lm = _Right({**others, **answers})
+    lm = _Right({**others, **answers}, again)
     asked = program.deepcopy()
     asked.set_lm(lm)
     with dspy.context(lm=lm):
@@ -155,5 +167,27 @@ def requests_of(world: Any, program: Any) -> list[list[tuple[str, str]]]:
 
 
 def true_score(world: Any, program: Any) -> float:
-    """The exact expected test score of a DSPy program."""
-    return float(world.expected_from(requests_of(world, program)))
+    """The exact expected test score of a DSPy program, with the second try that its adapter makes as JSON."""
+    pairs = list(zip(_seen(world, requests_of(world, program)), _seen(world, requests_of(world, program, again=True))))
+    total, common = 0.0, world.lm().common
+    for row in world.parts()["test"]:
+        item, chance = world.item(row.inputs["message"]), 1.0
+        for first, second in pairs:
+            chance *= step_chance(world, first, second, item, common)
+        total += chance
+    return total / len(world.parts()["test"])
+
+
+def _seen(world: Any, requests: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for request in requests:
+        prompt = read(request, frozenset(("message",)))
+        found.append(world.see(prompt, world.step_of(prompt)))
+    return found
+
+
+def step_chance(world: Any, first: Any, second: Any, item: Any, common: float) -> float:
+    """The chance that a step is right, at once or at the second try. `common` is the share of draws that both have."""
+    lost, again = world.unreadable(first), world.unreadable(second)
+    both = common * min(lost, again) + (1 - common) * lost * again
+    return (1 - lost) * world.chance(first, item) + (lost - both) * world.chance(second, item)

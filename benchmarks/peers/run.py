@@ -65,7 +65,7 @@ def _gepa(world: Any, key: Key, student: Student, proposer: Proposer) -> tuple[f
 def _dspy(world: Any, key: Key, student: Student, proposer: Proposer) -> tuple[float, float, float | None, Any]:
     import dspy
     from benchmarks.peers import dspy_peers
-    from benchmarks.peers.dspy_world import GymLM, program_of, true_score
+    from benchmarks.peers.dspy_world import GymLM, program_of, requests_of, true_score
 
     peers = {
         "dspy.GEPA": dspy_peers.dspy_gepa,
@@ -77,10 +77,10 @@ def _dspy(world: Any, key: Key, student: Student, proposer: Proposer) -> tuple[f
     bench = dspy_peers.Bench(world, key.seed, key.budget, student, proposer)
     with dspy.context(lm=GymLM(student), disable_history=True):
         found = peers[key.method](bench)
-    start, ours = true_score(world, program_of(world)), world.expected(world.program())
-    if abs(start - ours) > 1e-9:
-        raise RuntimeError(f"{world!r}: the program to start from scores {start} in DSPy and {ours} here")
-    return true_score(world, found.program), start, found.claimed, found.options
+    same, ours = world.expected_from(requests_of(world, program_of(world))), world.expected(world.program())
+    if abs(same - ours) > 1e-9:
+        raise RuntimeError(f"{world!r}: the program to start from scores {same} in DSPy and {ours} here")
+    return true_score(world, found.program), true_score(world, program_of(world)), found.claimed, found.options
 
 
 @contextlib.contextmanager

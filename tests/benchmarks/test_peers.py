@@ -83,7 +83,8 @@ def test_recorded_results_are_of_this_gym() -> None:
         assert one.about["gepa"]
         assert one.rollouts <= one.budget
         assert 0 <= one.true <= 1
-        firsts.setdefault(one.world, one)
+        if one.method == "gepa":  # it runs our program; DSPy's has a second try for replies that cannot be read
+            firsts.setdefault(one.world, one)
     for name, one in firsts.items():
         world: Any = gym.world(name, seed=one.seed)
         assert world.best() == pytest.approx(one.best, abs=1e-5)
