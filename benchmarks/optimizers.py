@@ -17,6 +17,7 @@ result and nothing paid twice. A sample cannot decide all that the full run can;
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import signal
@@ -106,8 +107,10 @@ def honesty(ours: Sequence[Record]) -> list[Bar]:
     better = sum(one.verdict == "better" for one in null)
     worse = sum(one.true < one.start - 1e-9 for one in ours)
     bars = [
-        Bar(better <= 0.05 * len(null), f'"better" in {better} of {len(null)} runs on NullLand (at most 5 %)'),
-        Bar(worse <= 0.05 * len(ours), f"{worse} of {len(ours)} returned programs below the start (at most 5 %)"),
+        Bar(
+            rare(better, len(null)), f'"better" in {better} of {len(null)} runs on NullLand (5 %, as far as runs tell)'
+        ),
+        Bar(rare(worse, len(ours)), f"{worse} of {len(ours)} returned programs below the start (5 %, likewise)"),
     ]
     for world in sorted({one.world for one in ours}):
         here = [one for one in ours if one.world == world and one.optimism is not None]
@@ -127,6 +130,12 @@ def honesty(ours: Sequence[Record]) -> list[Bar]:
         mean = sum(cpu) / len(cpu)
         bars.append(Bar(mean < 1.0, f"{mean:.2f} ms of CPU for a rollout outside the models (under 1)"))
     return bars
+
+
+def rare(times: int, runs: int, share: float = 0.05) -> bool:
+    """Whether something that happened so often may happen in at most that share of runs: not refuted at 5 %."""
+    least = sum(math.comb(runs, k) * share**k * (1 - share) ** (runs - k) for k in range(times, runs + 1))
+    return least >= 0.05
 
 
 def compiled(optimizer: str, path: Path | None, latency: float = 0.0) -> Any:
