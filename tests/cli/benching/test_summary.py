@@ -44,11 +44,21 @@ def test_means_are_over_worlds_and_intervals_over_seeds() -> None:
 
 
 def test_only_runs_that_all_methods_have_are_compared() -> None:
-    kept, left = comparable(TWO)
-    assert left == 1
-    assert {(one.method, one.world, one.seed) for one in kept if one.seed == 1} == {("A", "X", 1), ("B", "X", 1)}
+    kept, left = comparable([one for one in TWO if one.world == "X" or one.seed == 1])
+    assert left == 1  # of Y with seed 1 there is only A
+    assert {(one.method, one.world, one.seed) for one in kept} == {
+        (name, "X", seed) for name in "AB" for seed in (0, 1)
+    }
     other = [record("C", "Z", 0, 0.1, budget=1000)]
-    assert comparable([*TWO, *other])[1] == 1  # a budget that only C has does not take others' runs away
+    assert comparable([*kept, *other])[1] == 0  # a budget that only C has does not take others' runs away
+
+
+def test_a_seed_that_lacks_worlds_is_left_out() -> None:
+    kept, left = comparable(TWO)
+    assert left == 3
+    assert {(one.world, one.seed) for one in kept} == {("X", 0), ("Y", 0)}
+    apart = [record("A", "X", 0, 0.5), record("A", "Y", 1, 0.5)]
+    assert comparable(apart) == (apart, 0)
 
 
 def test_what_is_not_known_is_left_out() -> None:

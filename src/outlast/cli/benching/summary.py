@@ -36,15 +36,27 @@ class Line:
 def comparable(records: Sequence[Record]) -> tuple[list[Record], int]:
     """The runs of those (world, seed, budget) that every method with this budget has, and how many were left out.
 
-    A method that lacks runs would otherwise be compared over easier or harder worlds than the others.
+    A method that lacks runs would otherwise be compared over easier or harder worlds than the others; so would a seed
+    that lacks worlds, which is left out unless all do.
     """
     methods: dict[int, set[str]] = {}
     have: dict[tuple[str, int, int], set[str]] = {}
     for one in records:
         methods.setdefault(one.budget, set()).add(one.method)
         have.setdefault((one.world, one.seed, one.budget), set()).add(one.method)
-    kept = [one for one in records if have[one.world, one.seed, one.budget] == methods[one.budget]]
+    shared = [one for one in records if have[one.world, one.seed, one.budget] == methods[one.budget]]
+    kept = [one for budget in methods for one in _whole([one for one in shared if one.budget == budget])]
     return kept, len(records) - len(kept)
+
+
+def _whole(records: Sequence[Record]) -> Sequence[Record]:
+    """The runs of the seeds that have every world; all when no seed has."""
+    worlds: dict[int, set[str]] = {}
+    for one in records:
+        worlds.setdefault(one.seed, set()).add(one.world)
+    every = set[str]().union(*worlds.values())
+    whole = [one for one in records if worlds[one.seed] == every]
+    return whole or records
 
 
 def summarize(records: Iterable[Record], level: float = 0.95) -> list[Line]:
