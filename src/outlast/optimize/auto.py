@@ -24,6 +24,7 @@ from outlast.optimize.texts import together
 
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
+_SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
 _FINALISTS = 5
 _FIRST = 2  # failures that an edit has to do better on before it is run on more
 _OTHERS = 2  # more examples that it is about
@@ -136,7 +137,7 @@ class _Search:
         found.sort(key=lambda one: -pool.gain(one).mean)
         close = [one for one in found[: (len(found) + 1) // 2] if pool.gain(one).mean > 0]
         await pool.measure(close, self.width)
-        kept = sorted((one for one in close if pool.gain(one).chance > _LIKELY), key=lambda one: -pool.gain(one).mean)
+        kept = sorted((one for one in close if pool.gain(one).chance > _SURE), key=lambda one: -pool.gain(one).mean)
         for one in found:
             self._settle(one, one in kept)
         for one in kept[:3]:

@@ -439,6 +439,19 @@ def _answer_interrupt() -> str:
     return INTERRUPTED
 
 
+async def _sharpened(
+    study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], found: Sequence[Outcome]
+) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
+    """The proof on as many more examples as what the search left over pays for; how many, the results do not decide."""
+    examples = setting.parts["confirm"][len(proof) :]
+    more = examples[: int(min(len(examples), study.spare(winner) / 2))]
+    try:
+        ours, theirs = await study.evaluate(study.start, more), await study.evaluate(winner, more)
+    except BudgetExceeded:  # they cost more than those before
+        return proof, found
+    return [*proof, *ours], [*found, *theirs]
+
+
 async def _confirm(
     study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str
 ) -> tuple[Verdict, str]:
@@ -459,12 +472,9 @@ async def _confirm(
             reason = f"The search found nothing that is {setting.prefer} of the best but the program as it is{within}."
         return without_winner("inconclusive", reason, proof, level=setting.level, margin=setting.margin), stopped
     try:
-        size = len(proof)
-        if not stopped:  # what the search left over makes the proof sharper
-            size = int(min(len(setting.parts["confirm"]), size + study.spare(winner) / 2))
-        examples = setting.parts["confirm"][:size]
-        proof = await study.evaluate(study.start, examples)
-        found = await study.evaluate(winner, examples)
+        found = await study.evaluate(winner, setting.parts["confirm"][: len(proof)])
+        if not stopped:
+            proof, found = await _sharpened(study, setting, winner, proof, found)
     except BudgetExceeded as error:
         late = f"the budget of {error.limit or study.purse.budget} was used up"
         return unproven(f"The budget ended before the leader ({winner.origin}) was confirmed."), late

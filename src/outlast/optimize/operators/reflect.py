@@ -36,7 +36,7 @@ class ReflectEdit(Operator):
     """
 
     name: ClassVar[str] = "reflect"
-    failures: int = 2
+    failures: int = 3
     successes: int = 1
     block: int = 12
     proposer: Module = field(default_factory=lambda: Predict(ReflectOnFailures))
