@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from outlast.cli import compile as compile_command
 from outlast.cli import main
 from outlast.cli.wording import clean, demos_of, one_line
 
 LM = ("--lm", "outlast/baseline", "--no-progress")
-RANDOM = ("--candidates", "3", "--max-demos", "40", "--margin", "1", "--study", "b.study.db")
+RANDOM = ("--optimizer", "random", "--candidates", "3", "--max-demos", "40", "--margin", "1", "--study", "b.study.db")
 COMPILE = ("compile", "app.py:route", "data.jsonl", "--metric", "app.py:correct", *LM)
+LABELED = ("--optimizer", "labeled", "--max-demos", "2")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,9 @@ def compiled(made, desk) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_compile_says_what_it_found_and_saves_it(outlast, desk) -> None:
-    result = outlast(*COMPILE, "--candidates", "2", "--out", "x.outlast.json", "--html", "x.html")
+    result = outlast(
+        *COMPILE, "--optimizer", "random", "--candidates", "2", "--out", "x.outlast.json", "--html", "x.html"
+    )
     assert result.code == 0
     assert "held-out examples" in result.out or "found nothing better" in result.out
     assert json.loads((desk / "x.outlast.json").read_text())["format"].startswith("outlast artifact")
@@ -76,7 +81,7 @@ def test_from_a_compiled_file_is_the_start(compiled, outlast) -> None:
 
 def test_require_better(outlast, desk) -> None:
     (desk / "flat.py").write_text("def flat(example, out):\n    return 0.5\n")
-    words = ("compile", "app.py:route", "data.jsonl", "--metric", "flat.py:flat", *LM, "--candidates", "1")
+    words = ("compile", "app.py:route", "data.jsonl", "--metric", "flat.py:flat", *LM, *LABELED)
     assert outlast(*words).code == 0
     failed = outlast(*words, "--require-better", "--out", "x.outlast.json")
     assert failed.code == 1
@@ -87,6 +92,7 @@ def test_require_better(outlast, desk) -> None:
     ("words", "code", "told"),
     [
         ((*COMPILE, "--optimizer", "labeled", "--candidates", "2"), 2, "--candidates is not an option"),
+        ((*COMPILE, "--max-demos", "2"), 2, "of --optimizer auto; random, bootstrap, "),
         ((*COMPILE, "--optimizer", "best"), 2, "invalid choice"),
         ((*COMPILE, "--calls", "5"), 2, "does not pay for the proof"),
         ((*COMPILE, "--dollars", "-1"), 2, "more than 0"),
@@ -300,3 +306,32 @@ def test_knn_is_an_optimizer_of_the_command_line(outlast, desk, compiled) -> Non
     result = outlast(*words)
     assert result.code == 0, result.err
     assert "KNNFewShot" in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        ((), "Auto"),
+        (("--optimizer", "copro"), "COPRO"),
+        (("--optimizer", "opro"), "OPRO"),
+        (("--optimizer", "mipro", "--candidates", "3", "--max-demos", "2"), "MIPRO"),
+        (("--optimizer", "gepa"), "GEPA"),
+        (("--optimizer", "textgrad"), "TextGrad"),
+        (("--optimizer", "infer-rules", "--max-demos", "2"), "InferRules"),
+        (("--optimizer", "capo", "--max-demos", "2"), "CAPO"),
+        (("--optimizer", "simba", "--max-demos", "2"), "SIMBA"),
+        (("--optimizer", "structure"), "StructureSearch"),
+    ],
+)
+def test_every_named_optimizer_is_offered(words: tuple[str, ...], made: str) -> None:
+    parser = argparse.ArgumentParser()
+    compile_command.configure(parser)
+    args = parser.parse_args(["app.py:route", "data.jsonl", "--metric", "app.py:correct", *words])
+    optimizer = compile_command.optimizer_of(args)
+    assert type(optimizer).__name__ == made
+    assert optimizer.describe() != type(optimizer)().describe() or "--max-demos" not in words
+
+
+def test_auto_searches_unless_another_is_named_and_a_proposer_may_be_given(outlast, desk) -> None:
+    words = (*COMPILE, "--rollouts", "90", "--proposer", "outlast/baseline", "--json")
+    assert outlast(*words).json["search"]["optimizer"] == "Auto"

@@ -107,7 +107,16 @@ def test_rollouts_that_failed_count_too():
             raise ValueError("the file is locked")
         return right(example, prediction)
 
-    found = ol.compile(Triage(), DATA, metric, lm=WORLD.lm(), budget=Budget(rollouts=90), study=False, progress=False)
+    found = ol.compile(
+        Triage(),
+        DATA,
+        metric,
+        optimizer=ol.RandomSearch(),
+        lm=WORLD.lm(),
+        budget=Budget(rollouts=90),
+        study=False,
+        progress=False,
+    )
     assert found.report.failures == 5
     assert found.report.rollouts == 85
 

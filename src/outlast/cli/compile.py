@@ -27,11 +27,22 @@ the same command again: it goes on where it was and pays nothing twice. Without 
 winner is not proven better, --out holds the program as it was and says so. An --out that is there is only replaced
 when it is a compiled file of the same program; --force replaces any."""
 
-_OPTIONS = {
-    "random": ("candidates", "max_demos"),
-    "bootstrap": ("max_demos",),
-    "labeled": ("max_demos",),
-    "knn": ("max_demos",),
+# The class of each name, and what it calls the options that the command line has for it.
+_OPTIMIZERS: dict[str, tuple[str, dict[str, str]]] = {
+    "auto": ("Auto", {}),
+    "random": ("RandomSearch", {"candidates": "candidates", "max_demos": "max_demos"}),
+    "bootstrap": ("BootstrapFewShot", {"max_demos": "max_demos"}),
+    "labeled": ("LabeledFewShot", {"max_demos": "k"}),
+    "knn": ("KNNFewShot", {"max_demos": "k"}),
+    "copro": ("COPRO", {}),
+    "opro": ("OPRO", {}),
+    "mipro": ("MIPRO", {"candidates": "candidates", "max_demos": "max_demos"}),
+    "gepa": ("GEPA", {}),
+    "textgrad": ("TextGrad", {}),
+    "infer-rules": ("InferRules", {"candidates": "candidates", "max_demos": "max_demos"}),
+    "capo": ("CAPO", {"max_demos": "max_demos"}),
+    "simba": ("SIMBA", {"max_demos": "max_demos"}),
+    "structure": ("StructureSearch", {}),
 }
 
 
@@ -47,9 +58,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
     parser.add_argument("--require-better", action="store_true", help="exit with 1 unless proven better")
     search = parser.add_argument_group("search")
-    search.add_argument("--optimizer", choices=tuple(_OPTIONS), default="random", help="how to search (random)")
-    search.add_argument("--candidates", type=options.count, metavar="N", help="random: sets of demos to race (16)")
-    search.add_argument("--max-demos", type=options.count, metavar="N", help="demos in a prompt (64; knn 8; else 16)")
+    search.add_argument("--optimizer", choices=tuple(_OPTIMIZERS), default="auto", help="how to search (auto)")
+    search.add_argument(
+        "--candidates", type=options.count, metavar="N", help=f"of {_having('candidates')}: how many to propose"
+    )
+    search.add_argument(
+        "--max-demos", type=options.count, metavar="N", help=f"of {_having('max_demos')}: demos in a prompt"
+    )
+    search.add_argument("--proposer", metavar="MODEL", help="the model that writes proposals (the program's)")
     search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
     search.add_argument("--prefer", default="best", metavar="WISH", help="such as 'cheapest within 1 point' (best)")
     search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
@@ -105,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         prefer=args.prefer,
         seed=args.seed,
         lm=options.model_of(args),
+        proposer=args.proposer,
         adapter=options.adapter_of(args),
         study=args.study,
         margin=args.margin,
@@ -127,22 +144,25 @@ def run(args: argparse.Namespace) -> int:
 
 def optimizer_of(args: argparse.Namespace) -> Optimizer:
     """The optimizer of the command line; raises `UsageError` for an option that it does not have."""
-    from outlast.optimize.bootstrap import BootstrapFewShot
-    from outlast.optimize.knn import KNNFewShot
-    from outlast.optimize.labeled import LabeledFewShot
-    from outlast.optimize.random_search import RandomSearch
+    import outlast
 
-    given = {name: value for name in ("candidates", "max_demos") if (value := getattr(args, name)) is not None}
-    for name in given:
-        if name not in _OPTIONS[args.optimizer]:
-            raise UsageError(f"--{name.replace('_', '-')} is not an option of --optimizer {args.optimizer}")
-    if args.optimizer == "random":
-        return RandomSearch(**given)
-    if args.optimizer == "bootstrap":
-        return BootstrapFewShot(**given)
-    if args.optimizer == "knn":
-        return KNNFewShot(k=args.max_demos or 8)
-    return LabeledFewShot(k=args.max_demos or 16)
+    name, known = _OPTIMIZERS[args.optimizer]
+    given: dict[str, Any] = {}
+    for option in ("candidates", "max_demos"):
+        value = getattr(args, option)
+        if value is None:
+            continue
+        if option not in known:
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag} is not an option of --optimizer {args.optimizer}; {_having(option)} have it")
+        given[known[option]] = value
+    made: Optimizer = getattr(outlast, name)(**given)
+    return made
+
+
+def _having(option: str) -> str:
+    """The optimizers that have an option of the command line."""
+    return ", ".join(name for name, (_, known) in _OPTIMIZERS.items() if option in known)
 
 
 def check_writable(*paths: str | None) -> None:

@@ -221,7 +221,7 @@ def _source(path: str, name: str, value: Any, module: Any, data: Mapping[str, An
     key = f"{path}.{name}" if path else name
     told = pick(data, "record", "winner", "provenance", key, kind=str)
     if told and pick(data, "record", "kept", kind=str) == "winner":
-        return f"set by candidate {reach(data, 'record', 'winner', 'id')}: {clean(told)}"
+        return f"set by {clean(told)}"
     if name == "instruction" and value == reach(module, "signature", "description"):
         return "the description of the signature"
     if name == "instruction":
