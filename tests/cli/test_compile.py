@@ -175,6 +175,15 @@ def test_explain_says_where_everything_came_from(compiled, outlast) -> None:
     assert found["record"]["winner"]["id"] == first["winner"]["id"]
 
 
+def test_explain_names_the_candidate_that_set_a_parameter_once(compiled, outlast, desk) -> None:
+    data = json.loads((desk / "a.outlast.json").read_text())
+    data["record"] |= {"kept": "winner", "winner": {"id": "c1", "provenance": {"instruction": "candidate c1: by hand"}}}
+    (desk / "c.outlast.json").write_text(json.dumps(data))
+    result = outlast("explain", "c.outlast.json")
+    assert result.code == 0
+    assert "instruction  set by candidate c1: by hand\n" in result.out
+
+
 def test_explain_of_a_hostile_file_is_text(outlast, desk, compiled) -> None:
     data = json.loads((desk / "a.outlast.json").read_text())
     data["record"] = {

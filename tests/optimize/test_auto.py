@@ -32,16 +32,15 @@ def compiled(name: str, *, rollouts: int, seed: int = 0, **options: Any) -> tupl
     return world, found
 
 
-def test_it_is_the_default_and_keeps_the_bargain():
-    check_optimizer(ol.Auto(most=200))
-    check_optimizer(ol.Auto(most=120, operators=[ol.ReflectEdit()]), lm=None)
+def test_it_keeps_the_bargain_whatever_a_proposer_says():
+    check_optimizer(ol.Auto(most=100))
 
 
 def test_rules_that_failures_show_are_found():
-    world, found = compiled("RuleBook", rollouts=1000)
+    world, found = compiled("RuleBook", rollouts=400)
     assert found.report.verdict.better
     assert world.expected(found.program) > world.expected(world.program()) + 0.2
-    assert found.report.rollouts <= 1000
+    assert found.report.rollouts <= 400
     lines = found.program.instruction.splitlines()
     assert len(lines) >= 3
 
@@ -77,10 +76,11 @@ def test_running_it_again_gives_the_same_and_asks_nothing(tmp_path: Any):
     assert str(again.report.verdict.word) == str(first.report.verdict.word)
 
 
-def test_a_search_without_a_budget_is_bounded_by_the_data():
+def test_it_is_the_default_and_without_a_budget_the_data_bounds_it():
     world = World(examples=60)
     lm = world.lm()
     found = ol.compile(Triage(), world.data(), right, lm=lm, study=False, progress=False)
+    assert found.report.record["search"]["optimizer"] == "Auto", "the default"
     proof = 2 * found.report.record["data"]["confirm"]["n"]
     sizes = {name: part["n"] for name, part in found.report.record["data"].items()}
     assert found.report.rollouts <= 12 * sizes["select"] + 4 * sizes["train"] + proof
