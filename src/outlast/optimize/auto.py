@@ -29,7 +29,7 @@ _FINALISTS = 5
 _FIRST = 2  # failures that an edit has to do better on before it is run on more
 _OTHERS = 2  # more examples that it is about
 _BESIDES = 2  # and others, which it should not break
-_LOOK, _SMALL, _EACH = 12, 300, 5  # first look; a small search; rollouts that a proposal takes
+_LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 _AHEAD = 0.25  # examples by which a child must be ahead there
 
@@ -39,11 +39,12 @@ class Auto(Optimizer):
     """Improve instructions, demonstrations and structure together, by whatever helps on this program.
 
     First the structural changes that a program offers are raced. Then, round by round, up to `parallel` operators,
-    drawn by Thompson sampling from what each has brought, make candidates out of the best program and out of
-    specialists. A candidate that failures caused is first run on these and a few others; those that mend more than they
-    break are merged, and the merged one is raced against its parent on shared selection examples; it is built on when
-    it is probably better (a lax gate: the proof is strict, the search need not be). After `patience` rounds without
-    progress the search ends. The best few are measured again with fresh draws before one is chosen.
+    drawn by Thompson sampling from what each has brought, make candidates out of the best program; after a round
+    without progress half of them start from specialists instead, programs that do well where the best does not. A
+    candidate that failures caused is first run on these and a few others; those that mend more than they break are
+    merged, and the merged one is raced against its parent on shared selection examples; it is built on when it is
+    probably better (a lax gate: the proof is strict, the search need not be). After `patience` rounds without progress
+    the search ends. The best few are measured again with fresh draws before one is chosen.
 
     `most` bounds the rollouts; None is what the budget pays for, and when nothing limits it 12 for each selection and 4
     for each training example, 1,000 at most. `operators` replaces the portfolio. Cost: up to `most` rollouts, and one
@@ -84,7 +85,7 @@ class _Search:
         self.relevance = Relevance(study.train)
         self.luck = 0.25
         self.before = study.rollouts  # those of the proof
-        self.round = 0
+        self.round = self.idle = 0
 
     def left(self) -> float:
         """Rollouts that may still be run."""
@@ -100,16 +101,16 @@ class _Search:
         await pool.measure([study.start], min(_LOOK, pool.size))
         self.total = self.left()
         self.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
-        self.width = max(self.look, min(pool.size, round(self.total / 25)))  # and for a closer one
+        self.width = max(self.look, min(pool.size, max(_CLOSER, round(self.total / 25))))  # and for a closer one
         self.parallel = self.options.parallel or max(8, min(24, round(self.total / 40)))
         await pool.measure([study.start], self.width)
         if self.total > _SMALL:
             await self._redraw()
         await self._sweep()
-        idle = 0
         finals = min(0.12 * self.total, pool.size)
-        while idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
-            idle = 0 if await self._round(min(self.parallel, int(room / _EACH)), finals + self.width) else idle + 1
+        while self.idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
+            progress = await self._round(min(self.parallel, int(room / _EACH)), finals + self.width)
+            self.idle = 0 if progress else self.idle + 1
             study.mark(pool.best())
         return await self._finals()
 
@@ -124,18 +125,18 @@ class _Search:
         self.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
 
     async def _sweep(self) -> None:
-        """Race what changes the structure and the first sets of demonstrations, each once; half of them only a little.
+        """Race what changes the structure and the first sets of demonstrations, each once; most only on a first look.
 
         Several that help are tried together too.
         """
         study, pool = self.study, self.pool
         lists = [await one.propose(study, study.start, 0) for one in self.structural if one.applies(study, study.start)]
         turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
-        most = min(max(4, min(12, round(self.total / 80))), int(self.left() / (2 * self.width)))
+        most = min(max(4, min(12, round(self.total / 100))), int(self.left() / (2 * self.width)))
         found = list(dict.fromkeys(turns))[:most]
         await pool.measure(found, self.look)
         found.sort(key=lambda one: -pool.gain(one).mean)
-        close = [one for one in found[: (len(found) + 1) // 2] if pool.gain(one).mean > 0]
+        close = [one for one in found[: (len(found) + 2) // 3] if pool.gain(one).mean > 0]
         await pool.measure(close, self.width)
         kept = sorted((one for one in close if pool.gain(one).chance > _SURE), key=lambda one: -pool.gain(one).mean)
         for one in found:
@@ -158,10 +159,11 @@ class _Search:
         best = self.pool.best()
         jobs: list[tuple[Operator, Candidate, int]] = []
         for number in range(parallel):
-            parent = best if number % 4 or len(self.pool.members) < 3 else self.pool.specialist(rng)
+            stuck = self.idle > 0 and number % 2 == 0 and len(self.pool.members) > 2
+            parent = self.pool.specialist(rng) if stuck else best
             operator = self.portfolio.draw(study, parent, rng)
             wide = sum(job[0].name != ReflectEdit.name for job in jobs)
-            if operator is not None and operator.name != ReflectEdit.name and wide > parallel / 4:
+            if operator is not None and operator.name != ReflectEdit.name and wide >= max(1, parallel // 8):
                 operator = self.edits if self.edits is not None and self.edits.applies(study, parent) else None
             if operator is not None:
                 jobs.append((operator, parent, self.round * self.parallel + number))
