@@ -83,12 +83,18 @@ def run_job(job: Job) -> Record:
     )
 
 
-def data_of(world: Any) -> Dataset:
-    """Train and val of a world together, as a user has them."""
+def data_of(world: Any) -> Dataset | dict[str, list[Any]]:
+    """Train and val of a world together, as a user has them.
+
+    Where training labels are partly wrong, val alone ranks and proves, in two halves: peers score on it alone too.
+    """
     from outlast.data.dataset import Dataset
 
-    parts = world.parts()
-    return Dataset([*parts["train"], *parts["val"]])
+    train, val = list(world.parts()["train"]), list(world.parts()["val"])
+    if not world.mislabelled:
+        return Dataset([*train, *val])
+    half = len(val) // 2
+    return {"train": train, "select": val[:half], "confirm": val[half:]}
 
 
 def claim(compiled: Compiled[Any]) -> float | None:

@@ -13,8 +13,6 @@ from outlast.testing.gym.programs import TEAMS
 from outlast.testing.gym.seen import Item, Seen, Shown, Step
 from outlast.testing.gym.world import World
 
-_MISLABELLED = 0.2
-
 
 class DemoShelf(World):
     """Four hundred examples of twelve clusters to show, of which 20% have a wrong label. Rules do next to nothing.
@@ -27,6 +25,7 @@ class DemoShelf(World):
 
     name = "DemoShelf"
     train = 400
+    mislabelled = 0.2
     cues = 12
     zipf = 0.5
     dials = Dials(
@@ -50,7 +49,7 @@ class DemoShelf(World):
     def label(self, rng: Random, text: str, part: str) -> dict[str, str]:
         """The team, which is wrong in a fifth of the training examples."""
         right = self.cue_label(self.item(text), 0)
-        if part == "train" and rng.random() < _MISLABELLED:
+        if part == "train" and rng.random() < self.mislabelled:
             return {"team": rng.choice([one for one in TEAMS if one != right])}
         return {"team": right}
 

@@ -46,6 +46,7 @@ class World:
     cues: ClassVar[int] = 14
     zipf: ClassVar[float] = 0.8
     train: ClassVar[int] = PARTS["train"]
+    mislabelled: ClassVar[float] = 0.0  # of the training examples
     niches: ClassVar[tuple[str, ...]] = ()
     hints: ClassVar[tuple[str, ...]] = ()
 
