@@ -62,6 +62,14 @@ def test_a_proposer_that_writes_rubbish_costs_its_calls_and_nothing_else():
     assert world.expected(found.program) > world.expected(world.program()) + 0.2
 
 
+def test_it_ends_where_there_is_nothing_to_gain():
+    world = World(examples=200, base=1.0)
+    found = ol.compile(Triage(), world.data(), right, lm=world.lm(), study=False, progress=False)
+    sizes = {name: part["n"] for name, part in found.report.record["data"].items()}
+    assert found.report.rollouts <= sizes["confirm"] + 2 * sizes["select"]
+    assert found.report.verdict.word == "inconclusive"
+
+
 def test_locked_parts_stay_as_they_are():
     _, found = compiled("SeedTrap", rollouts=300, lock=["order", "strategy", "adapter"])
     assert not {"order", "strategy", "adapter"} & set(found.report.candidate.changes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from outlast.errors import UsageError
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.headroom import LITTLE
 from outlast.optimize.operators.induce import Induce
 from outlast.optimize.operators.merge import merged
 from outlast.optimize.operators.propose import ProposeGrounded
@@ -106,6 +107,12 @@ class _Search:
         await pool.measure([study.start], self.width)
         if self.total > _SMALL:
             await self._redraw()
+        if 1 - study.tally(study.start).mean < LITTLE:
+            await pool.measure([study.start], pool.size)
+            if 1 - study.tally(study.start).mean < LITTLE:
+                said = "no headroom: the program is right on next to everything as it is"
+                study.note(said, headroom=said)
+                return study.start
         await self._sweep()
         finals = min(0.12 * self.total, pool.size)
         while self.idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:

@@ -27,7 +27,7 @@ from outlast.runtime import Budget, current, run_blocking, running
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate
 
-_LITTLE = 0.02  # of score: less than this is not worth a search
+LITTLE = 0.02  # of score: less than this is not worth a search
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Headroom:
     @property
     def none(self) -> bool:
         """True when nothing points to a gain worth a search: no draw, no form, no probe, or next to nothing missing."""
-        if self.missing < _LITTLE:
+        if self.missing < LITTLE:
             return True
         probes = [gain for gain in (self.demos, self.strong) if gain is not None]
         return (
             bool(probes)
-            and self.reachable < _LITTLE
+            and self.reachable < LITTLE
             and self.unanswered == 0
-            and all(gain.mean + 2 * gain.error < 2 * _LITTLE for gain in probes)
+            and all(gain.mean + 2 * gain.error < 2 * LITTLE for gain in probes)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +84,9 @@ class Headroom:
             if gain is not None:
                 data[name] = {"gain": round(gain.mean, 6), "error": round(gain.error, 6), "n": gain.n}
         return data
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         said = [f"{100 * self.mean:.0f}% on {self.n} examples x {self.draws}"]
