@@ -21,12 +21,11 @@ from outlast.cli.wording import (
     table,
     value_text,
 )
-from outlast.optimize.explained import lineage_lines
-from outlast.optimize.explaining import Explanation, explain
-from outlast.optimize.words import search_words
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from outlast.optimize.explaining import Explanation
 
 EPILOG = """\
 examples:
@@ -51,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast import artifact
+    from outlast.optimize.explaining import explain
 
     data = artifact.read(args.file)
     explanation = explain(args.file, study=args.study)
@@ -88,6 +88,8 @@ def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
 def _print_record(out: Console, data: Mapping[str, Any], file: str) -> None:
     from rich.text import Text
 
+    from outlast.optimize.words import search_words
+
     record, result = table(data, "record"), table(data, "record", "result")
     out.print(Text.assemble((clean(str(reach(data, "program", "class"))), "bold"), f"  {file}"), soft_wrap=True)
     if not result:
@@ -124,6 +126,8 @@ def _print_record(out: Console, data: Mapping[str, Any], file: str) -> None:
 
 def _print_lineage(out: Console, explanation: Explanation, *, full: bool) -> None:
     from rich.text import Text
+
+    from outlast.optimize.explained import lineage_lines
 
     lines = lineage_lines(explanation, full=full)
     for line in lines:
