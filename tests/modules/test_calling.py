@@ -219,7 +219,7 @@ class WithGatherInPlace(WithGather):
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_gather_runs_parts_together_every_way(program: Any, way: Callable[[Any], Any]) -> None:
     seen: set[tuple[str | None, int]] = set()
-    lm = ScriptedLM(answer, latency=0.03)
+    lm = ScriptedLM(answer, latency=0.1)
     with ol.trace() as spans, ol.context(lm=lm, sample=3):
         started = time.perf_counter()
         assert way(program) == [f"q(x{i})" for i in range(4)]
@@ -227,7 +227,7 @@ def test_gather_runs_parts_together_every_way(program: Any, way: Callable[[Any],
     if way is not in_plain_thread:  # a plain thread starts afresh: no block of its parent reaches it
         seen = {(span.path, span.request.sample) for span in spans}
         assert seen == {(f"parts.{i}", 3) for i in range(4)}
-    assert seconds < 0.11 * (2 if way is in_notebook_await else 1)  # one after the other they take 0.12
+    assert seconds < 0.35  # one after the other they take 0.4
 
 
 def test_gather_threads_see_the_model_of_the_block_and_the_users_variables() -> None:
