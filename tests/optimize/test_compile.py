@@ -108,7 +108,7 @@ def test_a_proof_that_the_budget_does_not_finish_is_unproven():
             tries = sum("could not" in m.text or m.role == "assistant" for m in request.messages[-4:])
             return super().answer(request) if len(request.messages) < 4 or tries > 2 else "<<nonsense>>"
 
-    found = compiled(lm=Rambling(WORLD), optimizer=ol.LabeledFewShot(k=4), budget=ol.Budget(calls=150))
+    found = compiled(lm=Rambling(WORLD), optimizer=ol.LabeledFewShot(k=4), budget=ol.Budget(calls=110))
     assert found.report.verdict.word == "unproven"
     assert found.program is found.start
     assert "budget" in found.report.verdict.reason

@@ -18,10 +18,11 @@ from outlast.lms.protocol import LM
 from outlast.modules.paths import spaces_of
 from outlast.modules.settings import chosen_lm
 from outlast.modules.spaces import Space, Text
-from outlast.optimize.auto import Auto, default_operators
+from outlast.optimize.auto import Auto
 from outlast.optimize.compile import Compiled, Data, Report, acompile
 from outlast.optimize.function import Function, spaces_from
 from outlast.optimize.locks import Locks
+from outlast.optimize.operators import defaults
 from outlast.optimize.operators.tune import Tune
 from outlast.optimize.param_search import ParamSearch
 from outlast.optimize.protocol import Optimizer
@@ -264,4 +265,4 @@ def _default_optimizer(program: Function, proposer: Any, lock: Sequence[str]) ->
                 f"nobody is there to rewrite {', '.join(map(repr, texts))}: name a model with proposer=..., give the "
                 f"texts to choose from as ol.Choice([...]), or keep them with lock={texts}"
             ) from None
-    return Auto() if len(texts) == len(spaces_of(program)) else Auto(operators=[*default_operators(), Tune()])
+    return Auto() if len(texts) == len(spaces_of(program)) else Auto(operators=[*defaults.portfolio(), Tune()])

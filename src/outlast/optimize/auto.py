@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import math
 from collections.abc import Sequence
@@ -10,16 +9,15 @@ from dataclasses import dataclass
 
 from outlast.errors import UsageError
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.gate import AHEAD, WORST, Gate
 from outlast.optimize.headroom import LITTLE
-from outlast.optimize.operators.induce import Induce
+from outlast.optimize.operators import defaults
 from outlast.optimize.operators.merge import merged
-from outlast.optimize.operators.propose import ProposeGrounded
 from outlast.optimize.operators.protocol import Operator
-from outlast.optimize.operators.reflect import ReflectEdit, edited_lines
-from outlast.optimize.pool import Gain, Pool, gain_between, mended
+from outlast.optimize.operators.reflect import ReflectEdit
+from outlast.optimize.pool import Pool
 from outlast.optimize.portfolio import Portfolio
 from outlast.optimize.protocol import Optimizer
-from outlast.optimize.relevance import Relevance
 from outlast.optimize.study import Study
 from outlast.optimize.texts import together
 
@@ -27,12 +25,8 @@ _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
 _SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
 _FINALISTS = 5
-_FIRST = 2  # failures that an edit has to do better on before it is run on more
-_OTHERS = 2  # more examples that it is about
-_BESIDES = 2  # and others, which it should not break
 _LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
-_AHEAD = 0.25  # examples by which a child must be ahead there
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +73,11 @@ class _Search:
         self.study = study
         self.options = options
         self.pool = Pool(study)
-        operators = options.operators or default_operators()
+        operators = options.operators or defaults.portfolio()
         self.portfolio = Portfolio(operators, prior=_PRIOR)
-        self.structural = structural_operators() if options.operators is None else []
+        self.structural = defaults.sweep() if options.operators is None else []
         self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
-        self.relevance = Relevance(study.train)
-        self.luck = 0.25
+        self.gate = Gate(study, self.pool)
         self.before = study.rollouts  # those of the proof
         self.round = self.idle = 0
 
@@ -101,8 +94,8 @@ class _Search:
         study, pool = self.study, self.pool
         await pool.measure([study.start], min(_LOOK, pool.size))
         self.total = self.left()
-        self.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
-        self.width = max(self.look, min(pool.size, max(_CLOSER, round(self.total / 25))))  # and for a closer one
+        self.gate.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
+        self.width = max(self.gate.look, min(pool.size, max(_CLOSER, round(self.total / 25))))  # and for a closer one
         self.parallel = self.options.parallel or max(8, min(24, round(self.total / 40)))
         await pool.measure([study.start], self.width)
         if self.total > _SMALL:
@@ -123,13 +116,13 @@ class _Search:
 
     async def _redraw(self) -> None:
         """How often a failure passes when it is simply asked again."""
-        again = min(self.look, self.width)
+        again = min(self.gate.look, self.width)
         await self.pool.measure([self.study.start], again, sample=1)
         outcomes = self.study.outcomes_of(self.study.start, "select")
         first = {o.example: o.value for o in outcomes if o.sample == 0}
         pairs = [(first.get(o.example), o.value) for o in outcomes if o.sample == 1]
         failed = [now for before, now in pairs if before is not None and now is not None and before < 1]
-        self.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
+        self.gate.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
 
     async def _sweep(self) -> None:
         """Race what changes the structure and the first sets of demonstrations, each once; most only on a first look.
@@ -141,7 +134,7 @@ class _Search:
         turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
         most = min(max(4, min(12, round(self.total / 100))), int(self.left() / (2 * self.width)))
         found = list(dict.fromkeys(turns))[:most]
-        await pool.measure(found, self.look)
+        await pool.measure(found, self.gate.look)
         found.sort(key=lambda one: -pool.gain(one).mean)
         close = [one for one in found[: (len(found) + 2) // 3] if pool.gain(one).mean > 0]
         await pool.measure(close, self.width)
@@ -185,53 +178,24 @@ class _Search:
         for (operator, parent, _), found in zip(jobs, answers, strict=True):
             fresh = [one for one in found if one not in self.pool.members and one not in study.rejected]
             for one in fresh:
-                said = self.relevance.content(edited_lines(study, parent, one))
+                said = self.gate.content(parent, one)
                 if not said or (said, parent) not in told:  # the same in other words is judged once
                     told.add((said, parent))
                     children.setdefault(one, parent)
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
-        most = max(
-            0, int((self.left() - kept) / (2 * (_FIRST + _OTHERS + _BESIDES)))
-        )  # each runs on a look, and its parent with it
+        most = max(0, int((self.left() - kept) / WORST))  # each runs on a look, and its parent with it
         children = dict(itertools.islice(children.items(), most))
-        scores = await together(self._gate(child, parent) for child, parent in children.items())
+        scores = await together(self.gate.score(child, parent) for child, parent in children.items())
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
-        passed = [child for score, child in ranked if score > _AHEAD]
-        wide = [child for child in passed if not self._narrow(child)]
+        passed = [child for score, child in ranked if score > AHEAD]
+        wide = [child for child in passed if not self.gate.narrow(child)]
         passed = [child for child in passed if child not in wide[1:]]  # one wide change at a time can be credited
         for child in children:
             if child not in passed:
                 self._settle(child, False)
         return bool(passed) and await self._contend(best, passed)
-
-    def _narrow(self, child: Candidate) -> bool:
-        """Whether it is an edit that can be judged on the examples it is about."""
-        return child.operator == ReflectEdit.name and bool(child.cause)
-
-    async def _gate(self, child: Candidate, parent: Candidate) -> float:
-        """By how much a child is ahead of its parent on a few examples, those that its edit is about first."""
-        study = self.study
-        if not self._narrow(child):
-            await self.pool.measure([child, parent], self.look)
-            return self.pool.gain(child, parent).mean * self.look
-        about = self.relevance.about(edited_lines(study, parent, child))
-        cause = [key for key in about if key in child.cause] or list(child.cause[:1])
-        first = cause[:_FIRST]
-        if await self._ahead(child, parent, first) <= 0:
-            return 0.0  # it does not even mend what it was made for
-        rng = study.rng(f"gate {child.id}")
-        passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.example not in about]
-        others = [key for key in about if key not in child.cause][:_OTHERS]
-        return await self._ahead(child, parent, [*first, *others, *rng.sample(passing, min(len(passing), _BESIDES))])
-
-    async def _ahead(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
-        """By how many of these training examples a child is ahead, beyond what luck would mend."""
-        examples = [self.study.example(key) for key in dict.fromkeys(keys)]
-        await asyncio.gather(self.study.evaluate(child, examples), self.study.evaluate(parent, examples))
-        ours, theirs = self.study.tally(child, "train"), self.study.tally(parent, "train")
-        return mended(theirs, ours, child.cause, self.luck)
 
     async def _contend(self, best: Candidate, some: Sequence[Candidate]) -> bool:
         """Race all that passed, together, against the best so far; the foremost alone when that fails."""
@@ -240,7 +204,7 @@ class _Search:
             if self.pool.cost([entry, best], self.width) > self.left():
                 break
             await self.pool.measure([entry, best], self.width)
-            if self._over(entry, best).chance > _LIKELY:
+            if self.gate.gain(entry, best).chance > _LIKELY:
                 for child in some:
                     self._settle(child, entry == everything or child == entry)
                 self.study.judged(entry, accepted=True)
@@ -249,14 +213,6 @@ class _Search:
         for child in some:
             self._settle(child, False)
         return False
-
-    def _over(self, one: Candidate, parent: Candidate) -> Gain:
-        """The gain over the parent, on selection and training examples together."""
-        ours = {**self.pool.values(one), **self.study.tally(one, "train").values}
-        theirs = {**self.pool.values(parent), **self.study.tally(parent, "train").values}
-        for key in one.cause:  # these were chosen because the parent failed on them
-            ours.pop(key, None)
-        return gain_between(ours, theirs)
 
     def _settle(self, child: Candidate, good: bool) -> None:
         self.study.judged(child, accepted=good)
@@ -276,22 +232,3 @@ class _Search:
         best = pool.best()
         self.study.mark(best)
         return best
-
-
-def default_operators() -> list[Operator]:
-    """The portfolio of `Auto` unless one is given."""
-    from outlast.optimize.operators.demos import AddDemos, NearDemos, SwapDemos
-
-    return [ReflectEdit(), ProposeGrounded(), Induce(), AddDemos(), NearDemos(), SwapDemos()]
-
-
-def structural_operators() -> list[Operator]:
-    """What is tried once at the start."""
-    from outlast.optimize.operators.demos import AddDemos, NearDemos
-    from outlast.optimize.operators.format import AdapterChoice, DropHints
-    from outlast.optimize.operators.order import OutputOrder
-    from outlast.optimize.operators.repair import Repair
-    from outlast.optimize.operators.strategy import StrategyChoice
-
-    demos = [AddDemos(sizes=(8,)), NearDemos(sizes=(8,))]
-    return [Repair(), OutputOrder(), DropHints(), *demos, StrategyChoice(), AdapterChoice()]
