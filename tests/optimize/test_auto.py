@@ -98,3 +98,26 @@ def test_it_is_the_default_and_without_a_budget_the_data_bounds_it():
 def test_bad_options_are_refused(options: dict[str, Any]):
     with pytest.raises(UsageError, match="Auto"):
         ol.Auto(**options)
+
+
+def test_scores_on_another_scale_are_searched_too():
+    """A metric from 0 to 10: nothing below the best is taken for right, and no mean above 1 for perfection."""
+    world = gym.world("RuleBook", seed=0)
+    parts = world.parts()
+
+    def tenfold(example: Any, prediction: Any) -> ol.Score:
+        score = world.metric(example, prediction)
+        return ol.Score(1 + 9 * float(score.value), feedback=score.feedback)
+
+    found = ol.compile(
+        world.program(),
+        [*parts["train"], *parts["val"]],
+        tenfold,
+        lm=world.lm(),
+        proposer=world.reflector(),
+        budget=ol.Budget(rollouts=400),
+        study=False,
+        progress=False,
+    )
+    assert found.report.verdict.better
+    assert world.expected(found.program) > world.expected(world.program()) + 0.15

@@ -100,9 +100,9 @@ class _Search:
         await pool.measure([study.start], self.width)
         if self.total > _SMALL:
             await self._redraw()
-        if 1 - study.tally(study.start).mean < LITTLE:
+        if self._perfect():
             await pool.measure([study.start], pool.size)
-            if 1 - study.tally(study.start).mean < LITTLE:
+            if self._perfect():
                 said = "no headroom: the program is right on next to everything as it is"
                 study.note(said, headroom=said)
                 return study.start
@@ -114,6 +114,10 @@ class _Search:
             study.mark(pool.best())
         return await self._finals()
 
+    def _perfect(self) -> bool:
+        """Whether next to nothing is missing; scores that leave 0 to 1 do not tell."""
+        return self.study.full == 1 and 1 - self.study.tally(self.study.start).mean < LITTLE
+
     async def _redraw(self) -> None:
         """How often a failure passes when it is simply asked again."""
         again = min(self.gate.look, self.width)
@@ -121,7 +125,7 @@ class _Search:
         outcomes = self.study.outcomes_of(self.study.start, "select")
         first = {o.example: o.value for o in outcomes if o.sample == 0}
         pairs = [(first.get(o.example), o.value) for o in outcomes if o.sample == 1]
-        failed = [now for before, now in pairs if before is not None and now is not None and before < 1]
+        failed = [now for before, now in pairs if before is not None and now is not None and before < self.study.full]
         self.gate.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
 
     async def _sweep(self) -> None:

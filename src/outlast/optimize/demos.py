@@ -68,13 +68,13 @@ async def bootstrapped_demos(
     teacher: Candidate,
     examples: Sequence[Example],
     *,
-    threshold: float = 1.0,
+    threshold: float | None = 1.0,
     needed: int | None = None,
 ) -> list[dict[str, Demo]]:
     """Demonstrations from rollouts of `teacher` that scored at least `threshold`, by path, in data order.
 
-    Stops once `needed` have passed. Cost: at most one rollout for each example; with `needed`, blocks of four times
-    as many (at least 16) run at once.
+    `threshold` None is the full score. Stops once `needed` have passed. Cost: at most one rollout for each example; with
+    `needed`, blocks of four times as many (at least 16) run at once.
     """
     found: list[dict[str, Demo]] = []
     if needed == 0:
@@ -83,7 +83,7 @@ async def bootstrapped_demos(
     block = len(examples) if needed is None else max(16, 4 * needed)
     for start in range(0, len(examples), max(block, 1)):
         for outcome in await study.evaluate(teacher, examples[start : start + block]):
-            if outcome.score is not None and outcome.score >= threshold:
+            if outcome.score is not None and outcome.score >= (study.full if threshold is None else threshold):
                 found.append(demos_from_steps(study.steps(outcome), source_of(outcome), rng))
         if needed is not None and len(found) >= needed:
             return found[:needed]

@@ -56,7 +56,11 @@ class Gate:
         if await self._ahead(child, parent, first) <= 0:
             return 0.0  # it does not even mend what it was made for
         rng = study.rng(f"gate {child.id}")
-        passing = [o.example for o in study.outcomes_of(parent, "train") if o.value == 1 and o.example not in about]
+        passing = [
+            o.example
+            for o in study.outcomes_of(parent, "train")
+            if o.value is not None and o.value >= study.full and o.example not in about
+        ]
         others = [key for key in about if key not in child.cause][:_OTHERS]
         return await self._ahead(child, parent, [*first, *others, *rng.sample(passing, min(len(passing), _BESIDES))])
 

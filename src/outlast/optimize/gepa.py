@@ -108,7 +108,7 @@ class _Evolution:
         """A child that does better than its parent on a minibatch, if one comes of this step."""
         examples = minibatch(self._study, number, self._options.minibatch)
         before = await self._study.evaluate(parent, examples)
-        if not failed(before):
+        if not failed(self._study, before):
             return None
         reflect = self._options.reflect
         child = await rewritten(self._study, parent, path, before, reflect, sample=number, operator="gepa")

@@ -129,7 +129,7 @@ class _Bridge:
     ) -> dict[str, list[dict[str, Any]]]:
         """What each component did in these rollouts."""
         outcomes = cast("Sequence[Outcome]", eval_batch.trajectories or ())
-        failed = tuple(outcome.example for outcome in outcomes if (outcome.value or 0.0) < 1)
+        failed = tuple(outcome.example for outcome in outcomes if (outcome.value or 0.0) < self._study.full)
         self._reflected = (dict(candidate), failed)
         return {name: [self._record(outcome, name) for outcome in outcomes] for name in components_to_update}
 

@@ -81,19 +81,21 @@ class Shelf:
         return any(row.example in demos for demos in self.labels.values())
 
 
-def harvest(study: Study, *, threshold: float = 1.0) -> Shelf:
+def harvest(study: Study, *, threshold: float | None = None) -> Shelf:
     """All training examples that could be shown, one row each, with what the rollouts paid so far say of them.
 
-    A row is a rollout's own answer where one scored `threshold` or more and was not shown its own example, of the
-    candidate that stands best; else the label. Selection and confirmation examples never become demonstrations. At most
-    1,000 examples, drawn by the study's seed, take part. Cost: no call; once a study up to a second of CPU.
+    A row is a rollout's own answer where one scored `threshold` (None: the full score) or more and was not shown its
+    own example, of the candidate that stands best; else the label. Selection and confirmation examples never become
+    demonstrations. At most 1,000 examples, drawn by the study's seed, take part. Cost: no call; once a study up to a
+    second of CPU.
     """
     data = _data(study)
     found = _rollouts(study)
+    enough = study.full if threshold is None else threshold
     rows: list[Row] = []
     for place, example in enumerate(data.examples):
         key = id_of(example)
-        witnesses = [(outcome, (outcome.value or 0.0) >= threshold, right) for outcome, right in found.get(key, ())]
+        witnesses = [(outcome, (outcome.value or 0.0) >= enough, right) for outcome, right in found.get(key, ())]
         own = next((outcome for outcome, passed, _ in witnesses if passed), None)
         if own is not None or any(key in demos for demos in data.labels.values()):
             sure = doubt([(passed, right) for _, passed, right in witnesses], data.votes.get(place))

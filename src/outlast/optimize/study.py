@@ -99,6 +99,7 @@ class Study:
             name: {id_of(example): number for number, example in enumerate(part)}
             for name, part in (("select", self.select), ("train", self.train))
         }
+        self._least = self._most = math.nan
         self._spent_on = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
         self.accepted: list[Candidate] = []
         self.rejected: list[Candidate] = []
@@ -315,6 +316,11 @@ class Study:
         if candidate not in some:
             some.append(candidate)
 
+    @property
+    def full(self) -> float:
+        """The score of an example that nothing is missing from: 1, or the highest seen where scores leave 0 to 1."""
+        return 1.0 if math.isnan(self._most) or (self._least >= 0 and self._most <= 1) else self._most
+
     def affordable(self) -> float:
         """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
         return self._rollouts_for(self.purse.left)
@@ -500,6 +506,8 @@ class Study:
         """Take a result into account that this run of the search had not used yet."""
         self._used.add(key)
         self._calls += outcome.calls
+        if (value := outcome.value) is not None:
+            self._least, self._most = min(value, self._least), max(value, self._most)
         for name in self._spent_on:
             self._spent_on[name] += getattr(outcome, name)
         for name, tallies in (("select", self._tallies), ("train", self._train_tallies)):

@@ -65,7 +65,7 @@ class TextGrad(Optimizer):
         await study.evaluate(now, study.select)
         for step in range(self.steps):
             outcomes = await study.evaluate(now, minibatch(study, step, self.batch))
-            wrong = [outcome for outcome in outcomes if outcome.value is not None and outcome.value < 1]
+            wrong = [outcome for outcome in outcomes if outcome.value is not None and outcome.value < study.full]
             if not wrong:
                 continue
             said = await together(self._backward(study, now, outcome, step) for outcome in wrong)

@@ -99,9 +99,9 @@ def total(outcomes: Iterable[Outcome]) -> float:
     return math.fsum(outcome.value for outcome in outcomes if outcome.value is not None)
 
 
-def failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def failed(study: Study, outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Those that are not wholly right."""
-    return [outcome for outcome in outcomes if outcome.value is not None and outcome.value < 1]
+    return [outcome for outcome in outcomes if outcome.value is not None and outcome.value < study.full]
 
 
 def minibatch(study: Study, number: int, size: int) -> list[Example]:

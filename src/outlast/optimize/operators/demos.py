@@ -43,10 +43,10 @@ _ATTEMPTS: tuple[tuple[int, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Demos(Operator):
-    """What the operators on demonstrations share: `threshold` is the score from which a rollout may be shown, `tokens`
-    bounds the demonstrations of one prompt."""
+    """What the operators on demonstrations share: `threshold` is the score from which a rollout may be shown (None: the
+    full one), `tokens` bounds the demonstrations of one prompt."""
 
-    threshold: float = 1.0
+    threshold: float | None = None
     tokens: int = 6000
 
     def __post_init__(self) -> None:
@@ -265,7 +265,7 @@ def _cause(study: Study, parent: Candidate) -> tuple[str, ...]:
     return tuple(sorted(key for key, value in study.tally(parent, "train").values.items() if value < 0.5))[:20]
 
 
-async def _filled(study: Study, parent: Candidate, threshold: float) -> Shelf:
+async def _filled(study: Study, parent: Candidate, threshold: float | None) -> Shelf:
     """The harvest; after a small bootstrap when some predictor of the program could not show anything."""
     shelf = harvest(study, threshold=threshold)
     bare = [path for path in _free(study, parent) if not shelf.labels.get(path)]

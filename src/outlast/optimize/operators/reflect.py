@@ -90,7 +90,7 @@ async def seen(
     study.rng("train order").shuffle(order)
     known = study.outcomes_of(parent, "train")
     for _ in range(2):
-        failed = [outcome for outcome in known if outcome.value is not None and outcome.value < 1]
+        failed = [outcome for outcome in known if outcome.value is not None and outcome.value < study.full]
         if len(failed) >= failures:
             break
         have = {outcome.example for outcome in known}
@@ -99,8 +99,8 @@ async def seen(
             break
         await study.evaluate(parent, more)
         known = study.outcomes_of(parent, "train")
-    failed = sorted((o for o in known if o.value is not None and o.value < 1), key=lambda o: o.value or 0.0)
-    return failed, [outcome for outcome in known if outcome.value is not None and outcome.value >= 1]
+    failed = sorted((o for o in known if o.value is not None and o.value < study.full), key=lambda o: o.value or 0.0)
+    return failed, [outcome for outcome in known if outcome.value is not None and outcome.value >= study.full]
 
 
 def tried_lines(study: Study, path: str) -> list[str]:

@@ -74,7 +74,7 @@ async def rewritten(
 
     None when all were right, or when the proposer gave nothing new. Cost: one proposal unless all were right.
     """
-    wrong = failed(outcomes)
+    wrong = failed(study, outcomes)
     if not wrong:
         return None
     out = await study.ask(
