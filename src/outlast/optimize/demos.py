@@ -73,8 +73,8 @@ async def bootstrapped_demos(
 ) -> list[dict[str, Demo]]:
     """Demonstrations from rollouts of `teacher` that scored at least `threshold`, by path, in data order.
 
-    `threshold` None is the full score. Stops once `needed` have passed. Cost: at most one rollout for each example; with
-    `needed`, blocks of four times as many (at least 16) run at once.
+    `threshold` None is the full score. Stops once `needed` have passed. Cost: at most one rollout for each example;
+    with `needed`, blocks of four times as many (at least 16) run at once.
     """
     found: list[dict[str, Demo]] = []
     if needed == 0:
