@@ -107,3 +107,12 @@ def test_rerunning_asks_no_proposal_again(tmp_path: Any):
     assert lm.calls == 3
     assert again.report.candidate == first.report.candidate
     assert again.report.spending.calls == 0
+
+
+def test_a_proposer_that_raises_what_no_model_raises_costs_nothing_more():
+    def broken(messages: Any) -> str:
+        raise RuntimeError("a bug of the proposer")
+
+    found = compiled(ScriptedLM(broken))
+    assert ASKED == [None, None, None]
+    assert found.report.verdict.word == "inconclusive"

@@ -121,3 +121,65 @@ def test_scores_on_another_scale_are_searched_too():
     )
     assert found.report.verdict.better
     assert world.expected(found.program) > world.expected(world.program()) + 0.15
+
+
+@pytest.mark.parametrize("operators", [["x"], [ol.ReflectEdit], ol.ReflectEdit(), []])
+def test_operators_are_a_list_of_operators(operators: Any):
+    with pytest.raises(UsageError, match="list of operators"):
+        ol.Auto(operators=operators)
+
+
+def test_an_operator_that_gives_nonsense_is_named():
+    class Odd(ol.Operator):
+        name = "odd"
+
+        async def propose(self, study: Any, parent: Any, number: int) -> Any:
+            return ["x"]
+
+    world = World(examples=100)
+    with pytest.raises(UsageError, match=r"propose\(...\) of Odd gives a list of candidates"):
+        ol.compile(
+            Triage(),
+            world.data(),
+            right,
+            lm=world.lm(),
+            optimizer=ol.Auto(operators=[Odd()]),
+            study=False,
+            progress=False,
+        )
+
+
+def test_a_bound_below_a_first_look_runs_nothing():
+    world = World(examples=200)
+    found = ol.compile(
+        Triage(), world.data(), right, lm=world.lm(), optimizer=ol.Auto(most=5), study=False, progress=False
+    )
+    assert found.report.rollouts == found.report.record["data"]["confirm"]["n"]
+
+
+def test_the_scale_of_a_metric_decides_nothing():
+    """The same metric from .7 to 1 lets edits through as well as from 0 to 1."""
+    world = gym.world("RuleBook", seed=1)
+    parts = world.parts()
+
+    def searched(low: float) -> float:
+        def metric(example: Any, prediction: Any) -> ol.Score:
+            score = world.metric(example, prediction)
+            return ol.Score(low + (1 - low) * float(score.value), feedback=score.feedback)
+
+        found = ol.compile(
+            world.program(),
+            [*parts["train"], *parts["val"]],
+            metric,
+            lm=world.lm(),
+            proposer=world.reflector(),
+            budget=ol.Budget(rollouts=400),
+            study=False,
+            progress=False,
+        )
+        return world.expected(found.winner)
+
+    start = world.expected(world.program())
+    plain, squeezed = searched(0.0), searched(0.7)
+    assert plain > start + 0.1
+    assert squeezed > start + 0.1

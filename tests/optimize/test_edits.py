@@ -40,12 +40,31 @@ def test_the_last_line_is_never_deleted():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "delete", "replace"]), st.text(), st.text())))
-def test_whatever_is_proposed_gives_lines_without_breaks(edits: list[tuple[str, str, str]]):
+def test_whatever_is_proposed_leaves_some_text(edits: list[tuple[str, str, str]]):
     made = apply_edits(TEXT, [Edit(op=op, line=line, text=text) for op, line, text in edits])  # pyright: ignore[reportArgumentType]
     assert made.strip()
-    assert all(line.strip() for line in made.split("\n"))
 
 
 def test_similarity_is_the_share_of_common_words():
     assert similarity("a b c", "A, b!") == 2 / 3
     assert similarity("", "") == 1.0
+
+
+def test_rules_of_one_template_are_different_rules():
+    a = "When the message mentions spexeru the right answer is maroon."
+    b = "When the message mentions sirko the right answer is maroon."
+    assert apply_edits(a, [Edit(op="add", text=b)]) == f"{a}\n{b}"
+    assert (
+        apply_edits("30 days: refund", [Edit(op="add", text="60 days: refund")]) == "30 days: refund\n60 days: refund"
+    )
+    card = "Messages about a lost card go to the cards team"
+    never = "Messages about a lost card never go to the cards team"
+    assert apply_edits(card, [Edit(op="add", text=never)]) == f"{card}\n{never}"
+    assert apply_edits(f"{a}\nKeep.", [Edit(op="delete", line=b)]) == f"{a}\nKeep."
+    assert apply_edits("A\n---\nB", [Edit(op="delete", line="===")]) == "A\n---\nB"
+
+
+def test_what_is_not_edited_stays_to_the_letter():
+    text = "You are X.\n\n---\nRules:\n  - a\n\n```python\nif x:\n    y()\n```"
+    assert apply_edits(text, [Edit(op="add", text="Be quick.")]) == f"{text}\nBe quick."
+    assert apply_edits(text, [Edit(op="delete", line="a")]) == text.replace("  - a\n", "")

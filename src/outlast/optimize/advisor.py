@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.adapters.protocol import Adapter
-from outlast.errors import BudgetExceeded, LMContextError, LMError, OutlastError, SearchStopped
+from outlast.errors import AnswerError, BudgetExceeded, LMContextError, SearchStopped
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.settings import DEFAULT_ADAPTER
@@ -36,27 +36,33 @@ class Advisor:
         self._adapter = adapter or DEFAULT_ADAPTER
         self._ledger = ledger
         self._broken = 0
+        self._flying = 0
 
     async def ask(self, module: Module, sample: int, inputs: dict[str, Any]) -> Any:
         """The answer of a proposer, or None when it gave nothing that can be used; see `Study.ask`."""
         if self.spent:
             return None
         self.asked += 1
+        self._flying += 1
         lm = self.lm if self.lm is not None else current().lm
         about = {"lm": lm, "adapter": self._adapter, "memo": self.memory.recording(), "sample": sample}
         try:
             with running(**about, root=None, trace=None, meter=None):
                 answer = await module.acall(**inputs)
-        except BudgetExceeded:
-            if not self._own or self.purse.refused is None:
-                raise
-            self.spent = True
+        except BudgetExceeded as error:
+            if self._own and self.purse.refused is not None:
+                self.spent = self._flying == 1  # else others have set aside what they may not need
+            elif error.limit not in ("tokens", "dollars"):
+                raise  # while the most that one dear proposal may take can be too much for what others have room in
+            self._note(module, error)
             return None
         except HOPELESS:
             raise
-        except LMError as error:
-            if not isinstance(error, LMContextError):
-                self._broken += 1
+        except (AnswerError, LMContextError) as error:
+            self._note(module, error)
+            return None
+        except Exception as error:  # a server that fails, or a proposer with a fault of its own
+            self._broken += 1
             self._note(module, error)
             if self._broken >= _IN_A_ROW:
                 raise SearchStopped(
@@ -64,9 +70,8 @@ class Advisor:
                     f"cause and run the same search again to go on."
                 ) from error
             return None
-        except OutlastError as error:
-            self._note(module, error)
-            return None
+        finally:
+            self._flying -= 1
         self._broken = 0
         return answer
 

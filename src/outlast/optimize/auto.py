@@ -6,8 +6,9 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from outlast.errors import UsageError
+from outlast.errors import UsageError, brief
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.gate import AHEAD, WORST, Gate
 from outlast.optimize.headroom import LITTLE
@@ -56,6 +57,10 @@ class Auto(Optimizer):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise UsageError(f"Auto({name}=...) is a whole number from 1; got {value!r}")
+        some = self.operators
+        listed = isinstance(some, list | tuple) and some and all(isinstance(one, Operator) for one in some)
+        if some is not None and not listed:
+            raise UsageError(f"Auto(operators=...) is a list of operators such as ol.ReflectEdit(); got {brief(some)}")
 
     def rollouts(self, train: int, select: int) -> int:
         """`most`, or what a search without a limit takes."""
@@ -92,16 +97,19 @@ class _Search:
     async def run(self) -> Candidate:
         """Look at the start, race what changes the structure, then rounds, then finals."""
         study, pool = self.study, self.pool
+        if self.left() < _LOOK:
+            return study.start
         await pool.measure([study.start], min(_LOOK, pool.size))
         self.total = self.left()
         self.gate.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
         self.width = max(self.gate.look, min(pool.size, max(_CLOSER, round(self.total / 25))))  # and for a closer one
         self.parallel = self.options.parallel or max(8, min(24, round(self.total / 40)))
+        self.width = min(self.width, self.gate.look + int(self.left()))
         await pool.measure([study.start], self.width)
         if self.total > _SMALL:
             await self._redraw()
         if self._perfect():
-            await pool.measure([study.start], pool.size)
+            await pool.measure([study.start], min(pool.size, self.width + int(self.left())))
             if self._perfect():
                 said = "no headroom: the program is right on next to everything as it is"
                 study.note(said, headroom=said)
@@ -125,8 +133,8 @@ class _Search:
         outcomes = self.study.outcomes_of(self.study.start, "select")
         first = {o.example: o.value for o in outcomes if o.sample == 0}
         pairs = [(first.get(o.example), o.value) for o in outcomes if o.sample == 1]
-        failed = [now for before, now in pairs if before is not None and now is not None and before < self.study.full]
-        self.gate.luck = (math.fsum(failed) + 0.2 * 4) / (len(failed) + 4)
+        more = [b - a for a, b in pairs if a is not None and b is not None and a < self.study.full]
+        self.gate.luck = (math.fsum(more) + 0.2 * 4 * self.study.spread) / (len(more) + 4)
 
     async def _sweep(self) -> None:
         """Race what changes the structure and the first sets of demonstrations, each once; most only on a first look.
@@ -134,7 +142,9 @@ class _Search:
         Several that help are tried together too.
         """
         study, pool = self.study, self.pool
-        lists = [await one.propose(study, study.start, 0) for one in self.structural if one.applies(study, study.start)]
+        lists = [
+            await self._proposed(one, study.start, 0) for one in self.structural if one.applies(study, study.start)
+        ]
         turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
         most = min(max(4, min(12, round(self.total / 100))), int(self.left() / (2 * self.width)))
         found = list(dict.fromkeys(turns))[:most]
@@ -175,8 +185,7 @@ class _Search:
         if not jobs:
             return False
         # one first, so that what the others share (rollouts of the parent) is there
-        answers = [await jobs[0][0].propose(study, *jobs[0][1:])]
-        answers += await together(operator.propose(study, parent, n) for operator, parent, n in jobs[1:])
+        answers = [await self._proposed(*jobs[0]), *await together(self._proposed(*job) for job in jobs[1:])]
         children: dict[Candidate, Candidate] = {}
         told: set[tuple[frozenset[str], Candidate]] = set()
         for (operator, parent, _), found in zip(jobs, answers, strict=True):
@@ -200,6 +209,15 @@ class _Search:
             if child not in passed:
                 self._settle(child, False)
         return bool(passed) and await self._contend(best, passed)
+
+    async def _proposed(self, operator: Operator, parent: Candidate, number: int) -> list[Candidate]:
+        """What an operator makes; raises `UsageError` when that is no list of candidates."""
+        found: Any = await operator.propose(self.study, parent, number)
+        if not isinstance(found, list) or not all(isinstance(one, Candidate) for one in cast("list[object]", found)):
+            raise UsageError(
+                f"propose(...) of {type(operator).__name__} gives a list of candidates; got {brief(found)}"
+            )
+        return cast("list[Candidate]", found)
 
     async def _contend(self, best: Candidate, some: Sequence[Candidate]) -> bool:
         """Race all that passed, together, against the best so far; the foremost alone when that fails."""

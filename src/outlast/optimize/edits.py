@@ -1,4 +1,4 @@
-"""Small edits of an instruction, line by line: what was not edited stays to the letter."""
+"""Small edits of a text, line by line: what was not edited stays to the letter."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 __all__ = ["Edit", "apply_edits", "similarity", "split_lines"]
 
-ALIKE = 0.8  # of the words of two lines in common: the same line
+ALIKE = 0.8  # of the words of two lines in common: the same line, when it is to be deleted or replaced
 MOST_LINES = 4  # edits that one proposal may make
 MOST_CHARACTERS = 1500  # of text that one proposal may write
 _WORD = re.compile(r"\w+")
+_BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 
 
 class Edit(BaseModel):
@@ -33,27 +34,29 @@ def apply_edits(
 ) -> str:
     """The instruction with these edits made, in order; an edit that cannot be made is left out.
 
-    `line` is found by its words, so it need not be copied to the letter. A line that says what another one says is not
-    added again. The first `most_lines` edits count, as long as what they write stays within `most_characters`.
+    The `line` to delete or replace need not be copied to the letter: one that is nearly the same is meant, as long as
+    no other is as near. A line that is there already, but for its bullet, capitals and full stop, is not added again.
+    The first `most_lines` edits count, as long as what they write stays within `most_characters`. All other lines,
+    empty ones among them, stay to the letter.
     """
-    lines = split_lines(instruction)
+    lines = instruction.rstrip().split("\n")
     written = 0
     for edit in list(edits)[:most_lines]:
         text = _one_line(edit.text)
         if edit.op != "delete" and (not text or written + len(text) > most_characters):
             continue
-        at = _find(lines, edit.line)
-        if edit.op == "add" or (edit.op == "replace" and at is None):
-            if _find(lines, text) is None:
-                lines.append(text)
-                written += len(text)
-        elif at is not None and edit.op == "delete" and len(lines) > 1:
-            del lines[at]
-        elif at is not None and edit.op == "replace":
-            others = [line for number, line in enumerate(lines) if number != at]
-            if _find(others, text) is None:
-                lines[at] = text
-                written += len(text)
+        at = _find(lines, edit.line) if edit.op != "add" else None
+        if edit.op == "delete":
+            if at is not None and sum(bool(line.strip()) for line in lines) > 1:
+                del lines[at]
+            continue
+        if any(_bare(line) == _bare(text) for number, line in enumerate(lines) if number != at):
+            continue
+        written += len(text)
+        if at is None:
+            lines.append(text)
+        else:
+            lines[at] = text
     return "\n".join(lines)
 
 
@@ -69,19 +72,24 @@ def similarity(one: str, other: str) -> float:
 
 
 def _find(lines: Sequence[str], wanted: str) -> int | None:
-    """The line that is meant, None when none is like it."""
-    if not wanted.strip():
+    """The line that is meant: the same but for bullet and capitals, else the nearest when it is near and alone so."""
+    if not _words(wanted):
         return None
-    best, most = None, 0.0
-    for number, line in enumerate(lines):
-        alike = 1.0 if _bare(line) == _bare(wanted) else similarity(line, wanted)
-        if alike > most:
-            best, most = number, alike
-    return best if most >= ALIKE else None
+    same = [number for number, line in enumerate(lines) if _bare(line) == _bare(wanted)]
+    if same:
+        return same[0]
+    near = sorted(
+        ((similarity(line, wanted), -number) for number, line in enumerate(lines) if _words(line)), reverse=True
+    )
+    if not near or near[0][0] < ALIKE or (len(near) > 1 and near[1][0] == near[0][0]):
+        return None
+    found = -near[0][1]
+    # A word that only one of them has may be what tells two rules apart; words left out may not.
+    return found if _words(wanted) <= _words(lines[found]) else None
 
 
 def _bare(line: str) -> str:
-    return line.strip().lstrip("-*•0123456789. ").casefold()
+    return " ".join(_BULLET.sub("", line).split()).casefold().rstrip(".;")
 
 
 def _words(text: str) -> frozenset[str]:

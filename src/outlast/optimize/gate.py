@@ -18,6 +18,7 @@ _FIRST = 2  # failures that an edit has to do better on before it is run on more
 _OTHERS = 2  # more examples that it is about
 _BESIDES = 2  # and others, which it should not break
 WORST = 2 * (_FIRST + _OTHERS + _BESIDES)  # rollouts that an edit takes at most, its parent's among them
+_LUCK = 0.25  # of failures that pass when they are asked again, where that was not measured
 AHEAD = 0.25  # examples by which a candidate must be ahead to pass
 
 
@@ -25,12 +26,12 @@ class Gate:
     """Judges candidates against their parents.
 
     An edit that failures caused runs on these first, and goes on to other examples that share its rare words and to
-    some that passed only when it mends them; `luck` is the share of failures that pass when they are simply asked
-    again, which no edit is credited for. Everything else runs on `look` selection examples.
+    some that passed only when it mends them; `luck` is what failures gain in the mean when they are simply asked again
+    (None: not measured), which no edit is credited for. Everything else runs on `look` selection examples.
     """
 
     def __init__(self, study: Study, pool: Pool) -> None:
-        self.luck = 0.25
+        self.luck: float | None = None
         self.look = min(12, pool.size)
         self._study = study
         self._pool = pool
@@ -49,7 +50,7 @@ class Gate:
         study = self._study
         if not self.narrow(child):
             await self._pool.measure([child, parent], self.look)
-            return self._pool.gain(child, parent).mean * self.look
+            return self._pool.gain(child, parent).mean * self.look / study.spread
         about = self._relevance.about(edited_lines(study, parent, child))
         cause = [key for key in about if key in child.cause] or list(child.cause[:1])
         first = cause[:_FIRST]
@@ -69,7 +70,8 @@ class Gate:
         examples = [self._study.example(key) for key in dict.fromkeys(keys)]
         await asyncio.gather(self._study.evaluate(child, examples), self._study.evaluate(parent, examples))
         ours, theirs = self._study.tally(child, "train"), self._study.tally(parent, "train")
-        return mended(theirs, ours, child.cause, self.luck)
+        luck = _LUCK * self._study.spread if self.luck is None else self.luck
+        return mended(theirs, ours, child.cause, luck) / self._study.spread
 
     def gain(self, one: Candidate, parent: Candidate) -> Gain:
         """The gain over the parent on selection and training examples, less those that were chosen by failure."""
@@ -77,4 +79,4 @@ class Gate:
         theirs = {**self._pool.values(parent), **self._study.tally(parent, "train").values}
         for key in one.cause:
             ours.pop(key, None)
-        return gain_between(ours, theirs)
+        return gain_between(ours, theirs, spread=self._study.spread)

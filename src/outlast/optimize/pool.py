@@ -33,18 +33,21 @@ class Gain:
         return 0.5 * math.erfc(-self.mean / (self.error * math.sqrt(2))) if self.error > 0 else 0.5
 
 
-def gain_between(ours: Mapping[str, float], theirs: Mapping[str, float], *, prior: float = PRIOR) -> Gain:
+def gain_between(
+    ours: Mapping[str, float], theirs: Mapping[str, float], *, prior: float = PRIOR, spread: float = 1.0
+) -> Gain:
     """The gain of one set of values by example over another, on the examples of both.
 
-    Normal posterior under a prior of no gain that weighs `prior` examples. The spread is that of the differences, with
-    that of the prior examples mixed in, so that a handful of equal pairs is not taken for certainty.
+    Normal posterior under a prior of no gain that weighs `prior` examples. The deviation is that of the differences,
+    with that of the prior examples mixed in, so that a handful of equal pairs is not taken for certainty; `spread` is
+    how far scores lie apart, so that the scale of a metric decides nothing.
     """
     differences = [value - theirs[key] for key, value in ours.items() if key in theirs]
     n = len(differences)
     total = math.fsum(differences)
     mean = total / (n + prior)
-    squares = math.fsum(d * d for d in differences) + 0.3 * prior
-    variance = max(squares / (n + prior) - mean * mean, 1e-4)
+    squares = math.fsum(d * d for d in differences) + 0.3 * prior * spread * spread
+    variance = max(squares / (n + prior) - mean * mean, 1e-4 * spread * spread)
     return Gain(mean, math.sqrt(variance / (n + prior)), n)
 
 
@@ -83,7 +86,7 @@ class Pool:
 
     def gain(self, candidate: Candidate, over: Candidate | None = None) -> Gain:
         """Its gain over another (the start) on the selection examples that both were run on."""
-        return gain_between(self.values(candidate), self.values(over or self.study.start))
+        return gain_between(self.values(candidate), self.values(over or self.study.start), spread=self.study.spread)
 
     def best(self) -> Candidate:
         """The member with the highest posterior gain over the start; of equals the earlier one."""
@@ -115,7 +118,7 @@ class Pool:
 def mended(parent: Tally, child: Tally, cause: Sequence[str], luck: float) -> float:
     """How many more of the failed examples a child gets right than another draw of its parent would.
 
-    `luck` is the share of failures that pass when the same program is simply asked again.
+    `luck` is what a failure gains in the mean when the same program is simply asked again.
     """
     gained = lost = 0.0
     failed = passed = 0

@@ -321,6 +321,11 @@ class Study:
         """The score of an example that nothing is missing from: 1, or the highest seen where scores leave 0 to 1."""
         return 1.0 if math.isnan(self._most) or (self._least >= 0 and self._most <= 1) else self._most
 
+    @property
+    def spread(self) -> float:
+        """How far scores lie apart at most, from the least seen to the full one; 1 before any differ."""
+        return (self.full - self._least) or 1.0 if not math.isnan(self._least) else 1.0
+
     def affordable(self) -> float:
         """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
         return self._rollouts_for(self.purse.left)

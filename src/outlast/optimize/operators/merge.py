@@ -65,9 +65,11 @@ def _two(study: Study, one: Candidate, other: Candidate, operator: str) -> Candi
 
 def merge_lines(base: str, ours: str, theirs: str) -> str:
     """Three versions of a text, merged by lines: what either removed goes, what either added comes, ours first."""
-    old, mine, yours = split_lines(base), split_lines(ours), split_lines(theirs)
-    kept = [line for line in mine if line in yours or line not in old]
-    return "\n".join([*kept, *(line for line in yours if line not in old and line not in kept)] or mine)
+    old, yours = split_lines(base), split_lines(theirs)
+    kept = [line for line in ours.split("\n") if not line.strip() or line.rstrip() in yours or line.rstrip() not in old]
+    have = {line.rstrip() for line in kept}
+    made = "\n".join([*kept, *(line for line in yours if line not in old and line not in have)])
+    return made if made.strip() else ours
 
 
 def changed_paths(study: Study, candidate: Candidate) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ class ReflectEdit(Operator):
         found: dict[Candidate, None] = {}
         for edit in written[:MOST_LINES]:
             changed = apply_edits(instruction, [edit]) if isinstance(edit, Edit) else instruction
-            if split_lines(changed) != split_lines(instruction):
+            if changed != instruction.rstrip():
                 said = f"edit of {path}: {difference_of(instruction, changed)}"
                 found[study.propose({path: changed}, origin=said, parent=parent, operator=self.name, cause=cause)] = (
                     None
