@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,6 +28,7 @@ _LIKELY = 0.6  # posterior chance of being better from which a candidate is buil
 _SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
 _FINALISTS = 5
 _LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
+_TRIES = 3  # judgements of one edit, each on other failures
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 
 
@@ -83,6 +85,7 @@ class _Search:
         self.structural = defaults.sweep() if options.operators is None else []
         self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
         self.gate = Gate(study, self.pool)
+        self.judged = Counter[Candidate]()
         self.before = study.rollouts  # those of the proof
         self.round = self.idle = 0
 
@@ -189,7 +192,7 @@ class _Search:
         children: dict[Candidate, Candidate] = {}
         told: set[tuple[frozenset[str], Candidate]] = set()
         for (operator, parent, _), found in zip(jobs, answers, strict=True):
-            fresh = [one for one in found if one not in self.pool.members and one not in study.rejected]
+            fresh = [one for one in found if one not in self.pool.members and self._open(one)]
             for one in fresh:
                 said = self.gate.content(parent, one)
                 if not said or (said, parent) not in told:  # the same in other words is judged once
@@ -200,7 +203,9 @@ class _Search:
         self.portfolio.age()
         most = max(0, int((self.left() - kept) / WORST))  # each runs on a look, and its parent with it
         children = dict(itertools.islice(children.items(), most))
-        scores = await together(self.gate.score(child, parent) for child, parent in children.items())
+        scores = await together(
+            self.gate.score(child, parent, before=self.judged[child]) for child, parent in children.items()
+        )
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
         passed = [child for score, child in ranked if score > AHEAD]
         wide = [child for child in passed if not self.gate.narrow(child)]
@@ -209,6 +214,10 @@ class _Search:
             if child not in passed:
                 self._settle(child, False)
         return bool(passed) and await self._contend(best, passed)
+
+    def _open(self, one: Candidate) -> bool:
+        """Whether a candidate may be judged: once, an edit that other failures suggest again a few times."""
+        return self.judged[one] < (_TRIES if self.gate.narrow(one) else 1)
 
     async def _proposed(self, operator: Operator, parent: Candidate, number: int) -> list[Candidate]:
         """What an operator makes; raises `UsageError` when that is no list of candidates."""
@@ -237,6 +246,7 @@ class _Search:
         return False
 
     def _settle(self, child: Candidate, good: bool) -> None:
+        self.judged[child] += 1
         self.study.judged(child, accepted=good)
         self.portfolio.told(child.operator, float(good))
 

@@ -45,15 +45,20 @@ class Gate:
         """What an edit says about the data, so that the same in other words is found; empty for other changes."""
         return self._relevance.content(edited_lines(self._study, parent, child))
 
-    async def score(self, child: Candidate, parent: Candidate) -> float:
-        """By how many examples a child is ahead of its parent. Cost: `WORST` rollouts at most, or twice `look`."""
+    async def score(self, child: Candidate, parent: Candidate, *, before: int = 0) -> float:
+        """By how many examples a child is ahead of its parent.
+
+        An edit that was judged `before` is run on more this time. Cost: `WORST` rollouts at most the first time, or
+        twice `look`.
+        """
         study = self._study
         if not self.narrow(child):
             await self._pool.measure([child, parent], self.look)
             return self._pool.gain(child, parent).mean * self.look / study.spread
         about = self._relevance.about(edited_lines(study, parent, child))
         cause = [key for key in about if key in child.cause] or list(child.cause[:1])
-        first = cause[:_FIRST]
+        others = [key for key in about if key not in child.cause]
+        first = cause[:_FIRST] if not before else [*cause, *others][: _FIRST * (1 + before)]
         if await self._ahead(child, parent, first) <= 0:
             return 0.0  # it does not even mend what it was made for
         rng = study.rng(f"gate {child.id}")
@@ -62,8 +67,9 @@ class Gate:
             for o in study.outcomes_of(parent, "train")
             if o.value is not None and o.value >= study.full and o.example not in about
         ]
-        others = [key for key in about if key not in child.cause][:_OTHERS]
-        return await self._ahead(child, parent, [*first, *others, *rng.sample(passing, min(len(passing), _BESIDES))])
+        return await self._ahead(
+            child, parent, [*first, *others[:_OTHERS], *rng.sample(passing, min(len(passing), _BESIDES))]
+        )
 
     async def _ahead(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
         """By how many of these training examples a child is ahead, beyond what luck would mend."""

@@ -27,7 +27,7 @@ class Relevance:
     def _weights(self) -> dict[str, float]:
         counts = Counter(word for words in self._words.values() for word in words)
         n = len(self._words)
-        return {word: math.log((n + 1) / (count + 1)) for word, count in counts.items() if count <= n / 3}
+        return {word: math.log((n + 1) / (count + 1)) for word, count in counts.items() if count <= n / 2}
 
     @cached_property
     def _known(self) -> frozenset[str]:

@@ -312,8 +312,10 @@ class Study:
 
     def judged(self, candidate: Candidate, *, accepted: bool) -> None:
         """Note what a search made of a candidate: it is built on, or was given up. Proposers learn from both."""
+        if accepted and candidate in self.rejected:
+            self.rejected.remove(candidate)
         some = self.accepted if accepted else self.rejected
-        if candidate not in some:
+        if candidate not in some and candidate not in self.accepted:
             some.append(candidate)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
@@ -72,9 +72,8 @@ class ReflectEdit(Operator):
             changed = apply_edits(instruction, [edit]) if isinstance(edit, Edit) else instruction
             if changed != instruction.rstrip():
                 said = f"edit of {path}: {difference_of(instruction, changed)}"
-                found[study.propose({path: changed}, origin=said, parent=parent, operator=self.name, cause=cause)] = (
-                    None
-                )
+                made = study.propose({path: changed}, origin=said, parent=parent, operator=self.name, cause=cause)
+                found[replace(made, cause=tuple(cause))] = None  # what suggests it this time
         found.pop(parent, None)
         return list(found)
 
