@@ -54,6 +54,15 @@ def sockets() -> int:
     return held
 
 
+@pytest.fixture(scope="package", autouse=True)
+def what_was_there_before() -> Iterator[None]:
+    """What other tests left in memory is set aside: going through all of it for every test here takes minutes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No process, socket or pipe outlives a test."""
