@@ -116,3 +116,11 @@ def test_a_proposer_that_raises_what_no_model_raises_costs_nothing_more():
     found = compiled(ScriptedLM(broken))
     assert ASKED == [None, None, None]
     assert found.report.verdict.word == "inconclusive"
+
+
+def test_a_proposal_that_is_too_dear_for_what_is_left_does_not_end_the_search():
+    dear = ScriptedLM(["<<proposed>>\nRoute.\n\n<<end>>"] * 3, price=5.0)
+    found = compiled(dear, budget=ol.Budget(dollars=1.0))
+    assert ASKED == [None, None, None]
+    assert dear.calls == 0
+    assert found.report.stopped == ""

@@ -183,3 +183,9 @@ def test_the_scale_of_a_metric_decides_nothing():
     plain, squeezed = searched(0.0), searched(0.7)
     assert plain > start + 0.1
     assert squeezed > start + 0.1
+
+
+@pytest.mark.parametrize("options", [{"failures": 0}, {"failures": "3"}, {"block": -1}, {"proposer": "gpt"}])
+def test_bad_options_of_an_operator_are_refused(options: dict[str, Any]):
+    with pytest.raises(UsageError, match="ReflectEdit"):
+        ol.ReflectEdit(**options)

@@ -13,7 +13,7 @@ from outlast.optimize.edits import MOST_LINES, Edit, apply_edits, split_lines
 from outlast.optimize.episodes import episode
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.proposers import ReflectOnFailures
-from outlast.optimize.texts import about_text, text_of, texts
+from outlast.optimize.texts import about_text, proposer_modules, text_of, texts, whole_numbers
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate, Outcome
@@ -40,6 +40,10 @@ class ReflectEdit(Operator):
     successes: int = 1
     block: int = 12
     proposer: Module = field(default_factory=lambda: Predict(ReflectOnFailures))
+
+    def __post_init__(self) -> None:
+        whole_numbers(self, failures=1, successes=0, block=1)
+        proposer_modules(self, ["proposer"])
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether the program has any text that may change."""
