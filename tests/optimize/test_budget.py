@@ -67,7 +67,7 @@ def test_calls_never_exceed_the_budget_with_many_in_flight(calls: int):
 def test_failed_calls_count_too():
     class Flaky(SimulatedLM):
         async def complete(self, request: Any) -> Response:
-            if self.calls % 11 == 10:
+            if self.calls % 19 == 18:  # a tenth of the rollouts, well below what ends a search
                 self.calls += 1
                 raise ol.errors.LMServerError("sorry", status=500)
             return await super().complete(request)
@@ -76,7 +76,7 @@ def test_failed_calls_count_too():
     found, _ = compiled(Budget(calls=150), lm, concurrency=16)
     assert lm.calls <= 150
     assert found.report.spending.calls == lm.calls
-    assert found.report.spending.failed == lm.calls // 11
+    assert found.report.spending.failed == lm.calls // 19
     assert found.report.spending.unpriced == found.report.spending.uncertain == 0  # the server said no
 
 

@@ -66,3 +66,15 @@ def test_bad_options_are_refused(options: dict[str, object]):
 def test_too_little_data_is_refused():
     with pytest.raises(DataError, match="at least 20"):
         ol.headroom(Triage(), World(examples=10).data(), right, lm=World().lm())
+
+
+def test_a_metric_on_another_scale_is_not_taken_for_perfect():
+    world = World(examples=200, base=0.5, gain=0.5)
+
+    def points(example: object, prediction: object) -> float:
+        return 1.0 + 9.0 * right(example, prediction)
+
+    seen = ol.headroom(Triage(), world.data(), points, lm=world.lm(), examples=30)
+    assert seen.full == 10.0
+    assert not seen.none
+    assert "%" not in str(seen).split(";")[0]

@@ -66,8 +66,8 @@ class Advisor:
             self._note(module, error)
             if self._broken >= _IN_A_ROW:
                 raise SearchStopped(
-                    f"{self._broken} proposals in a row failed; the last: {error}. What is done is kept; mend the "
-                    f"cause and run the same search again to go on."
+                    f"{self._broken} proposals in a row failed; the last: {str(error).rstrip('.')}. What is done is "
+                    f"kept; mend the cause and run the same search again to go on."
                 ) from error
             return None
         finally:

@@ -37,7 +37,8 @@ class Headroom:
     `mean` is the mean score, `best_of` the mean of each example's best draw; their difference `reachable` is what the
     model can do without any new knowledge, if it only did it each time (0 for a model that always answers the same).
     `unanswered` is the share of rollouts without a usable answer, which the form of the prompt can mend. `demos` is the
-    gain of a few labelled demonstrations, `strong` that of a stronger model, None where they were not tried.
+    gain of a few labelled demonstrations, `strong` that of a stronger model, None where they were not tried. `full` is
+    the full score: 1, or the highest seen of a metric that leaves 0 to 1, which then does not tell how much is missing.
     """
 
     n: int
@@ -47,6 +48,7 @@ class Headroom:
     unanswered: float
     demos: Gain | None = None
     strong: Gain | None = None
+    full: float = 1.0
 
     @property
     def reachable(self) -> float:
@@ -55,20 +57,20 @@ class Headroom:
 
     @property
     def missing(self) -> float:
-        """What is missing to a perfect score of 1."""
-        return 1 - self.mean
+        """What is missing to the full score."""
+        return self.full - self.mean
 
     @property
     def none(self) -> bool:
         """True when nothing points to a gain worth a search: no draw, no form, no probe, or next to nothing missing."""
-        if self.missing < LITTLE:
+        if self.full == 1 and self.missing < LITTLE:
             return True
         probes = [gain for gain in (self.demos, self.strong) if gain is not None]
         return (
             bool(probes)
-            and self.reachable < LITTLE
+            and self.reachable < LITTLE * self.full
             and self.unanswered == 0
-            and all(gain.mean + 2 * gain.error < 2 * LITTLE for gain in probes)
+            and all(gain.mean + 2 * gain.error < 2 * LITTLE * self.full for gain in probes)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,13 +91,14 @@ class Headroom:
         return str(self)
 
     def __str__(self) -> str:
-        said = [f"{100 * self.mean:.0f}% on {self.n} examples x {self.draws}"]
+        unit, of, form = ("%", 100.0, ".0f") if self.full == 1 else ("", 1.0, ".3g")
+        said = [f"{of * self.mean:{form}}{unit} on {self.n} examples x {self.draws}"]
         if self.draws > 1:
-            said.append(f"best of {self.draws} draws {100 * self.best_of:.0f}%")
+            said.append(f"best of {self.draws} draws {of * self.best_of:{form}}{unit}")
         said.append(f"{100 * self.unanswered:.0f}% without a usable answer")
         for name, gain in (("a few demonstrations", self.demos), ("the stronger model", self.strong)):
             if gain is not None:
-                said.append(f"{name} {100 * gain.mean:+.0f} points (+-{100 * gain.error:.0f})")
+                said.append(f"{name} {of * gain.mean:+{form}} points (+-{of * gain.error:{form}})")
         return "; ".join(said) + (": no headroom" if self.none else "")
 
 
@@ -218,13 +221,15 @@ async def probe(
         math.fsum(math.fsum(v) / len(v) for v in scored) / len(scored) if scored else 0.0,
         math.fsum(max(v) for v in scored) / len(scored) if scored else 0.0,
         unanswered / runs if runs else 0.0,
+        full=study.full,
         **tried,
     )
 
 
 async def _gain(study: Study, candidate: Candidate, part: Sequence[Example], base: dict[str, float]) -> Gain:
     outcomes = await study.evaluate(candidate, part)
-    return gain_between({o.example: o.value for o in outcomes if o.value is not None}, base, prior=2)
+    values = {o.example: o.value for o in outcomes if o.value is not None}
+    return gain_between(values, base, prior=2, spread=study.spread)
 
 
 def _demonstrated(study: Study) -> Candidate | None:

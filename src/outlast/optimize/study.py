@@ -23,6 +23,7 @@ from outlast.modules.state import difference, dump_changes, with_strategies
 from outlast.optimize.advisor import Advisor
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
+from outlast.optimize.experience import Experience
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
 from outlast.optimize.memory import Memory
@@ -99,8 +100,7 @@ class Study:
             name: {id_of(example): number for number, example in enumerate(part)}
             for name, part in (("select", self.select), ("train", self.train))
         }
-        self._least = self._most = math.nan
-        self._spent_on = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
+        self.experience = Experience()
         self.accepted: list[Candidate] = []
         self.rejected: list[Candidate] = []
         self.derived: dict[str, Any] = {}  # what operators made of the data, for the next one; can be made anew
@@ -320,33 +320,29 @@ class Study:
 
     @property
     def full(self) -> float:
-        """The score of an example that nothing is missing from: 1, or the highest seen where scores leave 0 to 1."""
-        return 1.0 if math.isnan(self._most) or (self._least >= 0 and self._most <= 1) else self._most
+        """The score of an example that nothing is missing from; see `Experience`."""
+        return self.experience.full
 
     @property
     def spread(self) -> float:
-        """How far scores lie apart at most, from the least seen to the full one; 1 before any differ."""
-        return (self.full - self._least) or 1.0 if not math.isnan(self._least) else 1.0
+        """How far scores lie apart at most; see `Experience`."""
+        return self.experience.spread
 
     def affordable(self) -> float:
         """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
-        return self._rollouts_for(self.purse.left)
+        return self._affords(self.purse.left)
 
     def share(self, part: float) -> float:
         """How many rollouts this part of the whole budget pays for; infinite without a limit."""
-        return self._rollouts_for(lambda name: part * (self.purse.limits[name] or 0))
+        return self._affords(lambda name: part * (self.purse.limits[name] or 0))
 
     def spare(self, winner: Candidate) -> float:
         """How many rollouts can be paid beyond the proof of this candidate; infinite without a limit."""
         need = self.reserve.need(winner.id)
-        return max(0.0, self._rollouts_for(lambda name: self.purse.free(name) - need.get(name, 0.0)))
+        return max(0.0, self._affords(lambda name: self.purse.free(name) - need.get(name, 0.0)))
 
-    def _rollouts_for(self, amount: Callable[[str], float]) -> float:
-        found = math.inf if self.purse.limits["rollouts"] is None else amount("rollouts")
-        for name, spent in self._spent_on.items():
-            if self.purse.limits[name] is not None and spent > 0:
-                found = min(found, amount(name) * len(self._used) / spent)
-        return found
+    def _affords(self, amount: Callable[[str], float]) -> float:
+        return self.experience.affords(lambda name: None if self.purse.limits[name] is None else amount(name))
 
     @staticmethod
     def key_of(example: Example) -> str:
@@ -513,10 +509,7 @@ class Study:
         """Take a result into account that this run of the search had not used yet."""
         self._used.add(key)
         self._calls += outcome.calls
-        if (value := outcome.value) is not None:
-            self._least, self._most = min(value, self._least), max(value, self._most)
-        for name in self._spent_on:
-            self._spent_on[name] += getattr(outcome, name)
+        self.experience.add(outcome)
         for name, tallies in (("select", self._tallies), ("train", self._train_tallies)):
             if outcome.example in self._places[name]:
                 tallies.setdefault(outcome.candidate, Tally()).add(outcome)
@@ -544,7 +537,8 @@ class Study:
         if self._in_a_row >= _IN_A_ROW or (count >= _AT_LEAST and count > self.max_error_rate * self._asked):
             self._stop = self._stop or SearchStopped(
                 f"{count} of {self._asked} rollouts failed for reasons that no prompt can mend; the last: "
-                f"{rolled.outcome.error}. What is done is kept; mend the cause and run the same search again to go on."
+                f"{rolled.outcome.error.rstrip('.')}. What is done is kept; mend the cause and run the same search "
+                f"again to go on."
             )
             raise self._stop from failure
 

@@ -1,0 +1,44 @@
+"""What the rollouts of a search have shown so far of their scores and of what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from outlast.optimize.candidate import Outcome
+
+
+class Experience:
+    """Counts rollouts; tells the scale of their scores, and how many more an amount of money pays for."""
+
+    def __init__(self) -> None:
+        self._least = self._most = math.nan
+        self._spent = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
+        self._count = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Learn from one rollout."""
+        self._count += 1
+        if (value := outcome.value) is not None:
+            self._least, self._most = min(value, self._least), max(value, self._most)
+        for name in self._spent:
+            self._spent[name] += getattr(outcome, name)
+
+    @property
+    def full(self) -> float:
+        """The score of an example that nothing is missing from: 1, or the highest seen where scores leave 0 to 1."""
+        return 1.0 if math.isnan(self._most) or (self._least >= 0 and self._most <= 1) else self._most
+
+    @property
+    def spread(self) -> float:
+        """How far scores lie apart at most, from the least seen to the full one; 1 before any differ."""
+        return (self.full - self._least) or 1.0 if not math.isnan(self._least) else 1.0
+
+    def affords(self, amount: Callable[[str], float | None]) -> float:
+        """How many rollouts these amounts pay for, by name (None: without a limit); infinite before the first one."""
+        rollouts = amount("rollouts")
+        found = math.inf if rollouts is None else rollouts
+        for name, spent in self._spent.items():
+            if spent > 0 and (some := amount(name)) is not None:
+                found = min(found, some * self._count / spent)
+        return found
