@@ -172,21 +172,43 @@ class _Search:
 
         `kept` rollouts are left for the race and what comes after.
         """
-        study, rng = self.study, self.study.rng(f"auto {self.round}")
         best = self.pool.best()
+        jobs = self._jobs(best, parallel)
+        self.round += 1
+        if not jobs:
+            return False
+        children = await self._children(jobs)
+        most = max(0, int((self.left() - kept) / WORST))  # each runs on a look, and its parent with it
+        children = dict(itertools.islice(children.items(), most))
+        scores = await together(
+            self.gate.score(child, parent, before=self.judged[child]) for child, parent in children.items()
+        )
+        ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
+        passed = [child for score, child in ranked if score > AHEAD]
+        wide = [child for child in passed if not self.gate.narrow(child)]
+        passed = [child for child in passed if child not in wide[1:]]  # one wide change at a time can be credited
+        for child in children:
+            if child not in passed:
+                self._settle(child, False)
+        return bool(passed) and await self._contend(best, passed)
+
+    def _jobs(self, best: Candidate, parallel: int) -> list[tuple[Operator, Candidate, int]]:
+        """Which operators are tried on which parents: mostly edits of the best; of specialists too when stuck."""
+        rng = self.study.rng(f"auto {self.round}")
         jobs: list[tuple[Operator, Candidate, int]] = []
         for number in range(parallel):
             stuck = self.idle > 0 and number % 2 == 0 and len(self.pool.members) > 2
             parent = self.pool.specialist(rng) if stuck else best
-            operator = self.portfolio.draw(study, parent, rng)
+            operator = self.portfolio.draw(self.study, parent, rng)
             wide = sum(job[0].name != ReflectEdit.name for job in jobs)
             if operator is not None and operator.name != ReflectEdit.name and wide >= max(1, parallel // 8):
-                operator = self.edits if self.edits is not None and self.edits.applies(study, parent) else None
+                operator = self.edits if self.edits is not None and self.edits.applies(self.study, parent) else None
             if operator is not None:
                 jobs.append((operator, parent, self.round * self.parallel + number))
-        self.round += 1
-        if not jobs:
-            return False
+        return jobs
+
+    async def _children(self, jobs: Sequence[tuple[Operator, Candidate, int]]) -> dict[Candidate, Candidate]:
+        """What these jobs propose that is worth judging, each with its parent."""
         # one first, so that what the others share (rollouts of the parent) is there
         answers = [await self._proposed(*jobs[0]), *await together(self._proposed(*job) for job in jobs[1:])]
         children: dict[Candidate, Candidate] = {}
@@ -201,19 +223,7 @@ class _Search:
             if not fresh:
                 self.portfolio.told(operator.name, 0.0)
         self.portfolio.age()
-        most = max(0, int((self.left() - kept) / WORST))  # each runs on a look, and its parent with it
-        children = dict(itertools.islice(children.items(), most))
-        scores = await together(
-            self.gate.score(child, parent, before=self.judged[child]) for child, parent in children.items()
-        )
-        ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
-        passed = [child for score, child in ranked if score > AHEAD]
-        wide = [child for child in passed if not self.gate.narrow(child)]
-        passed = [child for child in passed if child not in wide[1:]]  # one wide change at a time can be credited
-        for child in children:
-            if child not in passed:
-                self._settle(child, False)
-        return bool(passed) and await self._contend(best, passed)
+        return children
 
     def _open(self, one: Candidate) -> bool:
         """Whether a candidate may be judged: once, an edit that other failures suggest again a few times."""
