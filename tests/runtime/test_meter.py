@@ -25,6 +25,7 @@ from outlast.errors import (
     LMServerError,
     LMTimeout,
 )
+from outlast.lms.layers.budget import Budgeted
 from outlast.lms.layers.retry import Retrying
 from outlast.lms.protocol import LM, Wrapper, ask
 from outlast.messages import Request, Response, Usage, user
@@ -391,6 +392,8 @@ def test_a_wrapper_that_goes_around_ask_is_counted_all_the_same() -> None:
         for _ in range(2):
             Direct(ScriptedLM(lambda _: "x"))("q")
     assert (meter.spent.calls, meter.exceeded()) == (2, "calls")
+    with running(meter=meter), pytest.raises(BudgetExceeded):
+        Direct(ScriptedLM(lambda _: "x"))("q")
 
 
 @dataclass
@@ -531,3 +534,20 @@ class MeterMachine(RuleBasedStateMachine):
 
 TestMeterMachine = MeterMachine.TestCase
 TestMeterMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_wrapper_around_a_model_with_a_budget_of_its_own_does_not_wait_for_itself() -> None:
+    class Counting(Wrapper):
+        calls = 0
+
+        async def complete(self, request: Request) -> Response:
+            self.calls += 1
+            return await ask(self.inner, request)
+
+    meter = Meter(calls=1)
+    inner = Budgeted(ScriptedLM(lambda _: "x"), calls=5)
+    with running(meter=meter):
+        assert Counting(inner)("q").text == "x"
+        with pytest.raises(BudgetExceeded):
+            Counting(inner)("another")
+    assert (meter.spent.calls, inner.spent.calls) == (1, 1)

@@ -35,19 +35,18 @@ async def ask_within(meter: Meter, lm: LM, request: Request, *, noting: Meter | 
     An answer without a call, and one of a wrapper that does not reach its model by `ask`, is counted afterwards, in
     `noting` when that is given.
     """
-    run, ticket = current(), Ticket()
+    run = current()
+    ticket = Ticket(around=run.ticket)
     token = enter(run.paying(meter, ticket))
     try:
         response = await ask(lm, request)
     finally:
         leave(token)
-    _note(response, ticket, run.ticket, noting or meter)
+    _note(response, ticket, noting or meter)
     return response
 
 
-def _note(response: Response, ticket: Ticket, outer: Ticket | None, meter: Meter) -> None:
-    if ticket.paid_inside and outer is not None:
-        outer.release()
+def _note(response: Response, ticket: Ticket, meter: Meter) -> None:
     if response.cache != "miss" or not ticket.paid_inside:
         meter.note(response)
 
@@ -165,7 +164,8 @@ async def stream_within(
     meter: Meter, lm: LM, request: Request, *, noting: Meter | None = None
 ) -> AsyncGenerator[StreamEvent]:
     """Like `ask_within`, in pieces."""
-    around, ticket = current(), Ticket()
+    around = current()
+    ticket = Ticket(around=around.ticket)
     run = around.paying(meter, ticket)
     token = enter(run)
     events = ask_stream(lm, request)
@@ -173,7 +173,7 @@ async def stream_within(
     async with aclosing(events):
         while (event := await _step(anext(events, None), run)) is not None:
             if isinstance(event, Finished):
-                _note(event.response, ticket, around.ticket, noting or meter)
+                _note(event.response, ticket, noting or meter)
             yield event
 
 

@@ -135,6 +135,7 @@ class OpenedModel(Wrapper):
     itself; a pickle holds the name and options but never a key, which the other process takes from its environment.
     """
 
+    spends = False
     _checked = True
 
     def __init__(self, model: str, stack: LM, leaf: LM, options: Mapping[str, Any], chosen: ModelOptions) -> None:

@@ -315,10 +315,13 @@ def opened(owner: str, inner: Any) -> LM:
 
 class Wrapper(LM):
     """An LM around an LM, which may be given by name. Says the inner model's name, identity and capabilities unless it
-    knows better. Raises `ConfigError` for what is neither."""
+    knows better. Raises `ConfigError` for what is neither.
+
+    One that reaches `inner` by `ask` alone, and may answer without it, says `spends = False`: then an answer of its own
+    needs no room in a budget.
+    """
 
     blocking_safe = True
-    spends = False
 
     def __init__(self, inner: LM | str) -> None:
         self.inner = opened(type(self).__name__, inner)

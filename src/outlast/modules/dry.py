@@ -37,6 +37,8 @@ class DryLM(LM):
 class Catching(Wrapper):
     """Catches requests to a model, whose capabilities it keeps."""
 
+    spends = False
+
     async def complete(self, request: Request) -> Response:
         """Never asks the model."""
         raise Caught(request)

@@ -129,6 +129,8 @@ class Recorder:
 class Remembered(Wrapper):
     """A model within a search."""
 
+    spends = False
+
     def __init__(self, inner: LM, memory: Memory, asked: list[Asked] | None) -> None:
         super().__init__(inner)
         self._memory = memory

@@ -279,13 +279,22 @@ class Joined(Meter):
 
 
 class Ticket:
-    """What one call has set aside in each meter that it spends from. Ends by `settle`, `fail` or `release`."""
+    """What one call has set aside in each meter that it spends from. Ends by `settle`, `fail` or `release`.
 
-    __slots__ = ("_held", "bound", "paid_inside")
+    `around` is that of a call around this one, which then pays for nothing either: it only asked.
+    """
 
-    def __init__(self, held: Iterable[tuple[Meter, float, float]] = (), bound: Bound = UNBOUNDED) -> None:
+    __slots__ = ("_around", "_held", "bound", "paid_inside")
+
+    def __init__(
+        self,
+        held: Iterable[tuple[Meter, float, float]] = (),
+        bound: Bound = UNBOUNDED,
+        around: Ticket | None = None,
+    ) -> None:
         self._held = tuple(held)
         self.bound = bound
+        self._around = around
         self.paid_inside = False
 
     def settle(self, response: Response) -> None:
@@ -311,6 +320,8 @@ class Ticket:
         self.paid_inside = True
         with _lock:
             _serve(self._end())
+        if self._around is not None:
+            self._around.release()
 
     def _end(self) -> tuple[tuple[Meter, float, float], ...]:
         held, self._held = self._held, ()

@@ -47,6 +47,8 @@ class Batched(Remade, Wrapper):
     Cost: one call at the provider's batch price for each request that the store does not hold.
     """
 
+    spends = False
+
     def __init__(
         self,
         inner: LM | str,

@@ -87,6 +87,8 @@ class Cached(Wrapper):
     either is logged once to "outlast.cache". Raises `ConfigError` for options out of range. Cost: at most one call.
     """
 
+    spends = False
+
     def __init__(
         self,
         inner: LM | str,

@@ -39,6 +39,8 @@ class Cassette(Wrapper):
     else at most one.
     """
 
+    spends = False
+
     def __init__(self, inner: LM | str, path: str | os.PathLike[str], mode: str | None = None) -> None:
         super().__init__(uncached(inner, "Cassette"))
         if not isinstance(path, (str, os.PathLike)) or path == "":

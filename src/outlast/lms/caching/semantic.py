@@ -57,6 +57,8 @@ class SemanticCache(Remade, Wrapper):
     at most one call, and one of `embed`.
     """
 
+    spends = False
+
     def __init__(
         self,
         inner: LM | str,

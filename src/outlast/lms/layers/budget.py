@@ -56,6 +56,8 @@ class Budgeted(Remade, Wrapper):
     `spent` is the running sum over all who use this object. A copy or a pickle is a new one that has spent nothing.
     """
 
+    spends = False
+
     def __init__(
         self,
         inner: LM | str,

@@ -28,6 +28,8 @@ class Timeout(Remade, Wrapper):
     stopped. Cost: one call of `inner`; one that was given up may still be billed.
     """
 
+    spends = False
+
     def __init__(self, inner: LM | str, seconds: float, *, first_token: float | None = None) -> None:
         super().__init__(inner)
         self.seconds = checked_number("seconds", seconds, above=0)

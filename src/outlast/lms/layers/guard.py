@@ -23,6 +23,7 @@ class Guard(Wrapper):
     `Response.queued_seconds`.
     """
 
+    spends = False
     _checked = True
 
     async def before(self, request: Request) -> Any:

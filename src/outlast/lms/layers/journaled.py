@@ -17,6 +17,8 @@ class Journaled(Wrapper):
     stops where the whole one would have.
     """
 
+    spends = False
+
     def __init__(self, inner: LM, journal: Journal) -> None:
         super().__init__(inner)
         self.journal = journal

@@ -28,6 +28,8 @@ class Pinned(Remade, Wrapper):
     this one holds no answers of other versions. Cost: one call of `inner`, paid also when its answer is refused.
     """
 
+    spends = False
+
     def __init__(self, inner: LM | str, model: str = FIRST, *, on_change: Literal["error", "warn"] = "error") -> None:
         if not isinstance(model, str) or not model:
             raise ConfigError(f"pin is the name of a model version, a pattern, or 'first'; got {brief(model)}")

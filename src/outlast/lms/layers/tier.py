@@ -58,6 +58,8 @@ class TierFallback(Trying, Wrapper):
 class _InTier(Wrapper):
     """The same model, asked in one tier."""
 
+    spends = False
+
     def __init__(self, inner: LM | str, tier: str) -> None:
         super().__init__(inner)
         self.tier = tier
