@@ -302,7 +302,7 @@ def test_the_reserve_pays_the_costliest_candidate_with_room_for_chance():
     assert amounts["tokens"] == pytest.approx(30 * 900)
     assert amounts["dollars"] == pytest.approx(30 * 0.05)
     assert amounts["calls"] > 30 * 2.5
-    assert amounts["seconds"] == pytest.approx(4 * 0.5 * 1.5)
+    assert amounts["seconds"] == pytest.approx(1.25 * (30 * 0.5 / 10 + 0.5) + 0.3)
     reserve.drop("long")
     assert reserve.amounts()["calls"] == 60
     assert reserve.calls_each() == 2

@@ -10,6 +10,7 @@ from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.settings import DEFAULT_ADAPTER
 from outlast.optimize.budget import Purse
+from outlast.optimize.deadline import Deadline
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.memory import Memory
 from outlast.optimize.rollout import HOPELESS
@@ -33,6 +34,7 @@ class Advisor:
         self.asked = 0
         self.failed = 0
         self._own = own  # the purse is not the one that the rollouts are paid from
+        self._deadline = Deadline(purse)
         self._adapter = adapter or DEFAULT_ADAPTER
         self._ledger = ledger
         self._broken = 0
@@ -48,10 +50,12 @@ class Advisor:
         about = {"lm": lm, "adapter": self._adapter, "memo": self.memory.recording(), "sample": sample}
         try:
             with running(**about, root=None, trace=None, meter=None):
-                answer = await module.acall(**inputs)
+                async with self._deadline.within():
+                    answer = await module.acall(**inputs)
         except BudgetExceeded as error:
             if self._own and self.purse.refused is not None:
-                self.spent = self._flying == 1  # else others have set aside what they may not need
+                # What others have set aside they may not need; time does not come back.
+                self.spent = self._flying == 1 or error.limit == "seconds"
             elif error.limit not in ("tokens", "dollars"):
                 raise  # while the most that one dear proposal may take can be too much for what others have room in
             self._note(module, error)

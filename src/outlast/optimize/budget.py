@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from outlast.errors import BudgetExceeded
 from outlast.messages import Response, Spending
 from outlast.runtime import Budget, Meter
 from outlast.runtime.meter import UNBOUNDED
@@ -49,6 +50,19 @@ class Purse(Meter):
     def free(self, name: str) -> float:
         """What is left of one thing when nothing is held back."""
         return math.inf if self.limits[name] is None else self.left(name) + self._held.get(name, 0)
+
+    def seconds_left(self) -> float:
+        """The time until what still runs is given up, here and in budgets around; infinite without a limit."""
+        return self.soonest.left("seconds")
+
+    @property
+    def soonest(self) -> Meter:
+        """The budget whose time ends first, this one or one around it."""
+        return min(self.chain, key=lambda one: one.left("seconds"))
+
+    def late(self) -> BudgetExceeded:
+        """The error for what the time did not last for."""
+        return self.soonest._refusal("seconds", UNBOUNDED)
 
     def own(self, key: str) -> None:
         """The reply of this key was asked for, and counted, by this run."""

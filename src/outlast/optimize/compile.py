@@ -44,6 +44,7 @@ M = TypeVar("M", bound=Module)
 Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]
 
 _AT_ONCE, _IN_BATCHES = 32, 1000  # rollouts at a time
+_GRACE = 0.1  # seconds that a search gets to end by itself when its time is over
 
 
 def compile(
@@ -316,7 +317,8 @@ def preferred(study: Study, prefer: Prefer, best: Candidate) -> Candidate:
 async def _search(study: Study, optimizer: Optimizer) -> tuple[Candidate, str]:
     """The winner of the search and why it ended early, if it did."""
     try:
-        winner = await optimizer.search(study)
+        async with study.deadline.within(grace=_GRACE):
+            winner = await optimizer.search(study)
     except BudgetExceeded as error:
         return study.leader(), f"the budget of {error.limit or study.purse.budget} was used up"
     except asyncio.CancelledError:

@@ -9,11 +9,13 @@ from outlast.optimize.candidate import Outcome
 
 
 class Experience:
-    """Counts rollouts; tells the scale of their scores, and how many more an amount of money pays for."""
+    """Counts rollouts; tells the scale of their scores, and how many more an amount of money or time pays for, when
+    `concurrency` of them run at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, concurrency: int = 1) -> None:
+        self._concurrency = concurrency
         self._least = self._most = math.nan
-        self._spent = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0}
+        self._spent = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0, "seconds": 0.0}
         self._count = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -40,5 +42,6 @@ class Experience:
         found = math.inf if rollouts is None else rollouts
         for name, spent in self._spent.items():
             if spent > 0 and (some := amount(name)) is not None:
-                found = min(found, some * self._count / spent)
+                at_once = self._concurrency if name == "seconds" else 1
+                found = min(found, some * self._count * at_once / spent)
         return found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import statistics
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,6 +61,7 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
             _refuse_unpayable(study.purse, study.rollouts, least)
         _refuse_unseen(study.purse, setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
         _refuse_unpriced(study, setting)
+        _refuse_slow(study, least)
         size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
         study.reserve.examples = size
         outcomes = await study.evaluate(study.start, confirm[:size])
@@ -79,6 +83,19 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
             f"{broken[0].error}. Mend the program first."
         )
     return outcomes
+
+
+def _refuse_slow(study: Study, confirm: int) -> None:
+    """Refuse what the proof will not fit in at the speed of the first rollouts."""
+    purse, at_once = study.purse, study.reserve.concurrency
+    left = purse.seconds_left()
+    if study.known or math.isinf(left):
+        return
+    each = statistics.median(outcome.seconds for outcome in study.outcomes)
+    if 2 * math.ceil(confirm / at_once) * each > left:
+        which = f"the budget of {purse.budget}" if purse.soonest is purse else "the budget around this compile"
+        why = f"a rollout takes {each:.3g} seconds, {at_once} run at a time, and {max(left, 0):.3g} seconds are left"
+        raise unpayable(which, confirm, why)
 
 
 def _refuse_unseen(purse: Purse, program: Module, outcomes: Sequence[Outcome]) -> None:
@@ -129,6 +146,20 @@ def answer_interrupt() -> str:
     return INTERRUPTED
 
 
+def spare_of(study: Study, winner: Candidate) -> float:
+    """How many rollouts can be paid beyond the proof; under a limit in seconds what the first run found, so that
+    compiling again repeats the proof, however much faster it is."""
+    if study.purse.limits["seconds"] is None:
+        return study.spare(winner)
+    about = {"winner": winner.id, "budget": study.purse.budget.to_json()}
+    for known in study.ledger.events("spare"):
+        if known["about"] == about:
+            return known["rollouts"]
+    rollouts = min(study.spare(winner), float(sys.maxsize))
+    study.ledger.add_event("spare", {"about": about, "rollouts": rollouts})
+    return rollouts
+
+
 async def _sharpened(
     study: Study,
     setting: Setting,
@@ -167,7 +198,7 @@ async def confirm(
             reason = f"The search found nothing that is {setting.prefer} of the best but the program as it is{within}."
         return without_winner("inconclusive", reason, proof, level=setting.level, margin=setting.margin), stopped
     try:
-        spare = 0.0 if stopped else study.spare(winner)
+        spare = 0.0 if stopped else spare_of(study, winner)
         found = await study.evaluate(winner, setting.parts["confirm"][: len(proof)])
         if spare:
             proof, found = await _sharpened(study, setting, winner, spare, proof, found)

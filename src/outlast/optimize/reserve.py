@@ -7,22 +7,25 @@ import math
 from outlast.optimize.candidate import Outcome
 
 _SURE = 3.0  # standard deviations above the expected cost
+_LONGER, _BETWEEN = 1.25, 0.3  # of the seconds that a proof needs, and those in which a search comes to its end
 
 
 class _Moments:
-    """Count, sum and sum of squares."""
+    """Count, sum, sum of squares and the highest value."""
 
-    __slots__ = ("n", "squares", "total")
+    __slots__ = ("highest", "n", "squares", "total")
 
     def __init__(self) -> None:
         self.n = 0
         self.total = 0.0
         self.squares = 0.0
+        self.highest = 0.0
 
     def add(self, value: float) -> None:
         self.n += 1
         self.total += value
         self.squares += value * value
+        self.highest = max(self.highest, value)
 
     def of_sum(self, count: int) -> float:
         """What `count` more values will hardly exceed in sum."""
@@ -32,15 +35,12 @@ class _Moments:
         variance = max(self.squares / self.n - mean * mean, 0.0)
         return count * mean + _SURE * math.sqrt(variance) * count * math.sqrt(1 / count + 1 / self.n)
 
-    def mean(self) -> float:
-        return self.total / self.n if self.n else 0.0
-
 
 class Reserve:
     """The cost of `examples` rollouts of the costliest candidate that is still in the search.
 
-    Calls, tokens and dollars are the expected sum plus three standard errors; seconds assume `concurrency` rollouts
-    at a time.
+    Calls, tokens and dollars are the expected sum plus three standard errors. Seconds are that with `concurrency`
+    rollouts at a time, and the longest one that was seen: no order of jobs ends later than that (Graham 1966).
     """
 
     def __init__(self, examples: int, concurrency: int) -> None:
@@ -49,8 +49,8 @@ class Reserve:
         self._costs: dict[str, dict[str, _Moments]] = {}
         self._needs: dict[str, dict[str, float]] = {}  # of the candidates in `_costs`, until they run again
 
-    def add(self, outcome: Outcome) -> None:
-        """Learn from one rollout."""
+    def add(self, outcome: Outcome, took: float = 0.0) -> None:
+        """Learn from one rollout, which took so many seconds with its metric and all; 0 when it was not timed."""
         moments = self._costs.get(outcome.candidate)
         if moments is None:
             moments = self._costs[outcome.candidate] = {
@@ -60,7 +60,7 @@ class Reserve:
         moments["calls"].add(outcome.calls)
         moments["tokens"].add(outcome.tokens)
         moments["dollars"].add(outcome.dollars)
-        moments["seconds"].add(outcome.seconds)
+        moments["seconds"].add(max(outcome.seconds, took))
 
     def drop(self, candidate: str) -> None:
         """A candidate that cannot win any more needs no proof."""
@@ -82,18 +82,21 @@ class Reserve:
         if moments is None:
             return {}
         calls = math.ceil(moments["calls"].of_sum(self.examples))
-        rounds = self.examples / self.concurrency + 1 if self.examples else 0
+        at_once, seconds = max(1, min(self.concurrency, self.examples)), moments["seconds"]
         found: dict[str, float] = {
             "calls": calls,
             "tokens": moments["tokens"].of_sum(self.examples),
             "dollars": moments["dollars"].of_sum(self.examples),
-            "seconds": rounds * moments["seconds"].mean() * 1.5,
+            "seconds": seconds.of_sum(self.examples) / at_once + seconds.highest if self.examples else 0.0,
             "rollouts": self.examples,
         }
         self._needs[candidate] = found
         return found
 
     def amounts(self) -> dict[str, float]:
-        """What to keep back, by name."""
+        """What to keep back, by name; of time a quarter and 0.3 seconds more, as it never stands still."""
         needs = [self.need(candidate) for candidate in self._costs]
-        return {name: max(need[name] for need in needs) for name in needs[0]} if needs else {}
+        found = {name: max(need[name] for need in needs) for name in needs[0]} if needs else {}
+        if found and self.examples:
+            found["seconds"] = found["seconds"] * _LONGER + _BETWEEN
+        return found

@@ -23,6 +23,7 @@ from outlast.modules.state import difference, dump_changes, with_strategies
 from outlast.optimize.advisor import Advisor
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate, Outcome, Step
+from outlast.optimize.deadline import Deadline
 from outlast.optimize.experience import Experience
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
@@ -87,6 +88,7 @@ class Study:
         self.start = Candidate("start", {}, "", "the program as it is")
         self.candidates: dict[str, Candidate] = {"start": self.start}
         self.reserve = Reserve(confirm, concurrency)
+        self.deadline = Deadline(self.purse)
         self.memory = Memory(ledger, self.purse)
         paid = proposer_purse or self.purse
         self.advisor = Advisor(ledger, paid, lm=proposer, own=proposer_purse is not None, adapter=None)
@@ -100,7 +102,7 @@ class Study:
             name: {id_of(example): number for number, example in enumerate(part)}
             for name, part in (("select", self.select), ("train", self.train))
         }
-        self.experience = Experience()
+        self.experience = Experience(concurrency)
         self.accepted: list[Candidate] = []
         self.rejected: list[Candidate] = []
         self.derived: dict[str, Any] = {}  # what operators made of the data, for the next one; can be made anew
@@ -248,7 +250,8 @@ class Study:
         `sample` numbers independent draws of a stochastic model; the same number is the same draw. Cost: one rollout
         for each example that the ledger does not have. Raises `BudgetExceeded` when the budget ends before all are
         done, `SearchStopped` when most rollouts fail for reasons that no prompt can mend, and at once what every
-        further call would raise too (a refused key, an empty account); what was done is kept.
+        further call would raise too (a refused key, an empty account); what was done is kept. What still runs when
+        the time of the budget ends is given up.
         """
         self.build(candidate)
         jobs = [self._outcome(candidate, example, sample) for example in examples]
@@ -267,7 +270,8 @@ class Study:
         when the common budget ends, and `SearchStopped` when proposals keep failing for other reasons.
         Cost: the calls of the module, and its re-asks.
         """
-        return await self.advisor.ask(module, sample, inputs)
+        async with self.deadline.within():
+            return await self.advisor.ask(module, sample, inputs)
 
     async def race(self, entries: Sequence[Candidate], *, behind: float = 2.0) -> list[Candidate]:
         """Rank candidates, best first, on the selection examples, dropping clear losers early; see `race.race`."""
@@ -329,8 +333,11 @@ class Study:
         return self.experience.spread
 
     def affordable(self) -> float:
-        """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit."""
-        return self._affords(self.purse.left)
+        """How many more rollouts the search can pay for, by what they have cost so far; infinite without a limit.
+
+        Time does not count, of which every run has its own: run again, a search plans as it did before.
+        """
+        return self._affords(lambda name: math.inf if name == "seconds" else self.purse.left(name))
 
     def share(self, part: float) -> float:
         """How many rollouts this part of the whole budget pays for; infinite without a limit."""
@@ -468,10 +475,11 @@ class Study:
         pending = self._pending.get(key)
         if pending is not None:
             return await asyncio.shield(pending)
+        self.deadline.check()
         self.purse.begin_rollout()  # before anything is awaited: which ones begin is the same in every run
         future = self._pending[key] = asyncio.get_running_loop().create_future()
         try:
-            async with self._gate:
+            async with self.deadline.within(), self._gate:
                 if self._stop is not None:
                     raise self._stop
                 outcome = await self._run(key, candidate, example)
@@ -489,6 +497,7 @@ class Study:
         if roller is None:
             roller = Roller(self._programs[candidate.id], self.metric, self.memory, candidate.id)
             self._rollers[candidate.id] = roller
+        began = time.monotonic()
         rolled = await roller.roll(example, key[2])
         if self.ledger.failure is not None:
             self._stop = self.ledger.failure
@@ -502,11 +511,11 @@ class Study:
             rolled.outcome, parts=rolled.parts, outputs=rolled.outputs, trace=rolled.steps
         )
         self._outcomes[key] = outcome
-        self._count(key, outcome)
+        self._count(key, outcome, time.monotonic() - began)
         return outcome
 
-    def _count(self, key: tuple[str, str, int], outcome: Outcome) -> None:
-        """Take a result into account that this run of the search had not used yet."""
+    def _count(self, key: tuple[str, str, int], outcome: Outcome, took: float = 0.0) -> None:
+        """Take a result into account that this run of the search had not used yet; `took` is its time, when it ran."""
         self._used.add(key)
         self._calls += outcome.calls
         self.experience.add(outcome)
@@ -515,7 +524,7 @@ class Study:
                 tallies.setdefault(outcome.candidate, Tally()).add(outcome)
         candidate = self.candidates.get(outcome.candidate)
         if candidate is not None and outcome.candidate not in self._dropped and _may_win(candidate):
-            self.reserve.add(outcome)
+            self.reserve.add(outcome, took)
             self._hold_back()
         self.tell()
 
@@ -523,6 +532,7 @@ class Study:
         """Keep the price of the proof from the search, and from nothing else."""
         if self.purse.budget != Budget():
             self.purse.hold(**(self.reserve.amounts() if self.phase == "search" else {}))
+            self.deadline.moved()
 
     def _fail(self, rolled: Rolled, failure: BaseException) -> None:
         """Count a failure that is not the candidate's fault; too many end the search with their cause."""

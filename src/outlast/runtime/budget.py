@@ -19,7 +19,8 @@ class Budget:
     set aside, and calls in flight that take more can exceed the limit. A model whose price nobody knows is refused
     under a limit in dollars. These three bound a compile over all its runs: what an earlier, interrupted run of the
     same search paid counts, so a crash never doubles a bill, and a search that ran out goes on with a larger budget.
-    Answers from the response cache cost nothing. `seconds` is wall time of one run.
+    Answers from the response cache cost nothing. `seconds` is wall time of one run; a compile gives calls in flight up
+    when they end.
 
     `rollouts` bounds how often a compile runs a program on an example, in search and proof together, and is never
     exceeded. Known results that the search uses count, so that a search run again ends where it ended; so do rollouts
