@@ -306,3 +306,15 @@ def test_the_reserve_pays_the_costliest_candidate_with_room_for_chance():
     reserve.drop("long")
     assert reserve.amounts()["calls"] == 60
     assert reserve.calls_each() == 2
+
+
+def test_a_candidate_that_was_dear_twice_does_not_take_the_budget_from_all_others():
+    reserve = Reserve(45, concurrency=10)
+    for number in range(60):
+        reserve.add(Outcome("start", str(number), 0, "", 1.0, calls=1, tokens=100, dollars=0.01, seconds=0.1))
+    for number in range(2):
+        reserve.add(Outcome("new", str(number), 0, "", 1.0, calls=2, tokens=200, dollars=0.02, seconds=0.1))
+    assert reserve.amounts()["calls"] <= 100  # and not 180 and more
+    for number in range(2, 20):
+        reserve.add(Outcome("new", str(number), 0, "", 1.0, calls=2, tokens=200, dollars=0.02, seconds=0.1))
+    assert reserve.amounts()["calls"] == 90

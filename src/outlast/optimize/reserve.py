@@ -8,6 +8,8 @@ from outlast.optimize.candidate import Outcome
 
 _SURE = 3.0  # standard deviations above the expected cost
 _LONGER, _BETWEEN = 1.25, 0.3  # of the seconds that a proof needs, and those in which a search comes to its end
+_ENOUGH = 8  # rollouts of a candidate that tell its costs; those of all candidates fill in before
+_NAMES = ("calls", "tokens", "dollars", "seconds")
 
 
 class _Moments:
@@ -27,13 +29,17 @@ class _Moments:
         self.squares += value * value
         self.highest = max(self.highest, value)
 
-    def of_sum(self, count: int) -> float:
-        """What `count` more values will hardly exceed in sum."""
+    def of_sum(self, count: int, prior: _Moments) -> float:
+        """What `count` more values will hardly exceed in sum; as long as there are less than `_ENOUGH` values, the
+        mean of those in `prior` stands for the others, so that the first one or two decide nothing."""
         if not count:
             return 0.0
-        mean = self.total / self.n
-        variance = max(self.squares / self.n - mean * mean, 0.0)
-        return count * mean + _SURE * math.sqrt(variance) * count * math.sqrt(1 / count + 1 / self.n)
+        others = max(0, _ENOUGH - self.n)
+        n = self.n + others
+        mean = (self.total + others * prior.total / prior.n) / n
+        square = (self.squares + others * prior.squares / prior.n) / n
+        variance = max(square - mean * mean, 0.0)
+        return count * mean + _SURE * math.sqrt(variance) * count * math.sqrt(1 / count + 1 / n)
 
 
 class Reserve:
@@ -46,21 +52,21 @@ class Reserve:
     def __init__(self, examples: int, concurrency: int) -> None:
         self.examples = examples
         self.concurrency = concurrency
+        self._all = {name: _Moments() for name in _NAMES}
         self._costs: dict[str, dict[str, _Moments]] = {}
-        self._needs: dict[str, dict[str, float]] = {}  # of the candidates in `_costs`, until they run again
+        self._needs: dict[str, tuple[dict[str, float], int]] = {}  # until they run again, or all have run much more
 
     def add(self, outcome: Outcome, took: float = 0.0) -> None:
         """Learn from one rollout, which took so many seconds with its metric and all; 0 when it was not timed."""
         moments = self._costs.get(outcome.candidate)
         if moments is None:
-            moments = self._costs[outcome.candidate] = {
-                name: _Moments() for name in ("calls", "tokens", "dollars", "seconds")
-            }
+            moments = self._costs[outcome.candidate] = {name: _Moments() for name in _NAMES}
         self._needs.pop(outcome.candidate, None)
-        moments["calls"].add(outcome.calls)
-        moments["tokens"].add(outcome.tokens)
-        moments["dollars"].add(outcome.dollars)
-        moments["seconds"].add(max(outcome.seconds, took))
+        timed = {"seconds": max(outcome.seconds, took)}
+        for name in _NAMES:
+            value: float = timed[name] if name in timed else getattr(outcome, name)
+            moments[name].add(value)
+            self._all[name].add(value)
 
     def drop(self, candidate: str) -> None:
         """A candidate that cannot win any more needs no proof."""
@@ -75,22 +81,23 @@ class Reserve:
 
     def need(self, candidate: str) -> dict[str, float]:
         """What the proof of one candidate will cost; nothing is known of one that never ran."""
-        known = self._needs.get(candidate)
-        if known is not None and known["rollouts"] == self.examples:
+        seen = self._all["calls"].n
+        known, then = self._needs.get(candidate, ({}, 0))
+        if known.get("rollouts") == self.examples and seen < 1.25 * then:
             return known
         moments = self._costs.get(candidate)
         if moments is None:
             return {}
-        calls = math.ceil(moments["calls"].of_sum(self.examples))
-        at_once, seconds = max(1, min(self.concurrency, self.examples)), moments["seconds"]
+        sums = {name: moments[name].of_sum(self.examples, self._all[name]) for name in _NAMES}
+        at_once = max(1, min(self.concurrency, self.examples))
         found: dict[str, float] = {
-            "calls": calls,
-            "tokens": moments["tokens"].of_sum(self.examples),
-            "dollars": moments["dollars"].of_sum(self.examples),
-            "seconds": seconds.of_sum(self.examples) / at_once + seconds.highest if self.examples else 0.0,
+            "calls": math.ceil(sums["calls"]),
+            "tokens": sums["tokens"],
+            "dollars": sums["dollars"],
+            "seconds": sums["seconds"] / at_once + moments["seconds"].highest if self.examples else 0.0,
             "rollouts": self.examples,
         }
-        self._needs[candidate] = found
+        self._needs[candidate] = (found, seen)
         return found
 
     def amounts(self) -> dict[str, float]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to run. `strength` is that of the simulated proposer (None: the world's own); it may be called `proposals`
-    times, a tenth of the budget unless said."""
+    times, a tenth of the student's calls unless said."""
 
     method: str
     world: str
@@ -54,7 +54,7 @@ def run_job(job: Job) -> Record:
         optimizer=optimizer_of(job.method),
         budget=ol.Budget(calls=job.budget * world.calls),
         proposer=proposer,
-        proposer_budget=ol.Budget(calls=job.proposals or max(1, job.budget // 10)),
+        proposer_budget=ol.Budget(calls=job.proposals or max(1, job.budget * world.calls // 10)),
         lm=student,
         seed=job.seed,
         study=False,
