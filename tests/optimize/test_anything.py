@@ -367,6 +367,6 @@ def test_other_code_is_another_search():
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_an_optimizer_for_demonstrations_finds_nothing_to_show():
-    found = tuned(params={"system_prompt": PROMPT, "temperature": 0.8}, optimizer=RandomSearch(candidates=2))
-    assert found.params == found.start
+def test_an_optimizer_for_demonstrations_has_nothing_to_show():
+    with pytest.raises(UsageError, match="RandomSearch changes demonstrations, and the function has none"):
+        tuned(params={"system_prompt": PROMPT, "temperature": 0.8}, optimizer=RandomSearch(candidates=2))

@@ -103,9 +103,8 @@ def test_what_is_locked_stays():
 
 
 def test_nothing_to_prune_is_no_gain():
-    found = pruned(ol.Predict(Echo))
-    assert not found.improved
-    assert found.effects == ()
+    with pytest.raises(UsageError, match="prune leaves out lines and demonstrations, and Predict has no"):
+        pruned(ol.Predict(Echo))
     found = pruned(program(*USEFUL))
     assert not found.improved
     assert not any(effect.dropped for effect in found.effects)

@@ -19,7 +19,7 @@ from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.operators.reflect import ReflectEdit
 from outlast.optimize.pool import Pool
 from outlast.optimize.portfolio import Portfolio
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import together
 
@@ -67,6 +67,13 @@ class Auto(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """`most`, or what a search without a limit takes."""
         return self.most or min(_UNLIMITED, 12 * select + 4 * train)
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when nothing may change; given no `operators`, when none of its own can change any."""
+        Optimizer.check(self, study)
+        if self.operators is None:  # others may apply to what they find out in the search
+            able = [one for one in (*defaults.portfolio(), *defaults.sweep()) if one.applies(study, study.start)]
+            must_have(self, study, "texts, demonstrations and structure", able)
 
     async def search(self, study: Study) -> Candidate:
         """The best candidate found."""

@@ -8,8 +8,16 @@ from outlast.adapters.protocol import Demo
 from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, changes_for, example_of, labeled_demos, teacher_candidate
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.demos import (
+    bootstrapped_demos,
+    changes_for,
+    example_of,
+    free_demos,
+    labeled_demos,
+    labels_for,
+    teacher_candidate,
+)
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 
 
@@ -37,6 +45,10 @@ class BootstrapFewShot(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """One for each training example."""
         return train if self.max_bootstrapped else 0
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no demonstrations may change, or none are bootstrapped and the data have none."""
+        must_have(self, study, "demonstrations", free_demos(study) if self.max_bootstrapped else labels_for(study))
 
     async def search(self, study: Study) -> Candidate:
         """The start program with bootstrapped and labelled demonstrations."""

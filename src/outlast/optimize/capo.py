@@ -17,7 +17,7 @@ from outlast.optimize.candidate import Candidate
 from outlast.optimize.demos import bootstrapped_demos, example_of, labeled_demos
 from outlast.optimize.operators.crossover import combined
 from outlast.optimize.proposers import CombineInstructions, VaryInstruction
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import (
     about_text,
@@ -76,6 +76,10 @@ class CAPO(Optimizer):
         seen = min(select, self.block * self.blocks)
         members = self.population + self.steps * self.crossovers
         return min(train, self.harvest) + members * seen + _FINALISTS * (select - seen)
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The best of the last population, length taken into account."""

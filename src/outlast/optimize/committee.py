@@ -41,6 +41,10 @@ class Committee(Optimizer):
         """Those of the search, and a race of three."""
         return self.search_by.rollouts(train, select) + (self.size + 2) * select
 
+    def check(self, study: Study) -> None:
+        """What the search raises."""
+        self.search_by.check(study)
+
     async def search(self, study: Study) -> Candidate:
         """The committee when it is better than its best member, else that member."""
         best = await self.search_by.search(study)

@@ -103,9 +103,10 @@ def compile(
     the budget ends the search, not the ledger: the result says "unproven" or proves the leader so far.
 
     Raises, before any call, `DataError` when there is too little data, `InputError` for examples that the program
-    cannot take, `UsageError` for a budget that cannot pay the proof, `PathError` for a lock that names nothing,
-    `StudyError` for a ledger that cannot be used; and later `SearchStopped` when rollouts keep failing. Cost in LM
-    calls: at most (rollouts of the optimizer + 2 x confirm examples) x calls of a rollout, and the proposals.
+    cannot take, `UsageError` for a budget that cannot pay the proof and an optimizer that has nothing it may change,
+    `PathError` for a path to lock or to search that leads nowhere, `StudyError` for a ledger that cannot be used; and
+    later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x
+    confirm examples) x calls of a rollout, and the proposals.
     """
     return run_blocking(
         lambda: acompile(
@@ -200,6 +201,7 @@ async def acompile(
                 lock=locks.paths,
             )
             try:
+                search.check(job)
                 return await _compile(program, setting, job, least)
             finally:
                 job.close()

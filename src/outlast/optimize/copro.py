@@ -11,7 +11,7 @@ from outlast.optimize.attempts import attempts, new_ones
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.episodes import about_data
 from outlast.optimize.proposers import BeatAttempts, VaryInstruction
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import (
     about_text,
@@ -54,6 +54,10 @@ class COPRO(Optimizer):
     def estimate(self, program: Module, train: int, select: int) -> int:
         """The start and every instruction of each text on every selection example."""
         return (1 + (self.breadth * self.depth - 1) * len(texts_in(program))) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The winner of the last race."""

@@ -100,6 +100,17 @@ def teacher_candidate(study: Study, teacher: Module | None, shown: Sequence[Exam
     )
 
 
+def free_demos(study: Study) -> list[str]:
+    """The predictors of the start program whose demonstrations may change."""
+    return [path for path in predictors_of(study.program) if not study.locked(f"{path}.demos".lstrip("."))]
+
+
+def labels_for(study: Study) -> list[str]:
+    """Those of them that the training data have labelled demonstrations for."""
+    labeled = labeled_demos(study.program, study.train)
+    return [path for path in free_demos(study) if labeled[path]]
+
+
 def changes_for(program: Module, demos: Demos, locked: Callable[[str], bool] | None = None) -> dict[str, Any]:
     """The parameter changes that show these demonstrations.
 

@@ -15,7 +15,7 @@ from outlast.optimize.operators.crossover import exchanged
 from outlast.optimize.operators.merge import ancestor
 from outlast.optimize.operators.rewrite import rewritten
 from outlast.optimize.proposers import RewriteInstruction
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import failed, minibatch, proposer_modules, texts, together, total, whole_numbers
 
@@ -52,6 +52,10 @@ class GEPA(Optimizer):
         """When every child and every merge joins the pool; simulated, a quarter to a half of the children do."""
         steps = self.steps * (2 * min(self.minibatch, train) + select)
         return select + steps + self.merges * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The member of the pool with the best mean on the selection examples."""

@@ -16,9 +16,9 @@ from outlast.modules.module import Module
 from outlast.modules.settings import chosen_lm
 from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.gepa_adapter import batch_of, components_of, feedback_of, package, record
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
-from outlast.optimize.texts import whole_numbers
+from outlast.optimize.texts import texts, whole_numbers
 from outlast.runtime import current, in_thread
 from outlast.runtime.driving import wait
 
@@ -52,6 +52,10 @@ class GepaPackage(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """The package looks at its limit between iterations only."""
         return self.most + 2 * self.minibatch + 2 * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The candidate with the best mean score."""

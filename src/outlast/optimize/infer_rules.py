@@ -11,9 +11,10 @@ from outlast.modules.module import Module
 from outlast.modules.predict import Predict
 from outlast.optimize.bootstrap import BootstrapFewShot
 from outlast.optimize.candidate import Candidate
+from outlast.optimize.demos import free_demos
 from outlast.optimize.operators.induce import with_rules
 from outlast.optimize.proposers import InduceRules
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import proposer_modules, texts, together, whole_numbers
 
@@ -48,6 +49,12 @@ class InferRules(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """The bootstrap, and every candidate on every selection example."""
         return (train if self.max_demos else 0) + (self.candidates + 2) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when neither texts nor demonstrations may change."""
+        must_have(
+            self, study, "texts and demonstrations", [*texts(study), *(free_demos(study) if self.max_demos else ())]
+        )
 
     async def search(self, study: Study) -> Candidate:
         """The winner of the race."""

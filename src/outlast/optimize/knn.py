@@ -10,9 +10,9 @@ from outlast.adapters.protocol import Nearest
 from outlast.errors import UsageError, brief
 from outlast.modules.paths import predictors_of
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, changes_for
+from outlast.optimize.demos import bootstrapped_demos, changes_for, free_demos
 from outlast.optimize.harvest import harvest, shown_as
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 
 
@@ -47,6 +47,10 @@ class KNNFewShot(Optimizer):
         """A bootstrap, and what a race of several `k` takes."""
         return train + (0 if isinstance(self.k, int) else (len(self.k) + 1) * select)
 
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when demonstrations, and which of them are shown, may not change."""
+        must_have(self, study, "demonstrations and which of them are shown", self._free(study))
+
     async def search(self, study: Study) -> Candidate:
         """The start program with a pool."""
         shelf = harvest(study, threshold=self.threshold)
@@ -54,9 +58,14 @@ class KNNFewShot(Optimizer):
             await bootstrapped_demos(study, study.start, study.train, threshold=self.threshold)
             shelf = harvest(study, threshold=self.threshold)
         changes = changes_for(study.program, shown_as(study, shelf, shelf.trusted[: self.pool]))
-        free = {path: demos for path, demos in changes.items() if not study.locked(path)}
+        free = {path: demos for path, demos in changes.items() if path in self._free(study)}
         entries = [self._proposed(study, free, k) for k in ((self.k,) if isinstance(self.k, int) else self.k)]
         return entries[0] if len(entries) == 1 else (await study.race([study.start, *entries]))[0]
+
+    def _free(self, study: Study) -> list[str]:
+        """The demonstrations that may change, and which of them are shown too."""
+        owners = [f"{path}.".lstrip(".") for path in free_demos(study)]
+        return [f"{owner}demos" for owner in owners if not study.locked(f"{owner}shown")]
 
     def _proposed(self, study: Study, changes: Mapping[str, Any], k: int) -> Candidate:
         shown = {f"{path.removesuffix('demos')}shown": Nearest(k) for path in changes}

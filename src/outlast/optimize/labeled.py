@@ -8,9 +8,9 @@ from outlast.data.example import Example
 from outlast.errors import UsageError
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.choosing import cover
-from outlast.optimize.demos import changes_for, labeled_demos
+from outlast.optimize.demos import changes_for, labeled_demos, labels_for
 from outlast.optimize.harvest import harvest
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 
 
@@ -36,6 +36,10 @@ class LabeledFewShot(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """None."""
         return 0
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no demonstrations may change, or the data have none."""
+        must_have(self, study, "demonstrations that the labels of the data make", labels_for(study))
 
     async def search(self, study: Study) -> Candidate:
         """The start program with demonstrations."""

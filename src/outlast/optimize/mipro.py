@@ -14,11 +14,18 @@ from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, changes_for, example_of, labeled_demos, teacher_candidate
+from outlast.optimize.demos import (
+    bootstrapped_demos,
+    changes_for,
+    example_of,
+    free_demos,
+    labeled_demos,
+    teacher_candidate,
+)
 from outlast.optimize.episodes import about_data
 from outlast.optimize.operators.propose import TIPS, grounded
 from outlast.optimize.proposers import DescribeData, ProposeInstruction
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import proposer_modules, text_in, texts, texts_in, together, whole_numbers
 from outlast.optimize.tpe import Kind, Sampler, chosen_kind, sampler
@@ -87,6 +94,10 @@ class MIPRO(Optimizer):
     def describe(self) -> dict[str, Any]:
         """Name and options, with the sampler that is used here."""
         return {**Optimizer.describe(self), "sampler": chosen_kind(self.sampler)}
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when neither texts nor demonstrations may change."""
+        must_have(self, study, "texts and demonstrations", [*texts(study), *free_demos(study)])
 
     async def search(self, study: Study) -> Candidate:
         """The best combination of those that were run on all selection examples."""

@@ -10,7 +10,7 @@ from outlast.optimize.attempts import attempts, new_ones
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.episodes import about_data
 from outlast.optimize.proposers import BeatAttempts
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import about_text, proposer_modules, text_in, texts, together, whole_numbers
 
@@ -39,6 +39,10 @@ class OPRO(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """The start and every instruction on every selection example."""
         return (1 + self.steps * self.per_step) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The best of all races."""

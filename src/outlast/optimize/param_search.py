@@ -31,13 +31,17 @@ class ParamSearch(Optimizer):
         """Every candidate and the start on every selection example."""
         return (self.candidates + 1) * select
 
-    async def search(self, study: Study) -> Candidate:
-        """The best candidate of the races."""
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no number and no choice is declared that may change."""
         if not tunable_spaces(study):
             raise UsageError(
                 "ParamSearch needs a number or a choice to search: declare one with a space, such as "
                 "ol.param(ol.Float(0, 1)) or optimize(params={'top_k': ol.Int(1, 20)})"
             )
+
+    async def search(self, study: Study) -> Candidate:
+        """The best candidate of the races."""
+        self.check(study)
         entries = [study.start, *self._spread(study, (self.candidates + 1) // 2)]
         ranked = await study.race(entries)
         tune, left = Tune(), self.candidates - (self.candidates + 1) // 2

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 
@@ -32,6 +34,14 @@ class Optimizer(ABC):
     def rollouts(self, train: int, select: int) -> int:
         """The most rollouts that a search costs with this many training and selection examples."""
 
+    def check(self, study: Study) -> None:
+        """Raise `PathError` or `UsageError` for a search that cannot be made on this study, or that could change
+        nothing. `compile` asks before anything is paid; there are no results then, and no model may be asked.
+
+        Here: all parameters are locked, or there are none.
+        """
+        must_have(self, study, "parameters", study.tunable)
+
     def estimate(self, program: Module, train: int, select: int) -> int:
         """The most rollouts that a search of this program costs: `rollouts`, unless that depends on the program."""
         return self.rollouts(train, select)
@@ -39,6 +49,22 @@ class Optimizer(ABC):
     def describe(self) -> dict[str, Any]:
         """Name and options, JSON-ready and the same in every process; decides which ledger a search resumes from."""
         return described(self, "optimizer")
+
+
+def must_have(optimizer: Optimizer, study: Study, what: str, found: Iterable[Any]) -> None:
+    """Raise `UsageError` when there is nothing in `found`, which holds `what` a search may change."""
+    if any(True for _ in found):
+        return
+    from outlast.optimize.function import Function
+
+    program, locked = type(study.program).__name__, study.locks.paths
+    program = "the function" if isinstance(study.program, Function) else program
+    free = f" Locked: {', '.join(locked)}. Free: {', '.join(study.tunable) or 'nothing'}." if locked else ""
+    raise UsageError(
+        f"{type(optimizer).__name__} changes {what}, and {program} has none{' that may change' if locked else ''}: a "
+        f"search would cost and find nothing.{free} Take an optimizer that changes what {program} has"
+        f"{', or lock less' if locked else ''}."
+    )
 
 
 def described(thing: Any, kind: str) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
 from outlast.data.example import Example
+from outlast.errors import UsageError
 from outlast.evals.forms import Metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.compile import acompile
 from outlast.optimize.lineage import Effect
-from outlast.optimize.operators.prune import Prune
+from outlast.optimize.operators.prune import Prune, spots_of
 from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled
@@ -88,6 +89,15 @@ class PruneSearch(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """Each part left out alone, and some sets of them."""
         return (self.operator.most_parts + 2) * select + _TOGETHER * train
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when there is nothing to leave out."""
+        if not spots_of(study, study.start):
+            name, free = type(study.program).__name__, " that may change" if study.locks.paths else ""
+            raise UsageError(
+                f"prune leaves out lines and demonstrations, and {name} has no demonstration and no text of several "
+                f"lines{free}: there is nothing to leave out"
+            )
 
     async def search(self, study: Study) -> Candidate:
         """The start without what does not help."""

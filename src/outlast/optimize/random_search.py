@@ -9,9 +9,9 @@ from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.choosing import cover
-from outlast.optimize.demos import bootstrapped_demos, changes_for, teacher_candidate
+from outlast.optimize.demos import bootstrapped_demos, changes_for, free_demos, labels_for, teacher_candidate
 from outlast.optimize.harvest import Row, Shelf, demos_of, harvest, within
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 
 _SIZES = (8, 16, 4, 32, 2)
@@ -46,6 +46,10 @@ class RandomSearch(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """The bootstrap and every candidate on every selection example."""
         return (train if self.bootstrap else 0) + (self.candidates + 1) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no demonstrations may change, or none are bootstrapped and the data have none."""
+        must_have(self, study, "demonstrations", free_demos(study) if self.bootstrap else labels_for(study))
 
     async def search(self, study: Study) -> Candidate:
         """The best candidate of the race."""

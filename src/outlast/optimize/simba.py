@@ -13,11 +13,11 @@ from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.candidate import Candidate, Outcome
-from outlast.optimize.demos import demos_from_steps, example_of, source_of
+from outlast.optimize.demos import demos_from_steps, example_of, free_demos, source_of
 from outlast.optimize.edits import Edit, apply_edits
 from outlast.optimize.episodes import about_program, episode
 from outlast.optimize.proposers import AdviseFromContrast
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import minibatch, proposer_modules, text_of, together, whole_numbers
 
@@ -62,6 +62,12 @@ class SIMBA(Optimizer):
         """The steps, and a race of their winners."""
         batch = min(self.batch, train)
         return self.steps * batch * (self.samples + self.children + 2) + (_FINALISTS + 1) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when neither instructions nor demonstrations may change."""
+        found = [path for path in study.tunable if path.rpartition(".")[2] == "instruction"]
+        found += free_demos(study) if self.max_demos else ()
+        must_have(self, study, "instructions and demonstrations", found)
 
     async def search(self, study: Study) -> Candidate:
         """The best winner of a step."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, cast
 
-from outlast.errors import ConfigError, PathError, UsageError, brief, did_you_mean
+from outlast.errors import ConfigError, OutlastError, PathError, UsageError, brief, did_you_mean
 from outlast.lms.options import SETTING_NAMES, check_settings
 from outlast.messages import Settings
 from outlast.modules.paths import parameters
@@ -62,6 +62,15 @@ class SpaceSearch(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """Every point and the start on every selection example."""
         return (self.trials + 1) * select
+
+    def check(self, study: Study) -> None:
+        """Raise `PathError` or `UsageError` for paths, and for values that cannot stand there."""
+        for path, space in self._spaces(study).items():
+            for value in _ends(space):
+                try:
+                    study.check(placed(study, {path: value}))
+                except OutlastError as error:
+                    raise UsageError(f"SpaceSearch: {brief(value)} cannot stand at {path!r}: {error}") from error
 
     async def search(self, study: Study) -> Candidate:
         """The winner of the last race."""
@@ -231,6 +240,13 @@ class OptunaDraws(Draws):
 
     def tell(self, key: int, score: float) -> None:
         self._study.tell(self._trials.pop(key), score)
+
+
+def _ends(space: Space[Any] | tuple[Any, ...]) -> Sequence[Any]:
+    """All options; of numbers the lowest and the highest."""
+    if isinstance(space, tuple):
+        return space
+    return space.options if isinstance(space, Choice) else (at(space, 0.0), at(space, 1.0))
 
 
 def _count(space: Space[Any] | tuple[Any, ...]) -> int:

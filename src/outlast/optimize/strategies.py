@@ -51,6 +51,12 @@ class StrategySearch(Optimizer):
         every = math.prod(len(some) + 1 for some in self.strategies.values()) - 1
         return (min(every, self.most) + 1) * select
 
+    def check(self, study: Study) -> None:
+        """Raise `PathError` or `UsageError` for paths, and for strategies that cannot stand there."""
+        for path, some in self.strategies.items():
+            for recipe in some:
+                study.check({path: recipe})
+
     async def search(self, study: Study) -> Candidate:
         """The best combination of the race."""
         choices = [(None, *some) for some in self.strategies.values()]

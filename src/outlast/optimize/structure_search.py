@@ -12,7 +12,7 @@ from outlast.optimize.operators.format import AdapterChoice, DropHints
 from outlast.optimize.operators.order import OutputOrder
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.operators.strategy import StrategyChoice
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.race import lag
 from outlast.optimize.study import Study
 from outlast.optimize.texts import whole_numbers
@@ -49,6 +49,13 @@ class StructureSearch(Optimizer):
         operators = self.operators or structural()
         guesses = sum(getattr(one, "most", 1) for one in operators) + len(operators) - 1
         return select * (1 + self.rounds * guesses)
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when nothing may change; given no `operators`, when there is no structure that may."""
+        Optimizer.check(self, study)
+        if self.operators is None:
+            able = [one for one in structural() if one.applies(study, study.start)]
+            must_have(self, study, "the order of outputs, formats and strategies", able)
 
     async def search(self, study: Study) -> Candidate:
         """The winner of the last race."""

@@ -187,23 +187,27 @@ class Study:
         parts among them) or that touch a locked path. A model stands in the ledger and in files by its name.
         """
         base = self.start if parent is None else parent
-        known = parameters(with_strategies(self.build(base), changes))
+        program = self._changed(self.build(base), changes)
+        whole = difference(self.program, program, models=True)
+        data = _held(program, whole)
+        return self._admit(program, data, Candidate("", whole, base.id, origin, operator, tuple(cause)))
+
+    def check(self, changes: Mapping[str, Any]) -> None:
+        """Raise what `propose` would for these changes of the start program, and propose nothing."""
+        self._changed(self.program, changes)
+
+    def _changed(self, before: Module, changes: Mapping[str, Any]) -> Module:
+        """A program with changes that a candidate may have."""
+        known = parameters(with_strategies(before, changes))
         for path in changes:
             if path not in known:
-                update(self.build(base), changes)  # says what is wrong with the path
+                update(before, changes)  # says what is wrong with the path
                 raise UsageError(f"a candidate changes parameters; {path!r} is a part. Parameters: {', '.join(known)}.")
-        program = update(self.build(base), changes)
-        self.locks.check(self.build(base), changes, program)
-        whole = difference(self.program, program, models=True)
+        program = update(before, changes)
+        self.locks.check(before, changes, program)
         values = parameters(program)
-        try:
-            dump_changes(
-                program, {path: values[path] for path in changes}, models=True
-            )  # refuses what no file can hold
-            data = dump_changes(program, whole, models=True)
-        except ArtifactError as error:
-            raise UsageError(f"this change cannot be a candidate: {error}") from error
-        return self._admit(program, data, Candidate("", whole, base.id, origin, operator, tuple(cause)))
+        _held(program, {path: values[path] for path in changes})
+        return program
 
     def adopt(self, program: Module, *, origin: str) -> Candidate:
         """A candidate from another program with modules at the same paths, such as a teacher with its own model.
@@ -551,6 +555,14 @@ class Study:
                 f"again to go on."
             )
             raise self._stop from failure
+
+
+def _held(program: Module, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as a file holds them; raises `UsageError` for what none can hold."""
+    try:
+        return dump_changes(program, changes, models=True)
+    except ArtifactError as error:
+        raise UsageError(f"this change cannot be a candidate: {error}") from error
 
 
 def _may_win(candidate: Candidate) -> bool:

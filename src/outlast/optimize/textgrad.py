@@ -11,7 +11,7 @@ from outlast.modules.predict import Predict
 from outlast.optimize.candidate import Candidate, Outcome, Step
 from outlast.optimize.episodes import episode, told_step, verdict_of
 from outlast.optimize.proposers import ApplyCriticism, CriticizeStep
-from outlast.optimize.protocol import Optimizer
+from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import (
     about_text,
@@ -55,6 +55,10 @@ class TextGrad(Optimizer):
     def rollouts(self, train: int, select: int) -> int:
         """The start and every step."""
         return (1 + self.steps) * select + self.steps * min(self.batch, train)
+
+    def check(self, study: Study) -> None:
+        """Raise `UsageError` when no text may change."""
+        must_have(self, study, "texts", texts(study))
 
     async def search(self, study: Study) -> Candidate:
         """The program after the last step that was kept."""

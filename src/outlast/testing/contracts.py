@@ -148,6 +148,7 @@ def _search(
         study = Study(program, right, train=parts["train"], select=parts["select"], ledger=ledger, purse=purse)
         try:
             with running(lm=lm), study.stage("search"):
+                optimizer.check(study)
                 return await asyncio.wait_for(optimizer.search(study), 300), study
         finally:
             study.close()
