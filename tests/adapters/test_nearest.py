@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,31 @@ def test_choosing_from_a_thousand_texts_takes_about_a_millisecond() -> None:
         plan.chosen({"message": text})
         took.append(time.perf_counter() - began)
     assert min(took) < 0.005, f"{min(took) * 1e3:.2f} ms"  # 0.6 ms on a free machine
+
+
+def test_programs_that_show_one_pool_choose_from_one_index() -> None:
+    one = triage(shown=ol.Nearest(k=2), lm=ScriptedLM([]))
+    other = ol.update(one, {"instruction": "Say which team.", "shown": ol.Nearest(k=3)})
+    plans = [program._plan(ol.Chat()) for program in (one, other)]
+    assert plans[0]._pool is plans[1]._pool
+    assert plans[0].chosen({"message": "lost card"}) == (0, 1)
+    assert plans[1].chosen({"message": "lost card"})[-2:] == (0, 1)
+    fewer = ol.update(one, {"demos": POOL[:4]})
+    assert fewer._plan(ol.Chat())._pool is not plans[0]._pool
+
+
+def test_a_pool_and_what_was_rendered_of_it_go_with_the_last_prompt() -> None:
+    from outlast.adapters.nearest import _pools
+    from outlast.adapters.turns import _rendered
+
+    pools, rendered = len(_pools), len(_rendered)
+    program = ol.Predict(
+        "message -> team", demos=[{**one, "message": f"{one['message']}!"} for one in POOL], shown=ol.Nearest(k=2)
+    )
+    program.render(message="lost card")
+    assert len(_pools) == pools + 1
+    assert len(_rendered) > rendered
+    del program
+    gc.collect()
+    assert len(_pools) <= pools
+    assert len(_rendered) <= rendered

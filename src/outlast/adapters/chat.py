@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.echoes import Held, held_by
 from outlast.adapters.extract import Unfit, Wanted, find_object, repeats, whole_object, without_thinking
-from outlast.adapters.forms import OtherForms, doubtful, is_repeated
+from outlast.adapters.forms import doubtful, forms_of, is_repeated
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Markers, Unreadable, nonce_for
-from outlast.adapters.placing import Written, apart, earlier, placed, shown_inputs, texts_in, with_thoughts, written
+from outlast.adapters.placing import earlier, placed, shown_inputs, texts_in, with_thoughts, written
 from outlast.adapters.protocol import (
     Adapter,
+    Demo,
     Following,
     Given,
     Plain,
@@ -25,6 +27,7 @@ from outlast.adapters.protocol import (
     unread,
 )
 from outlast.adapters.tags import Tags
+from outlast.adapters.turns import FieldTexts, Rendered, Shown, given_texts, shared, texts_of
 from outlast.errors import ParseError
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Message, Response, Thought, Turn, assistant, system, user
@@ -35,33 +38,7 @@ from outlast.signatures.leads import visible, without_lead
 if TYPE_CHECKING:
     from outlast.adapters.partial import PartialReader
 
-_Written = Sequence[tuple[str, str]]
 _ECHO = "it only repeats what stands in an input"
-
-
-class _Shown(NamedTuple):
-    """A turn of a demonstration or a history, as texts."""
-
-    given: Written
-    wanted: _Written
-    thoughts: tuple[Thought, ...]
-
-
-def _texts(turns: Iterable[_Shown | Message]) -> list[str]:
-    """All texts of turns that are data."""
-    found: list[str] = []
-    for turn in turns:
-        if isinstance(turn, Message):
-            found += texts_in(turn)
-        else:
-            found += [*_all(turn.given), *(text for _, text in turn.wanted)]
-    return found
-
-
-def _all(given: Written) -> list[str]:
-    """The texts of fields, and those that go beside them."""
-    texts = [text for _, text in given.texts]
-    return [*texts, *apart(given.shelf.media.values())] if given.shelf.media else texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +83,15 @@ class ChatPlan(Plan):
             list(self.signature.outputs), list(self.signature.inputs), end, lambda name: table[name].takes_text
         )
         self.wanted = Wanted.outputs_of(self.signature)
-        self.forms = OtherForms(self.signature)
+        self.forms = forms_of(self.signature)
         self.heading = heading(task)
-        self.demos = [turn for demo in task.demos for turn in (*self._earlier(demo.values), self._shown(demo.values))]
-        texts = [self.heading, *_texts(self.demos)]
-        self._texts = "\n".join(texts)
-        self._nonce = nonce_for(self._texts, texts)
-        self.usual = self._nonce if any(self.markers.holds(text) for text in texts) else ""
-        self._prefixes = {nonce: self._prefix(nonce) for nonce in {self.usual, self._nonce}}
-        self._requests = {nonce: self.markers.request(nonce) for nonce in {self.usual, self._nonce}}
+        self.demos = [self._demo(demo) for demo in task.demos]
+        self._texts = [self.heading, *(text for demo in self.demos for text in demo.texts)]
+        self._spare = ""  # the nonce of calls that need one, made at the first
+        guarded = self.markers.holds(self.heading) or any(demo.marked for demo in self.demos)
+        self.usual = self._nonce() if guarded else ""
+        self._prefixes = {self.usual: self._prefix(self.usual)}
+        self._requests = {self.usual: self.markers.request(self.usual)}
 
     def prepare(self, inputs: Mapping[str, Any]) -> Prepared:
         """Render one call."""
@@ -123,10 +100,10 @@ class ChatPlan(Plan):
     def _rendered(self, inputs: Mapping[str, Any], following: Sequence[Following]) -> Prepared:
         shown = given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        held = _all(shown) + _texts(turns) if turns else _all(shown)
+        held = given_texts(shown) + texts_of(turns) if turns else given_texts(shown)
         held = held + self._data_of(following) if following else held
         nonce = self._other_nonce(held) if following and self._named(following) else self.nonce(held)
-        prefix = self._prefixes.get(nonce) or self._prefix(nonce)
+        prefix = self._prefixed(nonce)
         said = cacheable(self._said(turns, nonce)) if turns else ()
         messages = (*prefix, *said, placed("user", self._question(given, nonce), shelf))
         if following:
@@ -198,13 +175,13 @@ class ChatPlan(Plan):
     def outline(self, marks: Mapping[str, str], nonce: str) -> Prepared:
         """The prompt with marks for the inputs."""
         given = [(name, marks[name]) for name, _ in self.inputs]
-        return Prepared((*self._prefix(nonce), Message("user", self._question(given, nonce))), unread)
+        return Prepared((*self._prefixed(nonce), Message("user", self._question(given, nonce))), unread)
 
     def slots(self, inputs: Mapping[str, Any]) -> Slots:
         """The texts of the inputs, with the space that the grammar puts around them."""
         shown = given, shelf = written(self.inputs, inputs, cites=self.cites)
         turns = self._earlier(inputs)
-        nonce = self.nonce(_all(shown) + _texts(turns))
+        nonce = self.nonce(given_texts(shown) + texts_of(turns))
         texts = {name: self.markers.spaced(text) for name, text in given}
         return Slots(texts, shelf, tuple(self._said(turns, nonce)), nonce)
 
@@ -213,7 +190,7 @@ class ChatPlan(Plan):
         """What the grammar takes as it is."""
         return Plain(self.grammar.special)
 
-    def _question(self, given: _Written, nonce: str) -> str:
+    def _question(self, given: FieldTexts, nonce: str) -> str:
         return f"{self.markers.section(given, nonce)}\n\n{self._requests.get(nonce) or self.markers.request(nonce)}"
 
     def nonce(self, held: Sequence[str]) -> str:
@@ -226,19 +203,25 @@ class ChatPlan(Plan):
 
     def _other_nonce(self, held: Sequence[str]) -> str:
         """A nonce that none of these texts holds."""
-        if not any(self._nonce in text for text in held):
-            return self._nonce
-        return nonce_for(self._texts, [self._texts, *held])
+        first = self._nonce()
+        if not any(first in text for text in held):
+            return first
+        return nonce_for("\n".join(self._texts), [*self._texts, *held])
 
-    def _earlier(self, values: Mapping[str, Any]) -> list[_Shown | Message]:
+    def _nonce(self) -> str:
+        """The first nonce that the prompt does not hold."""
+        self._spare = self._spare or nonce_for("\n".join(self._texts), self._texts)
+        return self._spare
+
+    def _earlier(self, values: Mapping[str, Any]) -> list[Shown | Message]:
         """The turns of the histories among the inputs."""
         return [
             turn if isinstance(turn, Message) else self._shown({**turn.inputs, **turn.outputs}, turn.thoughts)
             for turn in earlier(self.signature, values)
         ]
 
-    def _shown(self, values: Mapping[str, Any], thoughts: tuple[Thought, ...] = ()) -> _Shown:
-        return _Shown(written(self.inputs, values, cites=self.cites), self._answer(values), thoughts)
+    def _shown(self, values: Mapping[str, Any], thoughts: tuple[Thought, ...] = ()) -> Shown:
+        return Shown(written(self.inputs, values, cites=self.cites), self._answer(values), thoughts)
 
     def _answer(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, self.written_output(codec, values[name])) for name, codec in self.outputs if name in values]
@@ -247,12 +230,28 @@ class ChatPlan(Plan):
         """A value as the text that a reply of this form would hold."""
         return codec.write(value)
 
-    def _prefix(self, nonce: str) -> tuple[Message, ...]:
-        """The system message and the demonstrations."""
-        instruction = system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")
-        return cacheable([instruction, *self._said(self.demos, nonce)])
+    def _prefixed(self, nonce: str) -> tuple[Message, ...]:
+        """The system message and the demonstrations; those that more than one call needs are rendered once."""
+        found = self._prefixes.get(nonce)
+        if found is None:
+            found = self._prefix(nonce)
+            if nonce == self._spare:
+                self._prefixes[nonce] = found
+        return found
 
-    def _said(self, turns: Iterable[_Shown | Message], nonce: str) -> list[Message]:
+    def _prefix(self, nonce: str) -> tuple[Message, ...]:
+        instruction = system(f"{self.heading}\n\n{self.markers.order(nonce, PLACEHOLDER)}")
+        said = (self._said(demo.turns, nonce) if nonce else demo.messages for demo in self.demos)
+        return cacheable([instruction, *chain.from_iterable(said)])
+
+    def _demo(self, demo: Demo) -> Rendered:
+        def render() -> Rendered:
+            turns = [*self._earlier(demo.values), self._shown(demo.values)]
+            return Rendered(self.signature, demo, turns, self._said(turns, ""), self.markers.holds)
+
+        return shared((type(self), self.cites), self.signature, demo, render)
+
+    def _said(self, turns: Iterable[Shown | Message], nonce: str) -> list[Message]:
         """Turns as messages in the form of this adapter; what is a message stays as it is."""
         messages: list[Message] = []
         for turn in turns:

@@ -105,6 +105,15 @@ class OtherForms:
         return name, rest
 
 
+def forms_of(signature: Any) -> OtherForms:
+    """The reader for a signature, made at the first use."""
+    found = signature.__dict__.get("__forms__")
+    if found is None:
+        found = OtherForms(signature)
+        type.__setattr__(signature, "__forms__", found)
+    return found
+
+
 def is_repeated(name: str, value: str, texts: Iterable[str]) -> bool:
     """True when a text has the name of an output and then the value, or one that begins with the same word."""
     word = _WORDS.search(value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from outlast.adapters.echoes import Held, held_by
 from outlast.adapters.extract import Unfit, Wanted, complete_object, find_object, whole_array, without_thinking
-from outlast.adapters.forms import OtherForms
+from outlast.adapters.forms import forms_of
 from outlast.adapters.layout import cacheable, failed, heading, read_fields, refuse_unfinished
 from outlast.adapters.markers import Unreadable
 from outlast.adapters.placing import earlier, placed, shelved, shown_inputs, with_thoughts
@@ -62,7 +62,7 @@ class JSONPlan(Plan):
         self.inputs = shown_inputs(self.signature)
         self.outputs: list[tuple[str, Codec]] = [(name, table[name]) for name in self.signature.outputs]
         self.wanted = Wanted.outputs_of(self.signature)
-        self.forms = OtherForms(self.signature)
+        self.forms = forms_of(self.signature)
         self.output: OutputSchema | Literal["json"] | None = self.constraint(capabilities)
         self.request = self.asked()
         demos: list[Turn | Message] = []

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from outlast.adapters.placing import is_history
 from outlast.adapters.protocol import Adapter, Plan, Prepared, Slots, Task
 from outlast.errors import UsageError
-from outlast.lms.baseline.text import Index, Terms, clip, terms
+from outlast.lms.baseline.text import Index, clip, terms
 from outlast.lms.protocol import Capabilities
 from outlast.signatures.codec import Codec, codecs
 
 _MOST_SETS = 256  # compiled prompts of one plan: calls with inputs alike often see the same demonstrations
+_MOST_CHOICES = 4096  # remembered by one pool
 
 
 def compiled(adapter: Adapter, task: Task, capabilities: Capabilities) -> Plan:
@@ -27,7 +29,7 @@ def compiled(adapter: Adapter, task: Task, capabilities: Capabilities) -> Plan:
 
 
 class NearestPlan(Plan):
-    """A task whose demonstrations are chosen at each call, see `Nearest`. The index over the pool is built once."""
+    """A task whose demonstrations are chosen at each call, see `Nearest`."""
 
     def __init__(self, adapter: Adapter, task: Task, capabilities: Capabilities) -> None:
         assert task.shown is not None
@@ -37,7 +39,7 @@ class NearestPlan(Plan):
         self._k = task.shown.k
         table = codecs(task.signature)
         self._inputs = [(name, table[name]) for name in task.signature.inputs if not is_history(table[name])]
-        self._index = Index([input_terms(self._inputs, demo.values) for demo in task.demos])
+        self._pool = pool_of(tuple(input_text(self._inputs, demo.values) for demo in task.demos))
         self._sets: dict[tuple[int, ...], Plan] = {}
         self._compiled(tuple(range(self._k)))  # what no prompt of this adapter could hold is found now
 
@@ -47,8 +49,7 @@ class NearestPlan(Plan):
 
     def chosen(self, inputs: Mapping[str, Any]) -> tuple[int, ...]:
         """The places in the pool of what is shown for these inputs, the nearest last; of equals the earlier wins."""
-        similar = self._index.similarities(input_terms(self._inputs, inputs))
-        return tuple(reversed(nearest(similar, self._k)))
+        return self._pool.chosen(input_text(self._inputs, inputs), self._k)
 
     def _compiled(self, places: tuple[int, ...]) -> Plan:
         found = self._sets.get(places)
@@ -77,9 +78,39 @@ class NearestPlan(Plan):
         )
 
 
-def input_terms(inputs: Sequence[tuple[str, Codec]], values: Mapping[str, Any]) -> Terms:
-    """What the inputs of a call or of a demonstration are compared by: the words of all their texts."""
-    return terms("\n".join(clip(codec.write(values[name])) for name, codec in inputs if name in values))
+class Pool:
+    """Texts that others are compared with. Equal questions are answered once."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self._index = Index([terms(text) for text in texts])
+        self._choices: dict[tuple[str, int], tuple[int, ...]] = {}
+
+    def chosen(self, text: str, k: int) -> tuple[int, ...]:
+        """The places of the `k` texts most like this one, the nearest last; of equals the earlier wins."""
+        found = self._choices.get((text, k))
+        if found is None:
+            if len(self._choices) >= _MOST_CHOICES:
+                self._choices.clear()
+            found = tuple(reversed(nearest(self._index.similarities(terms(text)), k)))
+            self._choices[text, k] = found
+        return found
+
+
+# The candidates of a search mostly share one pool; it stays as long as a prompt that chooses from it.
+_pools: WeakValueDictionary[tuple[str, ...], Pool] = WeakValueDictionary()
+
+
+def pool_of(texts: tuple[str, ...]) -> Pool:
+    """The pool of these texts, whose index is built once for all prompts that choose from it."""
+    found = _pools.get(texts)
+    if found is None:
+        found = _pools[texts] = Pool(texts)
+    return found
+
+
+def input_text(inputs: Sequence[tuple[str, Codec]], values: Mapping[str, Any]) -> str:
+    """What the inputs of a call or of a demonstration are compared by: all their texts."""
+    return "\n".join(clip(codec.write(values[name])) for name, codec in inputs if name in values)
 
 
 def nearest(similar: Sequence[float], k: int) -> list[int]:

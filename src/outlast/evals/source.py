@@ -15,12 +15,18 @@ _CHANGES = frozenset(
     {"append", "appendleft", "add", "update", "extend", "insert", "setdefault", "pop", "popitem", "popleft", "clear"}
     | {"remove", "discard", "sort", "reverse", "write", "put", "increment"}
 )
+_REMEMBERED = 2000  # functions: what their code tells is read once
 _MAKERS = frozenset({"__init__", "__post_init__", "__new__", "__init_subclass__", "__set_name__"})
 
 
 def source_of(function: types.FunctionType) -> str | None:
     """The source of one function in one spelling, without its decorators; None when it cannot be told apart."""
-    node = _tree(function.__code__)
+    return _text(function.__code__)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _text(code: types.CodeType) -> str | None:
+    node = _tree(code)
     return None if node is None else ast.unparse(node)
 
 
@@ -38,21 +44,27 @@ def _constant(value: Any) -> Any:
     return repr(value)
 
 
-def loaded_names(code: types.CodeType) -> tuple[set[str], set[str]]:
+@functools.lru_cache(maxsize=_REMEMBERED)
+def loaded_names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """The names that code reads from its module, and all attributes that it reads of anything."""
     names: set[str] = set()
     attributes: set[str] = set()
     for part in _codes(code):
         attributes.update(part.co_names)
         names.update(i.argval for i in dis.get_instructions(part) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
-    return names, attributes
+    return frozenset(names), frozenset(attributes)
 
 
 def changed_globals(function: types.FunctionType) -> frozenset[str]:
     """Names of outer variables that a function assigns or changes in place, such as a cache: state, not definition."""
-    node = _tree(function.__code__)
+    return _changed_names(function.__code__)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _changed_names(code: types.CodeType) -> frozenset[str]:
+    node = _tree(code)
     if node is None:
-        parts = [i for code in _codes(function.__code__) for i in dis.get_instructions(code)]
+        parts = [i for part in _codes(code) for i in dis.get_instructions(part)]
         return frozenset(i.argval for i in parts if i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"))
     return frozenset(target.id for target in _changed(node) if isinstance(target, ast.Name)) | _declared(node)
 
@@ -65,14 +77,18 @@ def changed_attributes(cls: type) -> frozenset[str]:
             function: Any = getattr(member, "__func__", member)
             if isinstance(function, types.FunctionType) and name not in _MAKERS:
                 code = function.__code__
-                node = _tree(code)
                 owners = {*code.co_varnames[: min(1, code.co_argcount)], *(one.__name__ for one in cls.__mro__)}
-                targets = () if node is None else _changed(node)
-                attributes = (target for target in targets if isinstance(target, ast.Attribute))
-                found.update(
-                    one.attr for one in attributes if isinstance(one.value, ast.Name) and one.value.id in owners
-                )
+                found.update(attribute for owner, attribute in _changed_members(code) if owner in owners)
     return frozenset(found)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _changed_members(code: types.CodeType) -> frozenset[tuple[str, str]]:
+    """The attributes that code changes, each with the name of the variable that has it."""
+    node = _tree(code)
+    targets = () if node is None else _changed(node)
+    attributes = (target for target in targets if isinstance(target, ast.Attribute))
+    return frozenset((one.value.id, one.attr) for one in attributes if isinstance(one.value, ast.Name))
 
 
 def _changed(tree: ast.AST) -> Iterator[ast.expr]:
@@ -92,7 +108,7 @@ def _declared(tree: ast.AST) -> frozenset[str]:
     return frozenset(name for statement in statements for name in statement.names)
 
 
-@functools.lru_cache(maxsize=2000)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _tree(code: types.CodeType) -> ast.AST | None:
     """The function of this code in its source, without decorators."""
     try:

@@ -95,7 +95,11 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form of all that decides the answer."""
-        data: dict[str, Any] = {"messages": [message.to_json() for message in self.messages]}
+        return {"messages": [message.to_json() for message in self.messages], **self.beside_messages()}
+
+    def beside_messages(self) -> dict[str, Any]:
+        """The part of `to_json` that stands beside the messages."""
+        data: dict[str, Any] = {}
         if self.settings is not NO_SETTINGS and (settings := self.settings.to_json()):
             data["settings"] = settings
         if self.output is not None:

@@ -13,7 +13,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,7 +59,7 @@ _INSERT_ROLLOUT = (
 
 
 _LONG = frozenset({"output", "tools", "questions"})  # parts of a request that stand under their hash
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 class Form:
@@ -298,9 +297,8 @@ class Ledger:
         data: dict[str, Any] = {"messages": ids}
         for message in request.messages[-1:]:
             ids.append(_hashed(message.to_json(), texts))
-        for name, value in replace(request, messages=()).to_json().items():
-            if name != "messages":
-                data[name] = _hashed(value, texts) if name in _LONG else value
+        for name, value in request.beside_messages().items():
+            data[name] = _hashed(value, texts) if name in _LONG else value
         text = _text(data)
         key = hashlib.blake2b(f"{identity}\n{text}".encode(), digest_size=16).hexdigest()
         return Form(key, text, texts, shared)

@@ -153,7 +153,12 @@ def _point(columns: Sequence[Sequence[float]], weights: Sequence[int]) -> tuple[
 
 def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     """Scores first, of which more is better; then costs. Sums that differ by rounding alone are equal."""
-    gains = [a[0] - b[0], *(y - x for x, y in zip(a[1:], b[1:], strict=True))]
-    scale = [max(abs(x), abs(y), 1e-12) for x, y in zip(a, b, strict=True)]
-    signs = [0 if abs(gain) <= 1e-9 * size else gain for gain, size in zip(gains, scale, strict=True)]
-    return all(sign >= 0 for sign in signs) and any(sign > 0 for sign in signs)
+    better = False
+    for place, (x, y) in enumerate(zip(a, b, strict=True)):
+        gain = y - x if place else x - y
+        if abs(gain) <= 1e-9 * max(abs(x), abs(y), 1e-12):
+            continue
+        if not gain > 0:
+            return False
+        better = True
+    return better

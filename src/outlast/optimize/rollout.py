@@ -24,7 +24,7 @@ from outlast.modules.paths import predictors_of
 from outlast.optimize.budget import worth
 from outlast.optimize.candidate import Outcome, Step
 from outlast.optimize.memory import Asked, Memory
-from outlast.runtime import current, running
+from outlast.runtime import current
 from outlast.signatures.codec import Codec, codecs
 from outlast.types import Label
 
@@ -52,15 +52,15 @@ class Roller:
         self.candidate = candidate
         self._memory = memory
         self._runner = RowRunner(program, metric, traces=True)
-        self._run = replace(current(), meter=None, root=None, trace=None)
         self._tables = {path: codecs(part.asked()) for path, part in predictors_of(program).items()}
 
     async def roll(self, example: Example, sample: int) -> Rolled:
         """Run and score. What the program, the model and the metric raise comes back as data."""
         asked: list[Asked] = []
         name = f"{self.candidate} {id_of(example)} {sample}"
-        with running(memo=self._memory.recording(asked, name), meter=None, sample=sample, root=None, trace=None):
-            row = await self._runner(0, example, run=current())
+        memo = self._memory.recording(asked, name)
+        run = replace(current(), memo=memo, meter=None, sample=sample, root=None, trace=None)
+        row = await self._runner(0, example, run=run)
         keys = {item.request: item.key for item in asked}
         steps = [self._step(span, keys.get(id(span.request))) for span in row.trace or () if span.path in self._tables]
         return Rolled(self._outcome(row, asked, sample), row.parts, row.outputs, steps, _failure_of(row))

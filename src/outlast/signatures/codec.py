@@ -81,6 +81,7 @@ class Codec:
         self.lists_simple = get_origin(base) is list and _is_simple(get_args(base)[0])
         self._schema: dict[str, Any] | None = None
         self._schema_known = False
+        self._words: str | None = None
         self._fit = None if self.plain_str else fitting(self.adapter.core_schema)
         self._order = None if self.plain_str else ordering(self.adapter.core_schema)
         self._check_field()
@@ -335,11 +336,13 @@ class Codec:
 
     def describe(self) -> str:
         """The type in words that a model understands, in one line."""
-        told = words(self.base, self.field.kind)
-        if told is not None:
-            return told
-        labels = self.choices.spelled() if self.choices else None
-        return describe_type(self.base, self.constraints, labels, self.schema())
+        if self._words is None:
+            told = words(self.base, self.field.kind)
+            if told is None:
+                labels = self.choices.spelled() if self.choices else None
+                told = describe_type(self.base, self.constraints, labels, self.schema())
+            self._words = told
+        return self._words
 
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema of the field, or None when its type has none."""
