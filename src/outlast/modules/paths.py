@@ -12,7 +12,7 @@ from outlast.modules.module import Module
 from outlast.modules.predict import TUNED, Predict
 from outlast.modules.spaces import Space
 from outlast.modules.strategy import as_recipe, recipe_of, signature_of, swapped
-from outlast.modules.values import FrozenDict, Param, changed, declared, frozen, value_of, walk
+from outlast.modules.values import FrozenDict, Param, changed, declared, frozen, hidden_of, value_of, walk
 from outlast.types import Tool
 
 M = TypeVar("M", bound=Module)
@@ -41,8 +41,15 @@ def parameters(program: Module) -> dict[str, Any]:
     `answer.tools.<name>.description` and `answer.tools.<name>.arguments.<argument>`. What a module declared with
     `param` stands under its name. `update(p, parameters(p)) == p`.
     """
+    hidden = hidden_of(_program(program))
+    if hidden.parameters is None:
+        hidden.parameters = _parameters(program)
+    return dict(hidden.parameters)
+
+
+def _parameters(program: Module) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for path, part in walk(_program(program)):
+    for path, part in walk(program):
         dot = f"{path}." if path else ""
         if signature_of(part) is not None:
             found[f"{dot}{STRATEGY}"] = recipe_of(part)

@@ -56,6 +56,13 @@ class Place(NamedTuple):
 
 def places(program: Module) -> dict[str, Place]:
     """The kind of every parameter of a program by path, in the order of the program."""
+    hidden = hidden_of(program)
+    if hidden.places is None:
+        hidden.places = _places(program)
+    return dict(hidden.places)
+
+
+def _places(program: Module) -> dict[str, Place]:
     found: dict[str, Place] = {}
     predictors = predictors_of(program)
     for path, part in walk(program):

@@ -88,7 +88,7 @@ class Hidden:
     the module came in place of another strategy.
     """
 
-    __slots__ = ("hash", "params", "parts", "paths", "plans", "swapped")
+    __slots__ = ("hash", "parameters", "params", "parts", "paths", "places", "plans", "swapped")
 
     def __init__(self, params: Mapping[str, Param], parts: tuple[str, ...], swapped: bool = False) -> None:
         self.params = params
@@ -96,6 +96,8 @@ class Hidden:
         self.swapped = swapped
         self.paths: Mapping[int, str] | None = None
         self.plans: dict[Any, Any] = {}
+        self.parameters: dict[str, Any] | None = None
+        self.places: dict[str, Any] | None = None
         self.hash: int | None = None
 
 

@@ -89,9 +89,16 @@ def harvest(study: Study, *, threshold: float | None = None) -> Shelf:
     demonstrations. At most 1,000 examples, drawn by the study's seed, take part. Cost: no call; once a study up to a
     second of CPU.
     """
+    enough = study.full if threshold is None else threshold
+    known = study.derived.get("shelf")
+    if known is None or known[:2] != (study.rollouts, enough):
+        known = study.derived["shelf"] = (study.rollouts, enough, _shelf(study, enough))
+    return known[2]
+
+
+def _shelf(study: Study, enough: float) -> Shelf:
     data = _data(study)
     found = _rollouts(study)
-    enough = study.full if threshold is None else threshold
     rows: list[Row] = []
     for place, example in enumerate(data.examples):
         key = id_of(example)
@@ -138,6 +145,7 @@ class _Data:
     similar: list[list[float]]
     labels: Mapping[str, Mapping[str, Demo]]
     votes: Mapping[int, tuple[bool, float]]
+    rows: dict[str, list[float]]  # `similar` by example, and those of other examples that were asked for
 
 
 def _data(study: Study) -> _Data:
@@ -157,14 +165,18 @@ def _data(study: Study) -> _Data:
     index = Index(read)
     similar = [index.similarities(one) for one in read]
     targets = tuple(map(label_of, examples))
-    made = _Data(examples, targets, index, similar, labels, neighbours(similar, targets))
+    rows = {id_of(example): row for example, row in zip(examples, similar, strict=True)}
+    made = _Data(examples, targets, index, similar, labels, neighbours(similar, targets), rows)
     study.derived["harvest"] = made
     return made
 
 
 def likeness_to(study: Study, shelf: Shelf, example: Example) -> list[float]:
     """How alike an example of any part is to that of each row of the shelf."""
-    row = _data(study).index.similarities(terms(clip(text_of(example))))
+    data, key = _data(study), id_of(example)
+    row = data.rows.get(key)
+    if row is None:
+        row = data.rows[key] = data.index.similarities(terms(clip(text_of(example))))
     return [row[one.place] for one in shelf.rows]
 
 
@@ -188,7 +200,7 @@ def _rollouts(study: Study) -> dict[str, list[tuple[Outcome, float]]]:
     some = [one for one in study.outcomes if one.example in training and one.value is not None]
     ran = [candidate for key, candidate in study.candidates.items() if key in {one.candidate for one in some}]
     right = {candidate.id: _standing(study, candidate) for candidate in ran}
-    shown = {candidate.id: shown_examples(study.build(candidate)) for candidate in ran}
+    shown = {candidate.id: shown_by(study, candidate) for candidate in ran}
     order = {candidate.id: number for number, candidate in enumerate(ran)}
     some.sort(key=lambda one: (-right[one.candidate], order[one.candidate], one.sample))
     found: dict[str, list[tuple[Outcome, float]]] = {}
@@ -202,6 +214,15 @@ def _standing(study: Study, candidate: Candidate) -> float:
     """How often a candidate is right, as far as is known, shrunk towards a half."""
     values = [*study.tally(candidate).values.values(), *study.tally(candidate, "train").values.values()]
     return (math.fsum(values) + 2.0) / (len(values) + 4.0)
+
+
+def shown_by(study: Study, candidate: Candidate) -> frozenset[str]:
+    """The ids of the examples that a candidate shows."""
+    known: dict[str, frozenset[str]] = study.derived.setdefault("shown", {})
+    found = known.get(candidate.id)
+    if found is None:
+        found = known[candidate.id] = shown_examples(study.build(candidate))
+    return found
 
 
 def shown_examples(program: Module) -> frozenset[str]:
@@ -278,7 +299,7 @@ def influences(study: Study) -> dict[str, float]:
     gains: list[tuple[frozenset[str], float]] = []
     for candidate in study.candidates.values():
         tally = study.tally(candidate)
-        if len(tally.values) >= _ENOUGH and (shown := shown_examples(study.build(candidate))):
+        if len(tally.values) >= _ENOUGH and (shown := shown_by(study, candidate)):
             gains.append((shown, shrunken_gain(tally, base, pooled)))
     total = math.fsum(gain for _, gain in gains)
     found: dict[str, float] = {}

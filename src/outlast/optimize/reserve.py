@@ -9,6 +9,7 @@ from outlast.optimize.candidate import Outcome
 _SURE = 3.0  # standard deviations above the expected cost
 _LONGER, _BETWEEN = 1.25, 0.3  # of the seconds that a proof needs, and those in which a search comes to its end
 _ENOUGH = 8  # rollouts of a candidate that tell its costs; those of all candidates fill in before
+_LASTS = 1.25  # times as many rollouts of all until a need is reckoned again
 _NAMES = ("calls", "tokens", "dollars", "seconds")
 
 
@@ -55,6 +56,9 @@ class Reserve:
         self._all = {name: _Moments() for name in _NAMES}
         self._costs: dict[str, dict[str, _Moments]] = {}
         self._needs: dict[str, tuple[dict[str, float], int]] = {}  # until they run again, or all have run much more
+        self._most: dict[str, tuple[float, str]] = {}  # the greatest need of each thing, and whose it is
+        self._moved: set[str] = set()  # candidates that ran, or were dropped, since
+        self._due = 0.0  # rollouts of all from which a need in `_most` may be another one
 
     def add(self, outcome: Outcome, took: float = 0.0) -> None:
         """Learn from one rollout, which took so many seconds with its metric and all; 0 when it was not timed."""
@@ -62,6 +66,7 @@ class Reserve:
         if moments is None:
             moments = self._costs[outcome.candidate] = {name: _Moments() for name in _NAMES}
         self._needs.pop(outcome.candidate, None)
+        self._moved.add(outcome.candidate)
         timed = {"seconds": max(outcome.seconds, took)}
         for name in _NAMES:
             value: float = timed[name] if name in timed else getattr(outcome, name)
@@ -72,6 +77,7 @@ class Reserve:
         """A candidate that cannot win any more needs no proof."""
         self._costs.pop(candidate, None)
         self._needs.pop(candidate, None)
+        self._moved.add(candidate)
 
     def calls_each(self) -> float:
         """Calls of a rollout, over everything learnt so far."""
@@ -83,7 +89,7 @@ class Reserve:
         """What the proof of one candidate will cost; nothing is known of one that never ran."""
         seen = self._all["calls"].n
         known, then = self._needs.get(candidate, ({}, 0))
-        if known.get("rollouts") == self.examples and seen < 1.25 * then:
+        if known.get("rollouts") == self.examples and seen < _LASTS * then:
             return known
         moments = self._costs.get(candidate)
         if moments is None:
@@ -102,8 +108,20 @@ class Reserve:
 
     def amounts(self) -> dict[str, float]:
         """What to keep back, by name; of time a quarter and 0.3 seconds more, as it never stands still."""
-        needs = [self.need(candidate) for candidate in self._costs]
-        found = {name: max(need[name] for need in needs) for name in needs[0]} if needs else {}
+        found = {name: most for name, (most, _) in self._greatest().items()}
         if found and self.examples:
             found["seconds"] = found["seconds"] * _LONGER + _BETWEEN
         return found
+
+    def _greatest(self) -> dict[str, tuple[float, str]]:
+        """The greatest need of each thing. As long as the neediest stay so, only who ran since is looked at."""
+        late = self._all["calls"].n >= self._due or self._most.get("rollouts", (-1, ""))[0] != self.examples
+        if late or any(candidate in self._moved for _, candidate in self._most.values()):
+            self._most, self._moved, self._due = {}, set(self._costs), math.inf
+        for candidate in self._moved & self._costs.keys():
+            for name, need in self.need(candidate).items():
+                if name not in self._most or need > self._most[name][0]:
+                    self._most[name] = (need, candidate)
+            self._due = min(self._due, _LASTS * self._needs[candidate][1])
+        self._moved.clear()
+        return self._most

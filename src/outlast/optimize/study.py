@@ -110,6 +110,7 @@ class Study:
         self._train_tallies: dict[str, Tally] = {}
         self._dropped: set[str] = set()
         self._used: set[tuple[str, str, int]] = set()
+        self._outcomes_by: dict[str, list[Outcome]] = {}  # of what is used, by candidate
         self._calls = 0
         self._asked = 0
         self._failures: list[str] = []
@@ -315,7 +316,7 @@ class Study:
     def outcomes_of(self, candidate: Candidate, part: Literal["select", "train"]) -> list[Outcome]:
         """The outcomes that this search has used of a candidate on a part of the data, in the order of the data."""
         place = self._places[part]
-        found = [self._outcomes[key] for key in self._used if key[0] == candidate.id and key[1] in place]
+        found = [outcome for outcome in self._outcomes_by.get(candidate.id, ()) if outcome.example in place]
         return sorted(found, key=lambda outcome: (place[outcome.example], outcome.sample))
 
     def judged(self, candidate: Candidate, *, accepted: bool) -> None:
@@ -521,6 +522,7 @@ class Study:
     def _count(self, key: tuple[str, str, int], outcome: Outcome, took: float = 0.0) -> None:
         """Take a result into account that this run of the search had not used yet; `took` is its time, when it ran."""
         self._used.add(key)
+        self._outcomes_by.setdefault(outcome.candidate, []).append(outcome)
         self._calls += outcome.calls
         self.experience.add(outcome)
         for name, tallies in (("select", self._tallies), ("train", self._train_tallies)):

@@ -26,7 +26,10 @@ MOST_CHARACTERS = 8000  # of a text that a proposer writes
 
 def texts(study: Study) -> list[str]:
     """The parameters that a search may write anew, in the order of the program; locked ones are not among them."""
-    return [path for path in texts_in(study.program) if not study.locked(path)]
+    known = study.derived.get("texts")
+    if known is None:
+        known = study.derived["texts"] = [path for path in texts_in(study.program) if not study.locked(path)]
+    return list(known)
 
 
 def texts_in(program: Module) -> list[str]:
