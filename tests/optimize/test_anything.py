@@ -370,3 +370,65 @@ def test_other_code_is_another_search():
 def test_an_optimizer_for_demonstrations_has_nothing_to_show():
     with pytest.raises(UsageError, match="RandomSearch changes demonstrations, and the function has none"):
         tuned(params={"system_prompt": PROMPT, "temperature": 0.8}, optimizer=RandomSearch(candidates=2))
+
+
+def priced(thing: str, *, size: str) -> str:
+    """Right whatever the size, and dear when it is large."""
+    ol.report_cost(tokens=100 if size == "large" else 10)
+    return COLOURS[int(thing.split()[-1]) % 4]
+
+
+def test_the_cheapest_parameters_that_do_can_be_preferred():
+    options: Any = {"params": {"size": ol.Choice(["large", "small"])}, "prefer": "fewest tokens within 15 points"}
+    found = tuned(priced, **options)
+    assert found.params == {"size": "small"}
+    assert found.improved
+    assert found.report.record["search"]["prefer"] == "fewest tokens within 15 points"
+    assert asyncio.run(_preferred(options)) == {"size": "small"}
+    assert not tuned(priced, params=options["params"]).improved
+
+
+async def _preferred(options: dict[str, Any]) -> Any:
+    budget = ol.Budget(rollouts=500)
+    return (await ol.aoptimize(priced, DATA, matches, study=False, progress=False, budget=budget, **options)).params
+
+
+def test_a_cost_that_is_not_told_cannot_be_preferred():
+    runs: list[str] = []
+
+    def silent(thing: str, *, size: str) -> str:
+        runs.append(thing)
+        return "red"
+
+    for wish, name in (("cheapest within 1 point", "dollars"), ("fewest tokens within 1 point", "tokens")):
+        with pytest.raises(UsageError, match=f"{name}, and the function reported none in 5 runs.*report_cost"):
+            tuned(silent, params={"size": ol.Choice(["large", "small"])}, prefer=wish)
+    assert len(runs) == 10
+    with pytest.raises(UsageError, match="prefer is 'best'"):
+        tuned(silent, params={"size": ol.Choice(["large", "small"])}, prefer="cheap")
+
+
+def test_a_function_that_gives_its_result_in_pieces_is_refused():
+    def pieces(thing: str, *, size: str) -> Any:
+        yield size
+
+    async def stream(thing: str, *, size: str) -> Any:
+        yield size
+
+    class Called:
+        def __call__(self, thing: str, *, size: str) -> Any:
+            yield size
+
+    choice = {"size": ol.Choice(["large", "small"])}
+    for function, kind in ((pieces, "a generator"), (stream, "an async generator"), (Called(), "a generator")):
+        with pytest.raises(UsageError, match=f"gives its result; .* is {kind}, .* collects them"):
+            tuned(function, params=choice)
+    with pytest.raises(SearchStopped, match="what _pieces_for.params. gives is a generator"):
+        tuned(_pieces_for, params=choice)
+
+
+def _pieces_for(params: Any) -> Any:
+    def pieces(thing: str) -> Any:
+        yield params
+
+    return pieces

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import re
 import sqlite3
@@ -688,3 +689,12 @@ def test_a_compile_counts_how_often_its_proof_was_read(tmp_path, monkeypatch):
     again = compiled()
     assert again.report.reads.count == 2
     assert "; proof examples read for the 2nd time" in str(again.report)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("margin", True), ("margin", math.inf), ("margin", math.nan), ("margin", -0.1), ("study", "")],
+)
+def test_options_that_mean_nothing_are_refused(option: str, value: Any):
+    with pytest.raises(UsageError, match=f"^{option} is a "):
+        compiled(lm=World(examples=80).lm(), **{"study": False, option: value})

@@ -78,3 +78,35 @@ def test_a_metric_on_another_scale_is_not_taken_for_perfect():
     assert seen.full == 10.0
     assert not seen.none
     assert "%" not in str(seen).split(";")[0]
+
+
+def test_data_by_part_are_used_as_a_compile_would_and_the_proof_stays_unseen():
+    world = World(examples=120, base=0.5, gain=0.5)
+    rows = list(world.data())
+    lm = world.lm()
+    asked: list[str] = []
+
+    def seen(example: object, out: object) -> bool:
+        asked.append(example.message)  # pyright: ignore[reportAttributeAccessIssue]
+        return right(example, out)
+
+    data = {"train": rows[:40], "select": rows[40:80], "confirm": rows[80:]}
+    found = ol.headroom(Triage(), data, seen, lm=lm, draws=1)
+    assert found.n == 20
+    assert found.demos is not None
+    assert set(asked) <= {row.message for row in rows[40:80]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"train": [], "dev": []}, "data has no part 'dev'. Parts: train, select, confirm"),
+        ({"train": []}, "'select' is missing"),
+        ("train.jsonl", "data is a Dataset or a list of Examples; got 'train.jsonl'"),
+        (7, "data is a Dataset or a list of Examples; got 7"),
+    ],
+)
+def test_data_of_another_form_are_refused_in_words(data: object, said: str):
+    with pytest.raises(UsageError) as caught:
+        ol.headroom(Triage(), data, right, lm=World().lm())  # pyright: ignore[reportArgumentType]
+    assert said in str(caught.value)

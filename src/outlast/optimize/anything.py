@@ -25,6 +25,7 @@ from outlast.optimize.locks import Locks
 from outlast.optimize.operators import defaults
 from outlast.optimize.operators.tune import Tune
 from outlast.optimize.param_search import ParamSearch
+from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.study import Progress
 from outlast.runtime import Budget, current, run_blocking
@@ -104,6 +105,7 @@ def optimize(
     proposer: LM | str | None = None,
     proposer_budget: Budget | None = None,
     lock: Sequence[str] = (),
+    prefer: Prefer | str = "best",
     seed: int = 0,
     study: str | os.PathLike[str] | bool | None = None,
     margin: float = 0.0,
@@ -122,7 +124,8 @@ def optimize(
     Texts are rewritten by `proposer`, a model or its name; without one it is the configured model. The default
     optimizer is `Auto`, and `ParamSearch` where there is no text to write. The models that the function asks by itself
     are not seen: what is counted and remembered is its rollouts, so bound them with `Budget(rollouts=...)`. What it
-    tells with `ol.report_cost` counts against calls, tokens and dollars, too.
+    tells with `ol.report_cost` counts against calls, tokens and dollars, too, and is what `prefer` weighs ("cheapest
+    within 1 point"; "fastest" needs no telling).
 
     An exception of the function is a failing rollout with its message as feedback, one of a server nobody's fault.
     Everything else (ledger, resuming, proof, Ctrl-C, what is raised) is as for `compile`.
@@ -139,6 +142,7 @@ def optimize(
             proposer=proposer,
             proposer_budget=proposer_budget,
             lock=lock,
+            prefer=prefer,
             seed=seed,
             study=study,
             margin=margin,
@@ -160,6 +164,7 @@ async def aoptimize(
     proposer: LM | str | None = None,
     proposer_budget: Budget | None = None,
     lock: Sequence[str] = (),
+    prefer: Prefer | str = "best",
     seed: int = 0,
     study: str | os.PathLike[str] | bool | None = None,
     margin: float = 0.0,
@@ -180,6 +185,7 @@ async def aoptimize(
         proposer=proposer,
         proposer_budget=proposer_budget,
         lock=lock,
+        prefer=prefer,
         seed=seed,
         study=study,
         margin=margin,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -232,8 +233,9 @@ def _check_options(
         raise UsageError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
     if not isinstance(level, int | float) or not 0.5 <= level < 1:
         raise UsageError(f"level is a share from 0.5 to below 1, such as 0.95; got {brief(level)}")
-    if not isinstance(margin, int | float) or not margin >= 0:
-        raise UsageError(f"margin is a score from 0; got {brief(margin)}")
+    number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if not number or not 0 <= margin < math.inf:
+        raise UsageError(f"margin is a score from 0, such as 0.02; got {brief(margin)}")
 
 
 def _check_wish(wish: Prefer, margin: float, transport: Transport) -> None:

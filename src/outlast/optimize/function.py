@@ -45,6 +45,7 @@ class Function(Module):
     def __init__(self, function: Callable[..., Any], params: Mapping[str, Any], inputs: tuple[str, ...] = ()) -> None:
         if not callable(function) or isinstance(function, type | Module):
             raise UsageError(f"optimize takes a function; got {brief(function)}. A program is compiled: ol.compile")
+        _refuse_pieces(function, name_of(function))
         spaces = spaces_from(params)
         self._named = name_of(function)
         self._code = metric_hash(function)
@@ -136,6 +137,7 @@ def _runner(function: Callable[..., Any], maker: bool) -> Callable[[Mapping[str,
             made[key] = function(dict(params))
         if not callable(made[key]):
             raise UsageError(f"{name_of(function)}(params) gives a function of the inputs; got {brief(made[key])}")
+        _refuse_pieces(made[key], f"what {name_of(function)}(params) gives")
         return made[key]
 
     async def run(inputs: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
@@ -154,6 +156,17 @@ def _runner(function: Callable[..., Any], maker: bool) -> Callable[[Mapping[str,
             raise fault from error
 
     return run
+
+
+def _refuse_pieces(function: Callable[..., Any], name: str) -> None:
+    """Refuse a generator function, whose result is no result until somebody reads it."""
+    for one in (function, getattr(function, "__call__", None)):  # noqa: B004 - an object whose call is one, too
+        if inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
+            kind = "an async generator" if inspect.isasyncgenfunction(one) else "a generator"
+            raise UsageError(
+                f"optimize takes a function that gives its result; {name} is {kind}, which gives it in pieces: put it "
+                f"in a function that collects them"
+            )
 
 
 def of_server(error: Exception) -> OutlastError | None:

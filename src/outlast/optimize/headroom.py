@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from outlast.optimize.budget import Purse
 from outlast.optimize.demos import changes_for, labeled_demos
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.pool import Gain, gain_between
-from outlast.optimize.setting import SMALLEST, default_lm
+from outlast.optimize.setting import SMALLEST, dataset_of, default_lm, split_data
 from outlast.optimize.study import Study
 from outlast.runtime import Budget, current, run_blocking, running
 
@@ -104,7 +104,7 @@ class Headroom:
 
 def headroom(
     program: Module,
-    data: Dataset | Sequence[Example],
+    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
     metric: Metric,
     *,
     examples: int = 20,
@@ -119,7 +119,8 @@ def headroom(
     """Test whether a search could gain anything, before paying for one.
 
     Runs `program` on up to `examples` of the data, `draws` times each, then once with eight labelled demonstrations
-    (unless `demos` is False or the data have none for it) and once with the model `strong`, if one is named.
+    (unless `demos` is False or the data have none for it) and once with the model `strong`, if one is named. `data` is
+    what `compile` takes; of parts given by name, "select" is run on, "train" shown, and "confirm" stays unseen.
     Raises `UsageError` for bad options, `DataError` for fewer than 20 examples, `BudgetExceeded` when the budget ends.
     Cost: examples x (draws + 2) rollouts at most.
     """
@@ -142,7 +143,7 @@ def headroom(
 
 async def aheadroom(
     program: Module,
-    data: Dataset | Sequence[Example],
+    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
     metric: Metric,
     *,
     examples: int = 20,
@@ -160,10 +161,7 @@ async def aheadroom(
             raise UsageError(f"headroom({name}=...) is a whole number from {least}; got {brief(value)}")
     if not isinstance(program, Module):
         raise UsageError(f"headroom takes a program (an ol.Module); got {brief(program)}")
-    rows = data if isinstance(data, Dataset) else Dataset(data)
-    if len(rows) < 2 * SMALLEST:
-        raise DataError(f"headroom needs at least {2 * SMALLEST} examples; got {len(rows)}")
-    parts = dict(rows.split(seed=seed, train=0.4, select=0.6).items())
+    parts = _parts(data, seed)
     run = current()
     model = as_lm(lm) if lm is not None else default_lm(program, run)
     chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
@@ -185,6 +183,16 @@ async def aheadroom(
         finally:
             study.close()
             ledger.close()
+
+
+def _parts(data: Any, seed: int) -> dict[str, Dataset]:
+    """The examples to show and those to run on; of data given by part, the proof's are left alone."""
+    if isinstance(data, Mapping):
+        return split_data(data, seed)
+    rows = dataset_of(data)
+    if len(rows) < 2 * SMALLEST:
+        raise DataError(f"headroom needs at least {2 * SMALLEST} examples; got {len(rows)}")
+    return dict(rows.split(seed=seed, train=0.4, select=0.6).items())
 
 
 async def probe(

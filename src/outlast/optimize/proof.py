@@ -59,8 +59,9 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
         await _probe(study, confirm)
         if not study.known and study.rollouts:
             _refuse_unpayable(study.purse, study.rollouts, least)
-        _refuse_unseen(study.purse, setting.program, await study.evaluate(study.start, confirm[:_FIRST_LOOK]))
-        _refuse_unpriced(study, setting)
+        looked = await study.evaluate(study.start, confirm[:_FIRST_LOOK])
+        _refuse_unseen(study.purse, setting.program, looked)
+        _refuse_unpriced(study, setting, looked)
         _refuse_slow(study, least)
         size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
         study.reserve.examples = size
@@ -116,8 +117,14 @@ def _refuse_unseen(purse: Purse, program: Module, outcomes: Sequence[Outcome]) -
         )
 
 
-def _refuse_unpriced(study: Study, setting: Setting) -> None:
-    """Stop when dollars shall decide and are not known."""
+def _refuse_unpriced(study: Study, setting: Setting, outcomes: Sequence[Outcome]) -> None:
+    """Stop when dollars shall decide and are not known, or what a function does not tell."""
+    cost = setting.prefer.cost
+    if cost is not None and isinstance(setting.program, Function) and not any(getattr(o, cost) for o in outcomes):
+        raise UsageError(
+            f"prefer={str(setting.prefer)!r} needs {cost}, and the function reported none in {len(outcomes)} runs: "
+            f"tell them with ol.report_cost(...), or say 'fastest within {setting.prefer.within:g} points'"
+        )
     if setting.prefer.cost == "dollars" and study.ledger.unpriced("start"):
         raise UsageError(
             f"prefer={str(setting.prefer)!r} needs prices, and that of {', '.join(setting.asked())} is not known; "

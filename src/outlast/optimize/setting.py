@@ -123,9 +123,9 @@ def split_data(data: Any, seed: int) -> dict[str, Dataset]:
         for name in SHARES:
             if name not in given:
                 raise UsageError(f"data by part has the keys {', '.join(SHARES)}; {name!r} is missing")
-        parts = {name: _dataset(given[name]) for name in SHARES}
+        parts = {name: dataset_of(given[name]) for name in SHARES}
     else:
-        parts = dict(_dataset(data).split(seed=seed, by=_place, **SHARES).items())
+        parts = dict(dataset_of(data).split(seed=seed, by=_place, **SHARES).items())
     seen: dict[str, str] = {}
     for name, part in parts.items():
         for example in part:
@@ -156,7 +156,8 @@ def _place(example: Example) -> Any:
     return ["compile", dict(inputs_of(example))]
 
 
-def _dataset(data: Any) -> Dataset:
+def dataset_of(data: Any) -> Dataset:
+    """Data as given; raises `UsageError` for what is no list of examples."""
     if isinstance(data, Dataset):
         return data
     if isinstance(data, str | bytes) or not isinstance(data, Sequence):
@@ -186,7 +187,7 @@ def ledger_path(study: Any, setting: Setting, proposer: LM | None = None) -> Pat
             data.append(setting.lock)
         key = hashlib.blake2b(canonical(data), digest_size=8).hexdigest()
         return root / f"{key}.study.db"
-    if not isinstance(study, str | os.PathLike):
+    if not isinstance(study, str | os.PathLike) or not os.fspath(cast("str", study)):
         raise UsageError(f"study is a path, None (in the cache folder) or False (in memory); got {brief(study)}")
     return Path(cast("str", study))
 
