@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 
 from outlast.optimize.candidate import Outcome
@@ -58,7 +59,7 @@ class Reserve:
         self._needs: dict[str, tuple[dict[str, float], int]] = {}  # until they run again, or all have run much more
         self._most: dict[str, tuple[float, str]] = {}  # the greatest need of each thing, and whose it is
         self._moved: set[str] = set()  # candidates that ran, or were dropped, since
-        self._due = 0.0  # rollouts of all from which a need in `_most` may be another one
+        self._due: list[tuple[float, str]] = []  # how many rollouts of all make a need another one, as a heap
 
     def add(self, outcome: Outcome, took: float = 0.0) -> None:
         """Learn from one rollout, which took so many seconds with its metric and all; 0 when it was not timed."""
@@ -115,13 +116,15 @@ class Reserve:
 
     def _greatest(self) -> dict[str, tuple[float, str]]:
         """The greatest need of each thing. As long as the neediest stay so, only who ran since is looked at."""
-        late = self._all["calls"].n >= self._due or self._most.get("rollouts", (-1, ""))[0] != self.examples
-        if late or any(candidate in self._moved for _, candidate in self._most.values()):
-            self._most, self._moved, self._due = {}, set(self._costs), math.inf
+        while self._due and self._due[0][0] <= self._all["calls"].n:
+            self._moved.add(heapq.heappop(self._due)[1])
+        other = self._most.get("rollouts", (-1, ""))[0] != self.examples
+        if other or any(candidate in self._moved for _, candidate in self._most.values()):
+            self._most, self._moved = {}, set(self._costs)
         for candidate in self._moved & self._costs.keys():
             for name, need in self.need(candidate).items():
                 if name not in self._most or need > self._most[name][0]:
                     self._most[name] = (need, candidate)
-            self._due = min(self._due, _LASTS * self._needs[candidate][1])
+            heapq.heappush(self._due, (_LASTS * self._needs[candidate][1], candidate))
         self._moved.clear()
         return self._most

