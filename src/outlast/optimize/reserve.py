@@ -118,8 +118,12 @@ class Reserve:
         """The greatest need of each thing. As long as the neediest stay so, only who ran since is looked at."""
         while self._due and self._due[0][0] <= self._all["calls"].n:
             self._moved.add(heapq.heappop(self._due)[1])
-        other = self._most.get("rollouts", (-1, ""))[0] != self.examples
-        if other or any(candidate in self._moved for _, candidate in self._most.values()):
+        if any(
+            candidate in self._moved and self.need(candidate).get(name, -1.0) < most
+            for name, (most, candidate) in self._most.items()
+        ):
+            self._most = {}
+        if not self._most or self._most["rollouts"][0] != self.examples:
             self._most, self._moved = {}, set(self._costs)
         for candidate in self._moved & self._costs.keys():
             for name, need in self.need(candidate).items():
