@@ -34,6 +34,7 @@ COMMANDS = {
     "eval": "score a program on data, with intervals",
     "compile": "search for a better prompt, prove the gain, save it to a file",
     "compare": "saved evaluations: paired difference, p, slices and what flipped; a gate",
+    "prune": "leave out of a prompt what does not help, prove that nothing is lost",
     "diff": "two compiled files: what changed in the prompts and in the score",
     "explain": "a compiled file: where every part of the prompt came from",
     "models": "providers and keys; what is known of a model, and whether it answers",

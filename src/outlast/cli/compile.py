@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from outlast.modules.module import Module
     from outlast.optimize.compile import Compiled
     from outlast.optimize.protocol import Optimizer
+    from outlast.runtime import Budget
 
 EPILOG = """\
 examples:
@@ -71,13 +72,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
     search.add_argument("--margin", type=float, default=0.0, metavar="X", help="a loss up to X counts as no worse")
     search.add_argument("--level", type=float, default=0.95, metavar="X", help="of the proof (0.95)")
+    add_budget(parser)
+    options.add_artifact(parser)
+    add_asking(parser)
+    options.add_data(parser)
+    options.add_common(parser)
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """The limits of a search."""
     budget = parser.add_argument_group("budget (the first one reached ends the search; the proof is always kept back)")
     budget.add_argument("--calls", type=options.count, metavar="N", help="calls to models")
     budget.add_argument("--tokens", type=options.count, metavar="N", help="tokens in and out")
     budget.add_argument("--dollars", type=float, metavar="X", help="US dollars")
     budget.add_argument("--seconds", type=float, metavar="X", help="wall time")
     budget.add_argument("--rollouts", type=options.count, metavar="N", help="runs of the program on an example")
-    options.add_artifact(parser)
+
+
+def add_asking(parser: argparse.ArgumentParser) -> None:
+    """The model of a search and how it is asked."""
     options.add_model(parser, concurrency=32)
     parser.add_argument(
         "--transport",
@@ -86,15 +99,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="batch: half the price, within a day for each step, by the provider's batch interface",
     )
     parser.set_defaults(concurrency=None)
-    options.add_data(parser)
-    options.add_common(parser)
+
+
+def budget_of(args: argparse.Namespace) -> Budget:
+    """The limits that were given."""
+    from outlast.runtime import Budget
+
+    return Budget(**{name: getattr(args, name) for name in ("calls", "tokens", "dollars", "seconds", "rollouts")})
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast.cli.targets import load_metric
     from outlast.optimize.compile import compile
-    from outlast.runtime import Budget
 
     program = options.program_of(args)
     metric = load_metric(args.metric)
@@ -110,13 +127,7 @@ def run(args: argparse.Namespace) -> int:
         data,
         metric,
         optimizer=optimizer,
-        budget=Budget(
-            calls=args.calls,
-            tokens=args.tokens,
-            dollars=args.dollars,
-            seconds=args.seconds,
-            rollouts=args.rollouts,
-        ),
+        budget=budget_of(args),
         lock=args.lock,
         prefer=args.prefer,
         seed=args.seed,
