@@ -52,7 +52,7 @@ class Auto(Optimizer):
     most: int | None = None
     operators: Sequence[Operator] | None = None
     parallel: int | None = None
-    patience: int = 5
+    patience: int = 20
 
     def __post_init__(self) -> None:
         for name in ("most", "parallel", "patience"):

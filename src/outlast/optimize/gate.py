@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from outlast.optimize.credit import named
 from outlast.optimize.operators.reflect import ReflectEdit, edited_lines
 from outlast.optimize.pool import Gain, Pool, gain_between, mended
 from outlast.optimize.relevance import Relevance
+from outlast.optimize.texts import texts
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate
@@ -19,6 +21,7 @@ _OTHERS = 2  # more examples that it is about
 _BESIDES = 2  # and others, which it should not break
 WORST = 2 * (_FIRST + _OTHERS + _BESIDES)  # rollouts that an edit takes at most, its parent's among them
 _LUCK = 0.25  # of failures that pass when they are asked again, where that was not measured
+_MOVED = 0.5  # of a mended failure: one that feedback no longer puts down to the module that was edited
 AHEAD = 0.25  # examples by which a candidate must be ahead to pass
 
 
@@ -77,7 +80,21 @@ class Gate:
         await asyncio.gather(self._study.evaluate(child, examples), self._study.evaluate(parent, examples))
         ours, theirs = self._study.tally(child, "train"), self._study.tally(parent, "train")
         luck = _LUCK * self._study.spread if self.luck is None else self.luck
-        return mended(theirs, ours, child.cause, luck) / self._study.spread
+        return mended(theirs, ours, child.cause, luck) / self._study.spread + self._moved(child, parent, keys)
+
+    def _moved(self, child: Candidate, parent: Candidate, keys: Sequence[str]) -> float:
+        """What it is worth that feedback on these failures names another module than the one that was edited.
+
+        Where several modules have to be right, mending one of them may not show in the score yet.
+        """
+        study = self._study
+        edited = [path for path in texts(study) if child.changes.get(path) != parent.changes.get(path)]
+        if len(edited) != 1 or len(texts(study)) == 1:
+            return 0.0
+        ours, theirs = ({o.example: o for o in study.outcomes_of(one, "train")} for one in (child, parent))
+        both = [(ours[key], theirs[key]) for key in keys if key in ours and key in theirs]
+        equal = [(a, b) for a, b in both if a.value is not None and a.value == b.value and a.value < study.full]
+        return _MOVED * sum(named(edited[0], [b]) - named(edited[0], [a]) for a, b in equal)
 
     def gain(self, one: Candidate, parent: Candidate) -> Gain:
         """The gain over the parent on selection and training examples, less those that were chosen by failure."""

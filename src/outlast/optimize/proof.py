@@ -22,8 +22,8 @@ from outlast.optimize.verdict import Verdict, judge, saving_of, without_winner
 
 INTERRUPTED = "interrupted"
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
-_PROOF_SHARE = 0.3  # of a budget, when it does not pay for the whole proof and a search
-_FIRST_LOOK = 5  # examples that tell what a rollout costs
+_PROOF_SHARE = 0.25  # of a budget, when it does not pay for the whole proof and a search
+_FIRST_LOOK = 10  # examples that tell what a rollout costs
 _NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
 
 

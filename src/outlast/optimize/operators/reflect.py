@@ -16,6 +16,7 @@ from outlast.optimize.proposers import ReflectOnFailures
 from outlast.optimize.texts import about_text, proposer_modules, text_of, texts, whole_numbers
 
 if TYPE_CHECKING:
+    from outlast.data.example import Example
     from outlast.optimize.candidate import Candidate, Outcome
     from outlast.optimize.study import Study
 
@@ -87,23 +88,35 @@ async def seen(
 ) -> tuple[list[Outcome], list[Outcome]]:
     """Rollouts of the parent on training examples that failed and that passed, worst first.
 
-    When fewer than `failures` have failed so far, the parent is run on `block` more, twice at most.
+    When fewer than `failures` have failed so far, the parent is run on `block` more, twice at most; up to half of them
+    are examples that what it was made from failed on, which tell soonest what is still missing.
     """
     order = list(study.train)
     study.rng("train order").shuffle(order)
+    order = _failed_before(study, parent, order, block // 2) + order
     known = study.outcomes_of(parent, "train")
     for _ in range(2):
         failed = [outcome for outcome in known if outcome.value is not None and outcome.value < study.full]
         if len(failed) >= failures:
             break
         have = {outcome.example for outcome in known}
-        more = [example for example in order if study.key_of(example) not in have][:block]
+        more = [one for one in dict.fromkeys(order) if study.key_of(one) not in have][:block]
         if not more:
             break
         await study.evaluate(parent, more)
         known = study.outcomes_of(parent, "train")
     failed = sorted((o for o in known if o.value is not None and o.value < study.full), key=lambda o: o.value or 0.0)
     return failed, [outcome for outcome in known if outcome.value is not None and outcome.value >= study.full]
+
+
+def _failed_before(study: Study, parent: Candidate, order: list[Example], most: int) -> list[Example]:
+    """The first so many examples that the nearest ancestor with training rollouts failed on."""
+    before = parent
+    while before.parent and before.parent in study.candidates:
+        before = study.candidates[before.parent]
+        if values := study.tally(before, "train").values:
+            return [one for one in order if values.get(study.key_of(one), study.full) < study.full][:most]
+    return []
 
 
 def tried_lines(study: Study, path: str) -> list[str]:
