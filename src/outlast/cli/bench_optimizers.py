@@ -44,7 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N,M",
         help="rollouts, proof included (300,1000,3000)",
     )
-    parser.add_argument("--proposals", type=options.count, metavar="N", help="calls of the proposer (budget / 10)")
+    parser.add_argument(
+        "--proposals", type=options.count, metavar="N", help="calls of the proposer (a tenth of the program's)"
+    )
     parser.add_argument("--strength", type=float, metavar="X", help="of the simulated proposer, 0 to 1 (the world's)")
     parser.add_argument("--out", "-o", metavar="X.jsonl", help="keep results here, and leave out those it has")
     parser.add_argument("--against", action="append", default=[], metavar="Y.jsonl", help="show these results as well")
