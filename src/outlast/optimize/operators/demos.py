@@ -297,8 +297,9 @@ def _failing(study: Study, parent: Candidate, shelf: Shelf) -> list[Sequence[flo
 
 def _rising(places: Sequence[int], goals: Sequence[Sequence[float]]) -> list[int]:
     """The same places, the most relevant last."""
-    merit = relevant(goals)
-    return sorted(places, key=lambda place: merit[place] if merit else 0.0)
+    merit = relevant([[row[place] for place in places] for row in goals])
+    rank = dict(zip(places, merit, strict=False))  # no goals, no merits
+    return sorted(places, key=lambda place: rank.get(place, 0.0))
 
 
 def _chosen(
