@@ -297,7 +297,7 @@ def test_a_budget_that_nothing_is_counted_for_is_refused_early():
         ran.append(thing)
         return "none"
 
-    with pytest.raises(UsageError, match=r"bounds dollars, and the function reported none in 5 runs"):
+    with pytest.raises(UsageError, match=r"bounds dollars, and the function reported none in 10 runs"):
         tuned(silent, {"words": ol.Choice(["", "x"])}, budget=ol.Budget(dollars=1))
     assert len(ran) == 5
 
@@ -401,9 +401,9 @@ def test_a_cost_that_is_not_told_cannot_be_preferred():
         return "red"
 
     for wish, name in (("cheapest within 1 point", "dollars"), ("fewest tokens within 1 point", "tokens")):
-        with pytest.raises(UsageError, match=f"{name}, and the function reported none in 5 runs.*report_cost"):
+        with pytest.raises(UsageError, match=f"{name}, and the function reported none in 10 runs.*report_cost"):
             tuned(silent, params={"size": ol.Choice(["large", "small"])}, prefer=wish)
-    assert len(runs) == 10
+    assert len(runs) == 20
     with pytest.raises(UsageError, match="prefer is 'best'"):
         tuned(silent, params={"size": ol.Choice(["large", "small"])}, prefer="cheap")
 
