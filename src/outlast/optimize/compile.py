@@ -73,7 +73,7 @@ def compile(
 
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
     given as a mapping with these three names; the parts that you give are used whole, while of ours the proof uses
-    fewer examples (20 at least) when it would take more than 30% of the budget, and more again when the search leaves
+    fewer examples (20 at least) when it would take more than 25% of the budget, and more again when the search leaves
     some over. `metric(example, prediction)` gives a bool, a number or a `Score`. `optimizer` is `Auto()`
     unless given. `budget` bounds everything, the proof included; a part for the proof is kept back from the search.
     `lock` are paths that no candidate may change, parameters ("answer.instruction") or parts with all in them
