@@ -44,8 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="random", help="which search")
     parser.add_argument("--max-demos", type=int, help="examples in a prompt, at most (385; 32 with a real model)")
     parser.add_argument("--candidates", type=int, default=8, help="sets of examples to race")
-    parser.add_argument("--most", type=int, default=1000, help="rollouts of Auto, at most")
+    parser.add_argument("--most", type=int, default=2000, help="rollouts of Auto, at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search")
+    parser.add_argument("--against", type=Path, help="a program saved before, to compare with on the test set")
     parser.add_argument("--out", type=Path, default=Path("banking77.outlast.json"), help="where to save the program")
     args = parser.parse_args(argv)
     if not (args.data / "train.jsonl").is_file():
@@ -71,6 +72,9 @@ def main(argv: list[str] | None = None) -> int:
     print(f"test set, before   {before}")
     print(f"test set, after    {after}")
     print(f"test set, paired   {ol.compare(before, after)}")
+    if args.against:
+        other = ol.evaluate(ol.load(args.against, program), test, correct, lm=args.lm)
+        print(f"test set, against  {ol.compare(other, after)}")
     print(f"saved              {args.out}, {page}")
     return 0
 

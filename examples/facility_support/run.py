@@ -64,8 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--max-demos", type=int, default=24, help="examples in a prompt, at most")
     parser.add_argument("--candidates", type=int, default=16, help="sets of examples to race")
     parser.add_argument("--limit", type=int, help="examples of each part (all)")
-    parser.add_argument("--most", type=int, default=1000, help="rollouts of Auto, at most")
+    parser.add_argument("--most", type=int, default=900, help="rollouts of Auto, at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search")
+    parser.add_argument("--against", type=Path, help="a program saved before, to compare with on the test part")
     parser.add_argument("--out", type=Path, default=Path("facility_support.outlast.json"), help="where to save it")
     args = parser.parse_args(argv)
     if not (args.data / "train.jsonl").is_file():
@@ -76,12 +77,15 @@ def main(argv: list[str] | None = None) -> int:
         for part, file in PARTS.items()
     }
     search = OPTIMIZERS[args.optimizer](args)
-    compiled = ol.compile(
-        ol.Predict(Sort), data, sorted_right, lm=args.lm, optimizer=search, seed=args.seed, study=False
-    )
+    program = ol.Predict(Sort)
+    compiled = ol.compile(program, data, sorted_right, lm=args.lm, optimizer=search, seed=args.seed, study=False)
     print(compiled.report)
     compiled.save(args.out)
     page = compiled.to_html(args.out.with_name(args.out.name.removesuffix(".outlast.json") + ".html"))
+    if args.against:
+        saved = [ol.load(path, program) for path in (args.against, args.out)]
+        before, after = (ol.evaluate(one, data["confirm"], sorted_right, lm=args.lm) for one in saved)
+        print(f"against {args.against.name}: {ol.compare(before, after)}")
     print(f"saved {args.out} and {page}")
     return 0
 

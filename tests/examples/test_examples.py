@@ -63,6 +63,10 @@ def test_banking77_on_small_data(here: Path, capsys: pytest.CaptureFixture[str])
     example = load("banking77/run")
     assert example.main(["--data", "data", "--candidates", "2", "--max-demos", "9", "--out", "b.outlast.json"]) == 0
     out = capsys.readouterr().out
+    assert "against" not in out
+    words = ["--data", "data", "--optimizer", "auto", "--most", "60", "--out", "a.outlast.json"]
+    assert example.main([*words, "--against", "b.outlast.json"]) == 0
+    assert "test set, against" in capsys.readouterr().out
     for words in ("test set, before", "test set, after", "test set, paired", "saved"):
         assert words in out
     program = ol.load(here / "b.outlast.json", example.classifier(list(topics)))
@@ -87,6 +91,8 @@ def test_facility_support_on_small_data(here: Path, capsys: pytest.CaptureFixtur
     example = load("facility_support/run")
     words = ["--data", "data", "--candidates", "2", "--max-demos", "6", "--out", "f.outlast.json"]
     assert example.main(words) == 0
+    assert "against" not in capsys.readouterr().out
+    assert example.main([*words, "--against", "f.outlast.json"]) == 0
     assert "on 24 held-out examples" in capsys.readouterr().out
     assert (here / "f.html").is_file()
     program = ol.load(here / "f.outlast.json", ol.Predict(example.Sort))
@@ -122,9 +128,11 @@ def test_demonstrations_help_the_baseline_on_real_data(
         assert verdict["difference"]["interval"][0] > 0.05
 
 
+@pytest.mark.parametrize("search", ["random", "auto"])
 @pytest.mark.parametrize("name", ["banking77", "facility_support"])
-def test_committed_artefacts_load_and_carry_their_proof(name: str, here: Path) -> None:
-    example, path = load(f"{name}/run"), EXAMPLES / name / f"{name}.outlast.json"
+def test_committed_artefacts_load_and_carry_their_proof(name: str, search: str, here: Path) -> None:
+    example, stem = load(f"{name}/run"), name if search == "random" else f"{name}.auto"
+    path = EXAMPLES / name / f"{stem}.outlast.json"
     data = json.loads(path.read_text())
     record = data["record"]
     if name == "banking77":  # the labels stand with the data, in an order of their own
@@ -133,8 +141,14 @@ def test_committed_artefacts_load_and_carry_their_proof(name: str, here: Path) -
     else:
         program = ol.load(path, ol.Predict(example.Sort))
     assert record["result"]["verdict"] == "better"
+    assert record["search"]["optimizer"] == {"random": "RandomSearch", "auto": "Auto"}[search]
     assert program.demos
-    assert "licence" in (EXAMPLES / name / "README.md").read_text().lower()
+    readme = (EXAMPLES / name / "README.md").read_text()
+    assert "licence" in readme.lower()
+    result, page = record["result"], path.with_name(f"{stem}.html").read_text()
+    said = f"{100 * result['winner']['score']:.1f}%"
+    assert said in page
+    assert said in readme
 
 
 def test_gsm8k_on_small_data_says_plainly_what_to_expect(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
