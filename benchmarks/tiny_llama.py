@@ -12,7 +12,7 @@ Measured 2026-11-29, torch 2.13 and transformers 5.24 on one CPU core, some 90 h
 recall, 28 s of training, 3 worlds: 0.233 in the mean -> RandomSearch and Auto 1.000 each time; BootstrapFewShot 0.753
 to 1.000, LabeledFewShot 0.805 to 1.000, KNNFewShot 0.896 to 0.948.
 rule, 31 s of training, 6 worlds, one for each attribute: 0.293 in the mean -> COPRO 1.000 each time after some 620
-rollouts, OPRO 1.000 after some 790, Auto 0.968 to 1.000 after some 1,090; RandomSearch, the control, never better.
+rollouts, OPRO 1.000 after some 790, Auto 0.968 to 1.000 after some 1,350; RandomSearch, the control, never better.
 
 Needs torch and transformers. Without them it goes on with the environment of `make test-hf`, or is left out. Trained
 models are kept in --models (`.bench-models` in this repository), so that only the first run trains.
