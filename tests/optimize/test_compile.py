@@ -14,6 +14,7 @@ import pytest
 import outlast as ol
 from outlast.errors import DataError, InputError, SearchStopped, StudyError, UsageError
 from outlast.messages import Response
+from outlast.optimize.anything import Optimized
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.setting import split_data
 from outlast.optimize.verdict import judge
@@ -623,6 +624,15 @@ async def test_acompile_runs_in_a_loop_and_a_cancelled_one_gives_what_is_done(tm
     assert found.report.verdict.word == "unproven"
     assert found.report.stopped == "interrupted"
     assert found.program is found.start
+    assert found.report.verdict.reason.endswith("Run the same compile again to go on.")
+    file = tmp_path / "proven.outlast.json"
+    file.write_text("proven")
+    with pytest.raises(
+        SearchStopped, match=r"nothing is saved.*Run the same compile again \(it goes on where it was\)"
+    ):
+        found.save(file)
+    assert file.read_text() == "proven"
+    assert ol.load(found.save(file, anyway=True), Triage()) == Triage()
     before = lm.calls
     done = await ol.acompile(Triage(), WORLD.data(), right, **options)
     whole = WORLD.lm()
@@ -639,6 +649,12 @@ async def test_a_cancel_before_anything_was_measured_is_unproven_too():
     found = await task
     assert found.report.verdict.word == "unproven"
     assert "before the program as it is was measured" in found.report.verdict.reason
+    assert "go on" not in found.report.verdict.reason
+    assert "study=False" in found.report.verdict.reason
+    with pytest.raises(SearchStopped, match="from the start, as study=False"):
+        found.save("never.outlast.json")
+    with pytest.raises(SearchStopped, match="nothing is saved"):
+        Optimized(len, found).save("never.outlast.json")
 
 
 def test_the_judgement_needs_interval_and_test_to_agree():

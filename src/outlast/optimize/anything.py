@@ -78,11 +78,13 @@ class Optimized(Generic[R]):
             return cast("Callable[..., R]", self.function(self.params))(*args, **inputs)
         return self.function(*args, **inputs, **self.params)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, anyway: bool = False) -> Path:
         """Write `params` and how they came about to `path` (by custom `*.outlast.json`); gives the path.
 
-        The file is made to be read in a review: sorted, a line for each line of text. `load_params` reads it.
+        The file is made to be read in a review: sorted, a line for each line of text. `load_params` reads it. Raises
+        `SearchStopped` for a search that was interrupted and proved nothing, unless `anyway`; see `Compiled.save`.
         """
+        self.compiled.refuse_interrupted(anyway)
         record = {**self.report.record, "function": name_of(self.function)}
         return artifact.save(self.compiled.program, path, record=record)
 

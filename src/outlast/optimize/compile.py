@@ -28,7 +28,7 @@ from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
 from outlast.optimize.prefer import Prefer, choose
 from outlast.optimize.progress import shown
-from outlast.optimize.proof import answer_interrupt, confirm, first_proof, unpayable
+from outlast.optimize.proof import answer_interrupt, confirm, first_proof, go_on, unpayable
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
@@ -274,7 +274,7 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         stopped = answer_interrupt()
         verdict = Verdict(
             "unproven",
-            "Interrupted before the program as it is was measured. Run the same compile again to go on.",
+            f"Interrupted before the program as it is was measured. {go_on(study)}",
             level=setting.level,
         )
     reads = None

@@ -18,9 +18,8 @@ from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.function import Function
 from outlast.optimize.setting import SMALLEST, Setting
 from outlast.optimize.study import Study
-from outlast.optimize.verdict import Verdict, judge, saving_of, without_winner
+from outlast.optimize.verdict import INTERRUPTED, KEPT_NOWHERE, Verdict, judge, saving_of, without_winner
 
-INTERRUPTED = "interrupted"
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
 _PROOF_SHARE = 0.25  # of a budget, when it does not pay for the whole proof and a search
 _FIRST_LOOK = 10  # examples that tell what a rollout costs
@@ -153,6 +152,13 @@ def answer_interrupt() -> str:
     return INTERRUPTED
 
 
+def go_on(study: Study) -> str:
+    """What to do after an interrupt, in a sentence."""
+    if study.ledger.path is None:
+        return f"The same compile runs {KEPT_NOWHERE}."
+    return "Run the same compile again to go on."
+
+
 def spare_of(study: Study, winner: Candidate) -> float:
     """How many rollouts can be paid beyond the proof; under a limit in seconds what the first run found, so that
     compiling again repeats the proof, however much faster it is."""
@@ -197,7 +203,7 @@ async def confirm(
 
     if stopped == INTERRUPTED:
         found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
-        return unproven(f"Interrupted before {found}. Run the same compile again to go on."), stopped
+        return unproven(f"Interrupted before {found}. {go_on(study)}"), stopped
     if winner == study.start:
         within = f" that could be proven before {stopped}" if stopped else ""
         reason = f"The search found nothing better than the program as it is{within}."
@@ -213,7 +219,7 @@ async def confirm(
         late = f"the budget of {error.limit or study.purse.budget} was used up"
         return unproven(f"The budget ended before the leader ({winner.origin}) was confirmed."), late
     except asyncio.CancelledError:
-        reason = f"Interrupted while the leader ({winner.origin}) was being confirmed. Run the same compile again."
+        reason = f"Interrupted while the leader ({winner.origin}) was being confirmed. {go_on(study)}"
         return unproven(reason), answer_interrupt()
     scored = [(a, b) for a, b in zip(proof, found, strict=True) if a.value is not None and b.value is not None]
     if len(scored) < SMALLEST:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from outlast import artifact
+from outlast.errors import SearchStopped
 from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.messages import Spending
 from outlast.modules.module import Module
@@ -19,7 +20,7 @@ from outlast.optimize.lineage import lineage_of
 from outlast.optimize.pareto import front_of
 from outlast.optimize.screen import success_counts
 from outlast.optimize.study import Point, Study
-from outlast.optimize.verdict import Verdict
+from outlast.optimize.verdict import INTERRUPTED, KEPT_NOWHERE, Verdict
 
 if TYPE_CHECKING:
     from outlast.evals.reads import Reads
@@ -119,12 +120,27 @@ class Compiled(Generic[M]):
         """True when `program` is a proven improvement: better, or with `prefer` no worse and cheaper."""
         return self.report.verdict.ships
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path."""
+    def save(self, path: str | os.PathLike[str], *, anyway: bool = False) -> Path:
+        """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path.
+
+        Raises `SearchStopped`, and writes nothing, when the compile was interrupted and proved nothing: what would be
+        written is the program as it was given, perhaps over a better one. `anyway=True` writes it all the same.
+        """
+        self.refuse_interrupted(anyway)
         models: list[str] = []
         if self.program is self.winner:
             models = [one for one in self.report.candidate.changes if one == "lm" or one.endswith(".lm")]
         return artifact.save(self.program, path, record=self.report.record, models=models)
+
+    def refuse_interrupted(self, anyway: bool = False) -> None:
+        """Raise `SearchStopped` when the compile was interrupted and proved nothing; see `save`."""
+        if anyway or self.improved or self.report.stopped != INTERRUPTED:
+            return
+        goes_on = "it goes on where it was" if self.ledger is not None else KEPT_NOWHERE
+        raise SearchStopped(
+            f"nothing is saved: the compile was interrupted before anything was proven, so that this would write the "
+            f"program as it was given. Run the same compile again ({goes_on}), or give anyway=True."
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write a report as one self-contained HTML file: verdict, score against calls, the prompts; gives the path."""

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from outlast.optimize.candidate import Outcome
     from outlast.optimize.vectors import Cost
 
+INTERRUPTED = "interrupted"  # why a compile ended that was told to
+KEPT_NOWHERE = "from the start, as study=False kept its ledger in memory"
+
 Word = Literal["better", "no worse", "inconclusive", "worse", "unproven"]
 
 
