@@ -45,6 +45,26 @@ def test_rules_that_failures_show_are_found():
     assert len(lines) >= 3
 
 
+def test_what_is_told_as_the_most_is_what_the_budget_pays_for():
+    told: list[Any] = []
+    world = gym.world("RuleBook", seed=0)
+    parts = world.parts()
+    found = ol.compile(
+        world.program(),
+        [*parts["train"], *parts["val"]][:60],
+        world.metric,
+        lm=world.lm(),
+        budget=ol.Budget(calls=700),
+        proposer=world.reflector(),
+        study=False,
+        progress=told.append,
+    )
+    assert found.report.rollouts > ol.Auto().rollouts(24, 16)  # what it takes without a budget
+    assert found.report.spending.calls <= (found.report.expected or 0) <= 700
+    assert all(state.rollouts <= state.expected for state in told)
+    assert all(state.expected <= 800 for state in told)
+
+
 def test_structure_is_mended_before_anything_else():
     world, found = compiled("SeedTrap", rollouts=300)
     assert found.report.verdict.better

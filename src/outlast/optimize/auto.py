@@ -65,8 +65,13 @@ class Auto(Optimizer):
             raise UsageError(f"Auto(operators=...) is a list of operators such as ol.ReflectEdit(); got {brief(some)}")
 
     def rollouts(self, train: int, select: int) -> int:
-        """`most`, or what a search without a limit takes."""
+        """`most`, or what a search takes that no budget limits; a budget replaces the latter."""
         return self.most or min(_UNLIMITED, 12 * select + 4 * train)
+
+    @property
+    def takes_what_is_paid(self) -> bool:
+        """True unless `most` is given."""
+        return self.most is None
 
     def check(self, study: Study) -> None:
         """Raise `UsageError` when nothing may change; given no `operators`, when none of its own can change any."""

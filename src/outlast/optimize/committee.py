@@ -41,6 +41,11 @@ class Committee(Optimizer):
         """Those of the search, and a race of three."""
         return self.search_by.rollouts(train, select) + (self.size + 2) * select
 
+    @property
+    def takes_what_is_paid(self) -> bool:
+        """As the search does."""
+        return self.search_by.takes_what_is_paid
+
     def check(self, study: Study) -> None:
         """What the search raises."""
         self.search_by.check(study)

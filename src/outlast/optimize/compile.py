@@ -193,7 +193,8 @@ async def acompile(
                 ledger=ledger,
                 purse=Purse(limits, run.meter),
                 confirm=len(parts["confirm"]),
-                expected=_expected(search, program, parts, limits),
+                expected=_expected(search, program, parts),
+                fills=search.takes_what_is_paid,
                 seed=seed,
                 concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
                 proposer=writer,
@@ -210,10 +211,9 @@ async def acompile(
         ledger.close()
 
 
-def _expected(search: Optimizer, program: Module, parts: Mapping[str, Dataset], limits: Budget) -> int:
-    """The most rollouts of search and proof together."""
-    most = search.estimate(program, len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
-    return most if limits.rollouts is None else min(most, limits.rollouts)
+def _expected(search: Optimizer, program: Module, parts: Mapping[str, Dataset]) -> int:
+    """The most rollouts of search and proof together, as far as no budget limits them."""
+    return search.estimate(program, len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
 
 
 def _check_options(

@@ -32,7 +32,15 @@ class Optimizer(ABC):
 
     @abstractmethod
     def rollouts(self, train: int, select: int) -> int:
-        """The most rollouts that a search costs with this many training and selection examples."""
+        """The most rollouts that a search costs with this many training and selection examples.
+
+        Where `takes_what_is_paid`, that is without a budget.
+        """
+
+    @property
+    def takes_what_is_paid(self) -> bool:
+        """Whether a budget in rollouts, calls, tokens or dollars replaces the bound of `rollouts`; else both hold."""
+        return False
 
     def check(self, study: Study) -> None:
         """Raise `PathError` or `UsageError` for a search that cannot be made on this study, or that could change

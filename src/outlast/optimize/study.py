@@ -62,6 +62,7 @@ class Study:
         purse: Purse | None = None,
         confirm: int = 0,
         expected: int = 0,
+        fills: bool = False,
         seed: int = 0,
         concurrency: int = 32,
         proposer: LM | None = None,
@@ -76,7 +77,7 @@ class Study:
         self.select = tuple(select)
         self.ledger = ledger
         self.purse = purse or Purse(Budget())
-        self.expected = expected
+        self._planned, self._fills = expected, fills  # rollouts of search and proof; a budget replaces that number
         self.seed = seed
         self.max_error_rate = max_error_rate
         self.listener = listener
@@ -151,10 +152,27 @@ class Study:
         """Rollouts that failed for no fault of their candidate, in this run."""
         return len(self._failures)
 
+    @property
+    def expected(self) -> int:
+        """The most rollouts that search and proof take: what was planned, or what the budget pays for at the cost of
+        rollouts so far; of time every run has its own, so that it does not count."""
+        limits = self.purse.limits
+        paid = self._affords(
+            lambda name: math.inf if name == "seconds" else (limits[name] or 0) - self.purse.used(name)
+        )
+        if math.isinf(paid):  # no rollout yet, or no limit
+            calls = limits["calls"]
+            return self._planned if calls is None or not self._fills else int(calls)
+        paid = self.rollouts + max(0, int(paid))
+        return paid if self._fills else min(self._planned, paid)
+
     def expected_calls(self) -> int | None:
         """The most calls that search and proof take, from what rollouts took so far; None before the first."""
-        each = self.reserve.calls_each()
-        return round(each * self.expected) if each else None
+        each, limit = self.reserve.calls_each(), self.purse.limits["calls"]
+        if not each:
+            return None
+        most = round(self.purse.used("calls") + each * (self.expected - self.rollouts))
+        return most if limit is None else min(most, int(limit))
 
     def rng(self, name: str) -> Random:
         """A random generator that depends only on the study's seed and the name."""
