@@ -122,15 +122,19 @@ def estimate(result: Any, name: str) -> str:
 
 def gain(result: Any) -> str:
     """ "+19.4 points (+12.8..+26.1), p<0.001, on 112 held-out examples" from the record of a compile; or ""."""
+    from outlast.evals import wording
+
     difference = pick(result, "difference", "score", kind=float)
     bounds = _pair(listing(result, "difference", "interval"))
     p = pick(result, "difference", "p", kind=float)
     n = pick(result, "difference", "n", kind=int)
     if difference is None or bounds is None or p is None:
         return ""
-    told = "p<0.001" if p < 0.001 else f"p={p:.3f}"
-    span = f"{100 * bounds[0]:+.1f}..{100 * bounds[1]:+.1f}"
-    return f"{100 * difference:+.1f} points ({span}), {told}, on {n} held-out examples"
+    level = pick(result, "level", kind=float) or 0.95
+    share = all(0 <= (pick(result, side, "score", kind=float) or 0.0) <= 1 for side in ("start", "winner"))
+    change, low, high = (wording.difference(value, share) for value in (difference, *bounds))
+    unit = " points" if share else ""
+    return f"{change}{unit} ({low}..{high}), {wording.p_text(p, level)}, on {n} held-out examples"
 
 
 def _pair(value: Sequence[Any]) -> tuple[float, float] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from outlast.evals.row import State
@@ -87,11 +87,20 @@ def difference(value: float, share: bool) -> str:
     return f"{100 * value:+.1f}" if share else f"{value:+.4g}"
 
 
-def p_text(p: float) -> str:
-    """ "p<0.001" or "p=0.042"."""
+def p_text(p: float, level: float = 0.95) -> str:
+    """ "p<0.001" or "p=0.042"; never rounded onto the threshold that it is held against, 1 - `level`."""
     if math.isnan(p):
         return "no test"
-    return "p<0.001" if p < 0.001 else f"p={p:.3f}"
+    return "p<0.001" if p < 0.001 else f"p={p_figure(p, level, 3, 'f')}"
+
+
+def p_figure(p: float, level: float, digits: int, kind: Literal["f", "g"]) -> str:
+    """p with so many decimals ("f") or significant digits ("g"), and more where these would be 1 - `level` itself."""
+    edge, text = 1 - level, f"{p:.{digits}{kind}}"
+    while digits < 12 and abs(float(text) - edge) < 1e-12 < abs(p - edge):
+        digits += 1
+        text = f"{p:.{digits}{kind}}"
+    return text
 
 
 def duration(seconds: float) -> str:

@@ -39,11 +39,14 @@ class Effect:
         return {"score": round(self.difference, 6), "interval": ends, "n": self.n, "part": self.part}
 
     def __str__(self) -> str:
+        from outlast.evals.wording import difference
+
         where = f"{self.n} {_PARTS.get(self.part, self.part)} example{'s' if self.n != 1 else ''}"
-        said = f"{100 * self.difference:+.1f} points"
+        share = abs(self.difference) <= 1
+        said = difference(self.difference, share) + (" points" if share else "")
         if self.n < FEW or self.low is None or self.high is None:
             return f"{said} on {where}: too few to tell"
-        said += f" ({100 * self.low:+.1f}..{100 * self.high:+.1f}) on {where}"
+        said += f" ({difference(self.low, share)}..{difference(self.high, share)}) on {where}"
         if self.low > 0 or self.high < 0:
             return said
         return f"{said}: may be chance"

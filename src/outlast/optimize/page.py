@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.adapters.protocol import Demo
 from outlast.data.files import write_lines
 from outlast.errors import OutlastError
+from outlast.evals.wording import p_text
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.explaining import Origin, explain_data
@@ -101,6 +102,7 @@ def _context(compiled: Compiled[Any]) -> dict[str, Any]:
     return {
         "said": said,
         "show": show,
+        "p_text": p_text,
         "version": __version__,
         "program": type(compiled.start).__name__,
         "report": report,
@@ -141,7 +143,7 @@ def sentence(compiled: Compiled[Any]) -> str:
 
 def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     """All that says where a compiled program came from, as name and text; without what is not known."""
-    report, record, optimism = compiled.report, compiled.report.record, compiled.report.optimism
+    report, record = compiled.report, compiled.report.record
     cost: Mapping[str, Any] = record["cost"]
     budget: Mapping[str, Any] = record["search"].get("budget") or {}
     models: Mapping[str, Any] = record["models"]
@@ -159,7 +161,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("calls foreseen", f"at most {foreseen:,} for the search and the proof" if foreseen else ""),
         ("search", search_words(record["search"])),
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
-        ("optimism", "" if optimism is None else f"while ranking, the gain looked {100 * optimism:+.1f} points higher"),
+        ("optimism", f"while ranking, the gain looked {report.flattery}" if report.flattery else ""),
         ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
         ("model asked", asked),
         ("model answered", answered if answered != asked else ""),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from outlast.errors import UsageError, brief
+from outlast.optimize.screen import said_together
 from outlast.optimize.study import Progress
 from outlast.runtime import Budget
 
@@ -46,7 +47,8 @@ def line(state: Progress, budget: Budget) -> str:
     if state.phase == "search" and state.alive > 1:
         parts.append(f"{state.alive} alive")
     if state.score is not None and state.start_score is not None:
-        parts.append(f"best {state.score:.1%} (start {state.start_score:.1%}, while ranking)")
+        best, start = said_together(state.score, state.start_score)
+        parts.append(f"best {best} (start {start}, while ranking)")
     parts.append(str(state.meter.paid))
     if state.proposing is not None:
         parts.append(f"proposals {state.proposing.paid}")

@@ -65,17 +65,29 @@ class Report:
             return None
         return self.ranked - self.verdict.paired.difference
 
+    @property
+    def flattery(self) -> str:
+        """The optimism in words, "+4.1 points higher"; "" when it is not known."""
+        from outlast.evals import wording
+
+        if self.optimism is None:
+            return ""
+        said = wording.difference(self.optimism, self.verdict.share) + (" points" if self.verdict.share else "")
+        return f"{said} higher" if self.optimism >= 0 else f"{said.removeprefix('-')} lower"
+
     def __str__(self) -> str:
+        from outlast.evals import wording
+
         verdict = self.verdict
         if verdict.paired is None or verdict.start is None or verdict.winner is None:
             line = f"{verdict.word}: {verdict.reason.rstrip('.')}"
         else:
-            low, high = verdict.paired.interval.low, verdict.paired.interval.high
-            p = "p<0.001" if verdict.paired.p < 0.001 else f"p={verdict.paired.p:.3f}"
+            paired, share = verdict.paired, verdict.share
             line = (
-                f"{verdict.word}: {100 * verdict.start.value:.1f}% -> {100 * verdict.winner.value:.1f}% "
-                f"({100 * verdict.paired.difference:+.1f}, {verdict.level:.0%} CI {100 * low:.1f}..{100 * high:.1f}, "
-                f"{p}) on {verdict.paired.n} held-out examples"
+                f"{verdict.word}: {wording.number(verdict.start.value, share)} -> "
+                f"{wording.number(verdict.winner.value, share)} ({wording.difference(paired.difference, share)}, "
+                f"{verdict.level:.0%} CI {wording.span(paired.interval, share)}, "
+                f"{wording.p_text(paired.p, verdict.level)}) on {paired.n} held-out examples"
             )
         if verdict.saving is not None:
             line += f"; {verdict.saving}"
@@ -83,7 +95,7 @@ class Report:
         if self.proposing is not None:
             line += f"; proposals: {self.proposing}"
         if self.optimism is not None:
-            line += f"; while ranking the gain looked {100 * self.optimism:+.1f} points higher"
+            line += f"; while ranking the gain looked {self.flattery}"
         if self.known:
             line += f"; resumed with {self.known} replies known"
         if self.failures:

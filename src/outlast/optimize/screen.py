@@ -120,8 +120,17 @@ def _plain(line: str) -> str:
 def _scores(state: Progress) -> str:
     assert state.score is not None
     assert state.start_score is not None
-    between = "" if state.low is None or state.high is None else f" ({state.low:.1%}..{state.high:.1%})"
-    return f"start {state.start_score:.1%}, best {state.score:.1%}{between} while ranking"
+    ends = () if state.low is None or state.high is None else (state.low, state.high)
+    start, best, *between = said_together(state.start_score, state.score, *ends)
+    return f"start {start}, best {best}{f' ({between[0]}..{between[1]})' if between else ''} while ranking"
+
+
+def said_together(start: float, best: float, *ends: float) -> list[str]:
+    """Scores in per cent when the first two lie within 0 to 1, else in four digits."""
+    from outlast.evals.wording import is_share, number
+
+    share = is_share([start, best])
+    return [number(value, share) for value in (start, best, *ends)]
 
 
 def sparkline(values: Sequence[float]) -> str:

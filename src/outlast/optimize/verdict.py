@@ -55,7 +55,7 @@ class Verdict:
     and p is. "no worse": it lies above -margin. "inconclusive": none of these, or the search found no better candidate.
     "unproven": the search was stopped before the winner could be confirmed. `reason` says it in a sentence. `saving` is
     there when the compile was told to prefer what costs less; then "no worse" covers a small proven loss, too, that
-    lies within the margin.
+    lies within the margin. `share` says that all scores lie within 0 to 1, so that they are said in per cent.
     """
 
     word: Word
@@ -66,6 +66,7 @@ class Verdict:
     level: float = 0.95
     margin: float = 0.0
     saving: Saving | None = None
+    share: bool = True
 
     @property
     def better(self) -> bool:
@@ -115,9 +116,11 @@ def _bounds(interval: Interval) -> list[float | None]:
 def without_winner(word: Word, reason: str, proof: Sequence[Outcome], *, level: float, margin: float) -> Verdict:
     """The verdict when no winner was measured: what the start program scored in the proof still holds."""
     from outlast.evals.statistics import estimate_mean
+    from outlast.evals.wording import is_share
 
     values = [one.value for one in proof if one.value is not None]
-    return Verdict(word, reason, estimate_mean(values, level=level) if values else None, level=level, margin=margin)
+    start = estimate_mean(values, level=level) if values else None
+    return Verdict(word, reason, start, level=level, margin=margin, share=is_share(values))
 
 
 def judge(
@@ -132,14 +135,16 @@ def judge(
     """Compare paired scores of the start and the winner; with a saving, a loss within the margin is "no worse"."""
     from outlast.evals.comparing.gate import word_for
     from outlast.evals.statistics import estimate_mean, paired_difference
+    from outlast.evals.wording import is_share
 
     paired = paired_difference(start, winner, level=level, seed=seed)
     word: Word = word_for(paired.interval, paired.p, level, -margin)
     if saving is not None and word == "worse" and margin and paired.interval.low > -margin:
         word = "no worse"
-    reason = _reason(word, paired, level, margin) if saving is None else _traded(word, paired, level, margin, saving)
+    said = _Words(paired, level, margin, is_share([*start, *winner]))
+    reason = said.reason(word) if saving is None else said.traded(word, saving)
     estimates = estimate_mean(start, level=level), estimate_mean(winner, level=level)
-    return Verdict(word, reason, *estimates, paired, level, margin, saving)
+    return Verdict(word, reason, *estimates, paired, level, margin, saving, said.share)
 
 
 def saving_of(what: Cost, start: Sequence[float], winner: Sequence[float], *, level: float, seed: int) -> Saving:
@@ -151,37 +156,62 @@ def saving_of(what: Cost, start: Sequence[float], winner: Sequence[float], *, le
     return Saving(what, math.fsum(start) / len(start), math.fsum(winner) / len(winner), paired, proven)
 
 
-def _gain(paired: Paired, level: float) -> str:
-    low, high = paired.interval.low, paired.interval.high
-    return (
-        f"{100 * paired.difference:+.1f} points ({level:.0%} CI {100 * low:+.1f}..{100 * high:+.1f}, p={paired.p:.2g})"
-    )
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A paired difference in sentences."""
 
+    paired: Paired
+    level: float
+    margin: float
+    share: bool
 
-def _reason(word: Word, paired: Paired, level: float, margin: float) -> str:
-    gain = _gain(paired, level)
-    return {
-        "better": f"The compiled program is better: {gain}.",
-        "worse": f"The compiled program is worse: {gain}. The original is kept.",
-        "no worse": f"No significant gain, but no loss beyond {100 * margin:g} points: {gain}.",
-    }.get(word, f"No significant gain: {gain}. The original is kept.")
+    def gain(self) -> str:
+        """The difference with its interval and p, and which of these two decides where they disagree."""
+        from outlast.evals.wording import difference, p_figure
 
+        interval, edge = self.paired.interval, f"{1 - self.level:.3g}"
+        low, high = difference(interval.low, self.share), difference(interval.high, self.share)
+        p = p_figure(self.paired.p, self.level, 2, "g")
+        said = f"{self.points(self.paired.difference, sign=True)} ({self.level:.0%} CI {low}..{high}, p={p}"
+        significant = self.paired.p <= 1 - self.level + 1e-12
+        if (interval.low > 0 or interval.high < 0) and not significant:
+            return f"{said}: the interval leaves 0 out, but p is above {edge}, and it takes both)"
+        if significant and interval.low <= 0 <= interval.high:
+            return f"{said}: p is at most {edge}, but the interval holds 0, and it takes both)"
+        return f"{said})"
 
-def _traded(word: Word, paired: Paired, level: float, margin: float, saving: Saving) -> str:
-    """The verdict of a compile that prefers what costs less, in sentences."""
-    gain, allowed = _gain(paired, level), f"the {100 * margin:g} points that were allowed"
-    if word == "better":
-        return f"The compiled program is better: {gain}; {saving}."
-    if word == "no worse" and saving.proven:
-        return f"No loss beyond {allowed}: {gain}; and it takes less: {saving}."
-    if word == "no worse":
-        return f"No loss beyond {allowed}: {gain}; but not proven to take less: {saving}. The original is kept."
-    if word == "worse":
-        return f"The compiled program is worse: {gain}; {saving}. The original is kept."
-    return (
-        f"Neither a gain nor that the loss is within {allowed} is proven: {gain}; {saving}. The original is kept."
-        f"{_needed(paired, level, margin)}"
-    )
+    def points(self, value: float, *, sign: bool = False) -> str:
+        """An amount of score: "12.5 points" of a share, else the number."""
+        from outlast.evals.wording import difference
+
+        if sign:
+            return difference(value, self.share) + (" points" if self.share else "")
+        return f"{100 * value:g} points" if self.share else f"{value:g}"
+
+    def reason(self, word: Word) -> str:
+        """The verdict in a sentence or two."""
+        gain = self.gain()
+        return {
+            "better": f"The compiled program is better: {gain}.",
+            "worse": f"The compiled program is worse: {gain}. The original is kept.",
+            "no worse": f"No significant gain, but no loss beyond {self.points(self.margin)}: {gain}.",
+        }.get(word, f"No significant gain: {gain}. The original is kept.")
+
+    def traded(self, word: Word, saving: Saving) -> str:
+        """The verdict of a compile that prefers what costs less, in sentences."""
+        gain, allowed = self.gain(), f"the {self.points(self.margin)} that were allowed"
+        if word == "better":
+            return f"The compiled program is better: {gain}; {saving}."
+        if word == "no worse" and saving.proven:
+            return f"No loss beyond {allowed}: {gain}; and it takes less: {saving}."
+        if word == "no worse":
+            return f"No loss beyond {allowed}: {gain}; but not proven to take less: {saving}. The original is kept."
+        if word == "worse":
+            return f"The compiled program is worse: {gain}; {saving}. The original is kept."
+        return (
+            f"Neither a gain nor that the loss is within {allowed} is proven: {gain}; {saving}. The original is kept."
+            f"{_needed(self.paired, self.level, self.margin)}"
+        )
 
 
 def _needed(paired: Paired, level: float, margin: float) -> str:

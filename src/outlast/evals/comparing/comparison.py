@@ -165,7 +165,7 @@ class Comparison:
     def _change(self, interval: Interval) -> str:
         share = self.is_share
         change, span = wording.difference(self.paired.difference, share), wording.span(interval, share)
-        return f"{change}, {wording.level(interval.level)} CI {span}, {wording.p_text(self.p)}"
+        return f"{change}, {wording.level(interval.level)} CI {span}, {wording.p_text(self.p, interval.level)}"
 
     def _errors_counted(self) -> str:
         before, after = self.pairs.a_unanswered, self.pairs.b_unanswered
