@@ -10,6 +10,7 @@ from tests.optimize.test_little_to_do import Table
 
 import outlast as ol
 from outlast.errors import OutlastError, PathError, UsageError
+from outlast.optimize.proposers import RewriteInstruction
 from outlast.testing import ScriptedLM
 
 
@@ -179,3 +180,59 @@ def test_checking_a_change_proposes_nothing():
     with pytest.raises(PathError, match="'pick.instructio'"):
         study.check({"pick.instructio": "Say red."})
     assert list(study.candidates) == ["start"]
+
+
+class Wrong(ol.Signature):
+    """Rewrite."""
+
+    prompt: str = ol.input()
+    better: str = ol.output()
+
+
+class Half(ol.Module):
+    """A proposer that takes one of the inputs, and asks for one that nobody gives."""
+
+    async def forward(self, module: str, extra: int, style: str = "plain") -> Any:
+        return None
+
+
+class Whatever(ol.Module):
+    """A proposer that takes what comes."""
+
+    async def forward(self, **inputs: str) -> Any:
+        return None
+
+
+PROPOSERS = [
+    (ol.COPRO, "vary"),
+    (ol.COPRO, "improve"),
+    (ol.OPRO, "improve"),
+    (ol.MIPRO, "describe_data"),
+    (ol.MIPRO, "proposer"),
+    (ol.GEPA, "reflect"),
+    (ol.TextGrad, "criticize"),
+    (ol.TextGrad, "apply"),
+    (ol.InferRules, "induce"),
+    (ol.CAPO, "vary"),
+    (ol.CAPO, "combine"),
+    (ol.SIMBA, "advise"),
+    (ol.ReflectEdit, "proposer"),
+]
+
+
+@pytest.mark.parametrize(("kind", "option"), PROPOSERS, ids=lambda one: getattr(one, "__name__", one))
+def test_a_proposer_that_cannot_take_what_it_is_given_is_refused(kind: Any, option: str):
+    with pytest.raises(
+        UsageError, match=rf"^{kind.__name__}\({option}=\.\.\.\) stands for .*Predict\(Wrong\)"
+    ) as caught:
+        kind(**{option: ol.Predict(Wrong)})
+    assert "needs the input 'prompt'; does not give the output" in str(caught.value)
+    assert kind(**{option: Whatever()})
+
+
+def test_the_inputs_of_a_proposer_with_its_own_forward_are_looked_at_too():
+    with pytest.raises(UsageError, match="does not take the inputs 'instruction', 'episodes'; needs the input 'extra'"):
+        ol.GEPA(reflect=Half())
+    with pytest.raises(UsageError, match=r"BestOfN\(.* does not take the inputs 'module', 'instruction', 'episodes'"):
+        ol.GEPA(reflect=ol.BestOfN(Wrong, n=2, reward=lambda out: 1.0))
+    assert ol.GEPA(reflect=ol.BestOfN(RewriteInstruction, n=2, reward=lambda out: 1.0))

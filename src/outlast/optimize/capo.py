@@ -65,7 +65,7 @@ class CAPO(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, population=2, steps=1, crossovers=1, max_demos=0, harvest=0, block=5, blocks=1)
-        proposer_modules(self, ["combine", "vary"])
+        proposer_modules(self, combine=CombineInstructions, vary=VaryInstruction)
         if not 0 < self.alpha < 0.5 or not self.length_penalty >= 0:
             raise UsageError(
                 f"CAPO takes 0 < alpha < 0.5 and length_penalty >= 0; got {self.alpha!r}, {self.length_penalty!r}"

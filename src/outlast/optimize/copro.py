@@ -45,7 +45,7 @@ class COPRO(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, breadth=2, depth=1)
-        proposer_modules(self, ["vary", "improve"])
+        proposer_modules(self, vary=VaryInstruction, improve=BeatAttempts)
 
     def rollouts(self, train: int, select: int) -> int:
         """The start and every instruction on every selection example, for a program with one text."""

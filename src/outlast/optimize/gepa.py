@@ -46,7 +46,7 @@ class GEPA(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, steps=1, minibatch=1, merges=0, parallel=1)
-        proposer_modules(self, ["reflect"])
+        proposer_modules(self, reflect=RewriteInstruction)
 
     def rollouts(self, train: int, select: int) -> int:
         """When every child and every merge joins the pool; simulated, a quarter to a half of the children do."""

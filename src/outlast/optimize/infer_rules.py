@@ -42,7 +42,7 @@ class InferRules(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, candidates=1, rules=1, shown=1, max_demos=0)
-        proposer_modules(self, ["induce"])
+        proposer_modules(self, induce=InduceRules)
         if self.rules > 50:
             raise UsageError(f"InferRules(rules=...) is at most 50; got {self.rules}")
 

@@ -69,7 +69,7 @@ class MIPRO(Optimizer):
             whole_numbers(self, trials=1)
         if self.sampler not in ("auto", "own", "optuna"):
             raise UsageError(f'MIPRO(sampler=...) is "auto", "own" or "optuna"; got {self.sampler!r}')
-        proposer_modules(self, ["describe_data", "proposer"])
+        proposer_modules(self, describe_data=DescribeData, proposer=ProposeInstruction)
         chosen_kind(self.sampler)
 
     def rollouts(self, train: int, select: int) -> int:

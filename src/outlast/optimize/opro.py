@@ -34,7 +34,7 @@ class OPRO(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, steps=1, per_step=1, shown=1, examples=0)
-        proposer_modules(self, ["improve"])
+        proposer_modules(self, improve=BeatAttempts)
 
     def rollouts(self, train: int, select: int) -> int:
         """The start and every instruction on every selection example."""

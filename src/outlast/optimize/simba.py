@@ -56,7 +56,7 @@ class SIMBA(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, steps=1, batch=1, samples=1, children=1, max_demos=0)
-        proposer_modules(self, ["advise"])
+        proposer_modules(self, advise=AdviseFromContrast)
 
     def rollouts(self, train: int, select: int) -> int:
         """The steps, and a race of their winners."""

@@ -50,7 +50,7 @@ class TextGrad(Optimizer):
 
     def __post_init__(self) -> None:
         whole_numbers(self, steps=1, batch=1)
-        proposer_modules(self, ["criticize", "apply"])
+        proposer_modules(self, criticize=CriticizeStep, apply=ApplyCriticism)
 
     def rollouts(self, train: int, select: int) -> int:
         """The start and every step."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from outlast.data.example import Example
 from outlast.errors import UsageError, brief
-from outlast.modules.module import Module
+from outlast.modules.module import Module, forward_of
 from outlast.modules.paths import parameters, predictors_of, spaces_of
 from outlast.modules.spaces import Space, Text
 from outlast.modules.state import places
+from outlast.modules.strategy import signature_of
 from outlast.optimize.episodes import about_module, about_program
+from outlast.signatures.signature import Signature
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate, Outcome
@@ -133,11 +135,37 @@ def whole_numbers(optimizer: Any, **least: int) -> None:
             raise UsageError(f"{type(optimizer).__name__}({name}=...) is a whole number from {bound}; got {value!r}")
 
 
-def proposer_modules(optimizer: Any, names: Sequence[str]) -> None:
-    """Check that the proposers among the options are modules."""
-    for name in names:
+def proposer_modules(optimizer: Any, **signatures: type[Signature]) -> None:
+    """Check that the proposers among the options are modules that can stand for these signatures.
+
+    Each takes all inputs of its signature and needs no others, and, where it has a signature of its own, gives what is
+    used of the answer, which is the last output.
+    """
+    for name, signature in signatures.items():
         value = getattr(optimizer, name)
+        option = f"{type(optimizer).__name__}({name}=...)"
         if not isinstance(value, Module):
+            raise UsageError(f"{option} is a program such as ol.Predict(...); got {brief(value)}")
+        given, used = list(signature.inputs), list(signature.outputs)[-1]
+        taken, needed, made = _interface(value)
+        wrong = _listed("does not take the input", [one for one in given if taken is not None and one not in taken])
+        wrong += _listed("needs the input", [one for one in needed if one not in given])
+        wrong += _listed("does not give the output", [used] if made is not None and used not in made else [])
+        if wrong:
             raise UsageError(
-                f"{type(optimizer).__name__}({name}=...) is a program such as ol.Predict(...); got {brief(value)}"
+                f"{option} stands for {signature.__name__}: it is given {', '.join(given)}, and has to give {used}. "
+                f"{brief(value)} {'; '.join(wrong)}."
             )
+
+
+def _interface(module: Module) -> tuple[Container[str] | None, Iterable[str], Container[str] | None]:
+    """The inputs that a module takes, those that it needs, and its outputs; None for any."""
+    signature = signature_of(module)
+    if signature is not None:
+        return signature.inputs, [name for name, one in signature.inputs.items() if one.required], signature.outputs
+    forward = forward_of(module)
+    return None if forward.takes_any else forward.names, forward.required, None
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    return [f"{what}{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"] if names else []

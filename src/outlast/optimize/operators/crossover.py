@@ -36,7 +36,7 @@ class Crossover(Operator):
 
     def __post_init__(self) -> None:
         whole_numbers(self, partners=1)
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=CombineInstructions)
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether there is a partner with another text."""

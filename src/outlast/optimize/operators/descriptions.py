@@ -42,7 +42,7 @@ class Descriptions(Operator):
 
     def __post_init__(self) -> None:
         whole_numbers(self, failures=1, block=1)
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=DescribeFields)
 
     @abstractmethod
     def groups(self, study: Study, parent: Candidate) -> dict[str, dict[str, str]]:

@@ -41,7 +41,7 @@ class Induce(Operator):
 
     def __post_init__(self) -> None:
         whole_numbers(self, shown=1, rules=1)
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=InduceRules)
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether there is a text to put rules below, and a labelled example to find them in."""

@@ -41,7 +41,7 @@ class ProposeGrounded(Operator):
     proposer: Module = field(default_factory=lambda: Predict(ProposeInstruction))
 
     def __post_init__(self) -> None:
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=ProposeInstruction)
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether there is a text to write."""

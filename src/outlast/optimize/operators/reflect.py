@@ -44,7 +44,7 @@ class ReflectEdit(Operator):
 
     def __post_init__(self) -> None:
         whole_numbers(self, failures=1, successes=0, block=1)
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=ReflectOnFailures)
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether the program has any text that may change."""

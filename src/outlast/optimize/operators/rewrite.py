@@ -42,7 +42,7 @@ class Rewrite(Operator):
 
     def __post_init__(self) -> None:
         whole_numbers(self, batch=1)
-        proposer_modules(self, ["proposer"])
+        proposer_modules(self, proposer=RewriteInstruction)
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether there is a text to write."""
