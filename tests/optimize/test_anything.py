@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import outlast as ol
+from outlast.cli.app import main
 from outlast.errors import ArtifactError, LMAuthError, SearchStopped, UsageError
 from outlast.evals.identity import program_hash
 from outlast.messages import Message
@@ -165,6 +166,20 @@ def test_the_file_is_for_people_and_gives_the_parameters_back(tmp_path: Path):
         ol.load_params(path, {"system_prompt": params["system_prompt"], "temperatures": 0.5})
     with pytest.raises(ArtifactError, match="does not set 'top_k'; it sets system_prompt, temperature"):
         ol.load_params(path, {**params, "top_k": 3})
+
+
+def test_the_command_explain_shows_the_parameters_and_the_search_in_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tuned(optimizer=ol.Auto(operators=[ol.ReflectEdit()] * 9), proposer=writer()).save(tmp_path / "f.json")
+    assert main(["explain", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "system_prompt" in out
+    assert PROMPT in out
+    assert "temperature" in out
+    assert "operators=[ReflectEdit, ReflectEdit, ReflectEdit, … 9]" in " ".join(out.split())
+    assert main(["explain", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"].keys() == {"system_prompt", "temperature"}
 
 
 def test_a_file_of_a_program_holds_no_parameters_of_a_function(tmp_path: Path):

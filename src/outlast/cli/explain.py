@@ -63,11 +63,12 @@ def run(args: argparse.Namespace) -> int:
     _print_lineage(out, explanation, full=args.full)
     for path, module in table(data, "program", "modules").items():
         _print_module(out, path, module, data, explanation, full=args.full)
+    _print_others(out, data, explanation)
     return OK
 
 
 def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a compiled file, by module."""
+    """What is known of a compiled file, by module; under "parameters" those that are of no module that asks a model."""
     modules: dict[str, Any] = {}
     for path, module in table(data, "program", "modules").items():
         own = _own(path, data)
@@ -82,7 +83,15 @@ def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
                 for name, value in own.items()
             },
         }
-    return {"program": reach(data, "program", "class"), "modules": modules, "record": table(data, "record")}
+    return {
+        "program": reach(data, "program", "class"),
+        "modules": modules,
+        "parameters": {
+            name: {"value": value, "source": _source("", name, value, {}, data)}
+            for name, value in _others(data).items()
+        },
+        "record": table(data, "record"),
+    }
 
 
 def _print_record(out: Console, data: Mapping[str, Any], file: str) -> None:
@@ -170,19 +179,39 @@ def _print_module(
     out.print(Text.assemble((clean(path) or "the program", "bold"), (clean(what), "dim")))
     for name, value in sorted(_own(path, data).items(), key=lambda item: item[0] == "demos"):
         key = f"{path}.{name}" if path else name
-        marks, alone = _marks(explanation, key), _alone(explanation, key)
         if name == "demos":
-            _print_demos(out, value, marks, alone, full=full)
-            continue
-        out.print(Text.assemble(f"  {clean(name)}", (f"  {_source(path, name, value, module, data)}", "dim")))
-        for place, line in enumerate(value_text(value).split("\n")):
-            mark = f"{marks[place]:<5}" if place < len(marks) else ""
-            out.print(Text(f"    {mark}{line}"), soft_wrap=True)
-            if place < len(alone) and alone[place]:
-                out.print(Text(f"         {clean(alone[place])}", style="dim"), soft_wrap=True)
-        for line in explanation.removed.get(key, ()):
-            out.print(Text(f"    [-]  {clean(line)}", style="dim"), soft_wrap=True)
+            _print_demos(out, value, _marks(explanation, key), _alone(explanation, key), full=full)
+        else:
+            _print_value(out, key, name, value, _source(path, name, value, module, data), explanation)
     out.print()
+
+
+def _print_others(out: Console, data: Mapping[str, Any], explanation: Explanation) -> None:
+    """The parameters of a function, and of modules that ask no model themselves."""
+    from rich.text import Text
+
+    others = _others(data)
+    if not others:
+        return
+    out.print(Text("parameters", style="bold"))
+    for name, value in others.items():
+        _print_value(out, name, name, value, _source("", name, value, {}, data), explanation)
+    out.print()
+
+
+def _print_value(out: Console, key: str, name: str, value: Any, source: str, explanation: Explanation) -> None:
+    """One parameter, line by line, each with the step that brought it."""
+    from rich.text import Text
+
+    marks, alone = _marks(explanation, key), _alone(explanation, key)
+    out.print(Text.assemble(f"  {clean(name)}", (f"  {source}", "dim")))
+    for place, line in enumerate(value_text(value).split("\n")):
+        mark = f"{marks[place]:<5}" if place < len(marks) else ""
+        out.print(Text(f"    {mark}{line}"), soft_wrap=True)
+        if place < len(alone) and alone[place]:
+            out.print(Text(f"         {clean(alone[place])}", style="dim"), soft_wrap=True)
+    for line in explanation.removed.get(key, ()):
+        out.print(Text(f"    [-]  {clean(line)}", style="dim"), soft_wrap=True)
 
 
 def _print_demos(out: Console, value: Any, marks: list[str], alone: list[str], *, full: bool) -> None:
@@ -218,6 +247,14 @@ def _own(path: str, data: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in table(data, "parameters").items()
         if key.startswith(dot) and (path or "." not in key or key.startswith("fields."))
     }
+
+
+def _others(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that no module of the file shows as its own."""
+    shown = {
+        f"{path}.{name}" if path else name for path in table(data, "program", "modules") for name in _own(path, data)
+    }
+    return {path: value for path, value in table(data, "parameters").items() if path not in shown}
 
 
 def _source(path: str, name: str, value: Any, module: Any, data: Mapping[str, Any]) -> str:

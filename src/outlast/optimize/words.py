@@ -20,6 +20,9 @@ _SEARCH_FACTS = (
 )
 
 
+_MOST_NAMED, _LONGEST = 3, 60  # things in a list; characters of one option
+
+
 def source_words(source: str) -> str:
     """Where a demonstration came from, in words: "label of example 0890874963"."""
     words = source.split(" ")
@@ -32,9 +35,29 @@ def source_words(source: str) -> str:
 
 
 def search_words(search: Mapping[str, Any]) -> str:
-    """The optimizer and its options: "RandomSearch(candidates=16, max_demos=16), seed 0"."""
-    given = ", ".join(f"{name}={value!r}" for name, value in search.items() if name not in _SEARCH_FACTS)
+    """The optimizer and its options: "RandomSearch(candidates=16, max_demos=16), seed 0".
+
+    Of operators and optimizers among the options only the names are told, of many only how many they are.
+    """
+    given = ", ".join(f"{name}={_option(value)}" for name, value in search.items() if name not in _SEARCH_FACTS)
     return f"{search.get('optimizer', 'unknown')}({given}), seed {search.get('seed')}"
+
+
+def _option(value: object) -> str:
+    if isinstance(value, Mapping):
+        some = cast("Mapping[str, object]", value)
+        named = next((some[kind] for kind in ("operator", "optimizer") if isinstance(some.get(kind), str)), None)
+        return str(named) if named is not None else _cut(repr(dict(some)))
+    if isinstance(value, list | tuple):
+        each = [_option(one) for one in cast("list[object]", value)]
+        return (
+            f"[{', '.join(each)}]" if len(each) <= _MOST_NAMED else f"[{', '.join(each[:_MOST_NAMED])}, … {len(each)}]"
+        )
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def models_words(models: object) -> str:
