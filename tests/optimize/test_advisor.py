@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,16 +25,22 @@ class Asks(ol.Optimizer):
     """Asks for `times` instructions and proposes those that came."""
 
     times: int = 3
+    writer: ol.Module = field(default_factory=lambda: ol.Predict(ProposeInstruction))
 
     def rollouts(self, train: int, select: int) -> int:
         return select
 
     async def search(self, study: ol.Study) -> Candidate:
-        writer = ol.Predict(ProposeInstruction)
         found: list[Candidate] = []
         for number in range(self.times):
             out = await study.ask(
-                writer, sample=number, program="p", module="route", instruction="Route.", data="d", tip=f"tip {number}"
+                self.writer,
+                sample=number,
+                program="p",
+                module="route",
+                instruction="Route.",
+                data="d",
+                tip=f"tip {number}",
             )
             ASKED.append(out)
             if out is not None:
@@ -47,7 +55,8 @@ class Asks(ol.Optimizer):
 def compiled(lm: Any, **options: Any) -> Any:
     ASKED.clear()
     options.setdefault("optimizer", Asks())
-    return ol.compile(Triage(), WORLD.data(), right, lm=WORLD.lm(), proposer=lm, study=False, progress=False, **options)
+    options.setdefault("study", False)
+    return ol.compile(Triage(), WORLD.data(), right, lm=WORLD.lm(), proposer=lm, progress=False, **options)
 
 
 def writer(*texts: str) -> ScriptedLM:
@@ -68,6 +77,47 @@ def test_rubbish_costs_its_call_and_nothing_else():
     assert ASKED == [None, None, None]
     assert found.report.verdict.word == "inconclusive"
     assert found.report.spending.calls >= 3
+    assert str(found.report).count("3 of 3 proposals failed; the last: ") == 1
+
+
+class Written(ol.Module):
+    """A proposer without a model, that gives a dict as programs do."""
+
+    async def forward(self, **inputs: str) -> dict[str, str]:
+        return {"proposed": "Route by hand."}
+
+
+def test_a_proposer_may_give_a_dict():
+    report = compiled(writer("One."), optimizer=Asks(1, Written())).report
+    assert report.candidate.changes == {"route.instruction": "Route by hand."}
+
+
+class Faulty(ol.Module):
+    """A proposer with a fault, from the `good`-th proposal on."""
+
+    good: int = 0
+
+    def __init__(self, good: int) -> None:
+        self.good = good
+
+    async def forward(self, module: str, instruction: str, tip: str, **others: Any) -> Any:
+        if int(tip.split()[-1]) >= self.good:
+            raise RuntimeError("a fault\nof mine.")
+        return SimpleNamespace(proposed=f"Route {tip}.")
+
+
+def test_a_proposer_that_fails_on_each_or_most_is_told_with_its_error(tmp_path: Path):
+    found = compiled(writer("One."), optimizer=Asks(4, Faulty(0)), study=tmp_path / "s.db")
+    said = "4 of 4 proposals failed; the last: RuntimeError: a fault of mine"
+    reason = f"The search found nothing better than the program as it is: {said}."
+    assert found.report.verdict.reason == found.report.record["result"]["reason"] == reason
+    assert str(found.report).startswith(f"inconclusive: {reason.rstrip('.')}; 0 candidates")
+    assert str(found.report).count(said) == 1
+    assert said in found.to_html(tmp_path / "r.html").read_text()
+    most = compiled(writer("One."), optimizer=Asks(4, Faulty(1)))
+    assert "; 3 of 4 proposals failed; the last: RuntimeError: a fault of mine" in str(most.report)
+    assert most.report.verdict.paired is not None
+    assert "proposals failed" not in str(compiled(writer("One."), optimizer=Asks(4, Faulty(2))).report)
 
 
 def test_a_purse_of_its_own_ends_the_proposals_and_not_the_search():
@@ -78,6 +128,8 @@ def test_a_purse_of_its_own_ends_the_proposals_and_not_the_search():
     assert found.report.proposing.calls == 2
     assert found.report.stopped == ""
     assert "proposals: 2 calls" in str(found.report)
+    none = compiled(writer("One."), proposer_budget=ol.Budget(calls=1), optimizer=Asks(9))
+    assert "proposals failed" not in str(none.report)
 
 
 def test_without_one_the_common_budget_pays():

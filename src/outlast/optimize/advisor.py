@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from outlast.adapters.protocol import Adapter
 from outlast.errors import AnswerError, BudgetExceeded, LMContextError, SearchStopped
@@ -16,6 +17,7 @@ from outlast.optimize.memory import Memory
 from outlast.optimize.rollout import HOPELESS
 from outlast.runtime import current, running
 
+_LONGEST = 500  # characters of an error that are kept
 _IN_A_ROW = 20  # proposals that the model's server failed before the search gives up
 
 
@@ -23,7 +25,7 @@ class Advisor:
     """Asks the LM modules that write proposals.
 
     `lm` None is the model of the run. `purse` pays; `spent` is True once a purse of its own has run out, after which
-    every answer is None. `asked` and `failed` count proposals of this run.
+    every answer is None. `asked` and `failed` count proposals of this run, known ones included.
     """
 
     def __init__(self, ledger: Ledger, purse: Purse, *, lm: LM | None, own: bool, adapter: Adapter | None) -> None:
@@ -39,9 +41,12 @@ class Advisor:
         self._ledger = ledger
         self._broken = 0
         self._flying = 0
+        self._last = ""
+        self._unpaid = 0  # asked for when the purse held too little
 
     async def ask(self, module: Module, sample: int, inputs: dict[str, Any]) -> Any:
-        """The answer of a proposer, or None when it gave nothing that can be used; see `Study.ask`."""
+        """The answer of a proposer, or None when it gave nothing that can be used; see `Study.ask`. A dict, as programs
+        may give one, is read like any other answer."""
         if self.spent:
             return None
         self.asked += 1
@@ -58,7 +63,8 @@ class Advisor:
                 self.spent = self._flying == 1 or error.limit == "seconds"
             elif error.limit not in ("tokens", "dollars"):
                 raise  # while the most that one dear proposal may take can be too much for what others have room in
-            self._note(module, error)
+            self._unpaid += 1
+            self._keep(module, error)
             return None
         except HOPELESS:
             raise
@@ -77,9 +83,22 @@ class Advisor:
         finally:
             self._flying -= 1
         self._broken = 0
-        return answer
+        return SimpleNamespace(**cast("dict[str, Any]", answer)) if isinstance(answer, dict) else answer
+
+    @property
+    def failures(self) -> str:
+        """How many proposals failed and why the last one did, in words; "" unless more than half of those did that the
+        purse could pay for."""
+        tried = self.asked - self._unpaid
+        if 2 * self.failed <= tried:
+            return ""
+        return f"{self.failed} of {tried} proposals failed; the last: {self._last.rstrip('.')}"
 
     def _note(self, module: Module, error: Exception) -> None:
         self.failed += 1
-        said = f"{type(error).__name__}: {error}"
-        self._ledger.add_event("no proposal", {"module": type(module).__name__, "error": said[:500]})
+        self._last = " ".join(self._keep(module, error).split())
+
+    def _keep(self, module: Module, error: Exception) -> str:
+        said = f"{type(error).__name__}: {error}"[:_LONGEST]
+        self._ledger.add_event("no proposal", {"module": type(module).__name__, "error": said})
+        return said

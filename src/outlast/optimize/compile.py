@@ -300,6 +300,7 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         expected=expected,
         ranked=ranked_gain(study, winner),
         reads=reads,
+        no_proposals=study.advisor.failures,
     )
     built = cast("M", study.build(winner))
     return Compiled(built if verdict.ships else program, built, program, report, study.ledger.path)

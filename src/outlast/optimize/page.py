@@ -163,6 +163,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
         ("optimism", f"while ranking, the gain looked {report.flattery}" if report.flattery else ""),
         ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
+        ("failed proposals", report.no_proposals),
         ("model asked", asked),
         ("model answered", answered if answered != asked else ""),
         ("adapter", str(record["adapter"])),

@@ -191,6 +191,16 @@ async def _sharpened(
     return [*proof, *ours], [*found, *theirs]
 
 
+def _nothing_found(study: Study, setting: Setting, stopped: str) -> str:
+    """That the start won the search, and what kept anything else from it."""
+    found = "nothing better than the program as it is"
+    if setting.prefer.cost is not None:
+        found = f"nothing that is {setting.prefer} of the best but the program as it is"
+    within = f" that could be proven before {stopped}" if stopped else ""
+    failures = study.advisor.failures
+    return f"The search found {found}{within}{f': {failures}' if failures else ''}."
+
+
 async def confirm(
     study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str
 ) -> tuple[Verdict, str]:
@@ -205,10 +215,7 @@ async def confirm(
         found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
         return unproven(f"Interrupted before {found}. {go_on(study)}"), stopped
     if winner == study.start:
-        within = f" that could be proven before {stopped}" if stopped else ""
-        reason = f"The search found nothing better than the program as it is{within}."
-        if setting.prefer.cost is not None:
-            reason = f"The search found nothing that is {setting.prefer} of the best but the program as it is{within}."
+        reason = _nothing_found(study, setting, stopped)
         return without_winner("inconclusive", reason, proof, level=setting.level, margin=setting.margin), stopped
     try:
         spare = 0.0 if stopped else spare_of(study, winner)

@@ -39,7 +39,8 @@ class Report:
     start on the selection examples, by which it was chosen; `optimism` is by how much that is above the confirmed
     gain: the best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a
     candidate. `proposing` is what proposals cost that were paid from a budget of their own. `reads` tells how often the
-    examples of the proof were read: a compile repeated until it says "better" proves nothing.
+    examples of the proof were read: a compile repeated until it says "better" proves nothing. `no_proposals` says how
+    many proposals failed, and why the last one did, when more than half of them did.
     """
 
     verdict: Verdict
@@ -57,6 +58,7 @@ class Report:
     ranked: float | None = None
     reads: Reads | None = None
     proposing: Spending | None = None
+    no_proposals: str = ""
 
     @property
     def optimism(self) -> float | None:
@@ -100,6 +102,8 @@ class Report:
             line += f"; resumed with {self.known} replies known"
         if self.failures:
             line += f"; {self.failures} rollouts failed"
+        if self.no_proposals and self.no_proposals not in line:  # the verdict says it when nothing was found
+            line += f"; {self.no_proposals}"
         if self.reads is not None and self.reads.count > 1:
             line += f"; proof examples read for the {self.reads.time} time"
         return line + (f"; stopped: {self.stopped}" if self.stopped else "")
