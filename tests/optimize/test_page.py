@@ -11,7 +11,7 @@ import pytest
 
 import outlast as ol
 from outlast.optimize.figures import WIDTH, axis_of, curve, forest, said
-from outlast.optimize.page import line_diff, render_page, write_page
+from outlast.optimize.page import line_diff, module_views, other_changes, render_page, write_page
 from outlast.optimize.study import Point
 from outlast.optimize.summary import changed_examples, exchanges, scores, summarize
 from outlast.optimize.verdict import Verdict, judge
@@ -193,6 +193,47 @@ def test_writing(compiled: ol.Compiled[Any], tmp_path: Path) -> None:
     assert Outline(path.read_text(encoding="utf-8")).problems == []
     with pytest.raises(ol.OutlastError, match="cannot write"):
         write_page(compiled, tmp_path)
+
+
+class Graded(ol.Module):
+    def __init__(self) -> None:
+        self.route = ol.Predict("message -> team: Literal['cards', 'loans', 'app'], why: str")
+        self.tone = ol.param(ol.Choice(["dry", "kind"]))
+
+    async def forward(self, message: str) -> Any:
+        return await self.route.acall(message=message)
+
+
+def test_every_parameter_that_changed_is_shown() -> None:
+    start = Graded()
+    demos = tuple(ol.Demo({"message": f"m{n}", "team": "app", "why": "w"}, "hand") for n in range(44))
+    changes = {
+        "route.demos": demos,
+        "route.shown": ol.Nearest(8),
+        "route.order": ("why", "team"),
+        "route.strategy": ol.ChainOfThought(),
+        "route.adapter": ol.JSON(),
+        "route.settings": ol.Settings(temperature=0.3),
+        "tone": "kind",
+    }
+    winner = ol.update(start, changes)
+    (view,) = module_views(start, winner)
+    assert view.shows == "each call shows the 8 of the 44 whose inputs are most like its own"
+    assert not view.shows_before
+    assert ("order", "none", "why, team") in view.others
+    assert ("settings", "none", "temperature=0.3") in view.others
+    assert {name for name, _, _ in view.others} == {"order", "strategy", "adapter", "settings"}
+    assert other_changes(start, winner) == [("tone", "dry", "kind")]
+    assert other_changes(start, start) == []
+    assert module_views(start, start)[0].others == ()
+
+
+def test_the_page_says_what_a_call_shows_of_a_pool() -> None:
+    search = ol.KNNFewShot(k=4)
+    found = ol.compile(program(), data(), right, optimizer=search, lm="outlast/baseline", study=False, progress=False)
+    pool = len(found.winner.demos)
+    text = Outline(render_page(found)).text
+    assert f"none before, {pool} after; each call shows the 4 of the {pool} whose inputs are most like its own" in text
 
 
 def test_without_a_ledger_the_page_says_so() -> None:

@@ -5,6 +5,7 @@ All text of data, models and programs is escaped by the template; none of it is 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outlast.adapters.protocol import Demo
+from outlast.adapters.protocol import Demo, Nearest
 from outlast.data.files import write_lines
 from outlast.errors import OutlastError
 from outlast.evals.wording import p_text
+from outlast.lms.protocol import LM
+from outlast.messages import Settings
 from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.explaining import Origin, explain_data
@@ -30,6 +33,7 @@ SHOWN_DEMOS = 3
 SHOWN_PAIRS = 5
 LONGEST = 4000  # characters of one value
 
+_OTHERS = ("order", "strategy", "adapter", "settings", "lm")  # of a predictor, beside its texts and demonstrations
 _BADGES = {
     "better": ("good", "Better"),
     "no worse": ("even", "No worse"),
@@ -57,7 +61,9 @@ class DemoView:
 
 @dataclass(frozen=True, slots=True)
 class ModuleView:
-    """One predictor before and after: its instruction, the texts that changed, its demonstrations."""
+    """One predictor before and after: its instruction, the texts that changed, its demonstrations and how many of them
+    a call shows, and `others`, (name, before, after) of all else that changed.
+    """
 
     path: str
     signature: str
@@ -66,6 +72,9 @@ class ModuleView:
     texts: tuple[tuple[str, tuple[Line, ...]], ...]
     demos_before: tuple[DemoView, ...]
     demos: tuple[DemoView, ...]
+    shows_before: str = ""
+    shows: str = ""
+    others: tuple[tuple[str, str, str], ...] = ()
 
 
 def write_page(compiled: Compiled[Any], path: Path) -> Path:
@@ -119,6 +128,7 @@ def _context(compiled: Compiled[Any]) -> dict[str, Any]:
         "lineage": lineage_view(compiled),
         "operators": report.record.get("operators", {}),
         "modules": module_views(compiled.start, compiled.winner),
+        "others": other_changes(compiled.start, compiled.winner),
         "same": compiled.start == compiled.winner,
         "shipped": compiled.improved,
         "candidates": _ranking(ranked, report.candidate.id),
@@ -204,9 +214,49 @@ def module_views(start: Any, winner: Any) -> list[ModuleView]:
                 texts,
                 tuple(demo_view(part, demo) for demo in (old[path].demos if path in old else ())),
                 tuple(demo_view(part, demo) for demo in part.demos),
+                _shows(old[path].shown, len(old[path].demos)) if path in old else "",
+                _shows(part.shown, len(part.demos)),
+                tuple(_changed(before, after, {f"{dot}{name}": name for name in _OTHERS})),
             )
         )
     return views
+
+
+def other_changes(start: Any, winner: Any) -> list[tuple[str, str, str]]:
+    """(path, before, after) of what changed outside of predictors: own parameters, strategies of parts, tools."""
+    after, parts = parameters(winner), predictors_of(winner)
+    own = {f"{path}." if path else "" for path in parts}
+    inside = {f"{dot}{name}" for dot in own for name in ("instruction", "demos", "shown", *_OTHERS)}
+    fields = tuple(f"{dot}fields." for dot in own)
+    paths = (path for path in after if path not in inside and not path.startswith(fields))
+    return _changed(parameters(start), after, {path: path for path in paths})
+
+
+def _shows(shown: Nearest | None, pool: int) -> str:
+    """How many of its demonstrations a call shows, in words; "" for all of them."""
+    if shown is None or shown.k >= pool:
+        return ""
+    return f"each call shows the {shown.k} of the {pool} whose inputs are most like its own"
+
+
+def _changed(
+    before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Name, value before and value after of the parameters at these paths that are another now."""
+    rows = [(name, _words(before.get(path)), _words(after.get(path))) for path, name in names.items() if path in after]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _words(value: Any) -> str:
+    """A value of a parameter for people: models by name, of settings those that are set."""
+    if isinstance(value, LM):
+        return value.name
+    if isinstance(value, Settings):
+        given = ((one.name, getattr(value, one.name)) for one in dataclasses.fields(value))
+        value = ", ".join(f"{name}={one!r}" for name, one in given if one is not None and one != {})
+    elif isinstance(value, tuple):
+        value = ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return show(value if isinstance(value, str) else "" if value is None else str(value)) or "none"
 
 
 def line_diff(old: str, new: str) -> list[Line]:
