@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.optimize.studies import Pick, study_of, within
 
 import outlast as ol
 from outlast.errors import UsageError
+from outlast.optimize.auto import _Search  # pyright: ignore[reportPrivateUsage]
 from outlast.testing import ScriptedLM, gym
 from outlast.testing.contracts import check_optimizer
 from outlast.testing.world import Triage, World, right
@@ -209,3 +211,21 @@ def test_the_scale_of_a_metric_decides_nothing():
 def test_bad_options_of_an_operator_are_refused(options: dict[str, Any]):
     with pytest.raises(UsageError, match="ReflectEdit"):
         ol.ReflectEdit(**options)
+
+
+def test_what_a_first_look_dropped_is_looked_at_again() -> None:
+    study = study_of(Pick(), select=40)
+    search = _Search(ol.Auto(), study)
+    good, idle = (
+        study.propose({"pick.instruction": f"Pick a colour. {words}"}, origin=words, operator="order")
+        for words in ("red green blue grey", "Mind the tone.")
+    )
+
+    async def look() -> tuple[bool, bool]:
+        search.width = 30
+        search.dropped = [idle, good]
+        return await search._again(0), await search._again(0)
+
+    assert within(study, look) == (True, False)  # there is nothing left then
+    assert study.build(search.pool.best()).pick.instruction == study.build(good).pick.instruction
+    assert idle not in search.pool.members

@@ -28,6 +28,7 @@ _LIKELY = 0.6  # posterior chance of being better from which a candidate is buil
 _SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
 _FINALISTS = 5
 _LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
+_STUCK, _AGAIN = 2, 2  # rounds without progress before changes of structure are looked at again, and how many then
 _TRIES = 3  # judgements of one edit, each on other failures
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 
@@ -98,6 +99,7 @@ class _Search:
         self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
         self.gate = Gate(study, self.pool)
         self.judged = Counter[Candidate]()
+        self.dropped: list[Candidate] = []  # changes of structure that did not look good at first, the likeliest first
         self.before = study.rollouts  # those of the proof
         self.round = self.idle = 0
 
@@ -132,7 +134,10 @@ class _Search:
         await self._sweep()
         finals = min(0.12 * self.total, pool.size)
         while self.idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
-            progress = await self._round(min(self.parallel, int(room / _EACH)), finals + self.width)
+            kept = finals + self.width
+            progress = await self._round(min(self.parallel, int(room / _EACH)), kept)
+            if not progress and self.idle >= _STUCK:
+                progress = await self._again(kept)
             self.idle = 0 if progress else self.idle + 1
             study.mark(pool.best())
         return await self._finals()
@@ -170,6 +175,8 @@ class _Search:
         kept = sorted((one for one in close if pool.gain(one).chance > _SURE), key=lambda one: -pool.gain(one).mean)
         for one in found:
             self._settle(one, one in kept)
+        looks = {one: pool.gain(one) for one in found if one not in close}
+        self.dropped = sorted(looks, key=lambda one: -looks[one].mean - looks[one].error)
         for one in kept[:3]:
             pool.add(one)
         both = merged(study, kept[:3]) if kept else study.start
@@ -178,6 +185,18 @@ class _Search:
             if pool.gain(both).mean > pool.gain(kept[0]).mean:
                 study.judged(both, accepted=True)
                 pool.add(both)
+
+    async def _again(self, kept: float) -> bool:
+        """Look closer at what the sweep dropped on a first look, a little after each round without progress.
+
+        True when something is built on; `kept` rollouts are left for what comes after.
+        """
+        some, self.dropped = self.dropped[:_AGAIN], self.dropped[_AGAIN:]
+        if not some or self.pool.cost([*some, self.study.start], self.width) > self.left() - kept - self.width:
+            return False
+        await self.pool.measure([*some, self.study.start], self.width)
+        good = [one for one in some if self.pool.gain(one).chance > _SURE]
+        return bool(good) and await self._contend(self.pool.best(), good)
 
     async def _round(self, parallel: int, kept: float) -> bool:
         """Proposals in parallel, gates, a merge, a race; True when something is built on.
