@@ -210,6 +210,20 @@ def test_running_again_repeats_the_result_for_nothing(tmp_path: Path):
     assert (tmp_path / "a.outlast.json").read_bytes() == (tmp_path / "b.outlast.json").read_bytes()
 
 
+@pytest.mark.parametrize("limits", [{"calls": 20}, {"calls": 50}, {"tokens": 500}])
+def test_a_budget_that_a_fresh_ledger_refuses_is_refused_on_a_known_one(limits: dict[str, Any], tmp_path: Path):
+    path = tmp_path / "one.study.db"
+    first = compiled(study=path, budget=ol.Budget(calls=1500))
+    said: list[str] = []
+    for study in (tmp_path / "fresh.study.db", path):
+        with pytest.raises(UsageError, match="does not pay for the proof") as caught:
+            compiled(study=study, budget=ol.Budget(**limits))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    with ol.budget(calls=1):  # a budget around pays for new replies alone
+        assert compiled(study=path, budget=ol.Budget(calls=1500)).report.record == first.report.record
+
+
 def test_by_default_the_ledger_lies_in_the_cache_and_is_found_again(studies: Path, monkeypatch: pytest.MonkeyPatch):
     first = compiled(study=None)
     assert first.ledger.parent == studies

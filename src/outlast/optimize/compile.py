@@ -179,7 +179,7 @@ async def acompile(
     ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
     try:
         least = len(parts["confirm"]) if whole else min(FEWEST, len(parts["confirm"]))
-        _check_calls(limits, ledger, least)
+        _check_calls(limits, least)
         with (
             running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
             carried(transport, ledger.path, subject="compile") as in_batches,
@@ -245,11 +245,11 @@ def _check_wish(wish: Prefer, margin: float, transport: Transport) -> None:
         raise UsageError(f"prefer={str(wish)!r} needs the time of calls, which batches do not tell; ask directly")
 
 
-def _check_calls(budget: Budget, ledger: Ledger, confirm: int) -> None:
+def _check_calls(budget: Budget, confirm: int) -> None:
     """Refuse a budget that no program can be proven with, before anything is spent."""
     if budget.rollouts is not None and budget.rollouts < 2 * confirm:
         raise unpayable(f"the budget of {budget}", confirm, f"that takes {2 * confirm} rollouts")
-    if budget.calls is not None and budget.calls < 2 * confirm and not ledger.count("reply"):
+    if budget.calls is not None and budget.calls < 2 * confirm:
         raise unpayable(f"the budget of {budget}", confirm, f"that takes at least {2 * confirm} calls")
 
 

@@ -34,14 +34,15 @@ def unpayable(which: str, confirm: int, why: str) -> UsageError:
     )
 
 
-def _refuse_unpayable(purse: Purse, rollouts: int, confirm: int) -> None:
-    """Refuse what the proof will not fit in at the cost of the first rollouts: the budget, or one around it."""
+def _refuse_unpayable(purse: Purse, rollouts: int, confirm: int, known: int) -> None:
+    """Refuse what the proof will not fit in at the cost of the first rollouts: the budget, which known replies count
+    in too, or one around it, which pays for new ones alone."""
     for name in ("calls", "tokens", "dollars"):
         limit, each = purse.limits[name], getattr(purse.spent, name) / rollouts
         why = f"a rollout takes {each:g} {name}"
         if limit is not None and 2 * confirm * each > limit:
             raise unpayable(f"the budget of {purse.budget}", confirm, why)
-        for meter in purse.chain[1:]:
+        for meter in () if known else purse.chain[1:]:
             if (2 * confirm - rollouts) * each > meter.left(name):
                 left = f"{why}, and {meter.left(name):g} are left"
                 raise unpayable(f"the budget around this compile ({name}={meter.limits[name]:g})", confirm, left)
@@ -56,8 +57,8 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
     confirm = setting.parts["confirm"]
     try:
         await _probe(study, confirm)
-        if not study.known and study.rollouts:
-            _refuse_unpayable(study.purse, study.rollouts, least)
+        if study.rollouts:
+            _refuse_unpayable(study.purse, study.rollouts, least, study.known)
         looked = await study.evaluate(study.start, confirm[:_FIRST_LOOK])
         _refuse_unseen(study.purse, setting.program, looked)
         _refuse_unpriced(study, setting, looked)
