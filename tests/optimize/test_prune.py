@@ -102,6 +102,29 @@ def test_what_is_locked_stays():
     assert found.program.demos == ()
 
 
+def test_of_a_pool_fewer_are_shown_and_no_entry_is_left_out():
+    lm = Digits()
+    given = ol.update(program(demos=40), {"shown": ol.Nearest(8)})
+    found = pruned(given, lm=lm)
+    assert [effect.path for effect in found.effects] == ["shown"] * 3
+    assert {effect.text.split(" ")[0] for effect in found.effects} == {"4", "2", "1"}
+    assert all(effect.tokens > 0 for effect in found.effects)
+    assert all(effect.dropped for effect in found.effects)
+    assert found.improved
+    assert (len(found.program.demos), found.program.shown) == (40, ol.Nearest(1))
+    assert "4 of the 8 demonstrations that a call shows" in str(found)
+
+
+def test_a_pool_that_holds_all_training_examples_can_be_shown_less_of():
+    knn = ol.compile(
+        ol.Predict(Echo), numbers(), right, optimizer=ol.KNNFewShot(k=4), lm=Digits(), study=False, progress=False
+    )
+    found = pruned(knn.winner)
+    assert knn.winner.shown == ol.Nearest(4)
+    assert found.compiled.winner.shown == ol.Nearest(1)
+    assert found.compiled.winner.demos == knn.winner.demos
+
+
 def test_nothing_to_prune_is_no_gain():
     with pytest.raises(UsageError, match="prune leaves out lines and demonstrations, and Predict has no"):
         pruned(ol.Predict(Echo))

@@ -17,7 +17,7 @@ from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.compile import acompile
 from outlast.optimize.lineage import Effect
-from outlast.optimize.operators.prune import Prune, spots_of
+from outlast.optimize.operators.prune import Prune
 from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled
@@ -92,7 +92,7 @@ class PruneSearch(Optimizer):
 
     def check(self, study: Study) -> None:
         """Raise `UsageError` when there is nothing to leave out."""
-        if not spots_of(study, study.start):
+        if not self.operator.groups(study, study.start):
             name, free = type(study.program).__name__, " that may change" if study.locks.paths else ""
             raise UsageError(
                 f"prune leaves out lines and demonstrations, and {name} has no demonstration and no text of several "

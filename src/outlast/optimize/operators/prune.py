@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from outlast.adapters.protocol import Demo
+from outlast.adapters.protocol import Demo, Nearest
 from outlast.errors import UsageError, brief
 from outlast.modules.paths import parameters, predictors_of
 from outlast.optimize.demos import example_of
 from outlast.optimize.lineage import Effect, paired_effect, pieces
 from outlast.optimize.operators.protocol import Operator
 from outlast.optimize.race import lag
+from outlast.optimize.setting import SMALLEST
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate
@@ -47,7 +48,9 @@ class Prune(Operator):
     training examples, which chose none of them. With `most_tokens`, the mean tokens of a rollout, more goes, what costs
     least score for its tokens first, until it fits. Of more than `most_parts` parts, neighbouring demonstrations are
     left out together. Locked parameters stay, and so do the lines of a signature's own description and one line of each
-    text. `study.note(pruned=...)` keeps all effects.
+    text. Of a pool that `Nearest` chooses from nothing is left out, as that would save no tokens: fewer of it are shown
+    at a call, by a half, a quarter, an eighth, and what of these goes together. `study.note(pruned=...)` keeps all
+    effects.
 
     These are choices on data that ranks; the proof on held-out examples says what they are worth.
     Cost: at most (parts + 2) x selection examples + (1 + log2(parts)) x training examples.
@@ -68,14 +71,19 @@ class Prune(Operator):
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether there is anything to leave out."""
-        return bool(spots_of(study, parent))
+        return bool(self.groups(study, parent))
+
+    def groups(self, study: Study, parent: Candidate) -> list[tuple[Spot, ...]]:
+        """What is left out alone, each part or some together: at most about `most_parts`."""
+        spots = spots_of(study, parent)
+        slots = _slots(study, parent)[: self.most_parts - bool(spots)]
+        return [*(grouped(spots, self.most_parts - len(slots)) if spots else []), *slots]
 
     async def propose(self, study: Study, parent: Candidate, number: int) -> list[Candidate]:
         """The parent without what does not help; empty when all of it does, and on every attempt but the first."""
-        spots = spots_of(study, parent)
-        if number or not spots:
+        groups = [] if number else self.groups(study, parent)
+        if not groups:
             return []
-        groups = grouped(spots, self.most_parts)
         trials = [_without(study, parent, group, f"without {_words(study, parent, group)}") for group in groups]
         await _measure(study, parent, trials)
         found = [self._measured(study, parent, group, trial) for group, trial in zip(groups, trials, strict=True)]
@@ -132,10 +140,14 @@ async def _no_worse(study: Study, trial: Candidate, parent: Candidate, margin: f
     """Whether the loss stays within the margin on training examples, by half a standard error.
 
     The parts were chosen by the selection examples, on which the lot of them looks better than it is. Examples that the
-    parent shows as demonstrations are left out: their own answers help them.
+    parent shows as demonstrations are left out: their own answers help them. Where a pool holds next to all of them,
+    the selection examples have to do.
     """
+    values = parameters(study.build(parent))
     shown = {example_of(demo) for part in predictors_of(study.build(parent)).values() for demo in part.demos}
     fresh = [example for example in study.train if study.key_of(example) not in shown]
+    if len(fresh) < SMALLEST and any(_pooled(values, path) for path in values):
+        fresh = list(study.select)
     both = await asyncio.gather(*(study.evaluate(one, fresh) for one in (trial, parent)), return_exceptions=True)
     for found in both:
         if isinstance(found, BaseException):
@@ -170,9 +182,28 @@ def spots_of(study: Study, parent: Candidate) -> list[Spot]:
             places = [place for place, line in enumerate(some) if line.strip() and line.strip() not in own]
             lines = sum(bool(line.strip()) for line in some)
             found += [(path, place) for place in places] if lines > 1 else []
-        elif isinstance(some[0], Demo):
+        elif isinstance(some[0], Demo) and not _pooled(values, f"{path.removesuffix('demos')}shown"):
             found += [(path, place) for place in range(len(some))]
     return found
+
+
+def _slots(study: Study, parent: Candidate) -> list[tuple[Spot, ...]]:
+    """What fewer of a pool may be shown at a call: a half of them, a quarter, and so on; the nearest one (0) stays."""
+    values = parameters(study.build(parent))
+    found: list[tuple[Spot, ...]] = []
+    for path in study.tunable:
+        size, place = _pooled(values, path) // 2, 1
+        while size:
+            found.append(tuple((path, place + number) for number in range(size)))
+            size, place = size // 2, place + size
+    return found
+
+
+def _pooled(values: Mapping[str, Any], path: str) -> int:
+    """How many of its demonstrations a call shows, for the path of a `Nearest` that leaves some out; else 0."""
+    shown = values.get(path)
+    demos = values.get(f"{path.removesuffix('shown')}demos", ())
+    return shown.k if isinstance(shown, Nearest) and shown.k < len(demos) else 0
 
 
 def _described(study: Study, path: str) -> set[str]:
@@ -200,6 +231,9 @@ def _without(study: Study, parent: Candidate, spots: Iterable[Spot], origin: str
     values = parameters(study.build(parent))
     changes: dict[str, Any] = {}
     for path in sorted({path for path, _ in gone}):
+        if _pooled(values, path):
+            changes[path] = Nearest(values[path].k - sum(spot[0] == path for spot in gone))
+            continue
         some = pieces(values[path])
         kept = [one for place, one in enumerate(some) if (path, place) not in gone]
         if isinstance(values[path], str):
@@ -231,22 +265,33 @@ def _effects(study: Study, parent: Candidate, found: Sequence[Measured], made: C
     before = parameters(study.build(parent))
     after = parameters(study.build(made))
     rows: list[dict[str, Any]] = []
-    left: dict[str, list[Any]] = {path: list(pieces(after[path])) for path in {p for m in found for p, _ in m.spots}}
+    left: dict[str, list[Any]] = {
+        path: list(pieces(after[path])) for path in {p for m in found for p, _ in m.spots if not _pooled(before, p)}
+    }
+    fewer = {path: before[path].k - after[path].k for path in before if _pooled(before, path)}
     offsets: Mapping[str, dict[int, int]] = {path: _kept(pieces(before[path]), some) for path, some in left.items()}
     for one in found:
-        for path, place in one.spots:
+        told = {
+            "tokens": round(one.tokens, 1),
+            "effect": None if one.effect is None else one.effect.to_json(),
+        }
+        path, place = one.spots[0]
+        if path in fewer:  # sizes are such that what went together tells which of them did
+            gone = len(one.spots) <= fewer[path]
+            fewer[path] -= len(one.spots) if gone else 0
+            text = _slots_words(before[path].k, len(one.spots))
             rows.append(
-                {
-                    "path": path,
-                    "place": place,
-                    "text": _brief(pieces(before[path])[place]),
-                    "now": offsets[path].get(place),
-                    "together": len(one.spots),
-                    "tokens": round(one.tokens, 1),
-                    "effect": None if one.effect is None else one.effect.to_json(),
-                }
+                {"path": path, "place": place, "text": text, "now": None if gone else place, "together": 1, **told}
             )
+            continue
+        for path, place in one.spots:
+            text, now = _brief(pieces(before[path])[place]), offsets[path].get(place)
+            rows.append({"path": path, "place": place, "text": text, "now": now, "together": len(one.spots), **told})
     return rows
+
+
+def _slots_words(k: int, size: int) -> str:
+    return f"{size} of the {k} demonstrations that a call shows, those least like it"
 
 
 def _kept(before: Sequence[Any], after: Sequence[Any]) -> dict[int, int]:
@@ -262,7 +307,10 @@ def _kept(before: Sequence[Any], after: Sequence[Any]) -> dict[int, int]:
 
 def _words(study: Study, parent: Candidate, group: Sequence[Spot]) -> str:
     path, place = group[0]
-    what = _brief(pieces(parameters(study.build(parent))[path])[place])
+    values = parameters(study.build(parent))
+    if k := _pooled(values, path):
+        return _slots_words(k, len(group))
+    what = _brief(pieces(values[path])[place])
     return f"{what!r} of {path}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
 
 
