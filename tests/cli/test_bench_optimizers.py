@@ -63,6 +63,7 @@ def test_results_of_others_are_shown_beside_for_the_same_runs(outlast, desk) -> 
         (("Study",), "no optimizer 'Study'"),
         (("Auto", "--worlds", "RuleBok"), "did you mean 'RuleBook'"),
         (("Auto", "--strength", "2"), "from 0 to 1"),
+        (("Auto", "--budgets", "300,30"), "--budgets are rollouts, 40 at least"),
         (("--against", "none.jsonl"), "there is no 'none.jsonl'"),
         ((), "nothing to show"),
     ],

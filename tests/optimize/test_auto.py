@@ -151,6 +151,17 @@ def test_operators_are_a_list_of_operators(operators: Any):
         ol.Auto(operators=operators)
 
 
+def test_an_operator_without_a_name_is_refused_when_the_optimizer_is_made():
+    class Nameless(ol.Operator):
+        async def propose(self, study: Any, parent: Any, number: int) -> Any:
+            return []
+
+    with pytest.raises(UsageError, match=r"Nameless has None\. Write `name: ClassVar\[str\] = 'nameless'`"):
+        ol.Auto(operators=[Nameless()])
+    with pytest.raises(UsageError, match="an operator has a name"):
+        ol.StructureSearch(operators=[Nameless()])
+
+
 def test_an_operator_that_gives_nonsense_is_named():
     class Odd(ol.Operator):
         name = "odd"

@@ -362,6 +362,44 @@ def test_a_dead_server_ends_the_compile_with_its_cause():
     assert lm.calls == 3
 
 
+def test_a_metric_that_returns_nothing_is_told_after_three_examples():
+    def silent(example: Any, out: Any) -> Any:
+        _ = out.team == example.team
+
+    lm = WORLD.lm()
+    with pytest.raises(SearchStopped, match=r"'silent' returned None for the first 3 .*a 'return' missing") as caught:
+        compiled(metric=silent, lm=lm)
+    assert lm.calls <= 6
+    assert "ol.unscored(reason)" in str(caught.value)
+
+
+def test_a_metric_that_cannot_judge_some_goes_on():
+    def some(example: Any, out: Any) -> Any:
+        return None if example.message in first else out.team == example.team
+
+    first = {example.message for example in split_data(WORLD.data(), 0)["confirm"][:2]}
+    assert compiled(metric=some).report.verdict.start is not None
+
+
+def test_other_seeds_on_a_ledger_are_named_where_they_split_the_data(tmp_path: Path):
+    path = tmp_path / "one.study.db"
+    compiled(study=path, optimizer=ol.LabeledFewShot())
+    with pytest.raises(StudyError, match=r"The seed splits the data; it was 0 and is 2: go on with 0, or give another"):
+        compiled(study=path, optimizer=ol.LabeledFewShot(), seed=2)
+    with pytest.raises(StudyError, match="Give another path for this one") as caught:
+        compiled(study=path, optimizer=ol.LabeledFewShot(), data=World(examples=100, seed=3).data())
+    assert "The seed splits" not in str(caught.value)
+
+
+def test_a_budget_is_refused_with_the_size_of_the_proof_and_advice_that_can_help():
+    with pytest.raises(UsageError, match=r"runs at least 20 of the \d\d examples .* twice: .*Raise it\.$"):
+        compiled(budget=ol.Budget(calls=30))
+    parts = dict(split_data(WORLD.data(), 0))
+    size = len(parts["confirm"])
+    with pytest.raises(UsageError, match=rf"the {size} examples .* Raise it, or give fewer examples to that part"):
+        compiled(budget=ol.Budget(calls=30), data=parts)
+
+
 def test_a_broken_program_costs_one_rollout():
     class Broken(Triage):
         async def forward(self, message: str) -> Any:
@@ -369,7 +407,7 @@ def test_a_broken_program_costs_one_rollout():
             raise RuntimeError("not finished")
 
     lm = WORLD.lm()
-    with pytest.raises(SearchStopped, match="not finished"):
+    with pytest.raises(SearchStopped, match="the program as it is fails on the first confirmation example: .*finished"):
         compiled(program=Broken(), lm=lm)
     assert lm.calls == 1
 
@@ -392,7 +430,7 @@ def test_a_metric_that_raises_everywhere_ends_the_compile_with_its_cause():
         return out.teem == example.team
 
     lm = WORLD.lm()
-    with pytest.raises(SearchStopped, match="teem") as caught:
+    with pytest.raises(SearchStopped, match="the metric 'broken' fails on the first 3 .*teem") as caught:
         compiled(metric=broken, lm=lm)
     assert isinstance(caught.value.__cause__, AttributeError)
     assert lm.calls <= 6
@@ -413,7 +451,7 @@ def test_a_metric_that_raises_on_some_leaves_those_out_of_the_proof():
 
 @pytest.mark.parametrize("value", [None, float("nan"), "good"])
 def test_a_metric_that_never_scores_ends_the_compile(value: Any):
-    with pytest.raises(ol.OutlastError, match="could be scored|fails on the first"):
+    with pytest.raises(ol.OutlastError, match="could be scored|fails on the first|returned None for the first 3"):
         compiled(metric=lambda example, out: value)
 
 

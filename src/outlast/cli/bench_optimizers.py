@@ -82,6 +82,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     """Every optimizer on every world, seed and budget, checked before anything runs; small budgets first."""
     from outlast.cli.benching.job import Job
     from outlast.cli.benching.optimizers import optimizer_of
+    from outlast.optimize.setting import FEWEST
     from outlast.testing import gym
 
     known = list(gym.names())
@@ -92,6 +93,12 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     methods = list(dict.fromkeys(args.optimizers))
     for method in methods:
         optimizer_of(method)
+    for budget in args.budgets if methods else ():
+        if budget < 2 * FEWEST:
+            raise UsageError(
+                f"--budgets are rollouts, {2 * FEWEST} at least: the proof alone runs {FEWEST} examples twice; got "
+                f"{budget}"
+            )
     if args.strength is not None and not 0 <= args.strength <= 1:
         raise UsageError(f"--strength is from 0 to 1; got {args.strength:g}")
     return [

@@ -63,6 +63,7 @@ def unscored(reason: str) -> Unscored:
     return Unscored(reason)
 
 
+NO_RESULT: Final = "metric returned None"
 _RIGHT: Final = Score(1.0)
 _WRONG: Final = Score(0.0)
 
@@ -79,7 +80,7 @@ def as_score(result: Any, metric_name: str) -> Score | Unscored:
     if isinstance(result, Score | Unscored):
         return result
     if result is None:
-        return Unscored("metric returned None")
+        return Unscored(NO_RESULT)
     return Score(_finite(result, f"metric {metric_name!r}"))
 
 

@@ -15,7 +15,7 @@ from outlast.optimize.gate import AHEAD, WORST, Gate
 from outlast.optimize.headroom import LITTLE
 from outlast.optimize.operators import defaults
 from outlast.optimize.operators.merge import merged
-from outlast.optimize.operators.protocol import Operator
+from outlast.optimize.operators.protocol import Operator, unnamed
 from outlast.optimize.operators.reflect import ReflectEdit
 from outlast.optimize.pool import Pool
 from outlast.optimize.portfolio import Portfolio
@@ -64,6 +64,8 @@ class Auto(Optimizer):
         listed = isinstance(some, list | tuple) and some and all(isinstance(one, Operator) for one in some)
         if some is not None and not listed:
             raise UsageError(f"Auto(operators=...) is a list of operators such as ol.ReflectEdit(); got {brief(some)}")
+        if error := unnamed(some or ()):
+            raise error
 
     def rollouts(self, train: int, select: int) -> int:
         """`most`, or what a search takes that no budget limits; a budget replaces the latter."""

@@ -176,10 +176,10 @@ async def acompile(
     )
     setting.check()
     artifact.to_data(program)  # what no file can hold is found here, not after the search
-    ledger = Ledger(ledger_path(study, setting, writer), setting.identity())
+    ledger = Ledger(ledger_path(study, setting, writer), setting.identity(), seed=None if whole else seed)
     try:
         least = len(parts["confirm"]) if whole else min(FEWEST, len(parts["confirm"]))
-        _check_calls(limits, least)
+        _check_calls(limits, least, len(parts["confirm"]))
         with (
             running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
             carried(transport, ledger.path, subject="compile") as in_batches,
@@ -245,12 +245,12 @@ def _check_wish(wish: Prefer, margin: float, transport: Transport) -> None:
         raise UsageError(f"prefer={str(wish)!r} needs the time of calls, which batches do not tell; ask directly")
 
 
-def _check_calls(budget: Budget, confirm: int) -> None:
+def _check_calls(budget: Budget, least: int, confirm: int) -> None:
     """Refuse a budget that no program can be proven with, before anything is spent."""
-    if budget.rollouts is not None and budget.rollouts < 2 * confirm:
-        raise unpayable(f"the budget of {budget}", confirm, f"that takes {2 * confirm} rollouts")
-    if budget.calls is not None and budget.calls < 2 * confirm:
-        raise unpayable(f"the budget of {budget}", confirm, f"that takes at least {2 * confirm} calls")
+    if budget.rollouts is not None and budget.rollouts < 2 * least:
+        raise unpayable(f"the budget of {budget}", least, confirm, f"that takes {2 * least} rollouts")
+    if budget.calls is not None and budget.calls < 2 * least:
+        raise unpayable(f"the budget of {budget}", least, confirm, f"that takes at least {2 * least} calls")
 
 
 async def _compile(program: M, setting: Setting, study: Study, least: int) -> Compiled[M]:

@@ -78,11 +78,13 @@ class Ledger:
     """The file of one search. Safe for threads, and for several processes that search at the same time.
 
     `identity` is what the search is about; opening a file that was made for another one raises `StudyError` and
-    names what differs. `path` None keeps everything in memory. `failure` is the first error in writing: from then on
-    nothing can be trusted to be kept.
+    names what differs; `seed` is the one that splits the data, None where they were given in parts. `path` None keeps
+    everything in memory. `failure` is the first error in writing: from then on nothing can be trusted to be kept.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, identity: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, identity: Mapping[str, str], *, seed: int | None = None
+    ) -> None:
         import sqlite3
 
         self.path = None if path is None else Path(path)
@@ -93,9 +95,9 @@ class Ledger:
         self._same: dict[int, tuple[Message, str]] = {}  # by the object: plans give the very same messages again
         self._kept: set[str] = set()
         self._run = 0
-        self._open(identity)
+        self._open(identity, seed)
 
-    def _open(self, identity: Mapping[str, str]) -> None:
+    def _open(self, identity: Mapping[str, str], seed: int | None) -> None:
         import sqlite3
 
         try:
@@ -118,7 +120,7 @@ class Ledger:
             try:
                 meta, *tables = filter(str.strip, _SCHEMA.split(";"))
                 self._db.execute(meta)
-                self._claim(identity)
+                self._claim(identity, seed)
                 for table in tables:
                     self._db.execute(table)
                 self._run = self._number()
@@ -165,7 +167,7 @@ class Ledger:
                 f"{', '.join(sorted(tables)[:5])}), not a ledger; give another path"
             )
 
-    def _claim(self, identity: Mapping[str, str]) -> None:
+    def _claim(self, identity: Mapping[str, str], seed: int | None) -> None:
         found = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
         if not found:
             rows = [("version", VERSION), *identity.items()]
@@ -176,16 +178,31 @@ class Ledger:
                 f"the ledger {str(self.path)!r} has version {found.get('version')!r}; this outlast writes {VERSION!r}. "
                 f"Give another path."
             )
-        changed = [
-            f"{key} (was {_short(found.get(key))}, is {_short(value)})"
+        changed = {
+            key: f"{key} (was {_short(found.get(key))}, is {_short(value)})"
             for key, value in identity.items()
             if found.get(key) != value
-        ]
+        }
         if changed:
-            raise StudyError(
-                f"the ledger {str(self.path)!r} belongs to another search; different: {'; '.join(changed)}. "
-                f"Give another path for this one."
+            before = self._last_seed() if "data" in changed and seed is not None else seed
+            split = (
+                ""
+                if before == seed or before is None
+                else (
+                    f"The seed splits the data; it was {before} and is {seed}: go on with {before}, or give "
+                    f"another path for this one."
+                )
             )
+            raise StudyError(
+                f"the ledger {str(self.path)!r} belongs to another search; different: {'; '.join(changed.values())}. "
+                f"{split or 'Give another path for this one.'}"
+            )
+
+    def _last_seed(self) -> int | None:
+        """The seed of the last run, as far as it is known."""
+        row = self._db.execute("SELECT data FROM event WHERE kind = 'run' ORDER BY id DESC LIMIT 1").fetchone()
+        seed = None if row is None else json.loads(row[0]).get("seed")
+        return seed if isinstance(seed, int) else None
 
     def close(self) -> None:
         """Close the file."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from outlast.data.dataset import Dataset
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError
+from outlast.evals.identity import name_of
+from outlast.evals.score import NO_RESULT
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.optimize.budget import Purse
@@ -26,26 +28,28 @@ _FIRST_LOOK = 10  # examples that tell what a rollout costs
 _NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
 
 
-def unpayable(which: str, confirm: int, why: str) -> UsageError:
-    """The error for a budget that does not pay for a proof."""
+def unpayable(which: str, least: int, confirm: int, why: str) -> UsageError:
+    """The error for a budget that does not pay for a proof on `least` of the `confirm` examples."""
+    some = f"at least {least} of the {confirm}" if least < confirm else f"the {confirm}"
+    fewer = f", or give fewer examples to that part ({SMALLEST} at least)" if SMALLEST < least == confirm else ""
     return UsageError(
-        f"{which} does not pay for the proof, which runs the {confirm} examples of the part 'confirm' twice: {why}. "
-        f"Raise it, or give less data to that part."
+        f"{which} does not pay for the proof, which runs {some} examples of the part 'confirm' twice: {why}. "
+        f"Raise it{fewer}."
     )
 
 
-def _refuse_unpayable(purse: Purse, rollouts: int, confirm: int, known: int) -> None:
+def _refuse_unpayable(purse: Purse, rollouts: int, least: int, confirm: int, known: int) -> None:
     """Refuse what the proof will not fit in at the cost of the first rollouts: the budget, which known replies count
     in too, or one around it, which pays for new ones alone."""
     for name in ("calls", "tokens", "dollars"):
         limit, each = purse.limits[name], getattr(purse.spent, name) / rollouts
         why = f"a rollout takes {each:g} {name}"
-        if limit is not None and 2 * confirm * each > limit:
-            raise unpayable(f"the budget of {purse.budget}", confirm, why)
+        if limit is not None and 2 * least * each > limit:
+            raise unpayable(f"the budget of {purse.budget}", least, confirm, why)
         for meter in () if known else purse.chain[1:]:
-            if (2 * confirm - rollouts) * each > meter.left(name):
+            if (2 * least - rollouts) * each > meter.left(name):
                 left = f"{why}, and {meter.left(name):g} are left"
-                raise unpayable(f"the budget around this compile ({name}={meter.limits[name]:g})", confirm, left)
+                raise unpayable(f"the budget around this compile ({name}={meter.limits[name]:g})", least, confirm, left)
 
 
 async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcome]:
@@ -56,20 +60,20 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
     """
     confirm = setting.parts["confirm"]
     try:
-        await _probe(study, confirm)
+        await _probe(study, setting, confirm)
         if study.rollouts:
-            _refuse_unpayable(study.purse, study.rollouts, least, study.known)
+            _refuse_unpayable(study.purse, study.rollouts, least, len(confirm), study.known)
         looked = await study.evaluate(study.start, confirm[:_FIRST_LOOK])
         _refuse_unseen(study.purse, setting.program, looked)
         _refuse_unpriced(study, setting, looked)
-        _refuse_slow(study, least)
+        _refuse_slow(study, least, len(confirm))
         size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
         study.reserve.examples = size
         outcomes = await study.evaluate(study.start, confirm[:size])
     except BudgetExceeded as error:
         own = study.purse.refused is not None
         which = f"the budget of {study.purse.budget}" if own else "a budget around this compile, or of its model,"
-        raise unpayable(which, len(confirm), str(error)) from error
+        raise unpayable(which, least, len(confirm), str(error)) from error
     scored = sum(outcome.value is not None for outcome in outcomes)
     if scored < SMALLEST:
         reasons = [outcome.error or outcome.feedback for outcome in outcomes if outcome.value is None]
@@ -86,17 +90,17 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
     return outcomes
 
 
-def _refuse_slow(study: Study, confirm: int) -> None:
+def _refuse_slow(study: Study, least: int, confirm: int) -> None:
     """Refuse what the proof will not fit in at the speed of the first rollouts."""
     purse, at_once = study.purse, study.reserve.concurrency
     left = purse.seconds_left()
     if study.known or math.isinf(left):
         return
     each = statistics.median(outcome.seconds for outcome in study.outcomes)
-    if 2 * math.ceil(confirm / at_once) * each > left:
+    if 2 * math.ceil(least / at_once) * each > left:
         which = f"the budget of {purse.budget}" if purse.soonest is purse else "the budget around this compile"
         why = f"a rollout takes {each:.3g} seconds, {at_once} run at a time, and {max(left, 0):.3g} seconds are left"
-        raise unpayable(which, confirm, why)
+        raise unpayable(which, least, confirm, why)
 
 
 def _refuse_unseen(purse: Purse, program: Module, outcomes: Sequence[Outcome]) -> None:
@@ -132,17 +136,24 @@ def _refuse_unpriced(study: Study, setting: Setting, outcomes: Sequence[Outcome]
         )
 
 
-async def _probe(study: Study, examples: Dataset) -> None:
-    """One rollout of the start program before all others; an error that is nobody's fault may be chance twice."""
+async def _probe(study: Study, setting: Setting, examples: Dataset) -> None:
+    """One rollout of the start program before all others; what is nobody's fault, and no score, may be chance twice."""
     for number in range(_PROBES):
         outcome = (await study.evaluate(study.start, examples[number : number + 1]))[0]
-        if outcome.state != "error" or outcome.error.startswith(_NO_ANSWER):
+        silent = outcome.state == "unscored" and outcome.feedback == NO_RESULT
+        if not silent and (outcome.state != "error" or outcome.error.startswith(_NO_ANSWER)):
             return
         ours = not outcome.answered and not isinstance(study.program, Function)  # whose exceptions may be answers
-        if number == _PROBES - 1 or ours:
+        if number < _PROBES - 1 and not ours:
+            continue
+        first = f"the first {number + 1} confirmation examples" if number else "the first confirmation example"
+        if silent:
             raise SearchStopped(
-                f"the program as it is fails on the first {number + 1} confirmation examples: {outcome.error}"
-            ) from study.last_failure
+                f"the metric {name_of(setting.metric)!r} returned None for {first}, which is no score: is a 'return' "
+                f"missing? What it cannot judge it says with ol.unscored(reason)."
+            )
+        whose = f"the metric {name_of(setting.metric)!r}" if study.metric_failed else "the program as it is"
+        raise SearchStopped(f"{whose} fails on {first}: {outcome.error}") from study.last_failure
 
 
 def answer_interrupt() -> str:

@@ -35,7 +35,8 @@ HOPELESS = (BudgetExceeded, ConfigError, LMAuthError, LMQuotaError, StudyError) 
 class Rolled:
     """A rollout with everything that the ledger keeps of it.
 
-    `failure` is the exception that was nobody's fault, so that the rollout says nothing about the candidate.
+    `failure` is the exception that was nobody's fault, so that the rollout says nothing about the candidate, and
+    `in_metric` that it is the metric's.
     """
 
     outcome: Outcome
@@ -43,6 +44,7 @@ class Rolled:
     outputs: Any
     steps: list[dict[str, Any]]
     failure: BaseException | None
+    in_metric: bool = False
 
 
 class Roller:
@@ -63,7 +65,8 @@ class Roller:
         row = await self._runner(0, example, run=run)
         keys = {item.request: item.key for item in asked}
         steps = [self._step(span, keys.get(id(span.request))) for span in row.trace or () if span.path in self._tables]
-        return Rolled(self._outcome(row, asked, sample), row.parts, row.outputs, steps, _failure_of(row))
+        in_metric = row.error is not None and row.error.subject == "metric"
+        return Rolled(self._outcome(row, asked, sample), row.parts, row.outputs, steps, _failure_of(row), in_metric)
 
     def close(self) -> None:
         """Let the threads of blocking metrics end."""

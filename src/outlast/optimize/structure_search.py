@@ -10,7 +10,7 @@ from outlast.errors import UsageError, brief
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.operators.format import AdapterChoice, DropHints
 from outlast.optimize.operators.order import OutputOrder
-from outlast.optimize.operators.protocol import Operator
+from outlast.optimize.operators.protocol import Operator, unnamed
 from outlast.optimize.operators.strategy import StrategyChoice
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.race import lag
@@ -43,6 +43,8 @@ class StructureSearch(Optimizer):
             return
         if not isinstance(given, list | tuple) or not given or not all(isinstance(one, Operator) for one in given):  # pyright: ignore[reportUnknownVariableType]
             raise UsageError(f"StructureSearch(operators=...) is a list such as [OutputOrder()]; got {brief(given)}")
+        if error := unnamed(given):  # pyright: ignore[reportUnknownArgumentType]
+            raise error
 
     def rollouts(self, train: int, select: int) -> int:
         """Every guess of every operator, and the start program, on every selection example, in every round."""

@@ -122,6 +122,7 @@ class Study:
         self.notes: dict[str, Any] = {}
         self._in_a_row = 0
         self._last_failure: BaseException | None = None
+        self._metric_failed = False
         self._stop: BaseException | None = None
         ledger.add_candidate(self.start, {})
         ledger.add_examples("train", self.train)
@@ -146,6 +147,11 @@ class Study:
     def last_failure(self) -> BaseException | None:
         """The newest exception that was no fault of a candidate."""
         return self._last_failure
+
+    @property
+    def metric_failed(self) -> bool:
+        """Whether the newest of these exceptions is one of the metric."""
+        return self._metric_failed
 
     @property
     def failures(self) -> int:
@@ -564,13 +570,14 @@ class Study:
             self._stop = self._stop or failure
             raise failure
         self._in_a_row += 1
-        self._last_failure = failure
+        self._last_failure, self._metric_failed = failure, rolled.in_metric
         self._failures.append(rolled.outcome.error)
         self.ledger.add_event("failure", {"example": rolled.outcome.example, "error": rolled.outcome.error})
         count = len(self._failures)
         if self._in_a_row >= _IN_A_ROW or (count >= _AT_LEAST and count > self.max_error_rate * self._asked):
             self._stop = self._stop or SearchStopped(
-                f"{count} of {self._asked} rollouts failed for reasons that no prompt can mend; the last: "
+                f"{count} of {self._asked} rollouts failed for reasons that no prompt can mend; the last"
+                f"{', in the metric' if rolled.in_metric else ''}: "
                 f"{rolled.outcome.error.rstrip('.')}. What is done is kept; mend the cause and run the same search "
                 f"again to go on."
             )

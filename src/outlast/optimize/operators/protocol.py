@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from outlast.errors import UsageError, brief
 from outlast.optimize.protocol import described
 
 if TYPE_CHECKING:
     from outlast.optimize.candidate import Candidate
     from outlast.optimize.study import Study
+
+
+def unnamed(operators: Iterable[Operator]) -> UsageError | None:
+    """The error for an operator without a name, if there is one."""
+    for one in operators:
+        name: object = getattr(one, "name", None)
+        if not isinstance(name, str) or not name:
+            kind = type(one).__name__
+            return UsageError(
+                f"an operator has a name, which candidates and reports tell; {kind} has {brief(name)}. Write "
+                f"`name: ClassVar[str] = {kind.lower()!r}` in the class."
+            )
+    return None
 
 
 class Operator(ABC):
