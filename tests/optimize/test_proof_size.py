@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,40 @@ def test_parts_that_were_given_are_used_whole():
     parts = {name: list(part) for name, part in WORLD.data().split(seed=1, train=0.4, select=0.3, confirm=0.3).items()}
     with pytest.raises(UsageError, match="does not pay for the proof"):
         proof(2 * 100, data=parts)
+
+
+def searched(optimizer: ol.Optimizer, **limits: int) -> ol.Report:
+    budget, lm = ol.Budget(**limits), WORLD.lm()
+    options: dict[str, Any] = {"optimizer": optimizer, "budget": budget, "lm": lm, "study": False, "progress": False}
+    return ol.compile(Triage(), WORLD.data(), right, **options).report
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"calls": 80}, "80 calls left no rollouts"),
+        ({"calls": 130}, "130 calls left only 25 rollouts"),
+        ({"rollouts": 46}, "46 rollouts left only 6 rollouts"),
+    ],
+)
+def test_a_budget_that_pays_the_proof_and_hardly_a_search_is_called_so(limits: dict[str, int], left: str):
+    report = searched(ol.Auto(), **limits)
+    assert report.verdict.word == "inconclusive"
+    assert report.verdict.reason.startswith(f"The budget of {left} for a search beside the proof; about ")
+    assert report.stopped == report.record["search"]["stopped"] == "the budget left too little for a search"
+    assert "nothing better" not in str(report)
+    found = re.search(r"about (\d+) (\w+) would do", report.verdict.reason)
+    assert found is not None
+    enough = searched(ol.Auto(), **{found[2]: int(found[1])})
+    assert enough.stopped == ""
+    assert enough.points
+    assert enough.candidates
+
+
+def test_a_search_that_ran_out_before_it_came_to_anything_says_how_much_would_do():
+    report = searched(ol.GEPA(), rollouts=60)
+    assert "left only 20 rollouts for a search beside the proof; about " in report.verdict.reason
+    assert report.stopped == "the budget of rollouts was used up"
 
 
 def test_twenty_examples_are_the_fewest():

@@ -26,7 +26,7 @@ from outlast.optimize.texts import together
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
 _LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
 _SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
-_FINALISTS = 5
+_FINALISTS, _FINALS = 5, 0.12  # how many, and their share of a search
 _LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
 _STUCK, _AGAIN = 2, 2  # rounds without progress before changes of structure are looked at again, and how many then
 _TRIES = 3  # judgements of one edit, each on other failures
@@ -75,6 +75,10 @@ class Auto(Optimizer):
     def takes_what_is_paid(self) -> bool:
         """True unless `most` is given."""
         return self.most is None
+
+    def least(self, train: int, select: int) -> int:
+        """What a round takes: the start on a closer look, some proposals, a race, and what finals keep back."""
+        return math.ceil((2 * min(_CLOSER, select) + 4 * _EACH + 1) / (1 - _FINALS))
 
     def check(self, study: Study) -> None:
         """Raise `UsageError` when nothing may change; given no `operators`, when none of its own can change any."""
@@ -134,7 +138,7 @@ class _Search:
                 study.note(said, headroom=said)
                 return study.start
         await self._sweep()
-        finals = min(0.12 * self.total, pool.size)
+        finals = min(_FINALS * self.total, pool.size)
         while self.idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
             kept = finals + self.width
             progress = await self._round(min(self.parallel, int(room / _EACH)), kept)

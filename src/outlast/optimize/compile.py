@@ -31,6 +31,7 @@ from outlast.optimize.progress import shown
 from outlast.optimize.proof import answer_interrupt, confirm, first_proof, go_on, unpayable
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
+from outlast.optimize.room import NO_ROOM, came_to_nothing, cramped
 from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict
@@ -264,11 +265,14 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
             proof = await first_proof(study, setting, least)
         expected = study.expected_calls()
         with study.stage("search"):
+            cramp = cramped(study, setting.optimizer.least(len(study.train), len(study.select)))
             winner, stopped = await _search(study, setting.optimizer)
+            cramp = cramp if came_to_nothing(study, winner, stopped) else ""
+            stopped = stopped or (NO_ROOM if cramp else "")
         if not setting.optimizer.weighs_cost:
             winner = preferred(study, setting.prefer, winner)
         with study.stage("confirm"):
-            verdict, late = await confirm(study, setting, winner, proof, stopped)
+            verdict, late = await confirm(study, setting, winner, proof, stopped, cramp)
             stopped = stopped or late
     except asyncio.CancelledError:
         stopped = answer_interrupt()

@@ -36,6 +36,10 @@ class Experience:
         """How far scores lie apart at most, from the least seen to the full one; 1 before any differ."""
         return (self.full - self._least) or 1.0 if not math.isnan(self._least) else 1.0
 
+    def each(self, name: str) -> float:
+        """What a rollout took of one thing on average; 0 before the first."""
+        return self._spent[name] / self._count if self._count else 0.0
+
     def affords(self, amount: Callable[[str], float | None]) -> float:
         """How many rollouts these amounts pay for, by name (None: without a limit); infinite before the first one."""
         rollouts = amount("rollouts")

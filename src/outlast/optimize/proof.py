@@ -214,9 +214,10 @@ def _nothing_found(study: Study, setting: Setting, stopped: str) -> str:
 
 
 async def confirm(
-    study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str
+    study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str, cramp: str = ""
 ) -> tuple[Verdict, str]:
-    """The verdict, and why the proof ended early, if it did."""
+    """The verdict, and why the proof ended early, if it did. `cramp` says, where that
+    kept a search from finding anything, that it had too little."""
 
     about: Any = {"level": setting.level, "seed": setting.seed}
 
@@ -227,7 +228,7 @@ async def confirm(
         found = f"the leader ({winner.origin}) was confirmed" if winner != study.start else "anything better was found"
         return unproven(f"Interrupted before {found}. {go_on(study)}"), stopped
     if winner == study.start:
-        reason = _nothing_found(study, setting, stopped)
+        reason = cramp or _nothing_found(study, setting, stopped)
         return without_winner("inconclusive", reason, proof, level=setting.level, margin=setting.margin), stopped
     try:
         spare = 0.0 if stopped else spare_of(study, winner)

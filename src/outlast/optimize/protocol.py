@@ -54,6 +54,11 @@ class Optimizer(ABC):
         """The most rollouts that a search of this program costs: `rollouts`, unless that depends on the program."""
         return self.rollouts(train, select)
 
+    def least(self, train: int, select: int) -> int:
+        """The fewest rollouts beside the proof with which a search can find anything. When a budget leaves less, and
+        nothing was found, the report says so. Here: those of the start program on all selection examples."""
+        return select
+
     def describe(self) -> dict[str, Any]:
         """Name and options, JSON-ready and the same in every process; decides which ledger a search resumes from."""
         return described(self, "optimizer")
