@@ -759,6 +759,32 @@ def test_a_compile_counts_how_often_its_proof_was_read(tmp_path, monkeypatch):
     assert "; proof examples read for the 2nd time" in str(again.report)
 
 
+def test_another_winner_of_a_known_ledger_is_another_look_at_the_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    splits = tmp_path / "splits.jsonl"
+    monkeypatch.setenv("OUTLAST_SPLITS", str(splits))
+    one, other = Fixed({"route.instruction": "Route it well."}), Fixed({"route.instruction": "Route it better."})
+    counts: list[int | None] = []
+    for optimizer in (one, other, one, other):
+        found = compiled(study=tmp_path / "s.db", optimizer=optimizer)
+        counts.append(found.report.reads and found.report.reads.count)
+        said = "read for the 2nd time"
+        assert (
+            (said in str(found.report)) == (said in found.to_html(tmp_path / "r.html").read_text()) == (counts[-1] == 2)
+        )
+    assert counts == [1, 2, None, None]  # the same winner on the same examples is the same look
+    assert len(splits.read_text().splitlines()) == 2
+
+
+def test_a_first_proof_is_counted_where_replies_were_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    splits = tmp_path / "splits.jsonl"
+    monkeypatch.setenv("OUTLAST_SPLITS", str(splits))
+    few = compiled(study=tmp_path / "s.db", optimizer=Fixed({}))  # nothing is proven, and some replies are known
+    assert few.report.reads is None
+    found = compiled(study=tmp_path / "s.db", optimizer=Fixed({"route.instruction": "Route it well."}))
+    assert found.report.known
+    assert found.report.reads.count == 1
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("margin", True), ("margin", math.inf), ("margin", math.nan), ("margin", -0.1), ("study", "")],

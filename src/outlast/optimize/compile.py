@@ -38,6 +38,7 @@ from outlast.optimize.verdict import Verdict
 from outlast.runtime import Budget, current, run_blocking, running
 
 if TYPE_CHECKING:
+    from outlast.evals.reads import Reads
     from outlast.lms.batch.batched import Transport
 
 __all__ = ["Compiled", "Report", "acompile", "compile"]
@@ -281,11 +282,7 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
             f"Interrupted before the program as it is was measured. {go_on(study)}",
             level=setting.level,
         )
-    reads = None
-    if verdict.paired is not None and not study.known:  # what was known is the same look again
-        reads = note_read(
-            setting.parts["confirm"], program, program_hash(program), name_of(setting.metric), by="compile"
-        )
+    reads = _looked(study, setting, winner, verdict)
     record = record_of(study, setting, winner, verdict, stopped, expected)
     study.ledger.add_event("report", record)
     report = Report(
@@ -308,6 +305,19 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
     )
     built = cast("M", study.build(winner))
     return Compiled(built if verdict.ships else program, built, program, report, study.ledger.path)
+
+
+def _looked(study: Study, setting: Setting, winner: Candidate, verdict: Verdict) -> Reads | None:
+    """Note that the held-out examples were read, unless this is the same look again: a winner that an earlier run of
+    this ledger proved on as many of them."""
+    if verdict.paired is None:
+        return None
+    for record in study.ledger.events("report"):
+        before = record["result"].get("difference")
+        if before is not None and record["winner"]["id"] == winner.id and before["n"] >= verdict.paired.n:
+            return None
+    program = setting.program
+    return note_read(setting.parts["confirm"], program, program_hash(program), name_of(setting.metric), by="compile")
 
 
 def preferred(study: Study, prefer: Prefer, best: Candidate) -> Candidate:

@@ -162,6 +162,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
     paid = f"${cost['dollars']:.4f}" if cost["dollars"] or not cost["unpriced"] else "price unknown"
     foreseen = record["search"].get("expected_calls")
     data = "; ".join(f"{name} {part['n']} ({part['hash']})" for name, part in record["data"].items())
+    reads = report.reads
     found = [
         ("cost over all runs", f"{cost['calls']:,} calls, {tokens:,} tokens, {paid}"),
         ("paid in this run", f"{report.spending}, {report.seconds:.1f} s"),
@@ -172,6 +173,7 @@ def facts(compiled: Compiled[Any]) -> list[tuple[str, str]]:
         ("search", search_words(record["search"])),
         ("winner", f"{report.candidate.id}: {report.candidate.origin}"),
         ("optimism", f"while ranking, the gain looked {report.flattery}" if report.flattery else ""),
+        ("proof examples", f"read for the {reads.time} time" if reads and reads.count > 1 else ""),
         ("outside failures", f"{report.failures} rollouts" if report.failures else ""),
         ("failed proposals", report.no_proposals),
         ("model asked", asked),
