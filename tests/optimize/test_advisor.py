@@ -142,7 +142,7 @@ def test_a_server_of_the_proposer_that_is_dead_stops_the_search_with_its_cause()
     def dead(request: Any) -> str:
         raise ol.errors.LMServerError("no server", status=500)
 
-    with pytest.raises(SearchStopped, match="20 proposals in a row"):
+    with pytest.raises(SearchStopped, match=r"20 proposals in a row failed; .*again, from the start, as study=False"):
         compiled(ScriptedLM(dead), optimizer=Asks(30))
 
 

@@ -76,8 +76,8 @@ class Advisor:
             self._note(module, error)
             if self._broken >= _IN_A_ROW:
                 raise SearchStopped(
-                    f"{self._broken} proposals in a row failed; the last: {str(error).rstrip('.')}. What is done is "
-                    f"kept; mend the cause and run the same search again to go on."
+                    f"{self._broken} proposals in a row failed; the last: {str(error).rstrip('.')}. "
+                    f"{self._ledger.after_failure}"
                 ) from error
             return None
         finally:

@@ -20,6 +20,7 @@ from outlast.data.example import Example, as_json
 from outlast.errors import StudyError
 from outlast.messages import Message, Request, Response
 from outlast.optimize.candidate import Candidate, Outcome
+from outlast.optimize.verdict import KEPT_NOWHERE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -132,6 +133,13 @@ class Ledger:
         except BaseException:
             self._db.close()
             raise
+
+    @property
+    def after_failure(self) -> str:
+        """What to do when a search had to stop, in a sentence."""
+        if self.path is None:
+            return f"Mend the cause and run the same search again, {KEPT_NOWHERE}."
+        return "What is done is kept; mend the cause and run the same search again to go on."
 
     def _number(self) -> int:
         """The number of this run, which no other process gets."""

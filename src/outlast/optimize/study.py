@@ -578,8 +578,7 @@ class Study:
             self._stop = self._stop or SearchStopped(
                 f"{count} of {self._asked} rollouts failed for reasons that no prompt can mend; the last"
                 f"{', in the metric' if rolled.in_metric else ''}: "
-                f"{rolled.outcome.error.rstrip('.')}. What is done is kept; mend the cause and run the same search "
-                f"again to go on."
+                f"{rolled.outcome.error.rstrip('.')}. {self.ledger.after_failure}"
             )
             raise self._stop from failure
 
