@@ -77,7 +77,7 @@ def run_job(job: Job) -> Record:
         proposer_calls=proposer.calls,
         dollars=student.dollars + proposer.dollars,
         seconds=wall,
-        cpu_ms=1000 * (cpu - student.cpu - proposer.cpu) / max(1.0, rollouts),
+        cpu_ms=1000 * (cpu - student.cpu - proposer.cpu) / max(1, compiled.report.rollouts),
         stopped=bool(compiled.report.stopped),
         about={"outlast": ol.__version__, "candidates": compiled.report.candidates, "ranked": compiled.report.ranked},
     )

@@ -136,7 +136,8 @@ class SwapDemos(_Demos):
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether the parent shows examples."""
-        return bool(_free(study, parent)) and bool(self._shown(study, parent))
+        parts = predictors_of(study.build(parent)).values()
+        return bool(_free(study, parent)) and any(example_of(demo) for part in parts for demo in part.demos)
 
     async def propose(self, study: Study, parent: Candidate, number: int) -> list[Candidate]:
         """The parent with 1, 2, 4 or half of its demonstrations replaced."""
@@ -168,7 +169,8 @@ class DropDemos(_Demos):
 
     def applies(self, study: Study, parent: Candidate) -> bool:
         """Whether the parent shows examples."""
-        return bool(_free(study, parent)) and bool(self._shown(study, parent))
+        parts = predictors_of(study.build(parent)).values()
+        return bool(_free(study, parent)) and any(example_of(demo) for part in parts for demo in part.demos)
 
     async def propose(self, study: Study, parent: Candidate, number: int) -> list[Candidate]:
         """The parent with a part of its demonstrations."""

@@ -91,16 +91,14 @@ async def seen(
     When fewer than `failures` have failed so far, the parent is run on `block` more, twice at most; up to half of them
     are examples that what it was made from failed on, which tell soonest what is still missing.
     """
-    order = list(study.train)
-    study.rng("train order").shuffle(order)
-    order = _failed_before(study, parent, order, block // 2) + order
     known = study.outcomes_of(parent, "train")
     for _ in range(2):
         failed = [outcome for outcome in known if outcome.value is not None and outcome.value < study.full]
         if len(failed) >= failures:
             break
         have = {outcome.example for outcome in known}
-        more = [one for one in dict.fromkeys(order) if study.key_of(one) not in have][:block]
+        order = _looked_at(study, parent, block // 2)
+        more = [one for one in order if study.key_of(one) not in have][:block]
         if not more:
             break
         await study.evaluate(parent, more)
@@ -109,14 +107,17 @@ async def seen(
     return failed, [outcome for outcome in known if outcome.value is not None and outcome.value >= study.full]
 
 
-def _failed_before(study: Study, parent: Candidate, order: list[Example], most: int) -> list[Example]:
-    """The first so many examples that the nearest ancestor with training rollouts failed on."""
+def _looked_at(study: Study, parent: Candidate, most: int) -> list[Example]:
+    """All training examples in a random order, some first that an ancestor failed on."""
+    order, full = list(study.train), study.full
+    study.rng("train order").shuffle(order)
     before = parent
     while before.parent and before.parent in study.candidates:
         before = study.candidates[before.parent]
         if values := study.tally(before, "train").values:
-            return [one for one in order if values.get(study.key_of(one), study.full) < study.full][:most]
-    return []
+            failed = [one for one in order if values.get(study.key_of(one), full) < full][:most]
+            return list(dict.fromkeys((*failed, *order)))
+    return order
 
 
 def tried_lines(study: Study, path: str) -> list[str]:
