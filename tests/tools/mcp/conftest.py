@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,11 +57,17 @@ def sockets() -> int:
 
 @pytest.fixture(scope="package", autouse=True)
 def what_was_there_before() -> Iterator[None]:
-    """What other tests left in memory is set aside: going through all of it for every test here takes minutes."""
+    """What other tests left in memory is set aside: going through all of it for every test here takes minutes.
+
+    What of it died meanwhile goes here, and not in the test that comes next: it is not that one's doing.
+    """
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
