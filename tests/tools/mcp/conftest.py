@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,17 +56,11 @@ def sockets() -> int:
 
 @pytest.fixture(scope="package", autouse=True)
 def what_was_there_before() -> Iterator[None]:
-    """What other tests left in memory is set aside: going through all of it for every test here takes minutes.
-
-    What of it died meanwhile goes here, and not in the test that comes next: it is not that one's doing.
-    """
+    """What other tests left in memory is set aside: going through all of it for every test here takes minutes."""
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)
