@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import ExitStack
 from typing import Any
@@ -110,7 +111,11 @@ def test_a_pydantic_ai_agent_may_be_built_for_each_setting_and_called_from_threa
         )
 
         def route(message: str) -> str:
-            return agent.run_sync(message).output
+            try:
+                return agent.run_sync(message).output
+            finally:  # it makes a loop for each thread, and leaves it to the garbage collector to complain of
+                asyncio.get_event_loop().close()
+                asyncio.set_event_loop(None)
 
         return route
 
