@@ -545,7 +545,8 @@ def test_an_evaluation_in_batches(tmp_path: Path):
     with FakeServer(answering) as server:
         program = ol.Predict("question -> answer", lm=opened(server))
         save = tmp_path / "rows.jsonl"
-        transport = Batches(tmp_path / "b.db", idle=0.5, poll=(0.02, 0.05))
+        # Longer than the garbage collector of a worker that ran thousands of tests may stand still.
+        transport = Batches(tmp_path / "b.db", idle=3, poll=(0.02, 0.05))
         found = ol.evaluate(program, examples(150), right, transport=transport, progress=False, save=save)
         assert found.score.value == 1
         assert len(batches_of(server)) == 1
@@ -565,7 +566,7 @@ class Plainly(ol.Module):
 
 def test_plain_programs_are_collected_too(tmp_path: Path):
     with FakeServer(answering, batch_delay=0.05) as server:
-        transport = Batches(tmp_path / "b.db", idle=0.5, poll=(0.02, 0.05))
+        transport = Batches(tmp_path / "b.db", idle=3, poll=(0.02, 0.05))
         lm = opened(server)
         found = ol.evaluate(Plainly(), examples(40), right, lm=lm, transport=transport, progress=False)
         assert found.score.value == 1
