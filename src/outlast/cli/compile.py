@@ -49,15 +49,7 @@ _OPTIMIZERS: dict[str, tuple[str, dict[str, str]]] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("target", metavar="TARGET", help="module.py:name")
-    parser.add_argument("data", metavar="DATA", help="examples; at least 34 (10 in the smallest part)")
-    parser.add_argument(
-        "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
-    )
-    parser.add_argument("--out", "-o", metavar="X.outlast.json", help="save the compiled program here")
-    parser.add_argument("--force", action="store_true", help="replace --out whatever it holds")
-    parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
-    parser.add_argument("--require-better", action="store_true", help="exit with 1 unless proven better")
+    add_task(parser, out="save the compiled program here", better="exit with 1 unless proven better")
     search = parser.add_argument_group("search")
     search.add_argument("--optimizer", choices=tuple(_OPTIMIZERS), default="auto", help="how to search (auto)")
     search.add_argument(
@@ -67,19 +59,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-demos", type=options.count, metavar="N", help=f"of {_having('max_demos')}: demos in a prompt"
     )
     search.add_argument("--proposer", metavar="MODEL", help="the model that writes proposals (the program's)")
-    search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
     search.add_argument("--prefer", default="best", metavar="WISH", help="such as 'cheapest within 1 point' (best)")
-    search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
     search.add_argument("--margin", type=float, default=0.0, metavar="X", help="a loss up to X counts as no worse")
+    add_search(parser, search)
+
+
+def add_task(parser: argparse.ArgumentParser, *, out: str, better: str) -> None:
+    """What is compiled, by what it is judged, and what is written; `out` and `better` say what --out and
+    --require-better do."""
+    parser.add_argument("target", metavar="TARGET", help="module.py:name")
+    parser.add_argument("data", metavar="DATA", help="examples; at least 34 (10 in the smallest part)")
+    parser.add_argument(
+        "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
+    )
+    parser.add_argument("--out", "-o", metavar="X.outlast.json", help=out)
+    parser.add_argument("--force", action="store_true", help="replace --out whatever it holds")
+    parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
+    parser.add_argument("--require-better", action="store_true", help=better)
+
+
+def add_search(parser: argparse.ArgumentParser, search: argparse._ArgumentGroup) -> None:
+    """What every search takes: locks, ledger, level, budget, a file to begin from, the model and the data."""
+    search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
+    search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
     search.add_argument("--level", type=float, default=0.95, metavar="X", help="of the proof (0.95)")
-    add_budget(parser)
+    _add_budget(parser)
     options.add_artifact(parser)
-    add_asking(parser)
+    _add_asking(parser)
     options.add_data(parser)
     options.add_common(parser)
 
 
-def add_budget(parser: argparse.ArgumentParser) -> None:
+def _add_budget(parser: argparse.ArgumentParser) -> None:
     """The limits of a search."""
     budget = parser.add_argument_group("budget (the first one reached ends the search; the proof is always kept back)")
     budget.add_argument("--calls", type=options.count, metavar="N", help="calls to models")
@@ -89,7 +100,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--rollouts", type=options.count, metavar="N", help="runs of the program on an example")
 
 
-def add_asking(parser: argparse.ArgumentParser) -> None:
+def _add_asking(parser: argparse.ArgumentParser) -> None:
     """The model of a search and how it is asked."""
     options.add_model(parser, concurrency=32)
     parser.add_argument(

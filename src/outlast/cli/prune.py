@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
 from outlast.cli.app import INTERRUPTED, NO, OK
-from outlast.cli.compile import add_asking, add_budget, budget_of, check_replaceable, check_writable
+from outlast.cli.compile import add_search, add_task, budget_of, check_replaceable, check_writable
 from outlast.cli.output import console, emit_pretty, say
 from outlast.cli.wording import clean
 
@@ -26,30 +26,13 @@ Interrupted or killed, run the same command again: it goes on where it was and p
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("target", metavar="TARGET", help="module.py:name")
-    parser.add_argument("data", metavar="DATA", help="examples; at least 34 (10 in the smallest part)")
-    parser.add_argument(
-        "--metric", required=True, metavar="FILE.py:NAME", help="function (example, prediction) -> score"
-    )
-    parser.add_argument("--out", "-o", metavar="X.outlast.json", help="save the program here")
-    parser.add_argument("--force", action="store_true", help="replace --out whatever it holds")
-    parser.add_argument("--html", metavar="REPORT.html", help="write a self-contained report")
-    parser.add_argument(
-        "--require-better", action="store_true", help="exit with 1 unless proven to be as good and shorter"
-    )
+    add_task(parser, out="save the program here", better="exit with 1 unless proven to be as good and shorter")
     search = parser.add_argument_group("search")
     search.add_argument(
         "--within", type=float, default=2.0, metavar="X", help="the loss, in points, that it may cost (2)"
     )
     search.add_argument("--most-tokens", type=options.count, metavar="N", help="a length that a rollout has to fit in")
-    search.add_argument("--lock", action="append", default=[], metavar="PATH", help="leave this as it is; repeatable")
-    search.add_argument("--study", metavar="PATH", help="the ledger of the search (in the cache folder)")
-    search.add_argument("--level", type=float, default=0.95, metavar="X", help="of the proof (0.95)")
-    add_budget(parser)
-    options.add_artifact(parser)
-    add_asking(parser)
-    options.add_data(parser)
-    options.add_common(parser)
+    add_search(parser, search)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -216,8 +216,8 @@ def _nothing_found(study: Study, setting: Setting, stopped: str) -> str:
 async def confirm(
     study: Study, setting: Setting, winner: Candidate, proof: Sequence[Outcome], stopped: str, cramp: str = ""
 ) -> tuple[Verdict, str]:
-    """The verdict, and why the proof ended early, if it did. `cramp` says, where that
-    kept a search from finding anything, that it had too little."""
+    """The verdict, and why the proof ended early, if it did. `cramp` says that a search had too
+    little to find anything, where that was so."""
 
     about: Any = {"level": setting.level, "seed": setting.seed}
 

@@ -29,9 +29,9 @@ class Record:
     itself says of it (None when it says nothing). `start` and `best` are the true scores of the program as given and
     of the best one known. `found` is the true score of what a search found, returned or not. `verdict` is empty for
     methods that give none. `rollouts` counts what the student was paid for, `proposer_calls` the calls of the model
-    that proposes; `dollars` are of both, `seconds` wall time. `cpu_ms` is the CPU time of a rollout
-    outside the models, None when it was not measured. `stopped` says that the budget ended the method before it ended
-    by itself. `about` holds the rest (versions, settings).
+    that proposes; `dollars` are of both, `seconds` wall time. `cpu_ms` is the CPU time outside the models of a run of
+    the program on an example, None when it was not measured. `stopped` says that the budget ended the method before it
+    ended by itself. `about` holds the rest (versions, settings).
     """
 
     method: str
