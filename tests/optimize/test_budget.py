@@ -199,10 +199,10 @@ def test_the_budget_of_a_model_is_told_when_it_cannot_pay_the_proof():
 
 def test_seconds_end_a_search():
     found, lm = compiled(
-        Budget(seconds=0.4), WORLD.lm(latency=0.01), optimizer=ol.RandomSearch(candidates=60), concurrency=4
+        Budget(seconds=2), WORLD.lm(latency=0.01), optimizer=ol.RandomSearch(candidates=200), concurrency=4
     )
     assert found.report.stopped
-    assert found.report.seconds < 2
+    assert found.report.seconds < 5
     assert lm.calls < 2000
 
 

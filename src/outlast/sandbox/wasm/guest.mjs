@@ -126,3 +126,5 @@ globalThis.onmessage = async (event) => {
   };
   tell("ready", '{"ready": true}');
 };
+
+post("loaded");

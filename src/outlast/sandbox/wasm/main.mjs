@@ -84,7 +84,11 @@ function start(hello) {
       permissions: { read: [folder], write: false, net: false, env: false, run: false, ffi: false, sys: false, import: false },
     },
   });
-  worker.onmessage = (event) => heard(event.data);
+  // The guest's code is read with this permission, and says first that it is there: a busy machine may take its time.
+  worker.onmessage = () => {
+    Deno.permissions.revokeSync({ name: "read" });
+    worker.onmessage = (event) => heard(event.data);
+  };
   worker.onmessageerror = () => Deno.exit(4);
   worker.onerror = (event) => {
     event.preventDefault();
@@ -99,7 +103,6 @@ function start(hello) {
   const owned = [...Object.values(given), ...packages].map((bytes) => bytes.buffer);
   const code = [source("../worker.py"), source("guest.py")];
   worker.postMessage({ ...given, folder: folder.href, packages, code, hello, control, reply, make }, owned);
-  Deno.permissions.revokeSync({ name: "read" });
   return worker;
 }
 
