@@ -85,9 +85,10 @@ function start(hello) {
     },
   });
   // The guest's code is read with this permission, and says first that it is there: a busy machine may take its time.
-  worker.onmessage = () => {
+  worker.onmessage = (event) => {
     Deno.permissions.revokeSync({ name: "read" });
-    worker.onmessage = (event) => heard(event.data);
+    worker.onmessage = (next) => heard(next.data);
+    if (event.data !== "loaded") heard(event.data);
   };
   worker.onmessageerror = () => Deno.exit(4);
   worker.onerror = (event) => {
