@@ -1,0 +1,25 @@
+"""Which pages there are. A page is one file in `pages/` with its `ROUTES`; a section is a word in the navigation."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+
+class Section(NamedTuple):
+    """A word in the navigation and where it leads."""
+
+    name: str
+    path: str
+
+
+SECTIONS: tuple[Section, ...] = ()
+PAGES = ("home",)
+
+
+def page_routes() -> list[Route]:
+    """The routes of all pages."""
+    return [route for name in PAGES for route in import_module(f"outlast.view.pages.{name}").ROUTES]

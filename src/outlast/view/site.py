@@ -1,0 +1,44 @@
+"""What one running page knows: the store it shows and the secrets that open it."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from outlast.view.links import Links
+
+Store = Any
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The store, its name for people, and the secrets of this process; all of them die with it.
+
+    `token` opens the page once; the browser then holds `session` in a cookie. `hosts` are the values of the Host header
+    that are answered. `links` says how addresses are written: for a server or for files.
+    """
+
+    store: Store
+    name: str = "traces.db"
+    hosts: frozenset[str] = frozenset()
+    links: Links = field(default_factory=Links)
+    read_only: bool = False
+    token: str = field(default_factory=_secret)
+    session: str = field(default_factory=_secret)
+
+    @property
+    def form_token(self) -> str:
+        """What every form sends back, so that another page cannot post in this one's name."""
+        return hmac.new(self.session.encode(), b"form", sha256).hexdigest()
+
+    @property
+    def exported(self) -> bool:
+        """Whether pages are written as files, without anything that needs a server."""
+        return self.links.exported

@@ -1,0 +1,135 @@
+"""How the pages say numbers, times and sizes: short, aligned, and never more exact than they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from outlast.evals import wording as evals_wording
+
+__all__ = [
+    "ago",
+    "clock",
+    "count",
+    "duration",
+    "headline_of",
+    "line",
+    "moment",
+    "money",
+    "percent",
+    "short_hash",
+    "size",
+    "tokens",
+]
+
+_UNKNOWN = "\u2013"
+
+
+def when(value: Any) -> datetime | None:
+    """A moment as the store gives it (seconds since 1970 or a datetime) as a datetime in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, ValueError, OSError):
+            return None
+    return None
+
+
+def moment(value: Any) -> str:
+    """ "2026-11-29 18:40:03" in UTC."""
+    at = when(value)
+    return _UNKNOWN if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def clock(value: Any) -> str:
+    """ "29 Nov 18:40", with the year when it is another one."""
+    at = when(value)
+    if at is None:
+        return _UNKNOWN
+    return f"{at.day} {at:%b %H:%M}" if at.year == datetime.now(UTC).year else f"{at.day} {at:%b %Y}"
+
+
+def ago(value: Any) -> str:
+    """ "3 min ago"."""
+    at = when(value)
+    if at is None:
+        return _UNKNOWN
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"
+
+
+def duration(seconds: Any) -> str:
+    """ "340 ms", "2.5 s", "3 min 20 s"; a dash where it is not known."""
+    if not isinstance(seconds, int | float):
+        return _UNKNOWN
+    if seconds < 0.0005:
+        return "0 ms"
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    return evals_wording.duration(seconds)
+
+
+def money(dollars: Any) -> str:
+    """ "$0.0012", "$1.37"; a dash where it is not known, "$0" for what is free."""
+    if not isinstance(dollars, int | float):
+        return _UNKNOWN
+    if dollars == 0:
+        return "$0"
+    if dollars < 0.00005:
+        return "<$0.0001"
+    return f"${dollars:.4f}" if dollars < 0.1 else f"${dollars:,.2f}"
+
+
+def count(number: Any) -> str:
+    """ "12,345"; a dash where it is not known."""
+    return f"{number:,}" if isinstance(number, int) else _UNKNOWN
+
+
+def tokens(number: Any) -> str:
+    """ "812", "12.3k", "1.2M"."""
+    if not isinstance(number, int | float):
+        return _UNKNOWN
+    if number < 1000:
+        return f"{number:.0f}"
+    if number < 100_000:
+        return f"{number / 1000:.1f}k"
+    return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1_000_000:.1f}M"
+
+
+def percent(share: Any) -> str:
+    """ "72.5%"."""
+    return f"{100 * share:.1f}%" if isinstance(share, int | float) else _UNKNOWN
+
+
+def size(number: Any) -> str:
+    """ "1.4 MB" for a number of bytes."""
+    if not isinstance(number, int | float):
+        return _UNKNOWN
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number:.0f} B"
+
+
+def short_hash(text: Any) -> str:
+    """The first eight characters of a hash or an id."""
+    return str(text or "")[:8]
+
+
+def line(text: Any) -> str:
+    """A text in one line."""
+    return " ".join(str(text or "").split())
+
+
+def headline_of(summary: Any) -> str:
+    """What came of a run, in one line; "" where nothing is told."""
+    if not isinstance(summary, Mapping):
+        return ""
+    told = cast("Mapping[str, Any]", summary)
+    return line(told.get("headline") or told.get("verdict") or "")
