@@ -66,6 +66,17 @@ def readings_uncounted() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_files_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the keys, aliases and the log of whoever runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp("home")))
+        for name in ("OUTLAST_TRACE", "OUTLAST_LOG", "OUTLAST_PLUGINS"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_configured() -> Iterator[None]:
     """Put the defaults of `ol.configure` back as they were."""

@@ -31,7 +31,9 @@ def json_schema(
     (jsonschema), a type does not. Raises `UsageError` for a schema that is none.
     """
     named("json_schema", field)
-    wrong, identity = _of_schema(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else _of_type(schema)
+    wrong, identity = (
+        fits_schema(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else _of_type(schema)
+    )
 
     def look(value: Any) -> CheckResult | None:
         if value is None:
@@ -79,7 +81,7 @@ def _read(text: str, wrong: Callable[[Any], list[str]]) -> list[str]:
     return wrong(value)
 
 
-def _of_schema(schema: Mapping[str, Any]) -> tuple[Callable[[Any], list[str]], str]:
+def fits_schema(schema: Mapping[str, Any]) -> tuple[Callable[[Any], list[str]], str]:
     try:
         import jsonschema
         from jsonschema.validators import validator_for

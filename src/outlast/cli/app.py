@@ -20,10 +20,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from outlast.cli.output import results_apart
 from outlast.errors import ConfigError, InputError, LMError, OutlastError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from outlast.plugins import Plugin
 
 OK, NO, USAGE, DATA, MODEL, CRASH, INTERRUPTED, CLOSED = 0, 1, 2, 3, 4, 70, 130, 141
 INCONCLUSIVE, GATE_USAGE = 2, 64
@@ -43,6 +46,9 @@ COMMANDS = {
     "sandbox": "which sandboxes for code of a model run here; install one",
     "bench-optimizers": "optimizers on simulated worlds: true and reported score at equal budgets",
     "inspect": "look into a program, a compiled file or the ledger of a search",
+    "keys": "keep keys of providers: in the system's keyring, or in a file that only you can read",
+    "aliases": "short names for models",
+    "plugins": "what other packages add, and what of it cannot be loaded",
 }
 
 EXIT_CODES = """\
@@ -128,9 +134,9 @@ def exit_code(error: BaseException) -> int:
 
 def _dispatch(words: list[str]) -> int:
     rest = [word for word in words if word != "--debug"]
-    if rest and rest[0] in COMMANDS:
+    command = _command(rest[0]) if rest and not rest[0].startswith("-") else None
+    if command is not None:
         words.remove(rest[0])
-        command = import_module(f"outlast.cli.{rest[0].replace('-', '_')}")
         parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
         command.configure(parser)
         args = parser.parse_intermixed_args(words)
@@ -139,8 +145,22 @@ def _dispatch(words: list[str]) -> int:
     return _top(words, rest[0] if rest and not rest[0].startswith("-") else "")
 
 
+def _command(name: str) -> Any:
+    """The module of a command: ours, else that of a plugin; None when there is none of this name."""
+    if name in COMMANDS:
+        return import_module(f"outlast.cli.{name.replace('-', '_')}")
+    from outlast.plugins import load
+
+    found = load("commands", name)
+    missing = [part for part in ("configure", "run", "EPILOG") if found is not None and not hasattr(found, part)]
+    if missing:
+        raise ConfigError(f"the command {name!r} of a plugin lacks {', '.join(missing)}: it is a module that has them")
+    return found
+
+
 def _top(words: list[str], name: str) -> int:
-    listed = "\n".join(f"  {command:<16} {line}" for command, line in COMMANDS.items())
+    added = {one.name: f"of the plugin {one.package}" for one in _added() if one.name not in COMMANDS}
+    listed = "\n".join(f"  {command:<16} {line}" for command, line in {**COMMANDS, **added}.items())
     parser = Parser(
         prog="outlast",
         description=f"Program language models: run, evaluate, compile, review.\n\ncommands:\n{listed}",
@@ -150,7 +170,8 @@ def _top(words: list[str], name: str) -> int:
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.usage = "outlast COMMAND [options]"
     if name:
-        parser.error(f"no command {name!r}.{did_you_mean(name, COMMANDS)} Commands: {', '.join(COMMANDS)}")
+        every = [*COMMANDS, *added]
+        parser.error(f"no command {name!r}.{did_you_mean(name, every)} Commands: {', '.join(every)}")
     if parser.parse_args(words).version:
         from outlast import __version__
 
@@ -158,6 +179,12 @@ def _top(words: list[str], name: str) -> int:
         return OK
     parser.print_help(sys.stderr)
     return USAGE
+
+
+def _added() -> Sequence[Plugin]:
+    from outlast.plugins import plugins
+
+    return plugins("commands")
 
 
 _PYTHON_WORDS = {"resume=True": "--resume", "(study=...)": "(--study)", "allow_changed=True": "--allow-changed"}

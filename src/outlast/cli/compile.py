@@ -51,7 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_task(parser, out="save the compiled program here", better="exit with 1 unless proven better")
     search = parser.add_argument_group("search")
-    search.add_argument("--optimizer", choices=tuple(_OPTIMIZERS), default="auto", help="how to search (auto)")
+    search.add_argument(
+        "--optimizer", default="auto", metavar="NAME", help=f"how to search: {', '.join(_OPTIMIZERS)} (auto)"
+    )
     search.add_argument(
         "--candidates", type=options.count, metavar="N", help=f"of {_having('candidates')}: how many to propose"
     )
@@ -143,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
         prefer=args.prefer,
         seed=args.seed,
         lm=options.model_of(args),
-        proposer=args.proposer,
+        proposer=None if args.proposer is None else options.named_model(args.proposer),
         adapter=options.adapter_of(args),
         study=args.study,
         margin=args.margin,
@@ -168,7 +170,7 @@ def optimizer_of(args: argparse.Namespace) -> Optimizer:
     """The optimizer of the command line; raises `UsageError` for an option that it does not have."""
     import outlast
 
-    name, known = _OPTIMIZERS[args.optimizer]
+    name, known = _OPTIMIZERS.get(args.optimizer, ("", {}))
     given: dict[str, Any] = {}
     for option in ("candidates", "max_demos"):
         value = getattr(args, option)
@@ -178,6 +180,8 @@ def optimizer_of(args: argparse.Namespace) -> Optimizer:
             flag = option.replace("_", "-")
             raise UsageError(f"--{flag} is not an option of --optimizer {args.optimizer}; {_having(option)} have it")
         given[known[option]] = value
+    if not name:
+        return options.added("optimizers", args.optimizer, "--optimizer", _OPTIMIZERS)
     made: Optimizer = getattr(outlast, name)(**given)
     return made
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import fields
 from typing import Any, cast
 
-from outlast.cli.output import console, emit_pretty, stdout
+from outlast.cli.output import console, emit_pretty, say, stdout
 from outlast.errors import ConfigError, UsageError
 
 EPILOG = """\
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _providers(as_json: bool) -> int:
     from outlast.lms.wire.providers import PROVIDERS
 
+    kept = _kept()
     rows: list[dict[str, Any]] = []
     for name, provider in PROVIDERS.items():
         rows.append(
@@ -52,7 +53,7 @@ def _providers(as_json: bool) -> int:
                 "dialect": provider.dialect,
                 "address": _address(provider.url_env, provider.base_url),
                 "key_from": provider.key_env,
-                "key": None if provider.key_env is None else bool(os.environ.get(provider.key_env, "").strip()),
+                "key": None if provider.key_env is None else _is_set(provider.key_env) or provider.key_env in kept,
                 "optional": provider.key_optional,
             }
         )
@@ -66,7 +67,8 @@ def _providers(as_json: bool) -> int:
         table.add_column(title, overflow="fold")
     for row in rows:
         absent = "is not set (it need not be)" if row["optional"] else "is not set"
-        key = "needs none" if row["key"] is None else f"{row['key_from']} {'is set' if row['key'] else absent}"
+        there = "is set" if row["key"] and _is_set(row["key_from"]) else f"in the {kept.get(row['key_from'])}"
+        key = "needs none" if row["key"] is None else f"{row['key_from']} {there if row['key'] else absent}"
         table.add_row(row["provider"], row["address"], key)
     table.add_row("outlast/baseline", "built in", "needs none")
     console().print(table)
@@ -77,25 +79,36 @@ def _providers(as_json: bool) -> int:
     return 0
 
 
+def _is_set(variable: str) -> bool:
+    return bool(os.environ.get(variable, "").strip())
+
+
+def _kept() -> dict[str, str]:
+    """The keys that `outlast keys` keeps, by where."""
+    from outlast.lms.keys import read_keys
+
+    try:
+        found = read_keys()
+    except ConfigError as error:
+        say(f"outlast: {error}")
+        return {}
+    return {name: "keyring" for name in found.keyring} | {name: "file" for name in found.keys}
+
+
 def _address(variable: str | None, usual: str) -> str:
     found = os.environ.get(variable, "").strip() if variable else ""
     return found or usual or f"from {variable}"
 
 
 def _model(args: argparse.Namespace) -> int:
-    from outlast.lms.models import open_model
+    from outlast.cli.options import given_options, named_model
     from outlast.lms.prices import find_price
 
-    options: dict[str, Any] = {}
-    if args.base_url is not None:
-        options["base_url"] = args.base_url
-    if args.dialect is not None:
-        options["dialect"] = args.dialect
-    lm = open_model(args.model, **options)
+    lm = named_model(args.model, **given_options(args))
     capabilities = lm.capabilities
     can = [f.name for f in fields(capabilities) if getattr(capabilities, f.name) is True]
     told: dict[str, Any] = {
-        "model": args.model,
+        "model": lm.name,
         "stack": [{"layer": layer.kind, **layer.facts} for layer in lm.info()],
         "can": can,
         "without": sorted(capabilities.without),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import io
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outlast.errors import DataError, UsageError
+from outlast.errors import ConfigError, DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
     from outlast.lms.protocol import LM
     from outlast.modules.module import Module
 
+_ADAPTERS = ("chat", "json", "xml", "tools", "decisions")
 _TYPES: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
 def add_model(parser: argparse.ArgumentParser, *, concurrency: int) -> None:
     """Which model is asked, and how."""
     group = parser.add_argument_group("model")
-    group.add_argument("--lm", metavar="NAME", help="such as openai/gpt-5-mini, ollama/qwen3 or outlast/baseline")
+    group.add_argument(
+        "--lm", "-m", metavar="NAME", help="such as openai/gpt-5-mini, ollama/qwen3, outlast/baseline, or an alias"
+    )
     group.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server to ask instead of the provider's")
     group.add_argument("--dialect", metavar="NAME", help="the wire format of that server, such as openai-responses")
     group.add_argument(
-        "--adapter",
-        choices=("chat", "json", "xml", "tools", "decisions"),
-        help="how prompts are written and replies are read",
+        "--adapter", metavar="NAME", help=f"how prompts are written and replies are read: {', '.join(_ADAPTERS)}"
     )
     group.add_argument(
         "--concurrency", type=count, default=concurrency, metavar="N", help=f"examples in flight ({concurrency})"
@@ -75,22 +77,36 @@ def add_common(parser: argparse.ArgumentParser, *, progress: bool = True) -> Non
 
 def model_of(args: argparse.Namespace) -> LM | None:
     """The model that --lm names, or None. Raises `UsageError` for --base-url or --dialect alone."""
-    told = {name: value for name in ("base_url", "dialect") if (value := getattr(args, name, None)) is not None}
+    told = given_options(args)
     if args.lm is None:
         if "base_url" in told:
             raise UsageError("--base-url says where to ask; give --lm with the model's name there too")
         if told:
             raise UsageError("--dialect says how to ask; give --lm with the model's name too")
         return None
+    return named_model(args.lm, **told)
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Where --base-url and --dialect say that the model is, as options of `LM`."""
+    return {name: value for name in ("base_url", "dialect") if (value := getattr(args, name, None)) is not None}
+
+
+def named_model(name: str, **told: Any) -> LM:
+    """The model of a name on the command line, which may be an alias; `told` wins over what the alias says."""
+    from outlast.cli.aliases import resolved
     from outlast.lms.models import open_model
 
-    return open_model(args.lm, **told)
+    model, own = resolved(name)
+    return open_model(model, **{**own, **told})
 
 
 def adapter_of(args: argparse.Namespace) -> Adapter | None:
-    """The adapter that --adapter names, or None."""
+    """The adapter that --adapter names, ours or that of a plugin, or None. Raises `UsageError`."""
     if args.adapter is None:
         return None
+    if args.adapter not in _ADAPTERS:
+        return added("adapters", args.adapter, "--adapter", _ADAPTERS)
     from outlast.adapters.chat import Chat
     from outlast.adapters.decisions import Decisions
     from outlast.adapters.json import JSON
@@ -99,6 +115,25 @@ def adapter_of(args: argparse.Namespace) -> Adapter | None:
 
     kinds: dict[str, type[Adapter]] = {"chat": Chat, "json": JSON, "xml": XML, "tools": Tools, "decisions": Decisions}
     return kinds[args.adapter]()
+
+
+def added(kind: str, name: str, option: str, known: Iterable[str]) -> Any:
+    """What the plugin of a kind and name gives: itself, or what it makes without arguments. Raises `UsageError` when
+    there is none, and `ConfigError` when it is broken."""
+    from outlast import plugins
+
+    found = plugins.load(kind, name)
+    if found is None:
+        names = [*known, *plugins.names(kind)]
+        raise UsageError(f"{option}: there is no {name!r}.{did_you_mean(name, names)} There is: {', '.join(names)}.")
+    if not isinstance(found, type) and not inspect.isfunction(found):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise ConfigError(
+            f"the plugin {name!r} (outlast.{kind}) cannot be made: {type(error).__name__}: {error}"
+        ) from error
 
 
 @contextmanager

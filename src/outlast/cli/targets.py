@@ -44,9 +44,13 @@ def load_program(target: str) -> Module:
 def load_metric(target: str) -> Callable[..., Any]:
     """The metric that a target names: a function (example, prediction) -> score, a judge, a classifier or a check.
 
-    Raises `UsageError`.
+    A name without a colon is a plugin's. Raises `UsageError`, `ConfigError` for a broken plugin.
     """
     from outlast.evals.score import check_metric
+
+    added = _added_metric(target)
+    if added is not None:
+        return added
 
     module, name, value = _load(target, metrics)
     if _scores(value) or (callable(value) and not isinstance(value, type | Module)):
@@ -56,6 +60,23 @@ def load_metric(target: str) -> Callable[..., Any]:
         f"{target!r} is {_kind(value)}; a metric is a function (example, prediction) -> score, a judge or a check. "
         f"{_found(metrics(module), 'Metrics', name)}"
     )
+
+
+def _added_metric(target: str) -> Callable[..., Any] | None:
+    """The metric or the check that a plugin has under this name."""
+    from outlast import plugins
+    from outlast.evals.score import check_metric
+
+    if ":" in target or target.endswith(".py"):
+        return None
+    found: Any = plugins.load("metrics", target)
+    if found is None:
+        found = plugins.load("checks", target)
+        if callable(found) and not _scores(found):  # a function that makes one
+            found = cast("Any", found)()
+    if found is not None:
+        check_metric(found)
+    return found
 
 
 def _scores(value: Any) -> bool:

@@ -262,6 +262,9 @@ def _leaf(model: str, chosen: ModelOptions) -> LM:
     if through is not None:
         engine, name = through
         return engine.open(model, name, chosen)
+    added = _of_plugin(model, chosen)
+    if added is not None:
+        return added
     prefix, name, provider = _provider(model, chosen.base_url)
     base_url, provider, key = _server(model, prefix, provider, chosen)
     dialect = dialect_named(chosen.dialect or provider.dialect)
@@ -285,6 +288,22 @@ def _leaf(model: str, chosen: ModelOptions) -> LM:
         adapt=cast("Policy", chosen.adapt),
         decisions=None if decisions is None else decisions_named(decisions),
     )
+
+
+def _of_plugin(model: str, chosen: ModelOptions) -> LM | None:
+    """The bare model that a plugin opens; None where its prefix is ours, or a server is named. Raises `ConfigError`."""
+    prefix, slash, name = model.partition("/")
+    if not slash or prefix in PROVIDERS or chosen.base_url is not None:
+        return None
+    from outlast.plugins import load
+
+    opener = load("lms", prefix)
+    if opener is None:
+        return None
+    made: Any = opener(name, chosen)
+    if isinstance(made, LM):
+        return made
+    raise ConfigError(f"the plugin {prefix!r} opens {model!r} as {brief(made)}; it has to give an LM")
 
 
 def _limited(leaf: LM, chosen: ModelOptions) -> LM:
@@ -322,7 +341,9 @@ def _provider(model: str, base_url: str | None) -> tuple[str, str, Provider]:
         return prefix, name, known
     if base_url is not None:
         return "", model, UNKNOWN
-    names = [*PROVIDERS, "outlast"]
+    from outlast.plugins import names as added
+
+    names = [*PROVIDERS, "outlast", *added("lms")]
     if not slash:
         raise ConfigError(
             f"a model is named 'provider/model'; got {model!r}. Providers: {', '.join(PROVIDERS)}; without any model "

@@ -420,10 +420,12 @@ def _rated(response: Response, told: Told) -> Response:
 
 
 def key_from(variable: str, subject: str, *, needed: bool) -> Secret | None:
-    """The key in an environment variable, else in the keyring of the system, None when there is none.
+    """The key in an environment variable, else in the keyring of the system, else in the file of keys; None when there
+    is none.
 
     The keyring is looked at when the package `keyring` is installed, for the service "outlast" and the name of the
-    variable. Raises `ConfigError` when the key is needed and missing, or holds what no header can.
+    variable; the file is that of `outlast keys`. Raises `ConfigError` when the key is needed and missing, or holds
+    what no header can, and for a file of keys that others can read.
     """
     found = Secret(os.environ.get(variable, ""))
     if found != Secret(""):
@@ -431,11 +433,15 @@ def key_from(variable: str, subject: str, *, needed: bool) -> Secret | None:
     kept = _from_keyring(variable)
     if kept is not None:
         return kept.checked(f"the keyring's entry {variable!r} of the service 'outlast'")
+    from outlast.lms.keys import key_in_file
+
+    kept = key_in_file(variable)
+    if kept is not None:
+        return kept.checked(f"the entry {variable!r} of the file of keys")
     if needed:
         raise ConfigError(
-            f"{subject} needs a key and there is none: set the environment variable {variable}, pass api_key=, or put "
-            f"it into the system's keyring (install outlast[keyring], then `keyring set outlast {variable}`). "
-            "To try things without a model, use 'outlast/baseline'"
+            f"{subject} needs a key and there is none: set the environment variable {variable}, pass api_key=, or keep "
+            f"it with `outlast keys set {variable}`. To try things without a model, use 'outlast/baseline'"
         )
     return None
 
