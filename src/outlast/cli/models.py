@@ -92,7 +92,7 @@ def _kept() -> dict[str, str]:
     except ConfigError as error:
         say(f"outlast: {error}")
         return {}
-    return {name: "keyring" for name in found.keyring} | {name: "file" for name in found.keys}
+    return dict.fromkeys(found.keyring, "keyring") | dict.fromkeys(found.keys, "file")
 
 
 def _address(variable: str | None, usual: str) -> str:
