@@ -258,7 +258,9 @@ def test_a_package_that_pip_installed_into_a_folder(tmp_path: Path) -> None:
         file.writestr("tiny_outlast.py", MODULE)
         info = "tiny_outlast-0.1.dist-info"
         file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-outlast\nVersion: 0.1\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         file.writestr(f"{info}/entry_points.txt", "[outlast.commands]\ntiny = tiny_outlast\n")
         file.writestr(f"{info}/RECORD", "")
     target = tmp_path / "target"
