@@ -150,9 +150,7 @@ if TYPE_CHECKING:
     from outlast.modules.retry import Retry as Retry
     from outlast.modules.rlm import RLM as RLM
     from outlast.modules.route import Route as Route
-    from outlast.modules.settings import configure as configure
     from outlast.modules.settings import context as context
-    from outlast.modules.settings import trace as trace
     from outlast.modules.spaces import Choice as Choice
     from outlast.modules.spaces import Float as Float
     from outlast.modules.spaces import Int as Int
@@ -232,6 +230,10 @@ if TYPE_CHECKING:
     from outlast.tools.mcp.server import MCP as MCP
     from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tracing.history import history as history
+    from outlast.tracing.store import Store as Store
+    from outlast.tracing.store import open_store as open_store
+    from outlast.tracing.switch import configure as configure
+    from outlast.tracing.switch import trace as trace
     from outlast.types import Audio as Audio
     from outlast.types import Code as Code
     from outlast.types import Document as Document
@@ -327,7 +329,7 @@ _HOMES = {
     "modules.plan_and_execute": "PlanAndExecute",
     "modules.predict": "Predict predict",
     "modules.react": "ReAct",
-    "modules.settings": "configure context trace",
+    "modules.settings": "context",
     "modules.streaming": "Stream",
     "modules.spaces": "Choice Float Int Text",
     "modules.values": "param",
@@ -381,6 +383,8 @@ _HOMES = {
     "tools.terminal": "ask_in_terminal",
     "tools.mcp.server": "MCP",
     "tracing.history": "history",
+    "tracing.store": "Store open_store",
+    "tracing.switch": "configure trace",
     "types": "Audio Code Document File Image Tool",
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -389,10 +393,18 @@ __all__ = sorted([*_WHERE, *_PACKAGES, "__version__"])  # pyright: ignore[report
 
 
 if not TYPE_CHECKING:  # or a type checker would take every name for one that exists
+    _begun = False
 
     def __getattr__(name):
         from importlib import import_module
 
+        global _begun
+        if not _begun:  # the first use, not the import: that loads nothing
+            import os
+
+            _begun = True
+            if os.environ.get("OUTLAST_TRACE"):
+                import_module("outlast.tracing.switch").from_environment()
         if name in _PACKAGES:
             return import_module(f"outlast.{name}")
         home = _WHERE.get(name)

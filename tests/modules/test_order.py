@@ -11,11 +11,11 @@ import pytest
 import outlast as ol
 from outlast.adapters.protocol import Adapter
 from outlast.errors import ArtifactError, SignatureError, UsageError
-from outlast.evals.identity import program_hash
 from outlast.lms.protocol import Capabilities
 from outlast.messages import Response, ToolCall
 from outlast.messages.progress import Partial
 from outlast.testing import ScriptedLM
+from outlast.tracing.identity import program_hash
 
 Team = Literal["billing", "cards"]
 BOTH = ("why", "team")

@@ -13,11 +13,11 @@ import pytest
 import outlast as ol
 from outlast.cli.app import main
 from outlast.errors import ArtifactError, LMAuthError, SearchStopped, UsageError
-from outlast.evals.identity import program_hash
 from outlast.messages import Message
 from outlast.optimize.function import Function, of_server
 from outlast.optimize.random_search import RandomSearch
 from outlast.testing import ScriptedLM
+from outlast.tracing.identity import program_hash
 
 COLOURS = ("red", "green", "blue", "grey")
 DATA = [ol.Example({"thing": f"thing {n}"}, {"colour": COLOURS[n % 4]}) for n in range(120)]

@@ -9,7 +9,7 @@ import pytest
 
 import outlast as ol
 from outlast.errors import SignatureError
-from outlast.evals.identity import program_hash
+from outlast.tracing.identity import program_hash
 
 
 @ol.check(on_fail="retry", message="Quote the context.")

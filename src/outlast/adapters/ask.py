@@ -74,6 +74,7 @@ class Question:
     run: Run
     showing: Showing | None = None
     watch: Watch | None = None
+    adapter: str = ""
 
 
 async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
@@ -173,6 +174,8 @@ async def _with(
     prepared = plan.prepare(question.inputs)
     request = prepared.request(question.settings, question.run.sample, question.run.label)
     name = type(adapter).__name__
+    if question.run.recording is not None:
+        question = replace(question, adapter=name)
     last: AnswerError | None = None
     ask_once = _try if question.showing is None else _unbroken
     left = adapter.reasks
@@ -260,7 +263,9 @@ async def _followed(
 
 
 def _complete(question: Question, request: Request, **outcome: Any) -> None:
-    trace = question.run.trace
+    trace, kept = question.run.trace, question.run.recording
+    if kept is not None:
+        kept.amend(request, outcome)
     for at in range(len(trace or ()) - 1, -1, -1):
         if trace is not None and trace[at].request is request:
             trace[at] = replace(trace[at], **outcome)
@@ -322,24 +327,29 @@ async def _try(
     finally:
         if trace is not None:
             trace.extend(parts)
-        if trace is not None and (values is not None or failure is not None):
-            trace.append(
-                Span(
-                    question.path,
-                    question.module,
-                    question.signature.__name__,
-                    question.inputs,
-                    request,
-                    response,
-                    values,
-                    failure,
-                    attempt,
-                    started,
-                    time.perf_counter() - clock,
-                    request.label,
-                    sum(part.module == ASKER for part in parts),
-                )
+        kept = question.run.recording
+        if (trace is not None or kept is not None) and (values is not None or failure is not None):
+            span = Span(
+                question.path,
+                question.module,
+                question.signature.__name__,
+                question.inputs,
+                request,
+                response,
+                values,
+                failure,
+                attempt,
+                started,
+                time.perf_counter() - clock,
+                request.label,
+                sum(part.module == ASKER for part in parts),
+                question.adapter,
+                question.lm.name,
             )
+            if trace is not None:
+                trace.append(span)
+            if kept is not None:
+                kept.exchange(span)
 
 
 async def _apart(question: Question, prepared: Prepared, request: Request, parts: Trace) -> Response:

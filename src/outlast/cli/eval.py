@@ -169,9 +169,9 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
     """Refuse a base that the run could not be compared with, before the run is paid for."""
     from outlast.evals.comparing.compare import check_comparable
     from outlast.evals.forms import as_metric
-    from outlast.evals.identity import metric_hash, name_of
     from outlast.evals.options import Options
-    from outlast.evals.shape import JUDGED_BY, RUBRIC
+    from outlast.tracing.identity import metric_hash, name_of
+    from outlast.tracing.shape import JUDGED_BY, RUBRIC
 
     scoring = as_metric(metric)
     coming = replace(

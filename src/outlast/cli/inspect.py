@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
 def program_json(target: str) -> dict[str, Any]:
     """The modules and parameters of a program, by path, as JSON-ready data."""
     from outlast.cli.targets import input_names, load_program
-    from outlast.evals.identity import program_hash
     from outlast.modules.paths import modules_of, parameters
     from outlast.modules.predict import Predict
+    from outlast.tracing.identity import program_hash
 
     program = load_program(target)
     modules: dict[str, Any] = {}

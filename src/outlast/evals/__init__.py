@@ -4,7 +4,6 @@ from outlast.evals.comparing.compare import Comparison, Comparisons, Flip, Slice
 from outlast.evals.comparing.gate import Gate
 from outlast.evals.evaluate import aevaluate, evaluate
 from outlast.evals.evaluation import Evaluation
-from outlast.evals.identity import metric_hash, program_hash
 from outlast.evals.metrics import answer_in, exact_match, json_equal, numeric, token_f1
 from outlast.evals.progress import Snapshot
 from outlast.evals.row import Row, RowError
@@ -13,6 +12,7 @@ from outlast.evals.runner import RowRunner
 from outlast.evals.score import Score, Unscored, as_score, metric, unscored
 from outlast.evals.statistics import Estimate, Interval, Paired, estimate_mean, paired_difference
 from outlast.evals.tally import ErrorGroup
+from outlast.tracing.identity import metric_hash, program_hash
 
 __all__ = [
     "About",

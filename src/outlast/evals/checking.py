@@ -12,13 +12,13 @@ from outlast.checks.reported import Checked
 from outlast.data.example import Example, inputs_of, targets_of
 from outlast.errors import UsageError, brief, did_you_mean
 from outlast.evals.forms import fields_seen
-from outlast.evals.identity import NEEDS, name_of
 from outlast.evals.row import CheckOutcome
 from outlast.evals.scorer import within
 from outlast.evals.statistics import Estimate, estimate_mean
 from outlast.evals.statistics.clusters import clustered_mean
 from outlast.modules.strategy import signature_of
 from outlast.runtime import Run, Trace, enter, gather, leave
+from outlast.tracing.identity import NEEDS, name_of
 
 if TYPE_CHECKING:
     from outlast.evals.item import Item

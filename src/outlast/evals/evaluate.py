@@ -12,7 +12,6 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
-from outlast.evals.identity import JUDGED_BY, RUBRIC, metric_hash, name_of, own_models, program_hash
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.reads import note_read
@@ -24,6 +23,7 @@ from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
 from outlast.runtime import current, default
+from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of, own_models, program_hash
 
 
 def evaluate(

@@ -20,7 +20,6 @@ from outlast.evals.fields import field_reader, flat
 from outlast.evals.headline import headline
 from outlast.evals.item import Item, items_of, part_estimates
 from outlast.evals.policy import check_on_error
-from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row, State
 from outlast.evals.rowfile import (
     About,
@@ -37,6 +36,7 @@ from outlast.evals.statistics import Estimate, estimate_mean
 from outlast.evals.statistics.clusters import clustered_mean
 from outlast.evals.tally import ErrorGroup, Tally
 from outlast.messages import Spending
+from outlast.tracing.provenance import Provenance
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -12,11 +12,11 @@ from outlast.errors import EvaluationStopped
 from outlast.evals.engine import Engine, Outcome, Turns
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.headline import UNSEEN
-from outlast.evals.provenance import Provenance, gather
 from outlast.evals.reads import Reads
 from outlast.evals.resume import Opened
 from outlast.evals.rowfile import About, End, RowWriter, Stopped, end_line, provenance_line
 from outlast.runtime import in_thread, run_blocking
+from outlast.tracing.provenance import Provenance, gather
 
 _PATIENCE = 5.0  # seconds for what `gather` ends within by itself
 

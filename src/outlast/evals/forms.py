@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 from outlast.checks.check import Check
 from outlast.data.example import Example, inputs_of
 from outlast.evals.score import Score, Unscored
-from outlast.evals.shape import NEEDS
 from outlast.signatures.record import Record, fields_of
+from outlast.tracing.shape import NEEDS
 
 
 @runtime_checkable

@@ -14,9 +14,9 @@ from typing import Any, cast
 from outlast.data.example import Example, targets_of
 from outlast.data.jsonform import json_form
 from outlast.errors import DataError, MetricError, UsageError, brief, did_you_mean
-from outlast.evals.identity import IDENTITY
 from outlast.evals.score import Score
 from outlast.modules.normal import plain_text
+from outlast.tracing.identity import IDENTITY
 from outlast.types import Code, Document
 
 Metric = Callable[[Example, Any], Score]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from outlast.data.dataset import Dataset
-from outlast.evals.identity import name_of
+from outlast.tracing.identity import name_of
 
 VARIABLE = "OUTLAST_SPLITS"
 _HELD_OUT = re.compile(r"(test|held|holdout|final|proof|confirm)", re.IGNORECASE)

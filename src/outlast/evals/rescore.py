@@ -15,7 +15,6 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Turn
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
-from outlast.evals.identity import JUDGED_BY, RUBRIC, metric_hash, name_of
 from outlast.evals.options import Options, RescoreOptions
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.resume import open_file, runs_again
@@ -32,6 +31,7 @@ from outlast.signatures.codec import codecs
 from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.returned import Taken
 from outlast.signatures.signature import SignatureType
+from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of
 
 _NOTHING_SPENT = Spending()
 _LOOKED_AT = 20  # answers, to see whether a signature is theirs

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from outlast.errors import DataError, brief
 from outlast.evals.options import Options, Retry
-from outlast.evals.provenance import Provenance
 from outlast.evals.row import Retried, Row
 from outlast.evals.rowfile import About, RowWriter, Saved, about_line, read_evaluation
+from outlast.tracing.provenance import Provenance
 
 _DECIDING = {  # what decides the rows of a file, and the field of `About` that tells
     "program": "program_hash",

@@ -25,8 +25,8 @@ from typing import Any, Literal, NamedTuple, cast
 from outlast.errors import DataError, brief
 from outlast.evals.epochs import Epochs
 from outlast.evals.policy import OnError, Rule
-from outlast.evals.provenance import Provenance
 from outlast.evals.row import Row
+from outlast.tracing.provenance import Provenance
 
 _FIRST = b'{"outlast": "evaluation", '
 _SAME = (  # what a file is about to its end; that of the data is known late for a stream

@@ -25,7 +25,6 @@ from outlast.errors import (
 )
 from outlast.evals.checking import looked, outcomes
 from outlast.evals.forms import Metric
-from outlast.evals.identity import name_of
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import CheckOutcome, Row, RowError
 from outlast.evals.score import Score, Unscored
@@ -36,6 +35,7 @@ from outlast.modules.predict import Predict
 from outlast.runtime import Run, Trace, current, enter, in_thread, leave
 from outlast.signatures.record import Record, outputs_of
 from outlast.signatures.signature import bind_defaults
+from outlast.tracing.identity import name_of
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar, cast, overload
 
 from outlast.checks.check import Check
 from outlast.errors import MetricError, UsageError, brief
-from outlast.evals.identity import name_of
 from outlast.evals.statistics.values import LARGEST
+from outlast.tracing.identity import name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 MetricResult = Any  # bool | float | Score | Unscored | None, or an awaitable of one

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from outlast.data.example import Example
 from outlast.evals.forms import as_metric
-from outlast.evals.identity import name_of
 from outlast.evals.row import RowError, State
 from outlast.evals.score import Score, Unscored, as_score, check_metric
 from outlast.runtime import Run, Trace, enter, in_thread, leave, running_loop
+from outlast.tracing.identity import name_of
 
 _NO_PATHS: Mapping[int, str] = MappingProxyType({})
 _PLAIN_RESULTS = frozenset({bool, int, float, Score, Unscored, type(None)})
@@ -99,6 +99,7 @@ def within(run: Run, trace: Trace, *, blocking: bool) -> Run:
         run.threaded,
         run.transport,
         approver=run.approver,
+        recording=run.recording,
     )
 
 

@@ -28,7 +28,7 @@ from outlast.messages import (
     StreamEvent,
     events_of,
 )
-from outlast.runtime import Bound, Span, current, drive, gather, running, running_loop
+from outlast.runtime import Bound, Span, current, drive, gather, recording, running, running_loop
 
 if TYPE_CHECKING:
     import os
@@ -232,7 +232,7 @@ class LM(metaclass=LMType):
     async def acall(self, prompt: str | Sequence[Message], /, **options: Any) -> Response:
         """Ask from async code. Takes what `__call__` takes. Cost: one call."""
         request = as_request(prompt, options)
-        return await (send if current().trace is None else recorded)(self, request)
+        return await (send if current().trace is None and recording() is None else recorded)(self, request)
 
     def draw(self, prompt: str | Sequence[Message], /, n: int, **options: Any) -> tuple[Response, ...]:
         """Ask `n` times at the same time and wait: `n` independent draws, numbered from `sample` on.
@@ -362,8 +362,8 @@ def _draws(request: Request, n: int) -> list[Request]:
 
 async def recorded(lm: LM, request: Request, asker: str = "LM") -> Response:
     """`send` for a call that no module makes: it leaves a span of its own, which names the `asker`."""
-    trace = current().trace
-    if trace is None:
+    trace, kept = current().trace, recording()
+    if trace is None and kept is None:
         return await send(lm, request)
     started, clock = time.time(), time.perf_counter()
     response: Response | None = None
@@ -375,11 +375,15 @@ async def recorded(lm: LM, request: Request, asker: str = "LM") -> Response:
         failure = error
         raise
     finally:
-        trace.append(_span(lm, asker, request, response, failure, started, time.perf_counter() - clock))
+        span = _span(lm, asker, request, response, failure, started, time.perf_counter() - clock)
+        if trace is not None:
+            trace.append(span)
+        if kept is not None:
+            kept.exchange(span)
 
 
 async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEvent]:
-    trace = current().trace
+    trace, kept = current().trace, recording()
     started, clock = time.time(), time.perf_counter()
     response: Response | None = None
     failure: Exception | None = None
@@ -393,8 +397,12 @@ async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEve
         failure = error
         raise
     finally:
-        if trace is not None:
-            trace.append(_span(lm, "LM", request, response, failure, started, time.perf_counter() - clock))
+        if trace is not None or kept is not None:
+            span = _span(lm, "LM", request, response, failure, started, time.perf_counter() - clock)
+            if trace is not None:
+                trace.append(span)
+            if kept is not None:
+                kept.exchange(span)
 
 
 def _span(
@@ -407,4 +415,18 @@ def _span(
     seconds: float,
 ) -> Span:
     outputs = None if response is None else _NOTHING
-    return Span(None, asker, lm.name, _NOTHING, request, response, outputs, failure, 0, started, seconds, request.label)
+    return Span(
+        None,
+        asker,
+        lm.name,
+        _NOTHING,
+        request,
+        response,
+        outputs,
+        failure,
+        0,
+        started,
+        seconds,
+        request.label,
+        lm=lm.name,
+    )

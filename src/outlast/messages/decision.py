@@ -82,6 +82,15 @@ class Question:
             data["described"] = [list(pair) for pair in self.described]
         return data
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Question:
+        """The question that `to_json` wrote."""
+        extra: dict[str, Any] = {}
+        if "range" in data:
+            extra["low"], extra["high"] = data["range"]
+        described = tuple((answer, told) for answer, told in data.get("described", ()))
+        return cls(data["kind"], data["text"], tuple(data.get("options", ())), described=described, **extra)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from outlast.errors import UsageError
 from outlast.messages.decision import MOST_QUESTIONS, Question
-from outlast.messages.parts import Message
+from outlast.messages.parts import Message, message_from_json
 from outlast.types import TRUSTED, Label, Tool
 
 
@@ -55,6 +55,14 @@ class Settings:
         """Only what is set."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in data.items() if value is not None and value != {}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """The settings that `to_json` wrote."""
+        values = dict(data)
+        if "stop" in values:
+            values["stop"] = tuple(values["stop"])
+        return cls(**values)
 
 
 NO_SETTINGS = Settings()
@@ -117,3 +125,20 @@ class Request:
         if self.questions:
             data["questions"] = {name: question.to_json() for name, question in self.questions}
         return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Request:
+        """The request that `to_json` wrote, with the label under "label" where it has one; tools come without their
+        functions. Raises `UsageError`, `InputError`, `KeyError` and `TypeError` for what is none."""
+        output: Any = data.get("output")
+        label = data.get("label")
+        return cls(
+            tuple(message_from_json(message) for message in data["messages"]),
+            Settings.from_json(data["settings"]) if data.get("settings") else NO_SETTINGS,
+            OutputSchema(output["name"], output["schema"]) if output is not None and output != "json" else output,
+            data.get("sample", 0),
+            TRUSTED if label is None else Label.from_json(label),
+            tuple(Tool.from_json(tool) for tool in data.get("tools", ())),
+            data.get("tool_choice", "auto"),
+            tuple((name, Question.from_json(told)) for name, told in data.get("questions", {}).items()),
+        )

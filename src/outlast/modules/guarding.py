@@ -70,6 +70,8 @@ async def ask_checked(
     finally:
         if question.run.trace is not None:
             question.run.trace.note(question.path, watch.report)
+        if question.run.recording is not None:
+            question.run.recording.note(watch.report)
 
 
 def class_checks(cls: type) -> tuple[Check, ...]:
@@ -136,6 +138,8 @@ async def run_between(
     finally:
         if outer.trace is not None:
             outer.trace.note(outer.paths.get(id(module)), watch.report)
+        if outer.recording is not None:
+            outer.recording.note(watch.report)
 
 
 def _with_defaults(

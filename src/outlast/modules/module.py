@@ -24,10 +24,12 @@ from outlast.runtime import (
     enter,
     in_thread,
     leave,
+    recording,
     run_blocking,
     running,
     running_loop,
 )
+from outlast.runtime.run import RUN
 from outlast.signatures.record import Record, attach_trace
 from outlast.signatures.rules import is_rule
 
@@ -218,6 +220,7 @@ class Module(Value):
             outer.approver,
             outer.sink,
             outer.journal,
+            recording(),
         )
         _recent.append(weakref.ref(trace))
         token = enter(run)
@@ -250,11 +253,34 @@ class Module(Value):
         how = forward_of(self)
         if how.checked:
             how.check(type(self).__name__, inputs)
+        if RUN.get().recording is not None:
+            return self._recorded(how, inputs)
+        return self._forward(how, inputs)
+
+    def _forward(self, how: Forward, inputs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
         if how.guarded:
             return self._guarded(how, inputs)
         if how.is_async and (self.blocking_safe or not blocking()):
             return cast("Any", self.forward)(**inputs)
         return self._elsewhere(how, inputs)
+
+    async def _recorded(self, how: Forward, inputs: Mapping[str, Any]) -> Any:
+        """Run `forward` as a span of the trace that is kept."""
+        run = RUN.get()
+        assert run.recording is not None
+        kept = run.recording.module(self, run.paths.get(id(self)), inputs)
+        if run.root is self and run.trace is not None and not run.trace.id:
+            run.trace.kept_as(kept.trace)
+        token = enter(run.recorded(kept))
+        try:
+            result = await self._forward(how, inputs)
+        except BaseException as error:
+            kept.end(None, error=error)
+            raise
+        finally:
+            leave(token)
+        kept.end(result)
+        return result
 
     async def _guarded(self, how: Forward, inputs: Mapping[str, Any]) -> Any:
         """Run `forward` between the checks of the class, and of the signature where they are not run inside."""

@@ -10,7 +10,7 @@ from outlast.adapters.chat import Chat
 from outlast.adapters.protocol import Adapter, Task
 from outlast.errors import ConfigError, UsageError, brief
 from outlast.lms.protocol import LM, Capabilities
-from outlast.runtime import Run, Trace, current, default, running, set_defaults
+from outlast.runtime import Run, default, running, set_defaults
 from outlast.tools.approval import as_approver
 
 DEFAULT_ADAPTER = Chat()
@@ -62,22 +62,6 @@ def context(
         changes["approver"] = as_approver(approver)
     with running(**changes):
         yield
-
-
-@contextmanager
-def trace() -> Generator[Trace]:
-    """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`.
-
-    A call's spans are there when it ends, even when it fails. Blocks may be nested: the outer one gets all.
-    """
-    outer = current().trace
-    spans = Trace()
-    try:
-        with running(trace=spans):
-            yield spans
-    finally:
-        if outer is not None:
-            outer.extend(spans)
 
 
 def as_lm(value: LM | str) -> LM:

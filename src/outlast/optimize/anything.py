@@ -13,7 +13,6 @@ from outlast import artifact
 from outlast.data.example import Example, inputs_of
 from outlast.errors import ArtifactError, ConfigError, UsageError, did_you_mean
 from outlast.evals.forms import Metric
-from outlast.evals.identity import name_of
 from outlast.lms.protocol import LM
 from outlast.modules.paths import spaces_of
 from outlast.modules.settings import chosen_lm
@@ -29,6 +28,7 @@ from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.study import Progress
 from outlast.runtime import Budget, current, run_blocking
+from outlast.tracing.identity import name_of
 
 __all__ = ["Optimized", "aoptimize", "load_params", "optimize"]
 

@@ -15,7 +15,6 @@ from outlast.data.dataset import Dataset
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, UsageError, brief
 from outlast.evals.forms import Metric, as_metric
-from outlast.evals.identity import name_of, program_hash
 from outlast.evals.reads import note_read
 from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
@@ -36,6 +35,7 @@ from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledg
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict
 from outlast.runtime import Budget, current, run_blocking, running
+from outlast.tracing.identity import name_of, program_hash
 
 if TYPE_CHECKING:
     from outlast.evals.reads import Reads

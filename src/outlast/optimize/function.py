@@ -16,7 +16,6 @@ from outlast.errors import (
     UsageError,
     brief,
 )
-from outlast.evals.identity import metric_hash, name_of
 from outlast.evals.scorer import is_async
 from outlast.modules.module import Module
 from outlast.modules.spaces import Choice, Float, Int, Space, Text
@@ -24,6 +23,7 @@ from outlast.modules.values import declared, param
 from outlast.optimize.memory import Recorder
 from outlast.optimize.reported import report_cost, usage_of
 from outlast.runtime import current, in_thread
+from outlast.tracing.identity import metric_hash, name_of
 
 _MOST_SOURCE = 4000  # characters of a function's code that a proposer is shown
 _TAKEN = frozenset(("acall", "blocking_safe", "export", "forward", "render", "stream", "strategy", "tools"))

@@ -11,7 +11,6 @@ from typing import Any
 
 from outlast.data.dataset import Dataset
 from outlast.errors import BudgetExceeded, DataError, SearchStopped, UsageError
-from outlast.evals.identity import name_of
 from outlast.evals.score import NO_RESULT
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
@@ -21,6 +20,7 @@ from outlast.optimize.function import Function
 from outlast.optimize.setting import SMALLEST, Setting
 from outlast.optimize.study import Study
 from outlast.optimize.verdict import INTERRUPTED, KEPT_NOWHERE, Verdict, judge, saving_of, without_winner
+from outlast.tracing.identity import name_of
 
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
 _PROOF_SHARE = 0.25  # of a budget, when it does not pay for the whole proof and a search

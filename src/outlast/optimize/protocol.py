@@ -90,7 +90,7 @@ def described(thing: Any, kind: str) -> dict[str, Any]:
 
 
 def _described(value: Any) -> Any:
-    from outlast.evals.identity import program_hash
+    from outlast.tracing.identity import program_hash
 
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from outlast import artifact
 from outlast.errors import SearchStopped
-from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.messages import Spending
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
@@ -21,6 +20,7 @@ from outlast.optimize.pareto import front_of
 from outlast.optimize.screen import success_counts
 from outlast.optimize.study import Point, Study
 from outlast.optimize.verdict import INTERRUPTED, KEPT_NOWHERE, Verdict
+from outlast.tracing.identity import metric_hash, name_of, program_hash
 
 if TYPE_CHECKING:
     from outlast.evals.reads import Reads

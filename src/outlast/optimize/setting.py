@@ -16,7 +16,6 @@ from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
 from outlast.data.example import Example, id_of, input_hash, inputs_of
 from outlast.errors import DataError, InputError, UsageError, brief, did_you_mean
-from outlast.evals.identity import metric_hash, name_of, program_hash
 from outlast.evals.runner import check_first
 from outlast.lms.protocol import LM
 from outlast.messages import canonical
@@ -29,6 +28,7 @@ from outlast.optimize.prefer import BEST, Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.runtime import Run, default
 from outlast.signatures.codec import codecs
+from outlast.tracing.identity import metric_hash, name_of, program_hash
 
 SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
 SMALLEST = 10  # examples in a part; with fewer nothing can be told

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from outlast.data.example import Example, id_of
 from outlast.errors import ArtifactError, BudgetExceeded, OutlastError, SearchStopped, UsageError, brief
-from outlast.evals.identity import program_hash
 from outlast.lms.protocol import LM
 from outlast.messages import canonical
 from outlast.modules.module import Module
@@ -35,6 +34,7 @@ from outlast.optimize.screen import change_lines, interval_of, success_counts
 from outlast.optimize.standing import Point, Progress
 from outlast.optimize.vectors import Item, Vector, items_of, vector_of
 from outlast.runtime import Budget, running
+from outlast.tracing.identity import program_hash
 
 __all__ = ["Point", "Progress", "Study"]
 

@@ -9,6 +9,7 @@ from outlast.runtime.budget import Budget
 from outlast.runtime.driving import drive, in_thread, io, run_blocking, run_on_io_loop, sleep
 from outlast.runtime.fanout import gather
 from outlast.runtime.meter import Bound, Meter
+from outlast.runtime.recording import Recording
 from outlast.runtime.run import (
     Run,
     blocking,
@@ -16,6 +17,7 @@ from outlast.runtime.run import (
     default,
     enter,
     leave,
+    recording,
     running,
     running_loop,
     set_defaults,
@@ -27,6 +29,7 @@ __all__ = [
     "Bound",
     "Budget",
     "Meter",
+    "Recording",
     "Run",
     "Scope",
     "Span",
@@ -40,6 +43,7 @@ __all__ = [
     "in_thread",
     "io",
     "leave",
+    "recording",
     "run_blocking",
     "run_on_io_loop",
     "running",

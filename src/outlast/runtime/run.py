@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outlast.lms.protocol import LM
     from outlast.runtime.journal import Journal
     from outlast.runtime.meter import Meter, Ticket
+    from outlast.runtime.recording import Recording
     from outlast.runtime.watching import Sink
 
 
@@ -37,7 +38,8 @@ class Run:
     connections stay open. `scope` gives up what is in flight; `threaded` code already holds a thread of its own.
     `transport`, when set, gives the LM that stands in for one that is asked, such as one that asks in batches. `ticket`
     is what the call that this code is part of has set aside. `approver` decides about calls of tools that ask first.
-    `sink`, when set, takes the events of a stream; `journal` keeps what tools gave.
+    `sink`, when set, takes the events of a stream; `journal` keeps what tools gave; `recording` is the
+    span in a store of traces that this code is part of.
     """
 
     lm: LM | None = None
@@ -59,6 +61,7 @@ class Run:
     approver: Callable[..., Any] | None = None
     sink: Sink | None = None
     journal: Journal | None = None
+    recording: Recording | None = None
 
     def paying(self, meter: Meter | None, ticket: Ticket | None) -> Run:
         """The same run under a meter and a ticket; `dataclasses.replace` would take five times as long."""
@@ -82,6 +85,32 @@ class Run:
             self.approver,
             self.sink,
             self.journal,
+            self.recording,
+        )
+
+    def recorded(self, recording: Recording) -> Run:
+        """The same run as a part of a span; as quick as `paying`."""
+        return Run(
+            self.lm,
+            self.adapter,
+            self.trace,
+            self.meter,
+            self.memo,
+            self.label,
+            self.sample,
+            self.blocking,
+            self.root,
+            self.paths,
+            self.scope,
+            self.loop,
+            self.visiting,
+            self.threaded,
+            self.transport,
+            self.ticket,
+            self.approver,
+            self.sink,
+            self.journal,
+            recording,
         )
 
 
@@ -90,6 +119,7 @@ _defaults: dict[str, Any] = {
     "lm": None,
     "adapter": None,
     "approver": None,
+    "recording": None,
 }  # process-wide, replaced as a whole by `configure`
 _defaults_lock = threading.Lock()
 _RUN_FIELDS = tuple(f.name for f in fields(Run))
@@ -137,6 +167,12 @@ def blocking() -> bool:
 def default(name: str) -> Any:
     """A process-wide default set by `configure`, or None."""
     return _defaults[name]
+
+
+def recording() -> Recording | None:
+    """Who keeps what happens here: that of the run, else that of the process; None when nobody does."""
+    found = RUN.get().recording
+    return found if found is not None else _defaults["recording"]
 
 
 def set_defaults(**values: Any) -> None:

@@ -20,7 +20,8 @@ class Span:
     re-asks. `values` are the parsed outputs, None when parsing failed; then `error` says why. `started` is in
     seconds since the epoch, `seconds` is how long it took. `joined` is not 0 where the reply was made of that many
     exchanges, whose spans stand before it: they are what was sent and what counts; this request never was.
-    An answer that a check refused has both `values` and `error`, a `CheckFailed`.
+    An answer that a check refused has both `values` and `error`, a `CheckFailed`. `adapter` and `lm` are the names of
+    the adapter that asked, "" where none did, and of the model that was asked.
     """
 
     path: str | None
@@ -36,6 +37,8 @@ class Span:
     seconds: float
     label: Label = TRUSTED
     joined: int = 0
+    adapter: str = ""
+    lm: str = ""
 
 
 class Noted(NamedTuple):
@@ -52,9 +55,19 @@ class Noted(NamedTuple):
 class Trace(list[Span]):
     """The spans of one program call, in the order in which they ended; `checks` are the notes on checks."""
 
-    __slots__ = ("__weakref__", "_noted")
+    __slots__ = ("__weakref__", "_id", "_noted")
 
     _noted: list[Noted]
+    _id: str
+
+    @property
+    def id(self) -> str:
+        """The id under which it stands in a store of traces (32 hexadecimal digits), "" when it is not kept."""
+        return getattr(self, "_id", "")
+
+    def kept_as(self, id: str) -> None:
+        """Say under which id it is kept."""
+        self._id = id
 
     @property
     def checks(self) -> tuple[Noted, ...]:

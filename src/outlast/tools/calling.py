@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 from outlast.errors import ApprovalPending, Suspend, UsageError, brief, did_you_mean
 from outlast.messages import ToolCall, ToolResult
 from outlast.messages.canonical import canonical
-from outlast.runtime import current, gather
+from outlast.runtime import current, enter, gather, leave
 from outlast.runtime.journal import Journal, Place, key_of
 from outlast.tools.approval import Approver, Decision, as_approver, checked, decided
 from outlast.tools.arguments import BadArguments, Reader
@@ -362,6 +362,24 @@ def _plain(given: Mapping[str, Any]) -> Any:
 
 
 async def _run(ready: _Ready) -> Called:
+    """Run a call, as a span of the trace that is kept."""
+    run = current()
+    if run.recording is None:
+        return await _ran(ready)
+    kept = run.recording.tool(ready.tool.name, ready.given)
+    token = enter(run.recorded(kept))
+    try:
+        called = await _ran(ready)
+    except BaseException as error:
+        kept.end(None, error=error)
+        raise
+    finally:
+        leave(token)
+    kept.end(called.text if called.error else called.data, error=called.failure, label=called.label)
+    return called
+
+
+async def _ran(ready: _Ready) -> Called:
     tool = ready.tool
     clock = time.perf_counter()
     ended = await run_tool(tool, ready.arguments, lambda value: shown(value, tool.limit))

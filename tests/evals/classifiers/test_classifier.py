@@ -390,7 +390,7 @@ def test_misuse_is_a_clear_error(kind: type[Exception], words: str, call: Any) -
 
 
 def test_a_metric_has_the_identity_of_what_it_says(polite: ol.Classifier) -> None:
-    from outlast.evals.identity import metric_hash
+    from outlast.tracing.identity import metric_hash
 
     other = ol.train_classifier((TEXTS, VALUES), field="reply", name="polite")
     assert metric_hash(polite.as_metric()) == metric_hash(polite.as_metric())

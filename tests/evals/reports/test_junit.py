@@ -9,7 +9,7 @@ import pytest
 
 from outlast.errors import DataError
 from outlast.evals import About, Evaluation, Row, RowError, compare
-from outlast.evals.provenance import Provenance
+from outlast.tracing.provenance import Provenance
 
 ABOUT = About(program="Triage", program_hash="p" * 32, metric="correct", metric_hash="m" * 32, data_hash="d" * 32)
 HOSTILE = 'a]]>\x00\x08\x1b\ud800\uffff<!-- "quoted" & \'</failure><testcase name="forged"/> \u202e'

@@ -23,9 +23,9 @@ from outlast.evals.classifiers.linear import Linear, Seen
 from outlast.evals.classifiers.reading import Class, text_of
 from outlast.evals.classifiers.report import TrainingReport
 from outlast.evals.forms import as_metric, fields_seen
-from outlast.evals.identity import IDENTITY, JUDGED_BY, NEEDS, RUBRIC, metric_hash, name_of
 from outlast.evals.judging.rubric import Rubric, rubric_line
 from outlast.evals.score import Score, Unscored, as_score, check_metric
+from outlast.tracing.identity import IDENTITY, JUDGED_BY, NEEDS, RUBRIC, metric_hash, name_of
 
 if TYPE_CHECKING:
     import numpy as np

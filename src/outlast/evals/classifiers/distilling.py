@@ -13,13 +13,13 @@ from outlast.evals.classifiers.deciding import Abstain
 from outlast.evals.classifiers.train import train_classifier
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.forms import as_metric
-from outlast.evals.identity import metric_hash
 from outlast.evals.judging.asked import verdicts_on
 from outlast.evals.judging.labelfile import item_of
 from outlast.evals.judging.labels import Item, Labels
 from outlast.evals.judging.rubric import FAIL, PASS, Rubric
 from outlast.messages import Spending
 from outlast.runtime import blocking, in_thread, run_blocking
+from outlast.tracing.identity import metric_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from outlast.evals.judging.rubric import Rubric
 from outlast.evals.judging.truth import Truth, truths
 from outlast.evals.reads import is_held_out
 from outlast.evals.score import Score
-from outlast.evals.shape import IDENTITY
 from outlast.signatures.record import Record
+from outlast.tracing.shape import IDENTITY
 
 
 def examples_of(labels: Labels, judge: Judge) -> Dataset:

@@ -10,7 +10,6 @@ from outlast.data.example import Example
 from outlast.errors import ConfigError, DataError, LMAuthError, LMQuotaError, UsageError, brief
 from outlast.evals.evaluation import Evaluation
 from outlast.evals.forms import as_metric
-from outlast.evals.identity import JUDGED_BY, metric_hash, name_of
 from outlast.evals.judging.judge import TARGET
 from outlast.evals.judging.label import Item
 from outlast.evals.judging.labelfile import item_of
@@ -21,6 +20,7 @@ from outlast.evals.score import check_metric
 from outlast.messages import Spending
 from outlast.runtime import gather
 from outlast.signatures.record import Prediction
+from outlast.tracing.identity import JUDGED_BY, metric_hash, name_of
 
 HOPELESS = (ConfigError, LMAuthError, LMQuotaError, UsageError)  # what fails one item fails all
 

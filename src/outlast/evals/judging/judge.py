@@ -11,11 +11,9 @@ from outlast.checks.policy import Policy
 from outlast.data.example import Example, inputs_of, targets_of
 from outlast.errors import AnswerError, ConfigError, UsageError, brief, did_you_mean
 from outlast.evals.forms import fields_seen
-from outlast.evals.identity import program_hash
 from outlast.evals.judging.asking import CRITIQUE, VERDICT, as_shown, asking, shown_fields, typed_fields
 from outlast.evals.judging.rubric import Rubric, as_rubric, rubric_line
 from outlast.evals.score import Score, Unscored
-from outlast.evals.shape import IDENTITY, JUDGED_BY, NEEDS, RUBRIC
 from outlast.modules.attempts import check_count
 from outlast.modules.majority import Majority
 from outlast.modules.module import Module
@@ -24,6 +22,8 @@ from outlast.modules.predict import Predict, shown_inputs
 from outlast.modules.settings import chosen_lm
 from outlast.runtime import current
 from outlast.signatures.record import Record
+from outlast.tracing.identity import program_hash
+from outlast.tracing.shape import IDENTITY, JUDGED_BY, NEEDS, RUBRIC
 
 if TYPE_CHECKING:
     import inspect

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from outlast.evals.comparing.pairing import Flip
     from outlast.evals.evaluation import Evaluation
     from outlast.evals.item import Item
-    from outlast.evals.provenance import Provenance
     from outlast.evals.row import Row
+    from outlast.tracing.provenance import Provenance
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 4_000  # characters of one value

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from outlast.data import Example
-from outlast.evals import Evaluation, evaluate, provenance
-from outlast.evals.provenance import Provenance, gather
+from outlast.evals import Evaluation, evaluate
 from outlast.lms.protocol import LM
 from outlast.messages import Response
 from outlast.modules import Predict
+from outlast.tracing import provenance
+from outlast.tracing.provenance import Provenance, gather
 
 KEY = "sk-ant-api03-" + "Ab3dEf6hIj9kLm2nOp5q" * 4
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from outlast.data.jsonform import content_hash
-from outlast.evals.shape import IDENTITY as IDENTITY
-from outlast.evals.shape import JUDGED_BY as JUDGED_BY
-from outlast.evals.shape import NEEDS as NEEDS
-from outlast.evals.shape import RUBRIC as RUBRIC
-from outlast.evals.shape import Shaper
+from outlast.tracing.shape import IDENTITY as IDENTITY
+from outlast.tracing.shape import JUDGED_BY as JUDGED_BY
+from outlast.tracing.shape import NEEDS as NEEDS
+from outlast.tracing.shape import RUBRIC as RUBRIC
+from outlast.tracing.shape import Shaper
 
 
 def metric_hash(metric: Callable[..., Any]) -> str:

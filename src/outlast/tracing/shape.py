@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from outlast.data.jsonform import content_hash, json_form
 from outlast.errors import DataError
-from outlast.evals.source import changed_attributes, changed_globals, code_text, loaded_names, source_of
 from outlast.messages import canonical
+from outlast.tracing.source import changed_attributes, changed_globals, code_text, loaded_names, source_of
 
 IDENTITY = "__outlast_identity__"  # a function may carry its own identity: what a factory was called with
 NEEDS = "__outlast_needs__"  # of a metric that looks at fields by name: inputs, outputs, and targets as `target.name`

@@ -1,0 +1,494 @@
+"""A store of traces, to read and to label: what the command line, the page and your own code look through."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import sqlalchemy as sa
+
+from outlast.errors import DataError, UsageError, brief
+from outlast.tracing import schema, text
+from outlast.tracing.content import conversation, load_blobs, load_messages
+from outlast.tracing.database import Database, database_at
+from outlast.tracing.encoding import dumps
+from outlast.tracing.record import (
+    ALL,
+    Content,
+    Hit,
+    LabelRecord,
+    ProgramRecord,
+    QueueRecord,
+    ResultRecord,
+    RunRecord,
+    SpanRecord,
+    TraceFilter,
+    TraceRecord,
+)
+from outlast.tracing.recorder import new_trace_id
+
+R = TypeVar("R")
+
+SOURCES = ("human", "judge", "user", "code", "classifier")
+_JSON = {"provenance", "summary", "attributes", "models", "tags", "settings", "notes", "label", "parts", "shape"}.union(
+    ("inputs", "targets", "outputs", "value", "about", "trace_ids")
+)
+_LISTS = {"models", "tags", "notes", "trace_ids"}
+_ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seconds"}
+
+
+class Store:
+    """What was kept of runs, traces, spans, results and labels. Get one from `open_store`.
+
+    Safe for threads. Reading never waits for those who write, nor they for it. Ids may be given as prefixes that only
+    one has. Raises `DataError` for ids that nothing has and when the database cannot be read.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.open()
+
+    # What there is
+
+    def runs(self, kind: str | None = None, limit: int = 50, before: float | None = None) -> list[RunRecord]:
+        """Runs, newest first; `before` is the `started` of the last one that was seen."""
+        table = schema.runs
+        query = sa.select(table).order_by(table.c.started.desc(), table.c.id.desc()).limit(_count(limit))
+        if kind is not None:
+            query = query.where(table.c.kind == kind)
+        if before is not None:
+            query = query.where(table.c.started < before)
+        return self._all(query, RunRecord)
+
+    def run(self, id: str) -> RunRecord:
+        """One run."""
+        return self._one(schema.runs, schema.runs.c.id, id, RunRecord, "run")
+
+    def traces(self, where: TraceFilter = ALL, limit: int = 50, before: float | None = None) -> list[TraceRecord]:
+        """Traces, newest first; `before` is the `started` of the last one that was seen."""
+        table = schema.traces
+        query = self._filtered(sa.select(table), where)
+        if before is not None:
+            query = query.where(table.c.started < before)
+        query = query.order_by(table.c.started.desc(), table.c.seq.desc()).limit(_count(limit))
+        return self._all(query, TraceRecord)
+
+    def count(self, where: TraceFilter = ALL) -> int:
+        """How many traces fit."""
+        with self.database.reading() as connection:
+            query = self._filtered(sa.select(sa.func.count()).select_from(schema.traces), where)
+            return connection.execute(query).scalar_one()
+
+    def trace(self, id: str) -> TraceRecord:
+        """One trace."""
+        return self._one(schema.traces, schema.traces.c.id, id, TraceRecord, "trace")
+
+    def spans(self, trace_id: str) -> list[SpanRecord]:
+        """The spans of a trace, each before those inside it, else by when they began."""
+        table = schema.spans
+        found = self._all(sa.select(table).where(table.c.trace_id == self.trace(trace_id).id), SpanRecord)
+        return _as_tree(found)
+
+    def span(self, id: str) -> SpanRecord:
+        """One span."""
+        return self._one(schema.spans, schema.spans.c.id, id, SpanRecord, "span")
+
+    def content(self, span: SpanRecord | str) -> Content:
+        """What went in and came out of a span."""
+        id = span.id if isinstance(span, SpanRecord) else self.span(span).id
+        return self._contents(schema.spans.c.id == id)[id]
+
+    def contents(self, trace_id: str) -> dict[str, Content]:
+        """What went in and came out of each span of a trace, by its id."""
+        return self._contents(schema.spans.c.trace_id == self.trace(trace_id).id)
+
+    def search(self, words: str, limit: int = 50) -> list[Hit]:
+        """Traces whose text holds all words, newest first. `"two words"` is a phrase, `word*` begins one.
+
+        It looks through what traces that have ended were given and gave, through errors, tags and notes, and through
+        system prompts where they were first seen. Traces of the last seconds may not be found yet.
+        """
+        self._catch_up()
+        query = text.matching(self.database.lite, words)
+        if not query:
+            return []
+        if self.database.lite:
+            statement = (
+                "SELECT rowid, snippet(trace_text, 0, '[', ']', ' … ', 24) FROM trace_text "
+                "WHERE trace_text MATCH ? ORDER BY rowid DESC LIMIT ?"
+            )
+            values: tuple[Any, ...] = (query, _count(limit))
+        else:
+            statement = (
+                "SELECT seq, ts_headline('simple', body, q, 'StartSel=[, StopSel=], MaxWords=24, MinWords=8') "
+                "FROM trace_text, to_tsquery('simple', %s) q WHERE words @@ q ORDER BY seq DESC LIMIT %s"
+            )
+            values = (query, _count(limit))
+        with self.database.reading() as connection:
+            found = connection.exec_driver_sql(statement, values).all()
+            table = schema.traces
+            rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
+        known = {row.seq: _record(row, TraceRecord) for row in rows}
+        return [Hit(known[seq], snippet) for seq, snippet in found if seq in known]
+
+    def results(
+        self,
+        run_id: str,
+        state: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        order: Literal["index", "score", "cost", "seconds"] = "index",
+    ) -> list[ResultRecord]:
+        """The rows of an evaluation; those without a value of what they are ordered by come last."""
+        if order not in _ORDERS:
+            raise UsageError(f"rows are ordered by {', '.join(_ORDERS)}; got {brief(order)}")
+        table = schema.results
+        query = sa.select(table).where(table.c.run_id == self.run(run_id).id)
+        if state is not None:
+            query = query.where(table.c.state == state)
+        column = table.c[_ORDERS[order]]
+        query = query.order_by(column.is_(None), column, table.c.number, table.c.epoch).offset(offset)
+        return self._all(query if limit is None else query.limit(_count(limit)), ResultRecord)
+
+    def count_results(self, run_id: str) -> dict[str, int]:
+        """How many rows of an evaluation are in each state."""
+        table = schema.results
+        query = sa.select(table.c.state, sa.func.count()).where(table.c.run_id == self.run(run_id).id)
+        with self.database.reading() as connection:
+            return dict(connection.execute(query.group_by(table.c.state)).tuples())
+
+    def programs(self, name: str | None = None) -> list[ProgramRecord]:
+        """Versions of programs, newest first."""
+        table = schema.programs
+        query = sa.select(table).order_by(table.c.first_seen.desc())
+        return self._all(query if name is None else query.where(table.c.name == name), ProgramRecord)
+
+    def program(self, hash: str) -> ProgramRecord:
+        """One version of a program."""
+        return self._one(schema.programs, schema.programs.c.hash, hash, ProgramRecord, "program")
+
+    def facets(self) -> dict[str, list[str]]:
+        """What traces can be filtered by: `names`, `models` and `sessions` of the last 5,000, most often first."""
+        table = schema.traces
+        query = sa.select(table.c.name, table.c.models, table.c.tags, table.c.session)
+        counts: dict[str, dict[str, int]] = {"names": {}, "models": {}, "tags": {}, "sessions": {}}
+        with self.database.reading() as connection:
+            for name, models, tags, session in connection.execute(query.order_by(table.c.started.desc()).limit(5000)):
+                for kind, values in (
+                    ("names", [name]),
+                    ("models", json.loads(models)),
+                    ("tags", json.loads(tags)),
+                    ("sessions", [session] if session else []),
+                ):
+                    for value in values:
+                        counts[kind][value] = counts[kind].get(value, 0) + 1
+        return {kind: sorted(found, key=lambda value: -found[value]) for kind, found in counts.items()}
+
+    def stats(self) -> dict[str, Any]:
+        """How much there is: `traces`, `spans`, `runs`, `labels`, `bytes` on the disk, `dropped` spans."""
+        with self.database.reading() as connection:
+            counted: dict[str, Any] = {
+                name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for name, table in (
+                    ("runs", schema.runs),
+                    ("traces", schema.traces),
+                    ("spans", schema.spans),
+                    ("labels", schema.labels),
+                    ("programs", schema.programs),
+                )
+            }
+            counted["dropped"] = connection.execute(sa.select(sa.func.sum(schema.runs.c.dropped))).scalar_one() or 0
+            size = 0
+            if not self.database.lite:
+                size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+        path = self.database.path
+        counted["bytes"] = size if path is None else sum(_size(Path(f"{path}{end}")) for end in ("", "-wal"))
+        return counted
+
+    # What people say of it
+
+    def add_label(
+        self,
+        trace_id: str,
+        value: Any,
+        *,
+        name: str = "label",
+        note: str = "",
+        tags: Sequence[str] = (),
+        author: str = "",
+        source: str = "human",
+        span_id: str | None = None,
+        rubric: str = "",
+        rubric_version: str = "",
+        seconds_spent: float | None = None,
+    ) -> LabelRecord:
+        """Say something of a trace, or of a span of it. The newest label of an author under a name counts.
+
+        Raises `UsageError` for a value that is no text, number, truth value or None.
+        """
+        if value is not None and not isinstance(value, (str, int, float, bool)):
+            raise UsageError(f"the value of a label is a text, a number, True, False or None; got {brief(value)}")
+        if source not in SOURCES:
+            raise UsageError(f"the source of a label is one of {', '.join(SOURCES)}; got {brief(source)}")
+        if isinstance(tags, str):
+            raise UsageError(f"tags are a list of texts; got {brief(tags)}")
+        record = LabelRecord(
+            new_trace_id(),
+            self.trace(trace_id).id,
+            "" if span_id is None else self.span(span_id).id,
+            name,
+            value,
+            note,
+            tuple(tags),
+            author,
+            source,
+            rubric,
+            rubric_version,
+            time.time(),
+            seconds_spent,
+        )
+        with self.database.changing() as connection:
+            connection.execute(sa.insert(schema.labels).values(**_values(record), undone=None))
+            self._unindex(connection, record.trace_id)
+        return record
+
+    def labels(
+        self,
+        trace_id: str | None = None,
+        name: str | None = None,
+        author: str | None = None,
+        source: str | None = None,
+        *,
+        history: bool = False,
+    ) -> list[LabelRecord]:
+        """Labels, oldest first: the newest of each author under a name for a trace or span; all with `history`, but
+        those that were taken back."""
+        table = schema.labels
+        query = sa.select(table).where(table.c.undone.is_(None)).order_by(table.c.created, table.c.id)
+        if trace_id is not None:
+            query = query.where(table.c.trace_id == self.trace(trace_id).id)
+        for column, wanted in ((table.c.name, name), (table.c.author, author), (table.c.source, source)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        found = self._all(query, LabelRecord)
+        if history:
+            return found
+        newest: dict[tuple[str, ...], LabelRecord] = {}
+        for one in found:
+            key = one.trace_id, one.span_id, one.name, one.author
+            newest.pop(key, None)
+            newest[key] = one
+        return list(newest.values())
+
+    def undo_label(self, label_id: str) -> None:
+        """Take a label back; what its author said before counts again. It stays in the store, marked."""
+        found = self._one(schema.labels, schema.labels.c.id, label_id, LabelRecord, "label")
+        with self.database.changing() as connection:
+            table = schema.labels
+            connection.execute(sa.update(table).where(table.c.id == found.id).values(undone=time.time()))
+            self._unindex(connection, found.trace_id)
+
+    def add_queue(
+        self, name: str, strategy: str, trace_ids: Iterable[str], about: Mapping[str, Any] | None = None
+    ) -> QueueRecord:
+        """Keep a list of traces that somebody is to look at, in this order."""
+        record = QueueRecord(new_trace_id(), name, strategy, time.time(), dict(about or {}), tuple(trace_ids))
+        with self.database.changing() as connection:
+            connection.execute(sa.insert(schema.queues).values(**_values(record)))
+        return record
+
+    def queues(self) -> list[QueueRecord]:
+        """All queues, newest first."""
+        return self._all(sa.select(schema.queues).order_by(schema.queues.c.created.desc()), QueueRecord)
+
+    def queue(self, id: str) -> QueueRecord:
+        """One queue."""
+        return self._one(schema.queues, schema.queues.c.id, id, QueueRecord, "queue")
+
+    # Upkeep
+
+    def gc(self, older_than: float, *, keep_labelled: bool = True) -> dict[str, int]:
+        """Remove traces that began more than `older_than` seconds ago, and what nothing refers to then.
+
+        Traces with a label stay unless told otherwise. Gives how many traces and pieces of content went.
+        """
+        from outlast.tracing.upkeep import collect
+
+        return collect(self.database, older_than, keep_labelled=keep_labelled)
+
+    def backup(self, path: str | os.PathLike[str]) -> Path:
+        """A copy of the store at one moment, in a new file; others may write meanwhile. For SQLite only."""
+        from outlast.tracing.upkeep import copy
+
+        return copy(self.database, Path(path))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.database.place}>"
+
+    # How
+
+    def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
+        table = schema.traces
+        exact = ((table.c.name, where.name), (table.c.status, where.status), (table.c.session, where.session))
+        for column, wanted in exact:
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if where.status == "error":
+            query = query.where(sa.text("status <> 'ok'"))  # for the index
+        if where.run is not None:
+            query = query.where(table.c.run_id == self.run(where.run).id)
+        if where.program is not None:
+            query = query.where(table.c.program.startswith(where.program, autoescape=True))
+        if where.lm is not None:
+            query = query.where(table.c.models.contains(dumps(where.lm)[:-1].removeprefix('"'), autoescape=True))
+        if where.tag is not None:
+            query = query.where(table.c.tags.contains(dumps(where.tag), autoescape=True))
+        if where.since is not None:
+            query = query.where(table.c.started >= where.since)
+        if where.until is not None:
+            query = query.where(table.c.started < where.until)
+        if where.min_cost is not None:
+            query = query.where(table.c.cost >= where.min_cost)
+        if where.min_seconds is not None:
+            query = query.where(table.c.seconds >= where.min_seconds)
+        if where.labelled is not None:
+            label = schema.labels
+            told = sa.exists().where(label.c.trace_id == table.c.id, label.c.undone.is_(None))
+            query = query.where(told if where.labelled else ~told)
+        if where.text:
+            self._catch_up()
+            words = text.matching(self.database.lite, where.text)
+            inner = (
+                "seq IN (SELECT rowid FROM trace_text WHERE trace_text MATCH :words)"
+                if self.database.lite
+                else "traces.seq IN (SELECT seq FROM trace_text WHERE words @@ to_tsquery('simple', :words))"
+            )
+            query = query.where(sa.text(inner).bindparams(words=words)) if words else query.where(sa.false())
+        return query
+
+    def _catch_up(self) -> None:
+        """Index a little of what came since, where that is allowed: those who write do it when they have nothing else
+        to do."""
+        if self.database.read_only:
+            return
+        until = time.monotonic() + 0.1
+        while self.database.index_some() and time.monotonic() < until:
+            pass
+
+    def _unindex(self, connection: sa.Connection, trace_id: str) -> None:
+        connection.execute(sa.update(schema.traces).where(schema.traces.c.id == trace_id).values(indexed=0))
+
+    def _contents(self, where: Any) -> dict[str, Content]:
+        table = schema.spans
+        query = sa.select(
+            table.c.id,
+            table.c.inputs_key,
+            table.c.outputs_key,
+            table.c.request_tail,
+            table.c.request_key,
+            table.c.response_key,
+        ).where(where)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+            keys = {key for row in rows for key in (row[1], row[2], row[4], row[5]) if key is not None}
+            blobs = load_blobs(connection, {bytes(key) for key in keys})
+            messages = load_messages(connection, {bytes(row[3]) for row in rows if row[3] is not None})
+
+        def of(key: Any) -> Any:
+            return None if key is None else blobs.get(bytes(key))
+
+        found: dict[str, Content] = {}
+        for id, inputs, outputs, tail, beside, response in rows:
+            told = None if tail is None else conversation(bytes(tail), messages)
+            rest: dict[str, Any] | None = {} if beside is None else of(beside)
+            request: dict[str, Any] | None = None if told is None or rest is None else {"messages": told, **rest}
+            found[id] = Content(of(inputs), of(outputs), request, of(response))
+        return found
+
+    def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
+        with self.database.reading() as connection:
+            return [_record(row, kind) for row in connection.execute(query)]
+
+    def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
+        if not isinstance(id, str) or not id:
+            raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
+        query = sa.select(table).where(column >= id, column < id + "\uffff").limit(2)
+        with self.database.reading() as connection:
+            exact = connection.execute(sa.select(table).where(column == id)).first()
+            rows = [exact] if exact is not None else connection.execute(query).all()
+        if not rows:
+            raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
+        if len(rows) > 1:
+            raise DataError(f"several {noun}s begin with {id!r} in {self.database.place}: give more of the id")
+        return _record(rows[0], kind)
+
+
+def open_store(place: str | os.PathLike[str], *, read_only: bool = False) -> Store:
+    """The store of traces at a path, or at an address such as "postgresql://user@host/name".
+
+    A file is made when there is none, for the user alone to read; with `read_only` nothing is ever written. Raises
+    `ConfigError` for what names no store, `DataError` for what cannot be opened or is a database of something else.
+    """
+    return Store(database_at(place, read_only=read_only))
+
+
+def _record(row: Any, kind: Callable[..., R]) -> R:
+    told = row._mapping
+    values: dict[str, Any] = {}
+    for f in fields(cast("Any", kind)):
+        value = told["number" if f.name == "index" else f.name]
+        if f.name in _JSON and isinstance(value, str) and not (f.name in ("inputs", "outputs") and kind is SpanRecord):
+            value = json.loads(value)
+            if f.name in _LISTS:
+                value = tuple(value)
+        values[f.name] = value
+    return kind(**values)
+
+
+def _values(record: Any) -> dict[str, Any]:
+    return {
+        f.name: dumps(getattr(record, f.name)) if f.name in _JSON else getattr(record, f.name) for f in fields(record)
+    }
+
+
+def _as_tree(spans: list[SpanRecord]) -> list[SpanRecord]:
+    """Each span before those inside it; those whose parent was lost stand at the top."""
+    known = {span.id for span in spans}
+    inside: dict[str, list[SpanRecord]] = {}
+    for span in sorted(spans, key=lambda one: (one.started, one.kind != "program")):
+        inside.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
+    ordered: list[SpanRecord] = []
+    waiting = inside.get("", [])[::-1]
+    while waiting:
+        span = waiting.pop()
+        ordered.append(span)
+        waiting.extend(inside.get(span.id, [])[::-1])
+    return ordered
+
+
+def _count(limit: int) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise UsageError(f"limit is a whole number from 0; got {brief(limit)}")
+    return limit
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,152 @@
+"""Switching on: where what runs is kept, for a block, for the process, or by an environment variable."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+from outlast.adapters.protocol import Adapter
+from outlast.errors import OutlastError, UsageError, brief, refuse_unknown
+from outlast.lms.protocol import LM
+from outlast.modules import settings
+from outlast.runtime import Trace, current, recording, running, set_defaults
+from outlast.tracing.recorder import CAPTURES, Capture, Place
+from outlast.tracing.writer import writer_of
+
+VARIABLE = "OUTLAST_TRACE"
+_OPTIONS = ("capture", "redact", "session", "tags")
+
+
+@contextmanager
+def trace(
+    store: str | os.PathLike[str] | None = None,
+    *,
+    capture: Capture | None = None,
+    redact: Callable[[str], str] | None = None,
+    session: str | None = None,
+    tags: Iterable[str] = (),
+) -> Generator[Trace]:
+    """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`.
+
+    A call's spans are there when it ends, even when it fails. Blocks may be nested: the outer one gets all.
+
+    With a `store`, a file such as "traces.db" or an address such as "postgresql://user@host/name", all that happens is
+    kept there too, whole calls with the parts they are made of, for `outlast logs`, `outlast view` and replay; without
+    one the options apply to the store that is in use, if any. `capture` says how much: "full"; "redacted", without
+    what identifies a person as far as `ol.checks.no_pii` finds it; "hash", only what tells equal things apart; "off",
+    no content at all. Keys and other secrets are never kept. `redact` gets every text before it is kept and gives what
+    is kept instead. `session` names the conversation that calls belong to, `tags` are for finding them again.
+
+    The block never waits for the store and no trouble with it is raised: `spans.id` is the id of the last call.
+    Raises `ConfigError` and `DataError` at the beginning of the block for what is no store.
+    """
+    outer = current().trace
+    spans = Trace()
+    changes: dict[str, Any] = {"trace": spans}
+    place = _place(store, capture=capture, redact=redact, session=session, tags=tags)
+    if place is not None:
+        changes["recording"] = place.about(told=spans.kept_as)
+    try:
+        with running(**changes):
+            yield spans
+    finally:
+        if outer is not None:
+            outer.extend(spans)
+
+
+def configure(
+    *,
+    lm: LM | str | None = None,
+    adapter: Adapter | None = None,
+    approver: Callable[..., Any] | None = None,
+    trace: str | os.PathLike[str] | bool | None = None,
+    **options: Any,
+) -> None:
+    """Set process-wide defaults, at any time and from any thread; None leaves a thing as it is.
+
+    `lm` is an `LM` or a model name such as "openai/gpt-5-mini". `approver` decides about calls of tools that ask first.
+    `trace` is the store in which all calls are kept, with the options of `ol.trace` (`capture`, `redact`, `session`,
+    `tags`); False ends that. A call that is made after this uses it at once, wherever it is made, unless the program
+    or a `context` block says otherwise.
+    """
+    refuse_unknown(options, ("lm", "adapter", "approver", "trace", *_OPTIONS), "configure()")
+    settings.configure(lm=lm, adapter=adapter, approver=approver)
+    if trace is False:
+        if options:
+            raise UsageError(f"configure(trace=False) takes no {', '.join(options)}")
+        set_defaults(recording=None)
+    elif trace is True:
+        raise UsageError("configure(trace=...) names a store, such as 'traces.db'; got True")
+    elif trace is not None or options:
+        set_defaults(recording=_place(trace, **options))
+
+
+def from_environment() -> None:
+    """Keep what happens where `OUTLAST_TRACE` says; a store that cannot be used is a warning."""
+    place = os.environ.get(VARIABLE, "").strip()
+    if not place or place.lower() in ("0", "off", "false", "no"):
+        return
+    try:
+        set_defaults(recording=_place(place))
+    except OutlastError as error:
+        logging.getLogger("outlast.trace").warning("%s: %s; nothing is kept", VARIABLE, error)
+
+
+def _place(
+    store: str | os.PathLike[str] | None,
+    *,
+    capture: Capture | None = None,
+    redact: Callable[[str], str] | None = None,
+    session: str | None = None,
+    tags: Iterable[str] = (),
+) -> Place | None:
+    """Where traces begin; None without a store."""
+    changes: dict[str, Any] = {}
+    if capture is not None:
+        if capture not in CAPTURES:
+            raise UsageError(f"capture is one of {', '.join(CAPTURES)}; got {brief(capture)}")
+        changes["capture"] = capture
+    if redact is not None:
+        if not callable(redact):
+            raise UsageError(f"redact is a function from a text to a text; got {brief(redact)}")
+        changes["redact"] = redact
+    if session is not None:
+        if not isinstance(session, str):
+            raise UsageError(f"session is a text; got {brief(session)}")
+        changes["session"] = session
+    if isinstance(tags, str):
+        raise UsageError(f"tags are a list of texts; got {brief(tags)}")
+    if listed := tuple(tags):
+        changes["tags"] = listed
+    inner = recording()
+    if store is not None:
+        place = begun(store)
+        if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
+            place = place.about(run_id=inner.run_id, example=inner.example)
+        return place.about(**changes)
+    return inner.about(**changes) if isinstance(inner, Place) else None
+
+
+def begun(store: str | os.PathLike[str]) -> Place:
+    """The place of this process in a store, where its traces begin. Raises `ConfigError`, `DataError`."""
+    from outlast.tracing.database import database_at
+    from outlast.tracing.runs import StoredRun
+
+    database = database_at(store)
+    writer = writer_of(database)
+    writer.database.open()
+    if writer.run is None:
+        writer.run = StoredRun("process")
+        writer.put(writer.run, 1000)
+    return Place(writer, writer.run.id)
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """Wait until all that was told so far is in the stores; False when that takes longer than `timeout` seconds."""
+    from outlast.tracing.writer import all_writers
+
+    done = [writer.flush(timeout) for writer in all_writers()]  # each gets its time
+    return all(done)

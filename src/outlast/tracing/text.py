@@ -1,0 +1,140 @@
+"""What a search of the store looks through: for each trace that has ended the text that went in and came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from outlast.tracing import schema
+from outlast.tracing.content import load_blobs, load_messages
+
+_MOST = 20_000  # characters of a trace that can be searched
+_LATE = 600.0  # seconds after which a trace that has not ended is indexed as it is
+
+
+def index(connection: sa.Connection, most: int, now: float) -> bool:
+    """Index up to so many traces; False when none waits."""
+    traces, labels = schema.traces, schema.labels
+    waiting = connection.execute(
+        sa.select(traces.c.seq, traces.c.id, traces.c.input, traces.c.output, traces.c.error, traces.c.tags)
+        .where(sa.text("indexed = 0"), sa.or_(traces.c.status != "open", traces.c.started < now - _LATE))
+        .order_by(traces.c.seq)
+        .limit(most)
+    ).all()
+    if not waiting:
+        return False
+    bodies = _bodies(connection, [row.id for row in waiting])
+    notes: dict[str, list[str]] = {}
+    said = sa.select(labels.c.trace_id, labels.c.note).where(
+        labels.c.trace_id.in_([row.id for row in waiting]), labels.c.undone.is_(None), labels.c.note != ""
+    )
+    for trace_id, note in connection.execute(said):
+        notes.setdefault(trace_id, []).append(note)
+    for row in waiting:
+        texts = dict.fromkeys(
+            [
+                row.error,
+                *bodies.get(row.id, ()),
+                row.input,
+                row.output,
+                " ".join(json.loads(row.tags)),
+                *notes.get(row.id, ()),
+            ]
+        )
+        body = "\n".join(text for text in texts if text)[:_MOST].replace("\0", " ")
+        put(connection, row.seq, body)
+    connection.execute(sa.update(traces).where(traces.c.seq.in_([row.seq for row in waiting])).values(indexed=1))
+    return True
+
+
+def put(connection: sa.Connection, seq: int, body: str) -> None:
+    """Make `body` the text of a trace."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("DELETE FROM trace_text WHERE rowid = ?", (seq,))
+        connection.exec_driver_sql("INSERT INTO trace_text (rowid, body) VALUES (?, ?)", (seq, body))
+        return
+    connection.exec_driver_sql(
+        "INSERT INTO trace_text (seq, body, words) VALUES (%s, %s, to_tsvector('simple', %s)) "
+        "ON CONFLICT (seq) DO UPDATE SET body = excluded.body, words = excluded.words",
+        (seq, body, body),
+    )
+
+
+def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
+    """The texts of traces: what their parts were given and gave, what models answered, and system prompts where they
+    were first seen (they stand in all that follow, too)."""
+    spans, messages = schema.spans, schema.messages
+    rows = connection.execute(
+        sa.select(
+            spans.c.trace_id,
+            spans.c.error,
+            spans.c.request_tail,
+            spans.c.inputs_key,
+            spans.c.outputs_key,
+            spans.c.response_key,
+        )
+        .where(spans.c.trace_id.in_(ids))
+        .order_by(spans.c.started)
+    ).all()
+    keys = {key for row in rows for key in (row.inputs_key, row.outputs_key, row.response_key) if key is not None}
+    blobs = load_blobs(connection, keys)
+    tails = load_messages(connection, {row.request_tail for row in rows if row.request_tail is not None}, depth=1)
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        texts = found.setdefault(row.trace_id, [])
+        if row.request_tail in tails:
+            texts.extend(_texts(tails[row.request_tail][1]))
+        for key in (row.inputs_key, row.outputs_key):
+            texts.extend(_texts(blobs.get(key)))
+        response = blobs.get(row.response_key)
+        if isinstance(response, Mapping):
+            told = cast("Mapping[str, Any]", response)
+            texts.extend(_texts([told.get("text"), told.get("reasoning"), told.get("tool_calls")]))
+        texts.append(row.error)
+    first = connection.execute(
+        sa.select(messages.c.first_trace, messages.c.codec, messages.c.data).where(
+            messages.c.first_trace.in_(ids), sa.text("role = 'system'")
+        )
+    )
+    from outlast.tracing.encoding import unpacked
+
+    for trace_id, codec, data in first:
+        found.setdefault(trace_id, []).extend(_texts(unpacked(codec, bytes(data))))
+    return found
+
+
+def _texts(data: Any) -> Iterable[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping):
+        parts = cast("Mapping[str, Any]", data)
+        kept = (
+            {name: part for name, part in parts.items() if name not in ("data", "base64")} if "type" in parts else parts
+        )
+        for part in kept.values():
+            yield from _texts(part)
+    elif isinstance(data, list):
+        for part in cast("list[Any]", data):
+            yield from _texts(part)
+
+
+def matching(lite: bool, text: str) -> str:
+    """What a person typed as a query: all words must be there, `"..."` is a phrase, `word*` begins a word."""
+    import re
+
+    terms: list[str] = []
+    for phrase, word in re.findall(r'"([^"]*)"|(\S+)', text):
+        if phrase:
+            words = re.findall(r"\w+", phrase)
+            if words:
+                terms.append(f'"{" ".join(words)}"' if lite else f"({' <-> '.join(words)})")
+            continue
+        star = word.endswith("*")
+        parts = re.findall(r"\w+", word)
+        for number, part in enumerate(parts):
+            begins = star and number == len(parts) - 1
+            terms.append(f'"{part}"{"*" if begins else ""}' if lite else f"{part}{':*' if begins else ''}")
+    return (" " if lite else " & ").join(terms)

@@ -1,0 +1,218 @@
+"""The thread that writes what is told of running code into a store, in batches."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from outlast.runtime.waiting import forks
+
+if TYPE_CHECKING:
+    from outlast.tracing.database import Database
+    from outlast.tracing.encoding import Encoder
+    from outlast.tracing.runs import StoredRun
+
+logger = logging.getLogger("outlast.trace")
+
+MOST_WAITING = 50_000  # things that are told and not yet written
+MOST_BYTES = 128 << 20  # of them, about
+_BATCH = 2_000
+_PAUSE = 0.2  # seconds between batches: what a killed process loses at most is of this age, and of one batch
+_IDLE = 3.0  # seconds without news after which the thread ends
+_FAREWELL = 5.0  # seconds that a process waits for its last batch
+_RETRY = 1.0  # seconds until what could not be written is tried again
+
+
+class Writer:
+    """Takes what is told (`put`), drops it when too much waits, and writes it. Safe for threads and forks.
+
+    `dropped` counts what was not kept; the run of the process says so in the store, and a warning does once. `problem`
+    is the last trouble with the store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.problem: str | None = None
+        self.dropped = 0
+        self.written = 0
+        self._listeners: list[Callable[[list[Any]], None]] = []
+        self._begin()
+        atexit.register(self._farewell)
+
+    def _begin(self) -> None:
+        self._forks = forks()
+        self._queue: deque[Any] = deque()
+        self._bytes = 0
+        self._lock = threading.RLock()  # reentrant: the garbage collector may close an abandoned call in here
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._asleep = False
+        self._writing = False
+        self._encoder: Encoder | None = None
+        self._ended = False
+        self.run: StoredRun | None = None
+
+    def put(self, thing: Any, size: int) -> None:
+        """Keep something, an estimate of whose bytes is given; 0 says that it is already known, which is always taken.
+
+        Never waits and never raises.
+        """
+        if self._forks != forks():
+            self._begin()
+        if size and (len(self._queue) >= MOST_WAITING or self._bytes > MOST_BYTES):
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.warning("traces arrive faster than %s takes them; some are dropped", self.database.place)
+            return
+        self._bytes += size  # about: two threads may lose one of their sums
+        self._queue.append(thing)
+        if self._thread is None:
+            self._start()
+        elif self._asleep:
+            self._news.set()
+
+    def on_written(self, listener: Callable[[list[Any]], None]) -> None:
+        """Have a function called with each batch (`Open`, `Exchange` and records) after it was written, in the thread
+        of the writer. What it raises is logged."""
+        self._listeners.append(listener)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None or self._ended:
+                return
+            self._thread = threading.Thread(target=self._work, name="outlast-traces", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter is shutting down
+                self._thread = None
+
+    def _work(self) -> None:
+        while True:
+            wrote = self._write_batch()
+            if wrote and len(self._queue) >= _BATCH:
+                continue
+            if wrote or self._queue:
+                self._news.wait(_PAUSE)
+                self._news.clear()
+                continue
+            self._index()
+            self._asleep = True
+            if not self._queue:
+                self._news.wait(_IDLE)
+            self._asleep = False
+            self._news.clear()
+            with self._lock:
+                if not self._queue:
+                    self._thread = None
+            if self._thread is None:
+                self.database.rest()
+                if self._queue:  # something came after the last look
+                    self._start()
+                return
+
+    def _write_batch(self) -> bool:
+        """Write what waits; False when nothing did. What the store does not take is tried again, and is dropped only
+        where more waits than may."""
+        self._writing = True
+        try:
+            waiting = len(self._queue)
+            batch = [self._queue.popleft() for _ in range(min(waiting, _BATCH))]
+            if not batch:
+                return False
+            self._bytes = int(self._bytes * (waiting - len(batch)) / waiting)
+            self._take(batch)
+            return True
+        finally:
+            self._writing = False
+
+    def _take(self, batch: list[Any]) -> None:
+        try:
+            if self._encoder is None:
+                from outlast.tracing.encoding import Encoder
+
+                self._encoder = Encoder()
+            rows = self._encoder.rows(batch, self.dropped)
+        except Exception as error:  # a defect of ours must not end the thread
+            self.dropped += len(batch)
+            self._warn(f"{len(batch)} spans could not be written: {type(error).__name__}: {error}")
+            logger.debug("traces", exc_info=True)
+            return
+        while True:
+            try:
+                self.database.write(rows)
+                break
+            except Exception as error:
+                self._warn(f"it cannot be written now ({error}); trying again")
+                if self._ended or len(self._queue) >= MOST_WAITING or self.database.hopeless(error):
+                    self.dropped += len(batch)
+                    self._encoder = None  # what it took for stored is not
+                    return
+                self._news.wait(_RETRY)
+                self._news.clear()
+        self.written += len(batch)
+        self.problem = None
+        for listener in self._listeners:
+            try:
+                listener(batch)
+            except Exception:
+                logger.warning("a listener of %s failed", self.database.place, exc_info=True)
+
+    def _index(self) -> None:
+        try:
+            while not self._queue and self.database.index_some():
+                pass
+        except Exception as error:
+            logger.debug("the text of traces could not be indexed: %s", error)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that was put is written or dropped; False when it takes longer than `timeout` seconds."""
+        if self._forks != forks():
+            return True
+        until = time.monotonic() + timeout
+        while self._queue or self._writing:
+            if time.monotonic() > until:
+                return False
+            if self._thread is None:
+                self._start()
+            self._news.set()
+            time.sleep(0.005)
+        return True
+
+    def _farewell(self) -> None:
+        if self._forks != forks() or (self._thread is None and not self._queue):
+            return
+        if self.run is not None:
+            self.run.end()
+            self.put(self.run, 0)
+        self.flush(_FAREWELL)
+        self._ended = True
+        self._news.set()
+
+    def _warn(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            logger.warning("store of traces %s: %s", self.database.place, problem)
+
+
+_writers: dict[str, Writer] = {}
+_opening = threading.Lock()
+
+
+def writer_of(database: Database) -> Writer:
+    """The one writer of this process for a store."""
+    with _opening:
+        found = _writers.get(database.place)
+        if found is None:
+            found = _writers[database.place] = Writer(database)
+        return found
+
+
+def all_writers() -> list[Writer]:
+    """The writers of this process."""
+    with _opening:
+        return list(_writers.values())
