@@ -1,5 +1,5 @@
 # Every verb does its own set-up on a fresh machine with python3.11 (or newer) and make.
-.PHONY: help quickstart test check bench docs engines test-hf clean
+.PHONY: help quickstart test check bench docs engines test-hf test-otel clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   := .venv
@@ -32,11 +32,14 @@ engines:         ## hold each engine to the newest release of its library and to
 test-hf:         ## hold local models to the newest transformers
 	@PYTHON=$(PYTHON) tests/engines_matrix.sh transformers
 
+test-otel:       ## send spans to a real MLflow and read them back (ARGS="mlflow phoenix" for both)
+	@PYTHON=$(PYTHON) tests/otel_backends.sh $(ARGS)
+
 docs: $(VENV)/.docs   ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:           ## remove what the other verbs made
-	@rm -rf $(VENV) .bench-venv .peers-venv .engines-venvs site quickstart .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .bench-venv .peers-venv .engines-venvs .otel-venvs site quickstart .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "outlast needs Python 3.11 or newer (python3.11 was not found)"; exit 1; }

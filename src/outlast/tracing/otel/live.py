@@ -1,0 +1,210 @@
+"""Spans go out while the program runs, from a thread of their own, and never at the program's expense."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from outlast.errors import UsageError, brief
+from outlast.tracing.otel.sending import Sender, need_sdk, otlp_exporter, resource_attributes
+from outlast.tracing.otel.view import Format, Traced, checked_format, exported
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_LAST_WORDS: Final = 5.0  # seconds that the end of the process waits for what is on its way
+_TOGETHER: Final = 64  # traces that are taken at once
+
+
+@dataclass(frozen=True, slots=True)
+class OTelCounts:
+    """What became of traces and spans: `spans` sent, `failed` refused or never answered, `dropped` traces that found
+    the queue full, `broken` traces that could not be read or written as spans."""
+
+    spans: int = 0
+    failed: int = 0
+    dropped: int = 0
+    broken: int = 0
+
+
+class OTel:
+    """Sends traces to a collector of OpenTelemetry as they end.
+
+    `endpoint` is an OTLP/HTTP address such as "http://localhost:4318" (`/v1/traces` is added to one without a path);
+    None takes what OTEL_EXPORTER_OTLP_ENDPOINT says. `format` is "gen_ai" (OpenTelemetry), "openinference" or "both".
+    `content` sends messages, inputs and outputs; the convention wants them off unless asked for. `headers` go with
+    each message and may hold keys; they are never shown. `service` names the process, `project` that of Phoenix.
+    `exporter` is a `SpanExporter` of the SDK in place of OTLP. `queue` is how many traces may wait: those that find
+    it full are dropped and counted (`counts`). `timeout`: seconds that one message may take, tries included.
+
+    Never blocks and never raises into the program: a thread sends. Raises `UsageError` for wrong options and
+    `ConfigError` without the extra, both when it is made.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        format: Format = "both",
+        content: bool = False,
+        headers: Mapping[str, str] | None = None,
+        service: str | None = None,
+        project: str | None = None,
+        exporter: SpanExporter | None = None,
+        queue: int = 1024,
+        timeout: float = 10.0,
+    ) -> None:
+        need_sdk()
+        self.format: Format = checked_format(format)
+        self.content = content
+        if isinstance(queue, bool) or not isinstance(queue, int) or queue < 1:
+            raise UsageError(f"OTel(queue=) is how many traces may wait, at least 1; got {brief(queue)}")
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 3600:
+            raise UsageError(f"OTel(timeout=) is in seconds, above 0; got {brief(timeout)}")
+        if exporter is not None and (endpoint is not None or headers):
+            raise UsageError("OTel takes an exporter=, or endpoint= and headers= to make one; not both")
+        made = exporter if exporter is not None else otlp_exporter(endpoint, checked_headers(headers), timeout)
+        self._sender = Sender(made, resource_attributes(service, project))
+        self._most = queue
+        self._waiting: deque[Traced] = deque()
+        self._changed = threading.Condition()
+        self._busy = self._closed = False
+        self._counts = dict.fromkeys(("spans", "failed", "dropped", "broken"), 0)
+        self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+
+    @property
+    def counts(self) -> OTelCounts:
+        """What became of everything so far."""
+        return OTelCounts(**self._counts)
+
+    def offer(self, traced: Traced) -> None:
+        """Take a trace that has ended. Neither blocks nor raises: where the queue is full the trace is dropped."""
+        if not self.content and traced.contents:
+            traced = replace(traced, contents={})
+        with self._changed:
+            if os.getpid() != self._process:  # a fork has the queue but no thread, and its parent sends what was in it
+                self._process, self._thread = os.getpid(), None
+                self._waiting.clear()
+                self._busy = False
+            if self._closed or len(self._waiting) >= self._most:
+                self._counts["dropped"] += 1
+                return
+            if (self._thread is None or not self._thread.is_alive()) and not self._started():
+                self._counts["dropped"] += 1
+                return
+            self._waiting.append(traced)
+            self._changed.notify_all()
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything taken so far is sent or given up, at most `timeout` seconds; whether it is."""
+        until = time.monotonic() + timeout
+        with self._changed:
+            while self._waiting or self._busy:
+                left = until - time.monotonic()
+                if left <= 0 or self._thread is None or not self._thread.is_alive():
+                    return not (self._waiting or self._busy)
+                self._changed.wait(left)
+        return True
+
+    def close(self, timeout: float = _LAST_WORDS) -> bool:
+        """Send what waits, at most `timeout` seconds, and stop; whether everything was sent or given up."""
+        done = self.flush(timeout)
+        with self._changed:
+            if self._closed:
+                return done
+            self._closed = True
+            self._counts["dropped"] += len(self._waiting)
+            self._waiting.clear()
+            self._changed.notify_all()
+            running = self._thread
+        if running is None:
+            self._sender.close()
+        return done
+
+    def __repr__(self) -> str:
+        told = self.counts
+        return f"<OTel: {self.format}, {told.spans} spans sent, {told.failed} failed, {told.dropped} traces dropped>"
+
+    def _started(self) -> bool:
+        thread = threading.Thread(target=_send_all, args=(weakref.ref(self),), name="outlast-otel", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads, or the interpreter ends
+            return False
+        self._thread = thread
+        _open.add(self)
+        return True
+
+    def _next(self) -> list[Traced] | None:
+        """The traces to send now; None at the end."""
+        with self._changed:
+            self._busy = False
+            self._changed.notify_all()
+            if not self._waiting and not self._closed:
+                self._changed.wait(1.0)
+            if self._closed:
+                return None
+            taken = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            self._busy = bool(taken)
+            return taken
+
+    def _send(self, taken: list[Traced]) -> None:
+        spans: list[Any] = []
+        for traced in taken:
+            try:
+                spans += exported(traced, self.format, content=self.content)
+            except Exception:  # a record that nobody foresaw costs itself, not the thread
+                self._counts["broken"] += 1
+        try:
+            arrived, lost = self._sender.send(spans)
+        except Exception:  # an exporter of the user's own
+            arrived, lost = 0, len(spans)
+        self._counts["spans"] += arrived
+        self._counts["failed"] += lost
+
+    def _end(self) -> None:
+        self._sender.close()
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers that can be sent. Raises `UsageError`, which shows no value, as those are keys."""
+    found: dict[str, str] = {}
+    for name, value in cast("Mapping[Any, Any]", headers or {}).items():
+        fine = isinstance(name, str) and isinstance(value, str) and name and not set("\r\n:") & set(name)
+        if not fine or set("\r\n") & set(value):
+            raise UsageError(f"headers= are names with one line of text each; that of {brief(name)} is none")
+        found[name] = value
+    return found
+
+
+def _send_all(reference: weakref.ref[OTel]) -> None:
+    """The thread: it holds the sink only while it works, so that one that nobody holds ends."""
+    while True:
+        sink = reference()
+        if sink is None:
+            return
+        while taken := sink._next():
+            sink._send(taken)
+        if taken is None:
+            sink._end()
+            return
+        del sink
+
+
+_open: weakref.WeakSet[OTel] = weakref.WeakSet()
+
+
+@atexit.register
+def _last_words() -> None:
+    """Send what still waits when the process ends."""
+    until = time.monotonic() + _LAST_WORDS
+    for sink in list(_open):
+        sink.close(max(0.1, until - time.monotonic()))
