@@ -45,6 +45,7 @@ COMMANDS = {
     "cost": "what was spent, by model; or what a call of a model costs",
     "sandbox": "which sandboxes for code of a model run here; install one",
     "bench-optimizers": "optimizers on simulated worlds: true and reported score at equal budgets",
+    "view": "look at traces, runs and programs in the browser",
     "inspect": "look into a program, a compiled file or the ledger of a search",
     "keys": "keep keys of providers: in the system's keyring, or in a file that only you can read",
     "aliases": "short names for models",

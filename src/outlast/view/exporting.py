@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outlast.errors import ConfigError, UsageError
 from outlast.view.assets import assets
 from outlast.view.links import FileLinks
-from outlast.view.site import Site, Store
+from outlast.view.site import Site
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message
+
+    from outlast.tracing.store import Store
 
 _LEFT = ("htmx.min.js",)
 
@@ -24,7 +28,14 @@ class Exported(NamedTuple):
     left_out: int
 
 
-def export(store: Store, folder: str | Path, *, name: str = "traces", most: int = 1000) -> Exported:
+def export(
+    store: Store,
+    folder: str | Path,
+    *,
+    name: str = "traces",
+    most: int = 1000,
+    artifacts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Exported:
     """Write the pages of a store into `folder`: from the first page along every link, at most `most`.
 
     Links work from `file://`, and nothing is loaded from elsewhere. Raises `UsageError` when the folder cannot be
@@ -33,23 +44,31 @@ def export(store: Store, folder: str | Path, *, name: str = "traces", most: int 
     from outlast.view.app import inner_app
 
     links = FileLinks(most)
-    site = Site(store, name, links=links, read_only=True)
+    site = Site(store, name, links=links, read_only=True, artifacts=artifacts or {})
     app = inner_app(site)
-    target = Path(folder)
+    place = Path(folder)
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         for asset_name, asset in assets().items():
             if asset_name not in _LEFT:
-                (target / links.static(asset_name, "")).write_bytes(asset.content)
-        links.page("/")
-        written: set[str] = set()
-        while waiting := [(page, file) for page, file in links.wanted.items() if page not in written]:
-            for page, file in waiting:
-                written.add(page)
-                (target / file).write_bytes(asyncio.run(answer(app, page)))
+                (place / links.static(asset_name, "")).write_bytes(asset.content)
+        # In a thread of its own: the caller may stand in an event loop, as in a notebook.
+        with ThreadPoolExecutor(1) as one:
+            pages = one.submit(asyncio.run, _written(app, links, place)).result()
     except OSError as error:
         raise UsageError(f"the pages cannot be written to {str(folder)!r}: {error.strerror or error}") from error
-    return Exported(len(written), links.left_out)
+    return Exported(pages, links.left_out)
+
+
+async def _written(app: ASGIApp, links: FileLinks, target: Path) -> int:
+    """Write every page that is linked to, from the first one on; gives how many."""
+    links.page("/")
+    written: set[str] = set()
+    while waiting := [(page, file) for page, file in links.wanted.items() if page not in written]:
+        for page, file in waiting:
+            written.add(page)
+            (target / file).write_bytes(await answer(app, page))
+    return len(written)
 
 
 async def answer(app: ASGIApp, address: str) -> bytes:

@@ -82,6 +82,7 @@ class Guard:
         path = scope["path"] if scope["path"].startswith("/") and not scope["path"].startswith("//") else "/"
         page = HTMLResponse(
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>outlast</title>'
+            '<link rel="icon" href="/static/icon.svg">'
             f'<meta http-equiv="refresh" content="0;url={_plain(path)}"><p><a href="{_plain(path)}">Open</a></p></html>'
         )
         page.set_cookie(cookie_name(host), self.site.session, path="/", httponly=True, samesite="strict")

@@ -35,8 +35,9 @@ def is_part(request: Request) -> bool:
     return request.headers.get("hx-request") == "true" and "hx-boosted" not in request.headers
 
 
-def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page. Templates see `values`, the functions of `_environment`, and:
+def render(request: Request, template: str, *, status: int = 200, media: bool = False, **values: Any) -> Response:
+    """A page. `media` says that parts which are fetched later may hold stored pictures. Templates see `values`, the
+    filters of `wording`, and:
 
     `site`; `here` (the section of the navigation); `q` (the query as a dict); `link(path, anchor="", **query)` and
     `link_here(**changes)` for addresses; `static(name)`; `exported`; `form_token`; `part` (asked for by htmx).
@@ -70,7 +71,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     }
     body = environment().get_template(template).render({**shown, **values})
     response = HTMLResponse(body, status)
-    if ' src="data:image/' in body:
+    if media or ' src="data:image/' in body:
         response.headers["x-holds-media"] = "1"
     return response
 

@@ -16,8 +16,8 @@ class Section(NamedTuple):
     path: str
 
 
-SECTIONS: tuple[Section, ...] = ()
-PAGES = ("home",)
+SECTIONS = (Section("Traces", "/traces"), Section("Runs", "/runs"), Section("Programs", "/programs"))
+PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs")
 
 
 def page_routes() -> list[Route]:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import ConfigError
-from outlast.view.site import Site, Store
+from outlast.view.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from uvicorn import Server as Uvicorn
+
+    from outlast.tracing.store import Store
 
 PORT = 7654
 TRIES = 20
@@ -37,11 +39,14 @@ class Server:
         port: int | None = None,
         allow: Sequence[str] = (),
         read_only: bool = False,
+        artifacts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.host = host
-        self.site = replace(Site(store, name, read_only=read_only), hosts=_hosts(host, self.port, allow))
+        self.site = replace(
+            Site(store, name, read_only=read_only, artifacts=artifacts or {}), hosts=_hosts(host, self.port, allow)
+        )
         self._running: Uvicorn | None = None
 
     @property

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.view.links import Links
 
-Store = Any
+if TYPE_CHECKING:
+    from outlast.tracing.store import Store
 
 
 def _secret() -> str:
@@ -21,8 +23,9 @@ def _secret() -> str:
 class Site:
     """The store, its name for people, and the secrets of this process; all of them die with it.
 
-    `token` opens the page once; the browser then holds `session` in a cookie. `hosts` are the values of the Host header
-    that are answered. `links` says how addresses are written: for a server or for files.
+    `token` opens the page; the browser then holds `session` in a cookie. `hosts` are the values of the Host header that
+    are answered. `links` says how addresses are written: for a server or for files. `artifacts` are compiled files by
+    name, read before the page was started: a browser names them and never a path.
     """
 
     store: Store
@@ -30,6 +33,7 @@ class Site:
     hosts: frozenset[str] = frozenset()
     links: Links = field(default_factory=Links)
     read_only: bool = False
+    artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     token: str = field(default_factory=_secret)
     session: str = field(default_factory=_secret)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,14 +11,19 @@ from outlast.evals import wording as evals_wording
 
 __all__ = [
     "ago",
+    "brief_value",
     "clock",
     "count",
     "duration",
+    "figure",
     "headline_of",
+    "instruction_of",
     "line",
     "moment",
     "money",
     "percent",
+    "score",
+    "short",
     "short_hash",
     "size",
     "tokens",
@@ -132,4 +138,51 @@ def headline_of(summary: Any) -> str:
     if not isinstance(summary, Mapping):
         return ""
     told = cast("Mapping[str, Any]", summary)
-    return line(told.get("headline") or told.get("verdict") or "")
+    if said := told.get("headline") or told.get("verdict"):
+        return line(said)
+    value, n = told.get("score"), told.get("n")
+    if not isinstance(value, int | float):
+        return ""
+    return f"{score(value, 0 <= value <= 1)}{f' on {n:,}' if isinstance(n, int) else ''}"
+
+
+def short(text: Any, limit: int = 40) -> str:
+    """The beginning of a text."""
+    whole = str(text or "")
+    return whole if len(whole) <= limit else f"{whole[: limit - 1]}…"
+
+
+def score(value: Any, share: bool = True) -> str:
+    """ "72.5%" for a share, four digits for another score; a dash where there is none."""
+    return evals_wording.number(value, share) if isinstance(value, int | float) else _UNKNOWN
+
+
+def figure(value: Any) -> str:
+    """A number in at most four digits; a dash where there is none."""
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else _UNKNOWN
+
+
+def brief_value(value: Any, limit: int = 240) -> str:
+    """A value in one line: the fields of an object without quotes and braces."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        if len(fields) == 1:
+            return brief_value(next(iter(fields.values())), limit)
+        return short(
+            " · ".join(f"{name}: {brief_value(inner, limit)}" for name, inner in list(fields.items())[:12]), limit
+        )
+    if isinstance(value, str):
+        return short(line(value[: 4 * limit]), limit)
+    return short(line(json.dumps(value, ensure_ascii=False, default=str)[: 4 * limit]), limit)
+
+
+def instruction_of(parameters: Any) -> str:
+    """The first instruction among parameters, in one line."""
+    if not isinstance(parameters, Mapping):
+        return ""
+    for path, value in cast("Mapping[str, Any]", parameters).items():
+        if str(path).endswith("instruction") and isinstance(value, str):
+            return short(line(value), 200)
+    return ""

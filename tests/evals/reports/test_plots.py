@@ -48,7 +48,7 @@ def test_a_forest_draws_every_interval_to_one_scale_and_says_it_in_numbers():
     ]
     tree = parsed(forest("By team", rows, share=True, reference=0.5, last="note"))
     first, second = tree.findall(".//tbody/tr")
-    axis = {float(span.text): float(span.get("style")[5:-1]) for span in tree.findall(".//tfoot//span")}
+    axis = {float(mark.text): float(mark.get("x")[:-1]) for mark in tree.findall(".//tfoot//text")}
     assert axis[0] == 0
     assert drawn(second)[0] == 0
     per_point = (axis[60] - axis[0]) / 60
@@ -72,7 +72,7 @@ def test_a_forest_of_differences_has_signs_and_leaves_out_what_is_unknown():
 def test_a_forest_of_equal_shares_has_no_marks_beyond_all():
     unknown = Interval(-math.inf, math.inf, 0.95, "unknown")
     tree = parsed(forest("By vendor", [ForestRow("a", 5, 1.0, unknown)], share=True, reference=1.0))
-    assert [span.text for span in tree.findall(".//tfoot//span")] == ["80", "85", "90", "95", "100"]
+    assert [span.text for span in tree.findall(".//tfoot//text")] == ["80", "85", "90", "95", "100"]
 
 
 def test_a_scatter_names_its_points_side_by_side():

@@ -35,7 +35,7 @@ class _Line(NamedTuple):
     n: int
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """One of the two answers to an example, with its fields as markup."""
 
     name: str
@@ -50,12 +50,12 @@ def comparison_page(comparison: Comparison, limit: int) -> str:
     return _page(
         title=f"{comparison.a.program} → {comparison.b.program}: {comparison.a.metric}",
         compared=[_Line("", comparison.verdict, comparison.headline, comparison.n)],
-        forests=_forests(comparison),
-        square=_square(comparison),
+        forests=forests_of(comparison),
+        square=square_of(comparison),
         sides=("before", "after"),
         facts=[(name, (before[name], after[name])) for name in before],
-        notes=_notes(comparison),
-        flips=[(flip, _sides_of(flip)) for flip in flips[:limit]],
+        notes=notes_of(comparison),
+        flips=[(flip, sides_of(flip)) for flip in flips[:limit]],
         changed=len(flips),
         hidden=max(0, len(flips) - limit),
     )
@@ -78,7 +78,7 @@ def comparisons_page(comparisons: Comparisons) -> str:
         scatter=_score_and_cost(runs, comparisons, share),
         forests=[
             Markup(_changes("Change against the baseline", rows, share)),
-            *(plot for name, one in comparisons.items() if one.slices for plot in _forests(one, f"{name}: change")),
+            *(plot for name, one in comparisons.items() if one.slices for plot in forests_of(one, f"{name}: change")),
         ],
         sides=tuple(runs),
         facts=[(name, tuple(one[name] for one in facts.values())) for name in facts["baseline"]],
@@ -97,7 +97,8 @@ def _page(**values: Any) -> str:
     return template("comparison.html").render(empty | values)
 
 
-def _forests(comparison: Comparison, said: str = "Change") -> list[Any]:
+def forests_of(comparison: Comparison, said: str = "Change") -> list[Any]:
+    """A forest plot of the change for each field that it was sliced by; of the whole alone when by none."""
     from markupsafe import Markup
 
     share, whole = comparison.is_share, _change_row("all", comparison)
@@ -141,7 +142,7 @@ def _slice_row(one: SliceChange, share: bool) -> ForestRow:
     )
 
 
-def _square(comparison: Comparison) -> tuple[int, int, int, int] | None:
+def square_of(comparison: Comparison) -> tuple[int, int, int, int] | None:
     """Examples that passed twice, stopped passing, began to, and failed twice; None for graded scores."""
     pairs = comparison.pairs.pairs
     if not all(pair.a_score in (0.0, 1.0) and pair.b_score in (0.0, 1.0) for pair in pairs):
@@ -152,7 +153,8 @@ def _square(comparison: Comparison) -> tuple[int, int, int, int] | None:
     return counts[0], counts[1], counts[2], counts[3]
 
 
-def _notes(comparison: Comparison) -> dict[str, str]:
+def notes_of(comparison: Comparison) -> dict[str, str]:
+    """How the numbers were made and what they could have shown, by name."""
     seen = comparison.mde()
     notes = {"Method": comparison.method, "Metric": _metric(comparison.a)}
     if seen < float("inf"):
@@ -194,10 +196,10 @@ def _score_and_cost(runs: Mapping[str, Evaluation], comparisons: Comparisons, sh
     return Markup(scatter("Score and cost of each run", points, share=share, x_name=x_name, y_name="score"))
 
 
-def _sides_of(flip: Flip) -> list[_Side]:
+def sides_of(flip: Flip) -> list[Side]:
     """Both answers, each field with what the other has not marked."""
     before, after = _texts(flip.a), _texts(flip.b)
-    sides = _Side("before", flip.a.state, flip.a.epoch, []), _Side("after", flip.b.state, flip.b.epoch, [])
+    sides = Side("before", flip.a.state, flip.a.epoch, []), Side("after", flip.b.state, flip.b.epoch, [])
     for name in dict.fromkeys([*before, *after]):
         old, new = marked(before.get(name, ""), after.get(name, ""))
         if name in before:

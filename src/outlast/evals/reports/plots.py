@@ -81,7 +81,7 @@ def forest(
         grid += f'<path class="reference" d="M{place(reference):.2f} 0V20"/>'
     written = wording.difference if signed else wording.number
     lines = [_forest_line(row, place, grid, share, written, bool(last)) for row in rows]
-    axis = "".join(f'<span style="left:{place(mark):.2f}%">{_tick(mark, share)}</span>' for mark in marks)
+    axis = "".join(f'<text x="{place(mark):.2f}%" y="14">{_tick(mark, share)}</text>' for mark in marks)
     named = ["change" if signed else "score", "interval", *heads]
     head = '<td></td><td class="plot"></td>'
     head += "".join(f'<th scope="col" class="num">{escape(name)}</th>' for name in named)
@@ -91,7 +91,7 @@ def forest(
     return (
         f'<div class="scroll"><table class="forest"><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>'
         f'<tbody>{"".join(lines)}</tbody><tfoot aria-hidden="true"><tr><td></td><td class="plot">'
-        f'<div class="axis">{axis}</div></td><td colspan="{rest}"></td></tr></tfoot></table></div>'
+        f'<svg class="axis">{axis}</svg></td><td colspan="{rest}"></td></tr></tfoot></table></div>'
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
+from outlast.view.pages.traces import filter_of
 from outlast.view.rendering import render, site_of
 from outlast.view.wording import count, size
 
@@ -26,7 +27,7 @@ def home(request: Request) -> Response:
         figures=_figures(store.stats()),
         runs=store.runs(limit=_RUNS),
         traces=store.traces(limit=_TRACES),
-        failed=[],
+        failed=store.traces(filter_of({"status": "error"}), limit=6),
     )
 
 

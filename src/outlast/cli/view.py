@@ -1,0 +1,135 @@
+"""Look at a store of traces in the browser: traces, runs, programs. Only on this machine, and nothing leaves it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.cli import options
+from outlast.cli.app import OK
+from outlast.cli.output import say
+from outlast.errors import UsageError
+
+if TYPE_CHECKING:
+    from outlast.view.server import Server
+
+EPILOG = """\
+examples:
+  outlast view                            traces.db of this folder, in your browser
+  outlast view postgresql://me@db/traces --no-open
+  outlast view traces.db --export site    the same pages as files, for a CI run to keep
+
+The printed address holds a token; without it the page answers to nobody. Ctrl-C ends it."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "store", nargs="?", metavar="STORE", help="a file or a database URL (OUTLAST_TRACE or traces.db)"
+    )
+    parser.add_argument("--port", type=_port, metavar="N", help="where it listens (7654, or the next that is free)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the address it listens on (127.0.0.1)")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name this machine is known by"
+    )
+    parser.add_argument(
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="X.outlast.json",
+        help="a compiled file, to compare prompts with",
+    )
+    parser.add_argument("--read-only", action="store_true", help="write nothing, not even labels")
+    parser.add_argument("--no-open", action="store_true", help="do not open a browser")
+    parser.add_argument("--export", metavar="DIR", help="write the pages as files and end")
+    parser.add_argument(
+        "--limit", type=options.count, default=1000, metavar="N", help="of --export: pages at most (1000)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; gives its exit code."""
+    from outlast.view.server import Server, need_packages
+
+    need_packages()
+    place = _place(args.store)
+    if args.export:
+        return _export(place, args)
+    with _opened(place, read_only=args.read_only) as store:
+        server = Server(
+            store,
+            name=shown_name(place),
+            host=args.host,
+            port=args.port,
+            allow=args.allow_host,
+            read_only=args.read_only,
+            artifacts=_artifacts(args.artifact),
+        )
+        server.run(lambda: _greet(server, args))
+    say("outlast: the page is closed")
+    return OK
+
+
+def _place(given: str | None) -> str:
+    """Which store: the one named, that of OUTLAST_TRACE, or traces.db here."""
+    import os
+
+    return given or os.environ.get("OUTLAST_TRACE", "") or "traces.db"
+
+
+def shown_name(place: str) -> str:
+    """The store's name for people: never the password of a database URL, never the folders above a file."""
+    if "://" not in place:
+        return Path(place).name
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(place)
+    return f"{parts.hostname or ''}{parts.path}"
+
+
+def _opened(place: str, *, read_only: bool) -> Any:
+    """The store, as a context that closes it. A file that is not there is no store: nothing is made by looking."""
+    from contextlib import closing
+
+    from outlast.tracing.store import open_store
+
+    if "://" not in place and not Path(place).exists():
+        raise UsageError(f"no store {place!r}. Trace something first: OUTLAST_TRACE={place} python app.py")
+    return closing(open_store(place, read_only=read_only))
+
+
+def _artifacts(paths: list[str]) -> dict[str, dict[str, Any]]:
+    """What the compiled files say, by the name of each file: read now, so that no request ever reads one."""
+    from outlast import artifact
+
+    names = [Path(path).name for path in paths]
+    shown = names if len(set(names)) == len(names) else paths
+    return {name: artifact.read(path) for name, path in zip(shown, paths, strict=True)}
+
+
+def _greet(server: Server, args: argparse.Namespace) -> None:
+    """Say where the page is, and open it."""
+    say(f"outlast: {server.site.name} at {server.url}", "outlast: Ctrl-C ends it")
+    if not args.no_open and sys.stderr.isatty():
+        import webbrowser
+
+        webbrowser.open(server.url)
+
+
+def _export(place: str, args: argparse.Namespace) -> int:
+    from outlast.view.exporting import export
+
+    with _opened(place, read_only=True) as store:
+        done = export(store, args.export, name=shown_name(place), most=args.limit, artifacts=_artifacts(args.artifact))
+    left = f"; {done.left_out} links lead to pages beyond --limit {args.limit}" if done.left_out else ""
+    say(f"outlast: {done.pages} pages in {args.export}{left}. Open {Path(args.export) / 'index.html'}")
+    return OK
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535; got {text!r}")
+    return value

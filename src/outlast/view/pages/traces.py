@@ -1,0 +1,114 @@
+"""All traces: newest first, narrowed by filters that stand in the address, or found by their text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from outlast.errors import UsageError
+from outlast.tracing.record import TraceFilter
+from outlast.view.rendering import query_of, render, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PAGE = 100
+FILTERS = (
+    "run",
+    "name",
+    "program",
+    "lm",
+    "status",
+    "since",
+    "until",
+    "session",
+    "tag",
+    "labelled",
+    "min_cost",
+    "min_seconds",
+)
+_TEXTS = ("run", "name", "program", "lm", "status", "session", "tag", "text")
+_SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def traces(request: Request) -> Response:
+    """The list. With `text` it is a full-text search, best first."""
+    store = site_of(request).store
+    query = query_of(request, *FILTERS, "text", "before")
+    where = filter_of(query)
+    text, narrowed = query.get("text", ""), [name for name in FILTERS if name in query]
+    ranked = bool(text) and not narrowed and "before" not in query
+    hits = store.search(text, limit=PAGE) if ranked else []
+    found = (
+        [hit.trace for hit in hits] if ranked else store.traces(where, limit=PAGE + 1, before=number(query, "before"))
+    )
+    more = not ranked and len(found) > PAGE
+    found = found[:PAGE]
+    return render(
+        request,
+        "traces.html",
+        title="Traces",
+        traces=found,
+        snippets={hit.trace.id: marked(hit.snippet) for hit in hits},
+        total=len(found) if ranked else store.count(where),
+        facets=store.facets(),
+        text=text,
+        narrowed=narrowed,
+        ranked=ranked,
+        next_before=found[-1].started if more else None,
+    )
+
+
+def filter_of(query: Mapping[str, str]) -> TraceFilter:
+    """The filter that an address says. Raises `UsageError` for a number or a time that is none."""
+    labelled = {"yes": True, "no": False}.get(query.get("labelled", ""))
+    return TraceFilter(
+        **{name: query[name] for name in _TEXTS if name in query},
+        since=_time(query, "since"),
+        until=_time(query, "until"),
+        labelled=labelled,
+        min_cost=number(query, "min_cost"),
+        min_seconds=number(query, "min_seconds"),
+    )
+
+
+def number(query: Mapping[str, str], name: str) -> float | None:
+    """The number that an address says, None where it says none. Raises `UsageError`."""
+    if name not in query:
+        return None
+    try:
+        return float(query[name])
+    except ValueError:
+        raise UsageError(f"{name} is a number; got {query[name]!r}") from None
+
+
+def _time(query: Mapping[str, str], name: str) -> float | None:
+    """ "2026-11-29", "2026-11-29 18:40" (UTC), or how long ago: "90m", "6h", "7d", "2w"."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if text[:-1].isdigit() and text[-1] in _SPANS:
+        return (datetime.now(UTC) - timedelta(**{_SPANS[text[-1]]: int(text[:-1])})).timestamp()
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{name} is a date, a time or how long ago (6h, 7d); got {text!r}") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def marked(snippet: str) -> Any:
+    """A snippet of a search with its matches, which stand in [ and ], as `mark` elements; the rest is escaped."""
+    from markupsafe import Markup, escape
+
+    parts = snippet.replace("[", "\0[").replace("]", "]\0").split("\0")
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(part[1:-1]) if part.startswith("[") and part.endswith("]") else escape(part)
+        for part in parts
+    )
+
+
+ROUTES = [Route("/traces", traces)]
