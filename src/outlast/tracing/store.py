@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -31,6 +31,9 @@ from outlast.tracing.record import (
     TraceRecord,
 )
 from outlast.tracing.recorder import new_trace_id
+
+if TYPE_CHECKING:
+    from outlast.tracing.saving import Saved, WholeTrace
 
 R = TypeVar("R")
 
@@ -160,7 +163,7 @@ class Store:
         table = schema.results
         query = sa.select(table.c.state, sa.func.count()).where(table.c.run_id == self.run(run_id).id)
         with self.database.reading() as connection:
-            return dict(connection.execute(query.group_by(table.c.state)).tuples())
+            return dict(connection.execute(query.group_by(table.c.state)).tuples().all())
 
     def programs(self, name: str | None = None) -> list[ProgramRecord]:
         """Versions of programs, newest first."""
@@ -311,6 +314,15 @@ class Store:
         return self._one(schema.queues, schema.queues.c.id, id, QueueRecord, "queue")
 
     # Upkeep
+
+    def save_records(self, runs: Iterable[RunRecord], traces: Iterable[WholeTrace]) -> Saved:
+        """Write whole records, as importers have them; what has the same id is replaced. Gives how many there were.
+
+        Traces are written a few hundred at a time, so they may be as many as there are. Secrets are hidden as always.
+        """
+        from outlast.tracing.saving import save_records
+
+        return save_records(self.database, runs, traces)
 
     def gc(self, older_than: float, *, keep_labelled: bool = True) -> dict[str, int]:
         """Remove traces that began more than `older_than` seconds ago, and what nothing refers to then.

@@ -6,14 +6,15 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, cast
 
 from outlast.errors import OutlastError
 from outlast.messages import Message, OutputSchema, Request, Response, Settings
-from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceRecord
+from outlast.tracing.record import RunRecord
+from outlast.tracing.saving import WholeTrace
 from outlast.types import Tool
 
 PREVIEW: Final = 300
@@ -21,16 +22,6 @@ MOST_TEXT: Final = 16 << 20  # characters of one text; longer ones are cut
 _TOOL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NUMBERS: Final = ("temperature", "top_p")
 _COUNTS: Final = ("max_tokens", "seed")
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """One trace of somebody else's, ready to be stored."""
-
-    trace: TraceRecord
-    spans: tuple[SpanRecord, ...]
-    contents: Mapping[str, Content] = field(default_factory=dict[str, Content])
-    result: ResultRecord | None = None
 
 
 @dataclass(slots=True)
@@ -42,7 +33,7 @@ class Reading:
     """
 
     runs: list[RunRecord]
-    traces: Iterator[Gathered]
+    traces: Iterator[WholeTrace]
     skipped: int = 0
     last: str = ""
 

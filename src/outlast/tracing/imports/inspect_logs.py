@@ -10,9 +10,10 @@ from typing import Any, Final
 from outlast.errors import DataError
 from outlast.tracing.imports import gathered
 from outlast.tracing.imports.files import Archive, json_file, readable
-from outlast.tracing.imports.gathered import Gathered, Reading, listed, mapping, moment, number, objects, text, whole
+from outlast.tracing.imports.gathered import Reading, listed, mapping, moment, number, objects, text, whole
 from outlast.tracing.imports.inspect_samples import sample_of
 from outlast.tracing.record import RunRecord
+from outlast.tracing.saving import WholeTrace
 
 VERSIONS: Final = (1, 2)
 _STATUS: Final = {"success": "done", "cancelled": "interrupted", "started": "open"}
@@ -88,7 +89,7 @@ def _run_of(head: Mapping[str, Any], place: Path) -> RunRecord:
     )
 
 
-def _of_archive(archive: Archive, head: Mapping[str, Any], run: RunRecord, reading: Reading) -> Iterator[Gathered]:
+def _of_archive(archive: Archive, head: Mapping[str, Any], run: RunRecord, reading: Reading) -> Iterator[WholeTrace]:
     try:
         order = Order(head)
         for name in archive.names:
@@ -98,14 +99,14 @@ def _of_archive(archive: Archive, head: Mapping[str, Any], run: RunRecord, readi
         archive.close()
 
 
-def _of_list(samples: list[Any], head: Mapping[str, Any], run: RunRecord, reading: Reading) -> Iterator[Gathered]:
+def _of_list(samples: list[Any], head: Mapping[str, Any], run: RunRecord, reading: Reading) -> Iterator[WholeTrace]:
     order = Order(head)
     for place in range(len(samples)):
         sample, samples[place] = samples[place], None  # it may be freed when it is read
         yield from _one(sample, head, run, order, reading)
 
 
-def _one(sample: Any, head: Mapping[str, Any], run: RunRecord, order: Order, reading: Reading) -> Iterator[Gathered]:
+def _one(sample: Any, head: Mapping[str, Any], run: RunRecord, order: Order, reading: Reading) -> Iterator[WholeTrace]:
     try:
         found = sample_of(mapping(sample), mapping(head["eval"]), run, order.of(mapping(sample)), _leading(head))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -8,9 +8,10 @@ from typing import Any, Final
 from outlast.messages import Response, Settings, Usage
 from outlast.messages.response import FinishReason
 from outlast.tracing.imports import gathered
-from outlast.tracing.imports.gathered import Gathered, listed, mapping, moment, number, objects, preview, text, whole
+from outlast.tracing.imports.gathered import listed, mapping, moment, number, objects, preview, text, whole
 from outlast.tracing.imports.inspect_words import Words
 from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceRecord
+from outlast.tracing.saving import WholeTrace
 
 _FINISH: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
@@ -25,7 +26,7 @@ _STEPS: Final = ("solver", "agent", "handoff", "subtask")
 
 def sample_of(
     sample: Mapping[str, Any], about: Mapping[str, Any], run: RunRecord, index: int, leading: str
-) -> Gathered:
+) -> WholeTrace:
     """The trace, its spans and its result. `leading` names the score that counts."""
     epoch = whole(sample.get("epoch")) or 1
     example = text(sample["id"])
@@ -60,7 +61,7 @@ def sample_of(
         tags=("inspect",),
         attributes={"sample": example, "epoch": epoch},
     )
-    return Gathered(record, spans, tree.contents, _result(sample, record, index, epoch - 1, leading, inputs, outputs))
+    return WholeTrace(record, spans, tree.contents, _result(sample, record, index, epoch - 1, leading, inputs, outputs))
 
 
 def _first(sample: Mapping[str, Any]) -> float | None:

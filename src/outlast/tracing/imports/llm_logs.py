@@ -15,8 +15,9 @@ from outlast.messages import Message, Response, TextPart, Usage
 from outlast.messages.parts import Part
 from outlast.tracing.imports import gathered
 from outlast.tracing.imports.files import database, readable, tables_of
-from outlast.tracing.imports.gathered import Gathered, Reading, mapping, moment, number, preview, text, whole
+from outlast.tracing.imports.gathered import Reading, mapping, moment, number, preview, text, whole
 from outlast.tracing.record import Content, RunRecord, SpanRecord, TraceRecord
+from outlast.tracing.saving import WholeTrace
 from outlast.types import Audio, File, Image, Tool
 from outlast.types.media import MOST_BYTES
 
@@ -89,7 +90,7 @@ def _run_of(connection: sqlite3.Connection, tables: Mapping[str, set[str]], plac
     )
 
 
-def _all(place: Path, after: str, run_id: str, reading: Reading) -> Iterator[Gathered]:
+def _all(place: Path, after: str, run_id: str, reading: Reading) -> Iterator[WholeTrace]:
     """Every exchange, read from a connection of its own, which lives as long as somebody reads."""
     from outlast.tracing.imports.llm_responses import Responses
     from outlast.tracing.imports.llm_turns import Turns
@@ -133,7 +134,7 @@ class Exchange:
     tools: Sequence[Tool]
     reply: Response
 
-    def gathered(self, run_id: str) -> Gathered:
+    def gathered(self, run_id: str) -> WholeTrace:
         """It as a trace of one span."""
         trace = ulid(self.id) or gathered.trace_id(self.started, "llm", self.id)
         span = gathered.span_id("llm", self.id)
@@ -141,7 +142,7 @@ class Exchange:
         request = gathered.request_of(self.messages, settings=settings, tools=self.tools, schema=self.schema)
         usage, asked = self.reply.usage, f"llm:{self.model}"
         asking = next((one.text for one in reversed(self.messages) if one.role != "system"), "")
-        return Gathered(
+        return WholeTrace(
             TraceRecord(
                 id=trace,
                 run_id=run_id,

@@ -13,8 +13,9 @@ from outlast.messages.parts import Role
 from outlast.messages.response import FinishReason
 from outlast.tracing.imports import gathered
 from outlast.tracing.imports.files import json_file, readable
-from outlast.tracing.imports.gathered import Gathered, Reading, mapping, moment, number, objects, preview, text, whole
+from outlast.tracing.imports.gathered import Reading, mapping, moment, number, objects, preview, text, whole
 from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceRecord
+from outlast.tracing.saving import WholeTrace
 
 _ERROR: Final = 2  # what `failureReason` says where no answer came; 1 is an assertion that did not hold
 _FINISH: Final[Mapping[str, FinishReason]] = {
@@ -85,7 +86,7 @@ def _provider(row: Mapping[str, Any]) -> str:
 
 def _all(
     rows: list[dict[str, Any]], runs: Mapping[int, RunRecord], started: float, reading: Reading
-) -> Iterator[Gathered]:
+) -> Iterator[WholeTrace]:
     times: dict[tuple[int, int], int] = {}
     for place, row in enumerate(rows):
         test = whole(row.get("testIdx"))
@@ -100,7 +101,7 @@ def _all(
         yield found
 
 
-def _cell(row: Mapping[str, Any], run: RunRecord, test: int, epoch: int, started: float) -> Gathered:
+def _cell(row: Mapping[str, Any], run: RunRecord, test: int, epoch: int, started: float) -> WholeTrace:
     trace = gathered.trace_id(started, run.id, test, epoch)
     span = gathered.span_id(trace, "call")
     response = mapping(row.get("response"))
@@ -154,7 +155,7 @@ def _cell(row: Mapping[str, Any], run: RunRecord, test: int, epoch: int, started
     content = Content(
         request=gathered.request_of(messages), response=None if reply is None else gathered.response_of(reply)
     )
-    return Gathered(record, (call,), {span: content}, _result(row, record, test, epoch, came, inputs, answer))
+    return WholeTrace(record, (call,), {span: content}, _result(row, record, test, epoch, came, inputs, answer))
 
 
 def _messages(raw: Any) -> list[Message]:
