@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import weakref
@@ -13,8 +14,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
-from outlast.lms.caching.hiding import hide_in_text, known_secrets, without_secrets
-from outlast.messages import Message, Request
+from outlast.lms.caching.hiding import hide_in_text, known_secrets, may_hold_secrets, without_secrets
+from outlast.messages import NO_SETTINGS, Message, Request, Settings
 from outlast.modules.module import Module
 from outlast.tracing.record import ResultRecord
 from outlast.tracing.recorder import Exchange, Open, Place, TraceState, told_of
@@ -155,11 +156,11 @@ class Encoder:
             spent.input_tokens if spent.calls > spent.untold else None,
             spent.output_tokens if spent.calls > spent.untold else None,
             spent.dollars if known else (0.0 if not spent.calls else None),
-            dumps(list(state.models)),
+            _list(tuple(state.models)),
             self._clean(preview(inputs)) if shown else "",
             self._clean(preview(outputs)) if shown else "",
-            dumps(list(place.tags)),
-            dumps({**place.attributes, **({"cached": spent.cached} if spent.cached else {})}),
+            _list(place.tags),
+            _attributes(place.attributes, spent.cached),
             0,
         )
 
@@ -202,7 +203,7 @@ class Encoder:
             facts = (
                 "",
                 "",
-                dumps(span.request.settings.to_json()),
+                _settings(span.request.settings),
                 None,
                 None,
                 None,
@@ -219,7 +220,7 @@ class Encoder:
             facts = (
                 response.model,
                 response.request_id or "",
-                dumps(span.request.settings.to_json()),
+                _settings(span.request.settings),
                 usage.input_tokens,
                 usage.output_tokens,
                 usage.cached_tokens,
@@ -317,12 +318,22 @@ class Encoder:
             return each_text(data, self._clean)
         return data
 
+    def _written(self, value: Any) -> bytes:
+        """Content as the bytes that may be stored."""
+        place = self._place
+        written = dumps(value)
+        if may_hold_secrets(written, self._secrets) or (
+            place is not None and (place.capture == "redacted" or place.redact is not None)
+        ):
+            written = dumps(self._cleaned(value))
+        return written.encode("utf-8", "surrogatepass")
+
     def _blob(self, value: Any) -> bytes | None:
         """The key of some content, which goes into the store unless it is there."""
         capture = "full" if self._place is None else self._place.capture
         if value is None or capture == "off":
             return None
-        raw = dumps(self._cleaned(value)).encode("utf-8", "surrogatepass")
+        raw = self._written(value)
         key = blake2b(raw, digest_size=16).digest()
         if capture != "hash" and self._is_new(key):
             self._rows.blobs.append((key, *packed(raw), self._now))
@@ -351,8 +362,7 @@ class Encoder:
                 keep, found = False, None
             if found is not None and self._now - self._known.get(found, 0.0) < _FRESH:
                 return found
-        told = message.to_json()
-        raw = dumps(self._cleaned(told["content"])).encode("utf-8", "surrogatepass")
+        raw = self._written(message.to_json()["content"])
         key = blake2b(parent or b"", digest_size=16, person=message.role.encode()[:16])
         key.update(raw)
         digest = key.digest()
@@ -413,6 +423,19 @@ def version_of(program: Module) -> tuple[str, dict[str, Any]]:
     return version, shape
 
 
+@functools.lru_cache(maxsize=256)
+def _list(values: tuple[str, ...]) -> str:
+    return dumps(values)
+
+
+def _attributes(told: Mapping[str, Any], cached: int) -> str:
+    return dumps({**told, **({"cached": cached} if cached else {})}) if told or cached else "{}"
+
+
+def _settings(settings: Settings) -> str:
+    return "{}" if settings is NO_SETTINGS else dumps(settings.to_json())
+
+
 def _signature(module: object) -> str:
     signature = getattr(module, "signature", None)
     name = getattr(signature, "__name__", "")
@@ -431,9 +454,12 @@ def _count(kept: Exchange) -> None:
         state.spent.fail()
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
 def dumps(data: Any) -> str:
     """JSON on one line, in the order that the data has."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _ENCODE(data)
 
 
 def packed(raw: bytes) -> tuple[str, bytes]:
@@ -459,16 +485,16 @@ def preview(value: Any) -> str:
         text = " · ".join(f"{name}: {_short(one)}" for name, one in list(items.items())[:12])
     else:
         text = _short(value)
-    text = " ".join(text[: 4 * PREVIEW].split())
+    text = " ".join(text[: 2 * PREVIEW].split())
     return text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, str):
-        return value[: 4 * PREVIEW]
+        return value[: 2 * PREVIEW]
     if value is None:
         return ""
-    return dumps(value)[: 4 * PREVIEW]
+    return dumps(value)[: 2 * PREVIEW]
 
 
 def redacted(text: str) -> str:
