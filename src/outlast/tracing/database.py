@@ -23,7 +23,7 @@ _PATIENCE = 30.0  # seconds that a writer waits for the others
 _KEYS = {"runs": "id", "traces": "id", "spans": "id", "results": "run_id, number, epoch"}  # rows that replace others
 _TOUCHED = ("blobs", "messages")  # rows that are there already and are needed again: `gc` leaves them
 _inherited: list[Any] = []  # engines of a parent: closing their connections here would touch its file
-_CHUNK = 100  # traces whose text is indexed at once
+_CHUNK = 200  # traces whose text is indexed at once
 
 
 class Database:

@@ -33,6 +33,7 @@ def index(connection: sa.Connection, most: int, now: float) -> bool:
     )
     for trace_id, note in connection.execute(said):
         notes.setdefault(trace_id, []).append(note)
+    found: list[tuple[int, str]] = []
     for row in waiting:
         texts = dict.fromkeys(
             [
@@ -44,22 +45,22 @@ def index(connection: sa.Connection, most: int, now: float) -> bool:
                 *notes.get(row.id, ()),
             ]
         )
-        body = "\n".join(text for text in texts if text)[:_MOST].replace("\0", " ")
-        put(connection, row.seq, body)
+        found.append((row.seq, "\n".join(text for text in texts if text)[:_MOST].replace("\0", " ")))
+    put(connection, found)
     connection.execute(sa.update(traces).where(traces.c.seq.in_([row.seq for row in waiting])).values(indexed=1))
     return True
 
 
-def put(connection: sa.Connection, seq: int, body: str) -> None:
-    """Make `body` the text of a trace."""
+def put(connection: sa.Connection, found: list[tuple[int, str]]) -> None:
+    """Make these the texts of traces, by their `seq`."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("DELETE FROM trace_text WHERE rowid = ?", (seq,))
-        connection.exec_driver_sql("INSERT INTO trace_text (rowid, body) VALUES (?, ?)", (seq, body))
+        connection.exec_driver_sql("DELETE FROM trace_text WHERE rowid = ?", [(seq,) for seq, _ in found])
+        connection.exec_driver_sql("INSERT INTO trace_text (rowid, body) VALUES (?, ?)", found)
         return
     connection.exec_driver_sql(
         "INSERT INTO trace_text (seq, body, words) VALUES (%s, %s, to_tsvector('simple', %s)) "
         "ON CONFLICT (seq) DO UPDATE SET body = excluded.body, words = excluded.words",
-        (seq, body, body),
+        [(seq, body, body) for seq, body in found],
     )
 
 
