@@ -6,6 +6,7 @@ Telling costs a few microseconds: values are referred to, not written; a thread 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -95,7 +96,13 @@ class Place:
         """Nothing is open here."""
 
     def _begun(self) -> TraceState:
-        state = TraceState(self)
+        place = self
+        if "opentelemetry.trace" in sys.modules:  # the application may trace itself: ours becomes a part of that
+            from outlast.tracing.otel.joining import around
+
+            if found := around():
+                place = replace(self, attributes={**self.attributes, **found})
+        state = TraceState(place)
         if self.told is not None:
             self.told(state.id)
         return state

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.protocol import Adapter
 from outlast.errors import OutlastError, UsageError, brief, refuse_unknown
 from outlast.lms.protocol import LM
 from outlast.modules import settings
-from outlast.runtime import Trace, current, recording, running, set_defaults
+from outlast.runtime import Trace, current, default, recording, running, set_defaults
 from outlast.tracing.recorder import CAPTURES, Capture, Place
 from outlast.tracing.writer import writer_of
+
+if TYPE_CHECKING:
+    from outlast.tracing.otel.live import OTel
 
 VARIABLE = "OUTLAST_TRACE"
 _OPTIONS = ("capture", "redact", "session", "tags")
@@ -63,6 +67,7 @@ def configure(
     adapter: Adapter | None = None,
     approver: Callable[..., Any] | None = None,
     trace: str | os.PathLike[str] | bool | None = None,
+    otel: OTel | str | bool | None = None,
     **options: Any,
 ) -> None:
     """Set process-wide defaults, at any time and from any thread; None leaves a thing as it is.
@@ -71,8 +76,12 @@ def configure(
     `trace` is the store in which all calls are kept, with the options of `ol.trace` (`capture`, `redact`, `session`,
     `tags`); False ends that. A call that is made after this uses it at once, wherever it is made, unless the program
     or a `context` block says otherwise.
+
+    `otel` sends the traces of that store to a collector of OpenTelemetry too, when they have ended: an address such as
+    "http://localhost:4318", True for that of OTEL_EXPORTER_OTLP_ENDPOINT, or an `ol.OTel` with options; False ends it.
     """
-    refuse_unknown(options, ("lm", "adapter", "approver", "trace", *_OPTIONS), "configure()")
+    refuse_unknown(options, ("lm", "adapter", "approver", "trace", "otel", *_OPTIONS), "configure()")
+    sink = _sink(otel)
     settings.configure(lm=lm, adapter=adapter, approver=approver)
     if trace is False:
         if options:
@@ -82,6 +91,33 @@ def configure(
         raise UsageError("configure(trace=...) names a store, such as 'traces.db'; got True")
     elif trace is not None or options:
         set_defaults(recording=_place(trace, **options))
+    if otel is not None:
+        _send_to(sink)
+
+
+def _sink(otel: OTel | str | bool | None) -> OTel | None:
+    """Where traces are sent. Raises `ConfigError` without the extra, `UsageError`."""
+    if otel is None or otel is False:
+        return None
+    from outlast.tracing.otel.live import OTel
+
+    if isinstance(otel, OTel):
+        return otel
+    if otel is True or isinstance(otel, str):
+        return OTel(None if otel is True else otel)
+    raise UsageError(f"configure(otel=...) takes an address, an ol.OTel, True or False; got {brief(otel)}")
+
+
+def _send_to(sink: OTel | None) -> None:
+    place = default("recording")
+    if isinstance(place, Place):
+        from outlast.tracing.otel.following import follow
+
+        follow(place.writer, sink)
+    elif sink is not None:
+        raise UsageError(
+            "configure(otel=...) sends what a store of traces keeps, and none is in use: give trace='traces.db' too"
+        )
 
 
 def from_environment() -> None:
@@ -145,8 +181,10 @@ def begun(store: str | os.PathLike[str]) -> Place:
 
 
 def flush(timeout: float = 10.0) -> bool:
-    """Wait until all that was told so far is in the stores; False when that takes longer than `timeout` seconds."""
+    """Wait until all that was told so far is in the stores, and sent on where `configure(otel=...)` says so; False when
+    that takes longer than `timeout` seconds."""
     from outlast.tracing.writer import all_writers
 
     done = [writer.flush(timeout) for writer in all_writers()]  # each gets its time
-    return all(done)
+    following: Any = sys.modules.get("outlast.tracing.otel.following")
+    return all(done) and (following is None or following.flush(timeout))

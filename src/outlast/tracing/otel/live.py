@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from outlast.errors import UsageError, brief
-from outlast.tracing.otel.sending import Sender, need_sdk, otlp_exporter, resource_attributes
-from outlast.tracing.otel.view import Format, Traced, checked_format, exported
+from outlast.tracing.otel.sending import Sender, batches, need_sdk, otlp_exporter, resource_attributes
+from outlast.tracing.otel.view import ExportedSpan, Format, Traced, checked_format, exported
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+Source = Callable[[], Traced | None]
 
 _LAST_WORDS: Final = 5.0  # seconds that the end of the process waits for what is on its way
 _TOGETHER: Final = 64  # traces that are taken at once
@@ -73,7 +77,7 @@ class OTel:
         made = exporter if exporter is not None else otlp_exporter(endpoint, checked_headers(headers), timeout)
         self._sender = Sender(made, resource_attributes(service, project))
         self._most = queue
-        self._waiting: deque[Traced] = deque()
+        self._waiting: deque[Source] = deque()
         self._changed = threading.Condition()
         self._busy = self._closed = False
         self._counts = dict.fromkeys(("spans", "failed", "dropped", "broken"), 0)
@@ -85,10 +89,13 @@ class OTel:
         """What became of everything so far."""
         return OTelCounts(**self._counts)
 
-    def offer(self, traced: Traced) -> None:
-        """Take a trace that has ended. Neither blocks nor raises: where the queue is full the trace is dropped."""
-        if not self.content and traced.contents:
-            traced = replace(traced, contents={})
+    def offer(self, traced: Traced | Source) -> None:
+        """Take a trace that has ended, or a function that reads one (None: there is none) when it is its turn.
+
+        Neither blocks nor raises: where the queue is full the trace is dropped.
+        """
+        if isinstance(traced, Traced):
+            traced = partial(_given, traced if self.content else replace(traced, contents={}))
         with self._changed:
             if os.getpid() != self._process:  # a fork has the queue but no thread, and its parent sends what was in it
                 self._process, self._thread = os.getpid(), None
@@ -143,7 +150,7 @@ class OTel:
         _open.add(self)
         return True
 
-    def _next(self) -> list[Traced] | None:
+    def _next(self) -> list[Source] | None:
         """The traces to send now; None at the end."""
         with self._changed:
             self._busy = False
@@ -156,22 +163,31 @@ class OTel:
             self._busy = bool(taken)
             return taken
 
-    def _send(self, taken: list[Traced]) -> None:
-        spans: list[Any] = []
-        for traced in taken:
+    def _send(self, taken: list[Source]) -> None:
+        for batch in batches(self._spans(taken)):
             try:
-                spans += exported(traced, self.format, content=self.content)
-            except Exception:  # a record that nobody foresaw costs itself, not the thread
+                arrived, lost = self._sender.send(batch)
+            except Exception:  # an exporter of the user's own
+                arrived, lost = 0, len(batch)
+            self._counts["spans"] += arrived
+            self._counts["failed"] += lost
+
+    def _spans(self, taken: list[Source]) -> Iterator[ExportedSpan]:
+        for source in taken:
+            try:
+                traced = source()
+                found = [] if traced is None else exported(traced, self.format, content=self.content)
+            except Exception:  # a record that nobody foresaw, or that is gone, costs itself and not the thread
                 self._counts["broken"] += 1
-        try:
-            arrived, lost = self._sender.send(spans)
-        except Exception:  # an exporter of the user's own
-            arrived, lost = 0, len(spans)
-        self._counts["spans"] += arrived
-        self._counts["failed"] += lost
+                continue
+            yield from found
 
     def _end(self) -> None:
         self._sender.close()
+
+
+def _given(traced: Traced) -> Traced:
+    return traced
 
 
 def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -204,7 +220,10 @@ _open: weakref.WeakSet[OTel] = weakref.WeakSet()
 
 @atexit.register
 def _last_words() -> None:
-    """Send what still waits when the process ends."""
+    """Send what still waits when the process ends: first what its stores have not written yet."""
     until = time.monotonic() + _LAST_WORDS
+    following = sys.modules.get("outlast.tracing.otel.following")
+    if following is not None:
+        following.flush(_LAST_WORDS)
     for sink in list(_open):
         sink.close(max(0.1, until - time.monotonic()))
