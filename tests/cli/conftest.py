@@ -16,6 +16,7 @@ import pytest
 
 from outlast.cli import main
 from outlast.samples.triage import messages
+from outlast.tracing.switch import flush
 
 APP = '''
 import dataclasses
@@ -138,6 +139,7 @@ def outlast(desk: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Res
     def call(*words: str) -> Result:
         capsys.readouterr()
         code = main(list(words))
+        flush()  # what the end of a process does
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 

@@ -89,6 +89,7 @@ def add_search(parser: argparse.ArgumentParser, search: argparse._ArgumentGroup)
     options.add_artifact(parser)
     _add_asking(parser)
     options.add_data(parser)
+    options.add_trace(parser)
     options.add_common(parser)
 
 

@@ -89,6 +89,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--estimate", action="store_true", help="ask no model: say what the evaluation will take, and end"
     )
     options.add_data(parser)
+    options.add_trace(parser)
     options.add_common(parser)
 
 

@@ -17,6 +17,7 @@ from outlast.cli.output import emit, say, stdout
 from outlast.errors import DataError, InputError, LMError, UsageError, brief, did_you_mean
 
 if TYPE_CHECKING:
+    from outlast.cli.row_progress import RowProgress
     from outlast.cli.stream import Answer
     from outlast.modules.module import Module
 
@@ -27,6 +28,7 @@ examples:
   cat messages.jsonl | outlast run app.py:triage - | jq .team
   outlast run app.py:triage --input message=hello --show      (the prompt; asks no model)
   outlast run app.py:agent --input question=why --checkpoint run.jsonl
+  cat big.jsonl | outlast run app.py:triage - --trace traces.db > answers.jsonl    (and then: outlast logs --store ...)
   outlast run app.py:agent --resume run.jsonl                 (after a crash or Ctrl-C: goes on, pays nothing twice)
 
 --input name=text gives text, --input name:=json any JSON value. Rows of a file are objects of inputs. Columns
@@ -48,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", action="store_true", help="print the prompt that would be sent; asks no model")
     options.add_artifact(parser)
     options.add_model(parser, concurrency=64)
+    options.add_trace(parser)
     options.add_common(parser)
 
 
@@ -99,11 +102,12 @@ def _checkpointed(args: argparse.Namespace, path: str, inputs: dict[str, Any]) -
 
 
 class _Writer:
-    """Prints answers as they come and keeps count of what failed."""
+    """Prints answers as they come, keeps count of what failed, and tells how far it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: RowProgress | None) -> None:
         self.done = self.failed = self.unasked = 0
         self.first: Exception | None = None
+        self.progress = progress
 
     def __call__(self, answer: Answer) -> None:
         self.done += 1
@@ -112,13 +116,17 @@ class _Writer:
             self.unasked += isinstance(answer.failure, LMError)
             self.first = self.first or answer.failure
         emit(answer.to_json())
+        if self.progress is not None:
+            self.progress.show(self.done, self.failed)
 
 
 def _answer(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:
+    from outlast.cli.row_progress import progress_of
     from outlast.cli.stream import answer_all
 
-    writer = _Writer()
-    answer_all(program, rows, args.concurrency, writer)
+    with progress_of(args) as progress, _as_run(args):
+        writer = _Writer(progress)
+        answer_all(program, rows, args.concurrency, writer)
     first = writer.first
     if first is None:
         return OK
@@ -126,6 +134,18 @@ def _answer(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args
         hint = " Other columns are left out with --inputs A,B." if isinstance(first, InputError) and args.data else ""
         say(f"outlast: {writer.failed} of {writer.done} rows failed; the first: {brief_line(str(first))}{hint}")
     return MODEL if writer.unasked == writer.done else NO
+
+
+@contextmanager
+def _as_run(args: argparse.Namespace) -> Generator[None]:
+    """A block whose calls are one run of the store that --trace, or the environment, names."""
+    if args.trace is None and not os.environ.get("OUTLAST_TRACE", "").strip():
+        yield
+        return
+    from outlast.tracing.runs import stored_run
+
+    with stored_run("cli", f"run {args.target}"):
+        yield
 
 
 def _show(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args: argparse.Namespace) -> int:

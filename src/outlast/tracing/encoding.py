@@ -450,7 +450,10 @@ def _count(kept: Exchange) -> None:
         state.spent.add(span.response)
         if span.response.model:
             state.models[span.response.model] = None
-    elif isinstance(span.error, LMError) and not isinstance(span.error, LMCircuitOpen | LMReplayError):
+        return
+    if span.lm:
+        state.models.setdefault(span.lm)
+    if isinstance(span.error, LMError) and not isinstance(span.error, LMCircuitOpen | LMReplayError):
         state.spent.fail()
 
 

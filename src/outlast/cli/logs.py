@@ -1,0 +1,302 @@
+"""The log of what was asked and answered: read it, search it, add up what it cost. Newest last.
+
+Shows the last traces, or one whole with the tree of its spans: `outlast logs ID`, where ID is the beginning of its id.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.cli.app import NO, OK
+from outlast.cli.output import console, emit, emit_pretty, say, stdout
+from outlast.errors import UsageError
+
+if TYPE_CHECKING:
+    from outlast.tracing.record import TraceFilter, TraceRecord
+    from outlast.tracing.store import Store
+
+EPILOG = """\
+examples:
+  outlast logs                             the last three, prompts and replies
+  outlast logs --short -n 20               one line each
+  outlast logs -q "refund" -m mini --since '2 days'
+  outlast logs 0193a7                      one, whole: its spans, every message
+  outlast logs --cost --since today        what it cost, by model
+  outlast logs --json -n 0 | jq .reply     all, one line of JSON each
+  outlast logs --store traces.db --program Triage
+  outlast logs off | on | status | path
+  outlast logs backup copy.db
+  outlast logs gc --older-than 30d         forget what is older; what has labels stays
+
+The log is a store of traces: --store, else OUTLAST_TRACE, else OUTLAST_LOG (a file, the address of a database, or
+off), else log.db in the data folder. `outlast prompt` and `outlast chat` write it; programs do with OUTLAST_TRACE."""
+
+_VERBS = ("on", "off", "status", "path", "backup", "gc")
+_WHOLE, _SHORT, _PAGE = 3, 20, 500
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("what", nargs="*", metavar="ID", help="a trace; or on, off, status, path, backup PATH, gc")
+    which = parser.add_argument_group("which")
+    which.add_argument("-n", type=_number, metavar="N", help="the last N (3, or 20 short ones); 0: all")
+    which.add_argument("-q", dest="text", metavar="TEXT", help="those that hold these words")
+    which.add_argument("-m", "--lm", metavar="NAME", help="those in which this model was asked")
+    which.add_argument("--program", metavar="NAME", help="those of this program: its name, or the hash of a version")
+    which.add_argument("--since", metavar="TIME", help="such as '2 days', 90m, today, 2026-11-29")
+    which.add_argument("--until", metavar="TIME")
+    which.add_argument("-t", "--session", metavar="ID", help="those of this conversation")
+    which.add_argument("--tag", metavar="TAG")
+    which.add_argument("--errors", action="store_true", help="those that failed")
+    how = parser.add_argument_group("how")
+    how.add_argument("--short", action="store_true", help="one line each")
+    how.add_argument("-r", "--replies", action="store_true", help="what came out alone")
+    how.add_argument("--json", action="store_true", help="one line of JSON each")
+    how.add_argument("--cost", action="store_true", help="calls, tokens and dollars by model, of all of them")
+    parser.add_argument("--store", metavar="FILE|URL", help="another store of traces")
+    parser.add_argument("--older-than", metavar="TIME", help="of gc: such as 30d")
+    parser.add_argument("--labelled-too", action="store_true", help="of gc: forget what has labels as well")
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"a whole number from 0; got {text!r}")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show, switch, copy or shorten the log."""
+    word = args.what[0] if args.what else ""
+    if word in _VERBS:
+        return _manage(word, args)
+    if args.older_than is not None or args.labelled_too:
+        raise UsageError("--older-than goes with gc: outlast logs gc --older-than 30d")
+    if len(args.what) > 1:
+        raise UsageError(f"outlast logs shows one trace by its id, or many by options; got {' '.join(args.what)!r}")
+    from outlast.cli.talk.log import open_log
+
+    with closing(open_log(args.store, searched=args.text is not None)) as store:
+        if word:
+            return _one(store, word, args)
+        where = _filter(store, args)
+        return _cost(store, where, args) if args.cost else _many(store, where, args)
+
+
+def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
+    """Which traces the command line asks for."""
+    from outlast.cli.aliases import resolved
+    from outlast.cli.talk.since import moment_of
+    from outlast.tracing.record import TraceFilter
+
+    name, version = args.program, None
+    if name is not None and len(name) >= 6 and not set(name) - set("0123456789abcdef"):
+        version = next((one.hash for one in store.programs() if one.hash.startswith(name)), None)
+    return TraceFilter(
+        name=None if version else name,
+        program=version,
+        lm=None if args.lm is None else _answering(resolved(args.lm)[0]),
+        status="error" if args.errors else None,
+        since=None if args.since is None else moment_of(args.since),
+        until=None if args.until is None else moment_of(args.until),
+        session=args.session,
+        text=args.text,
+        tag=args.tag,
+    )
+
+
+def _answering(model: str) -> str:
+    """What a model calls itself in its answers, as far as its name tells: without its provider or engine."""
+    from outlast.lms.engines import engine_of
+
+    through = engine_of(model)
+    return (model if through is None else through[1]).rpartition("/")[2] or model
+
+
+def _found(store: Store, where: TraceFilter, most: int) -> Iterator[TraceRecord]:
+    """Traces, newest first, a page at a time; all when `most` is 0."""
+    before: float | None = None
+    left = most
+    while True:
+        size = min(left, _PAGE) if most else _PAGE
+        page = store.traces(where, limit=size, before=before)
+        yield from page
+        left -= len(page)
+        if len(page) < size or (most and left <= 0):
+            return
+        before = page[-1].started
+
+
+def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
+    from outlast.cli.talk.log_text import replies, short_line, trace_data, whole
+
+    out = stdout()
+    most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
+    traces = list(_found(store, where, most))[::-1]
+    if not traces:
+        say("outlast: no such traces")
+        return NO
+    for trace in traces:
+        if args.json:
+            emit(trace_data(store, trace))
+        elif args.replies:
+            print(replies(store, trace), file=out)
+        elif args.short:
+            print(short_line(trace, width=_width()), file=out)
+        else:
+            print("\n".join(whole(store, trace)), file=out)
+    return OK
+
+
+def _width() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size((100, 24)).columns if stdout().isatty() else 160
+
+
+def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
+    """One trace, whole."""
+    from outlast.cli.talk.log_text import head, replies, steps, tree, whole, whole_data
+
+    trace = store.trace(trace_id)
+    if args.json:
+        emit_pretty(whole_data(store, trace))
+        return OK
+    out = stdout()
+    if args.replies:
+        print(replies(store, trace), file=out)
+        return OK
+    spans = store.spans(trace.id)
+    if trace.kind == "lm":
+        print("\n".join(head(trace)), file=out)
+    else:
+        print("\n".join([*whole(store, trace), *tree(spans)]), file=out)
+    print("\n".join(steps(store, trace, spans)), file=out)
+    for label in store.labels(trace_id=trace.id):
+        note = f": {label.note}" if label.note else ""
+        print(f"label {label.name}: {label.value} ({label.source} {label.author}){note}", file=out)
+    return OK
+
+
+def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
+    """What traces cost, by model."""
+    sums: dict[str, dict[str, Any]] = {}
+    for trace in _found(store, where, args.n or 0):
+        for name in (" + ".join(trace.models) or "no model", ""):
+            row = sums.setdefault(
+                name, {"traces": 0, "calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "unpriced": 0}
+            )
+            row["traces"] += 1
+            row["calls"] += trace.calls
+            row["input_tokens"] += trace.input_tokens or 0
+            row["output_tokens"] += trace.output_tokens or 0
+            row["cost"] += trace.cost or 0.0
+            row["unpriced"] += trace.cost is None and trace.calls > 0
+    total = sums.pop("", None)
+    if total is None:
+        say("outlast: no such traces")
+        return NO
+    if args.json:
+        emit_pretty({"models": sums, "total": total})
+        return OK
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for title in ("traces", "calls", "tokens in", "tokens out", "cost"):
+        table.add_column(title, justify="right")
+    rows = sorted(sums.items(), key=lambda pair: -pair[1]["cost"])
+    for name, row in [*rows, ("total", total)] if len(rows) > 1 else rows:
+        more = f" + {row['unpriced']} unknown" if row["unpriced"] else ""
+        counts = (f"{row[key]:,}" for key in ("traces", "calls", "input_tokens", "output_tokens"))
+        table.add_row(_clean(name), *counts, f"${row['cost']:.4f}{more}")
+    console().print(table)
+    return OK
+
+
+def _clean(text: str) -> str:
+    from outlast.cli.talk.log_text import clean
+
+    return clean(text)
+
+
+# Managing
+
+
+def _manage(verb: str, args: argparse.Namespace) -> int:
+    from outlast.cli.talk.log import log_place, switch
+
+    if len(args.what) != (2 if verb == "backup" else 1):
+        raise UsageError(f"it is: outlast logs {verb}{' PATH' if verb == 'backup' else ''}")
+    if (args.older_than is not None or args.labelled_too) and verb != "gc":
+        raise UsageError("--older-than and --labelled-too go with gc")
+    if verb == "path":
+        print(args.store or log_place(), file=stdout())
+        return OK
+    if verb == "status":
+        return _status(args)
+    if verb in ("on", "off"):
+        switch(verb == "on")
+        say(f"outlast: the log is {verb}")
+        return OK
+    return _backup(args) if verb == "backup" else _gc(args)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from outlast.cli.talk.log import log_off, log_place, open_log
+    from outlast.errors import DataError
+
+    off = log_off()
+    told: dict[str, Any] = {"on": not off, "why_off": off or None, "place": args.store or log_place()}
+    try:
+        with closing(open_log(args.store)) as store:
+            told |= store.stats()
+    except DataError:
+        told["traces"] = 0
+    if args.json:
+        emit_pretty(told)
+        return OK
+    out = stdout()
+    print(f"log     {'on' if not off else f'off: {off}'}", file=out)
+    print(f"place   {told['place']}", file=out)
+    for name in ("traces", "spans", "labels", "bytes", "dropped"):
+        if told.get(name) is not None:
+            print(f"{name:<8}{told[name]:,}", file=out)
+    return OK
+
+
+def _backup(args: argparse.Namespace) -> int:
+    from outlast.cli.talk.log import open_log
+
+    path = Path(args.what[1])
+    if path.exists():
+        raise UsageError(f"{str(path)!r} is there already; name another file")
+    with closing(open_log(args.store)) as store:
+        store.backup(path)
+    say(f"outlast: copied to {path}")
+    return OK
+
+
+def _gc(args: argparse.Namespace) -> int:
+    from outlast import open_store
+    from outlast.cli.talk.log import log_place, open_log
+    from outlast.cli.talk.since import span_of
+
+    if args.older_than is None:
+        raise UsageError("gc of what? outlast logs gc --older-than 30d")
+    age = span_of(args.older_than)
+    open_log(args.store).close()  # raises when there is none, which would be made otherwise
+    with closing(open_store(args.store or log_place())) as store:
+        before = store.stats()
+        store.gc(older_than=age, keep_labelled=not args.labelled_too)
+        after = store.stats()
+    gone = before.get("traces", 0) - after.get("traces", 0)
+    if args.json:
+        emit_pretty({"removed": gone, "left": after.get("traces")})
+    else:
+        say(f"outlast: {gone:,} traces are gone, {after.get('traces', 0):,} are left")
+    return OK

@@ -1,0 +1,205 @@
+"""`outlast logs`: found, shown, added up, kept and forgotten."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import outlast as ol
+from outlast.testing import ScriptedLM
+from outlast.tracing.switch import flush
+
+BASE = ("-m", "outlast/baseline")
+
+
+@pytest.fixture
+def store(desk: Path) -> Path:
+    """A store with three calls of a program, one of which failed, and two of models."""
+    program = ol.Predict("question -> answer")
+    place = desk / "traces.db"
+    with (
+        ol.trace(store=place, tags=("first",)),
+        ol.context(lm=ScriptedLM(lambda m: {"answer": "forty two"}, name="a/one")),
+    ):
+        program(question="what is six by seven")
+        ol.LM("outlast/baseline")("The sky is blue. Why?")
+    with (
+        ol.trace(store=place, session="s-2"),
+        ol.context(lm=ScriptedLM(lambda m: {"answer": "\x1b[31mred"}, name="b/two", price=0.25)),
+    ):
+        program(question="which colour")
+    down = ScriptedLM(lambda m: ol.errors.LMServerError("the server is down"), name="b/two")
+    with ol.trace(store=place), ol.context(lm=down), pytest.raises(ol.errors.LMServerError):
+        program(question="does it fail")
+    flush()
+    return place
+
+
+@pytest.fixture
+def logs(outlast, store):
+    """Runs `outlast logs` on the store."""
+    return lambda *words: outlast("logs", "--store", str(store), *words)
+
+
+def asked(result) -> list[str]:
+    """What was asked in the traces that were shown."""
+    return [row["prompt"] for row in result.lines]
+
+
+def test_the_last_ones_newest_last(logs) -> None:
+    shown = logs("-n", "2").out
+    assert shown.index("which colour") < shown.index("does it fail")
+    assert "six by seven" not in shown
+    assert "> which colour\n\n\x1b[31mred" in shown
+    assert "error: " in shown
+    assert asked(logs("--json", "-n", "0"))[0] == "what is six by seven"
+    assert len(logs("--json").lines) == 3
+    assert len(logs("--short").out.splitlines()) == 4
+    assert "\x1b" not in logs("--short").out
+    assert logs("-r", "-n", "0").out.splitlines()[:2] == ["forty two", "The sky is blue."]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("-q", "six"), ["what is six by seven"]),
+        (("-q", "forty"), ["what is six by seven"]),
+        (("-q", "colour"), ["which colour"]),
+        (("-m", "b/two"), ["which colour", "does it fail"]),
+        (("-m", "some-seller/two"), ["which colour", "does it fail"]),
+        (("-m", "llm:two"), ["which colour", "does it fail"]),
+        (("-m", "outlast/baseline"), ["The sky is blue. Why?"]),
+        (("-t", "s-2"), ["which colour"]),
+        (("--tag", "first"), ["what is six by seven", "The sky is blue. Why?"]),
+        (("--errors",), ["does it fail"]),
+        (("--program", "Predict", "-m", "a/one"), ["what is six by seven"]),
+        (("--since", "1h", "-q", "colour"), ["which colour"]),
+    ],
+)
+def test_which(logs, words, found) -> None:
+    assert asked(logs("--json", "-n", "0", *words)) == found
+
+
+def test_the_version_of_a_program_by_its_hash(logs) -> None:
+    version = logs("--json", "-q", "six").lines[0]["program"]
+    assert len(asked(logs("--json", "-n", "0", "--program", version[:8]))) == 3
+
+
+def test_none_is_exit_code_1(logs) -> None:
+    for words in (("--until", "2020-01-01"), ("-q", "nowhere"), ("-m", "none"), ("--cost", "--program", "None")):
+        result = logs(*words)
+        assert (result.code, result.out) == (1, "")
+        assert "no such traces" in result.err
+
+
+def test_one_whole_with_its_spans(logs, outlast, desk: Path) -> None:
+    first = logs("--json", "-q", "six").lines[0]["id"]
+    shown = logs(first[:20]).out
+    assert "program Predict" in shown
+    assert "└─ [1] lm a/one" in shown
+    for text in ("[system]\n", "[user]\n", "[reply]\n", "what is six by seven"):
+        assert text in shown
+    data = logs(first, "--json").json
+    assert [span["kind"] for span in data["spans"]] == ["program", "lm"]
+    assert data["spans"][1]["request"]["messages"][0]["role"] == "system"
+    assert logs(first, "-r").out == "forty two\n"
+    wrong = logs("ffffffff")
+    assert (wrong.code, "ffffffff" in wrong.err) == (3, True)
+
+
+def test_what_it_cost(logs) -> None:
+    lines = logs("--cost").out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["model", "b/two"]  # the dearest first
+    assert {line.split()[0] for line in lines[2:]} == {"a/one", "outlast/baseline", "total"}
+    assert lines[-1].split()[1] == "4"
+    assert lines[-1].endswith("$0.2500")
+    told = logs("--cost", "--json").json
+    assert told["total"]["traces"] == 4
+    assert told["models"]["b/two"]["cost"] == 0.25
+    assert logs("--cost", "--json", "-m", "a/one").json["total"]["traces"] == 1
+
+
+def test_a_copy_and_forgetting(logs, outlast, store: Path, desk: Path) -> None:
+    labelled = logs("--json", "-q", "six").lines[0]["id"]
+    with_label = ol.open_store(store)
+    with_label.add_label(labelled, "pass", author="me")
+    with_label.close()
+    assert "label label: pass (human me)" in logs(labelled).out
+    assert logs("backup", str(desk / "copy.db")).code == 0
+    assert logs("backup", str(desk / "copy.db")).code == 2
+    assert logs("gc").code == 2
+    assert "0 traces are gone, 4 are left" in logs("gc", "--older-than", "30d").err
+    assert "3 traces are gone, 1 are left" in logs("gc", "--older-than", "0s").err
+    assert "1 traces are gone, 0 are left" in logs("gc", "--older-than", "0s", "--labelled-too").err
+    assert len(outlast("logs", "--store", "copy.db", "--json", "-n", "0").lines) == 4
+
+
+def test_where_the_log_is(outlast, desk: Path, monkeypatch) -> None:
+    assert outlast("logs", "path").out == f"{desk / 'data' / 'outlast' / 'log.db'}\n"
+    for variable, words in (("OUTLAST_LOG", ()), ("OUTLAST_TRACE", ()), ("OUTLAST_TRACE", ("--store", "c.db"))):
+        monkeypatch.setenv(variable, f"{variable}.db")
+        assert outlast("logs", "path", *words).out == f"{words[1] if words else variable + '.db'}\n"
+
+
+def test_there_is_none_yet(outlast) -> None:
+    for words in ((), ("--cost",), ("gc", "--older-than", "1d"), ("backup", "x.db"), ("--store", "none.db")):
+        result = outlast("logs", *words)
+        assert (result.code, "no log yet" in result.err) == (3, True)
+    assert outlast("logs", "status").code == 0
+    assert not (Path("none.db")).exists()
+
+
+def test_switching(outlast) -> None:
+    assert outlast("logs", "off").code == 0
+    assert outlast("logs", "off").code == 0
+    assert outlast("logs", "status", "--json").json["on"] is False
+    assert outlast("logs", "on").code == 0
+    assert outlast("logs", "on").code == 0
+    assert outlast("logs", "status", "--json").json["on"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("a", "b"), "one trace by its id"),
+        (("--older-than", "3d"), "goes with gc"),
+        (("on", "--older-than", "3d"), "go with gc"),
+        (("backup",), "outlast logs backup PATH"),
+        (("gc", "--older-than", "soon"), "a length of time"),
+        (("-n", "-1"), "argument -n"),
+    ],
+)
+def test_what_means_nothing(outlast, monkeypatch, words, told) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hi"))
+    outlast("prompt", *BASE)
+    result = outlast("logs", *words)
+    assert (result.code, told in result.err) == (2, True), result.err
+
+
+def test_a_store_that_may_not_be_written_is_read(outlast, store: Path) -> None:
+    if os.geteuid() == 0:
+        os.chmod(store, 0o444)  # root may write it all the same; what is read is what counts here
+    assert outlast("logs", "--store", str(store), "--short").code == 0
+
+
+def test_no_store_is_named(outlast, desk: Path) -> None:
+    (desk / "x.db").write_text("this is no database, and it is long enough to tell")
+    result = outlast("logs", "--store", "x.db")
+    assert (result.code, "x.db" in result.err) == (3, True)
+
+
+def test_run_keeps_what_it_did(outlast, desk: Path) -> None:
+    assert outlast("run", "app.py:Triage", "inputs.jsonl", *BASE, "--trace", "run.db").code == 0
+    rows = outlast("logs", "--store", "run.db", "--json", "-n", "0").lines
+    assert [row["name"] for row in rows] == ["Triage"] * 5
+    store = ol.open_store(desk / "run.db", read_only=True)
+    assert {run.kind: run.name for run in store.runs()} == {"cli": "run app.py:Triage", "process": ""}
+    assert {store.run(row["run_id"]).kind for row in rows} == {"cli"}
+    assert outlast("run", "app.py:Triage", "inputs.jsonl", *BASE).code == 0  # and no longer
+    assert len(outlast("logs", "--store", "run.db", "--json", "-n", "0").lines) == 5
+    assert json.loads(outlast("logs", "--store", "run.db", "-n", "1", "--json").out)["models"] == ["outlast/baseline"]
