@@ -345,6 +345,7 @@ async def _try(
                 sum(part.module == ASKER for part in parts),
                 question.adapter,
                 question.lm.name,
+                "" if kept is None else question.lm.identity,
             )
             if trace is not None:
                 trace.append(span)

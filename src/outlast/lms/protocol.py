@@ -429,4 +429,5 @@ def _span(
         seconds,
         request.label,
         lm=lm.name,
+        identity=lm.identity,
     )

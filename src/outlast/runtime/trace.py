@@ -21,7 +21,8 @@ class Span:
     seconds since the epoch, `seconds` is how long it took. `joined` is not 0 where the reply was made of that many
     exchanges, whose spans stand before it: they are what was sent and what counts; this request never was.
     An answer that a check refused has both `values` and `error`, a `CheckFailed`. `adapter` and `lm` are the names of
-    the adapter that asked, "" where none did, and of the model that was asked.
+    the adapter that asked, "" where none did, and of the model that was asked; `identity` is that model's where the
+    span is kept in a store, for replays.
     """
 
     path: str | None
@@ -39,6 +40,7 @@ class Span:
     joined: int = 0
     adapter: str = ""
     lm: str = ""
+    identity: str = ""
 
 
 class Noted(NamedTuple):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
 from outlast.lms.caching.hiding import hide_in_text, known_secrets, may_hold_secrets, without_secrets
-from outlast.messages import NO_SETTINGS, Message, Request, Settings
+from outlast.messages import NO_SETTINGS, Message, Settings
 from outlast.modules.module import Module
+from outlast.runtime import Span
 from outlast.tracing.record import ResultRecord
 from outlast.tracing.recorder import Exchange, Open, Place, TraceState, told_of
 from outlast.tracing.runs import StoredRun
@@ -25,6 +26,7 @@ from outlast.types import TRUSTED
 if TYPE_CHECKING:
     pass
 
+IDENTITY = "identity"  # of the model asked, kept beside the messages
 PREVIEW = 300  # characters of what went in and came out that a list shows
 _PACKED = 300  # bytes from which on content is compressed
 _KNOWN = 100_000  # keys of which this process knows that they are in the store
@@ -160,7 +162,7 @@ class Encoder:
             self._clean(preview(inputs)) if shown else "",
             self._clean(preview(outputs)) if shown else "",
             _list(place.tags),
-            _attributes(place.attributes, spent.cached),
+            _attributes(place.attributes, spent.cached, state.sample),
             0,
         )
 
@@ -197,7 +199,7 @@ class Encoder:
         if not kept.counted:
             kept.counted = True
             _count(kept)
-        tail, beside = self._request(span.request, kept.state.id)
+        tail, beside = self._request(span, kept.state.id)
         facts: tuple[Any, ...]
         if response is None:
             facts = (
@@ -339,8 +341,10 @@ class Encoder:
             self._rows.blobs.append((key, *packed(raw), self._now))
         return key
 
-    def _request(self, request: Request, trace: str) -> tuple[bytes | None, bytes | None]:
-        """The keys of the last message, which leads to those before it, and of what stands beside the messages."""
+    def _request(self, span: Span, trace: str) -> tuple[bytes | None, bytes | None]:
+        """The keys of the last message, which leads to those before it, and of what stands beside the messages, with
+        the identity of the model where that is more than its name."""
+        request = span.request
         if self._place is not None and self._place.capture == "off":
             return None, None
         tail: bytes | None = None
@@ -350,6 +354,8 @@ class Encoder:
         beside = request.beside_messages()
         if request.label is not TRUSTED:
             beside["label"] = request.label.to_json()
+        if span.identity not in ("", span.lm):
+            beside[IDENTITY] = span.identity
         return tail, self._blob(beside) if beside else None
 
     def _message(self, parent: bytes | None, message: Message, trace: str, *, keep: bool) -> bytes:
@@ -428,8 +434,10 @@ def _list(values: tuple[str, ...]) -> str:
     return dumps(values)
 
 
-def _attributes(told: Mapping[str, Any], cached: int) -> str:
-    return dumps({**told, **({"cached": cached} if cached else {})}) if told or cached else "{}"
+def _attributes(told: Mapping[str, Any], cached: int, sample: int) -> str:
+    if not (told or cached or sample):
+        return "{}"
+    return dumps({**told, **({"cached": cached} if cached else {}), **({"sample": sample} if sample else {})})
 
 
 def _settings(settings: Settings) -> str:

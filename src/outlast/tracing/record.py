@@ -108,12 +108,14 @@ class SpanRecord:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What went in and came out of a span, as JSON-ready data; None where nothing was kept of it."""
+    """What went in and came out of a span, as JSON-ready data; None where nothing was kept of it. `identity` is that of
+    the model asked, where that is more than its name."""
 
     inputs: Any = None
     outputs: Any = None
     request: Mapping[str, Any] | None = None
     response: Mapping[str, Any] | None = None
+    identity: str = ""
 
     def as_request(self) -> Request | None:
         """The request as it was sent, None where it was not kept."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from outlast.data.jsonform import json_form
 from outlast.messages import Request, Spending
-from outlast.runtime import Recording, Span
+from outlast.runtime import Recording, Span, current
 from outlast.signatures.record import Record, outputs_of
 from outlast.tracing.writer import Writer
 from outlast.types import TRUSTED, Label
@@ -37,11 +37,12 @@ def new_span_id() -> str:
 class TraceState:
     """A trace while it goes on. The sums are the writer's, which is alone in its thread."""
 
-    __slots__ = ("id", "models", "place", "root", "spent")
+    __slots__ = ("id", "models", "place", "root", "sample", "spent")
 
     def __init__(self, place: Place) -> None:
         self.id = new_trace_id()
         self.place = place
+        self.sample = current().sample  # which draw of the whole program it is
         self.root: Open | Exchange | None = None
         self.spent = Spending()
         self.models: dict[str, None] = {}

@@ -16,7 +16,7 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema, text
 from outlast.tracing.content import conversation, load_blobs, load_messages
 from outlast.tracing.database import Database, database_at
-from outlast.tracing.encoding import dumps
+from outlast.tracing.encoding import IDENTITY, dumps
 from outlast.tracing.record import (
     ALL,
     Content,
@@ -427,9 +427,10 @@ class Store:
         found: dict[str, Content] = {}
         for id, inputs, outputs, tail, beside, response in rows:
             told = None if tail is None else conversation(bytes(tail), messages)
-            rest: dict[str, Any] | None = {} if beside is None else of(beside)
+            kept: dict[str, Any] | None = {} if beside is None else of(beside)
+            rest = None if kept is None else {name: one for name, one in kept.items() if name != IDENTITY}
             request: dict[str, Any] | None = None if told is None or rest is None else {"messages": told, **rest}
-            found[id] = Content(of(inputs), of(outputs), request, of(response))
+            found[id] = Content(of(inputs), of(outputs), request, of(response), (kept or {}).get(IDENTITY, ""))
         return found
 
     def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
