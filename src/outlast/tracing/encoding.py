@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
 from outlast.lms.caching.hiding import hide_in_text, known_secrets, may_hold_secrets, without_secrets
-from outlast.messages import NO_SETTINGS, Message, Settings
+from outlast.messages import NO_SETTINGS, Message, Request, Settings
 from outlast.modules.module import Module
-from outlast.runtime import Span
 from outlast.tracing.record import ResultRecord
 from outlast.tracing.recorder import Exchange, Open, Place, TraceState, told_of
 from outlast.tracing.runs import StoredRun
@@ -199,7 +198,7 @@ class Encoder:
         if not kept.counted:
             kept.counted = True
             _count(kept)
-        tail, beside = self._request(span, kept.state.id)
+        tail, beside = self._request(span.request, kept.state.id, span.identity if span.identity != span.lm else "")
         facts: tuple[Any, ...]
         if response is None:
             facts = (
@@ -341,10 +340,9 @@ class Encoder:
             self._rows.blobs.append((key, *packed(raw), self._now))
         return key
 
-    def _request(self, span: Span, trace: str) -> tuple[bytes | None, bytes | None]:
+    def _request(self, request: Request, trace: str, identity: str = "") -> tuple[bytes | None, bytes | None]:
         """The keys of the last message, which leads to those before it, and of what stands beside the messages, with
         the identity of the model where that is more than its name."""
-        request = span.request
         if self._place is not None and self._place.capture == "off":
             return None, None
         tail: bytes | None = None
@@ -354,8 +352,8 @@ class Encoder:
         beside = request.beside_messages()
         if request.label is not TRUSTED:
             beside["label"] = request.label.to_json()
-        if span.identity not in ("", span.lm):
-            beside[IDENTITY] = span.identity
+        if identity:
+            beside[IDENTITY] = identity
         return tail, self._blob(beside) if beside else None
 
     def _message(self, parent: bytes | None, message: Message, trace: str, *, keep: bool) -> bytes:

@@ -105,7 +105,7 @@ class _Writing(Encoder):
             request = None
             beside = self._blob(content.request)
         if request is not None:
-            tail, beside = self._request(request, span.trace_id)
+            tail, beside = self._request(request, span.trace_id, content.identity)
         return self._row(
             "spans",
             span,
