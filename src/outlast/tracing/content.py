@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from outlast.tracing import schema
-from outlast.tracing.encoding import unpacked
+from outlast.tracing.packing import unpacked
 
 _AT_ONCE = 500  # keys of one query
 

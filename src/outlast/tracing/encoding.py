@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 import weakref
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from outlast.errors import LMCircuitOpen, LMError, LMReplayError
 from outlast.lms.caching.hiding import hide_in_text, known_secrets, may_hold_secrets, without_secrets
 from outlast.messages import NO_SETTINGS, Message, Request, Settings
 from outlast.modules.module import Module
+from outlast.tracing.packing import IDENTITY, dumps, packed
 from outlast.tracing.record import ResultRecord
 from outlast.tracing.recorder import Exchange, Open, Place, TraceState, told_of
 from outlast.tracing.runs import StoredRun
@@ -25,9 +24,7 @@ from outlast.types import TRUSTED
 if TYPE_CHECKING:
     pass
 
-IDENTITY = "identity"  # of the model asked, kept beside the messages
 PREVIEW = 300  # characters of what went in and came out that a list shows
-_PACKED = 300  # bytes from which on content is compressed
 _KNOWN = 100_000  # keys of which this process knows that they are in the store
 _FRESH = 1200.0  # seconds for which it knows; `gc` leaves what is younger than an hour
 _PREFIXES = 512  # messages whose keys are remembered, as many requests begin with them
@@ -461,28 +458,6 @@ def _count(kept: Exchange) -> None:
         state.models.setdefault(span.lm)
     if isinstance(span.error, LMError) and not isinstance(span.error, LMCircuitOpen | LMReplayError):
         state.spent.fail()
-
-
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
-
-
-def dumps(data: Any) -> str:
-    """JSON on one line, in the order that the data has."""
-    return _ENCODE(data)
-
-
-def packed(raw: bytes) -> tuple[str, bytes]:
-    """How it is stored ("z" for zlib, "r" as it is), and the bytes."""
-    if len(raw) < _PACKED:
-        return "r", raw
-    small = zlib.compress(raw, 1)
-    return ("z", small) if len(small) < len(raw) else ("r", raw)
-
-
-def unpacked(codec: str, data: bytes) -> Any:
-    """The data that was packed."""
-    raw = zlib.decompress(data) if codec == "z" else data
-    return json.loads(raw.decode("utf-8", "surrogatepass"))
 
 
 def preview(value: Any) -> str:

@@ -5,7 +5,6 @@ Telling costs a few microseconds: values are referred to, not written; a thread 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,22 +15,13 @@ from outlast.data.jsonform import json_form
 from outlast.messages import Request, Spending
 from outlast.runtime import Recording, Span, current
 from outlast.signatures.record import Record, outputs_of
+from outlast.tracing.packing import new_span_id, new_trace_id
 from outlast.tracing.writer import Writer
 from outlast.types import TRUSTED, Label
 
 Capture = Literal["full", "redacted", "hash", "off"]
 CAPTURES = ("full", "redacted", "hash", "off")
 _ATOMS = frozenset((str, int, float, bool, type(None)))
-
-
-def new_trace_id() -> str:
-    """32 hexadecimal digits that sort by time: milliseconds since 1970, then 80 random bits."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
-
-
-def new_span_id() -> str:
-    """16 hexadecimal digits."""
-    return os.urandom(8).hex()
 
 
 class TraceState:

@@ -9,8 +9,9 @@ from typing import Any
 
 from outlast.errors import UsageError, brief
 from outlast.runtime import recording, running
+from outlast.tracing.packing import new_trace_id
 from outlast.tracing.record import RunRecord
-from outlast.tracing.recorder import Place, new_trace_id
+from outlast.tracing.recorder import Place
 
 KINDS = ("process", "eval", "compile", "cli", "replay", "import")
 

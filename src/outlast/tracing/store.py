@@ -16,7 +16,7 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema, text
 from outlast.tracing.content import conversation, load_blobs, load_messages
 from outlast.tracing.database import Database, database_at
-from outlast.tracing.encoding import IDENTITY, dumps
+from outlast.tracing.packing import IDENTITY, dumps, new_trace_id
 from outlast.tracing.record import (
     ALL,
     Content,
@@ -30,7 +30,6 @@ from outlast.tracing.record import (
     TraceFilter,
     TraceRecord,
 )
-from outlast.tracing.recorder import new_trace_id
 
 if TYPE_CHECKING:
     from outlast.tracing.saving import Saved, WholeTrace

@@ -100,7 +100,7 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
             messages.c.first_trace.in_(ids), sa.text("role = 'system'")
         )
     )
-    from outlast.tracing.encoding import unpacked
+    from outlast.tracing.packing import unpacked
 
     for trace_id, codec, data in first:
         found.setdefault(trace_id, []).extend(_texts(unpacked(codec, bytes(data))))

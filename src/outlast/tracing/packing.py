@@ -1,0 +1,45 @@
+"""The small forms that a store has for everything: ids, JSON on one line, compressed bytes.
+
+Apart, so that whoever only reads a store loads nothing of what runs programs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from typing import Any
+
+IDENTITY = "identity"  # of the model asked, kept beside the messages
+_PACKED = 300  # bytes from which on content is compressed
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+def new_trace_id() -> str:
+    """32 hexadecimal digits that sort by time: milliseconds since 1970, then 80 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def new_span_id() -> str:
+    """16 hexadecimal digits."""
+    return os.urandom(8).hex()
+
+
+def dumps(data: Any) -> str:
+    """JSON on one line, in the order that the data has."""
+    return _ENCODE(data)
+
+
+def packed(raw: bytes) -> tuple[str, bytes]:
+    """How it is stored ("z" for zlib, "r" as it is), and the bytes."""
+    if len(raw) < _PACKED:
+        return "r", raw
+    small = zlib.compress(raw, 1)
+    return ("z", small) if len(small) < len(raw) else ("r", raw)
+
+
+def unpacked(codec: str, data: bytes) -> Any:
+    """The data that was packed."""
+    raw = zlib.decompress(data) if codec == "z" else data
+    return json.loads(raw.decode("utf-8", "surrogatepass"))
