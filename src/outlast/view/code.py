@@ -15,7 +15,7 @@ LONGEST = 20_000  # characters that are coloured; more stays plain
 def coloured(text: str, language: str = "") -> Markup:
     """The code as it is, in the colours of its language when that is known."""
     body = _marked(text, language) if language and len(text) <= LONGEST else clean(text)
-    block = Markup('<pre class="code"{}>{}</pre>').format(_named(language), body)
+    block = Markup('<pre class="code" tabindex="0"{}>{}</pre>').format(_named(language), body)
     if len(text) > LONG:
         return folding(f"{language or 'code'}", f"{text.count(chr(10)) + 1:,} lines", block)
     return block

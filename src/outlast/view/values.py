@@ -17,6 +17,7 @@ from outlast.view.texts import beginning, clean, folding, plain
 
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _LARGEST = 4_000_000  # bytes of a picture
+_MANY = 12  # fields from which an object inside another is folded
 _ITEMS = 200  # of one list or object
 _NODES = 3_000  # of one value
 _DEEPEST = 24
@@ -51,7 +52,7 @@ def raw(value: Any) -> Markup:
     return (
         coloured(text, "json")
         if len(text) < 20_000
-        else Markup('<pre class="code">{}</pre>').format(clean(text[:400_000]))
+        else Markup('<pre class="code" tabindex="0">{}</pre>').format(clean(text[:400_000]))
     )
 
 
@@ -93,9 +94,9 @@ class _Walk:
             return special
         lines = [self._line(str(name), value, depth) for name, value in list(data.items())[:_ITEMS]]
         body = Markup('<dl class="json">{}</dl>').format(Markup("").join(lines) + _more(len(data)))
-        if depth < 2 or _is_small(data):
+        if _is_small(data) or depth < (2 if len(data) <= _MANY else 1):
             return body
-        return folding(f"{{{', '.join(map(str, list(data)[:6]))}}}", f"{len(data)} fields", body)
+        return folding(f"{', '.join(map(str, list(data)[:6]))}", f"{len(data)} fields", body)
 
     def _line(self, name: str, value: Any, depth: int) -> Markup:
         return Markup("<dt>{}</dt><dd>{}</dd>").format(clean(beginning(name, 80)), self.value(value, depth + 1))

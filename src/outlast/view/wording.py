@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from outlast.evals import wording as evals_wording
-
 __all__ = [
     "ago",
     "brief_value",
@@ -22,10 +20,12 @@ __all__ = [
     "moment",
     "money",
     "percent",
+    "run_title",
     "score",
     "short",
     "short_hash",
     "size",
+    "step_title",
     "tokens",
 ]
 
@@ -78,7 +78,14 @@ def duration(seconds: Any) -> str:
         return "0 ms"
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
-    return evals_wording.duration(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def money(dollars: Any) -> str:
@@ -154,7 +161,9 @@ def short(text: Any, limit: int = 40) -> str:
 
 def score(value: Any, share: bool = True) -> str:
     """ "72.5%" for a share, four digits for another score; a dash where there is none."""
-    return evals_wording.number(value, share) if isinstance(value, int | float) else _UNKNOWN
+    if not isinstance(value, int | float):
+        return _UNKNOWN
+    return f"{100 * value:.1f}%" if share else f"{value:.4g}"
 
 
 def figure(value: Any) -> str:
@@ -186,3 +195,15 @@ def instruction_of(parameters: Any) -> str:
         if str(path).endswith("instruction") and isinstance(value, str):
             return short(line(value), 200)
     return ""
+
+
+def step_title(span: Any) -> str:
+    """What a step is called: the model that was asked, else its own name."""
+    return (span.lm_asked if span.kind == "lm" else "") or span.name or span.kind
+
+
+def run_title(run: Any) -> str:
+    """What a run is called: its name, else the script that it ran, else its kind."""
+    argv = run.provenance.get("argv")
+    first = cast("list[Any]", argv)[0] if isinstance(argv, list) and argv else ""
+    return run.name or str(first).rpartition("/")[2] or run.kind

@@ -89,7 +89,8 @@ def forest(
     head += '<th scope="col" class="num">examples</th>'
     rest = len(named) + (2 if last else 1)
     return (
-        f'<div class="scroll"><table class="forest"><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(title)}"><table class="forest">'
+        f"<caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>"
         f'<tbody>{"".join(lines)}</tbody><tfoot aria-hidden="true"><tr><td></td><td class="plot">'
         f'<svg class="axis">{axis}</svg></td><td colspan="{rest}"></td></tr></tfoot></table></div>'
     )

@@ -85,7 +85,9 @@ def program(request: Request) -> Response:
         title=found.name or "Program",
         program=found,
         modules=[(path, _named(told), shown(told)) for path, told in side.modules.items()],
-        parameters=[(path, shown_parameter(value)) for path, value in side.parameters.items()],
+        parameters=[
+            (path, shown_parameter(value)) for path, value in side.parameters.items() if value not in ([], None)
+        ],
         sent=_sent(store, found.hash),
         before=versions[at + 1] if at + 1 < len(versions) else None,
         traces=store.traces(TraceFilter(program=found.hash), limit=10),

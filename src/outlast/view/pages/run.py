@@ -12,6 +12,7 @@ from outlast.tracing.record import ResultRecord, RunRecord, TraceFilter
 from outlast.view.evaluations import figures_of, group_key, groups_of
 from outlast.view.rendering import query_of, render, site_of
 from outlast.view.values import raw, shown
+from outlast.view.wording import run_title
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,7 +40,7 @@ def run(request: Request) -> Response:
     return render(
         request,
         "run.html",
-        title=found.name or found.kind,
+        title=run_title(found),
         run=found,
         figures=figures_of(found),
         counts=counts,
