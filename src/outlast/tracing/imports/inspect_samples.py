@@ -30,7 +30,8 @@ def sample_of(
     """The trace, its spans and its result. `leading` names the score that counts."""
     epoch = whole(sample.get("epoch")) or 1
     example = text(sample["id"])
-    started = moment(sample.get("started_at")) or _first(sample) or run.started
+    # Older logs do not say when a sample began: then a millionth of a second apart, as lists go by time.
+    started = moment(sample.get("started_at")) or _first(sample) or run.started + (1000 * index + epoch) * 1e-6
     trace = gathered.trace_id(started, run.id, example, epoch)
     tree = Tree(sample, trace, started, text(about.get("task")))
     error = mapping(sample.get("error"))
