@@ -201,7 +201,8 @@ def alone(folder: Path) -> Iterator[None]:
     from outlast.runtime import default, set_defaults
 
     keep = {name: value for name, value in os.environ.items() if not re.search(r"_API_KEY$|_BASE_URL$|^OUTLAST_", name)}
-    own = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / ".cache"), "COLUMNS": "110", "NO_COLOR": "1"}
+    own = {"HOME": str(folder), "COLUMNS": "110", "NO_COLOR": "1"}
+    own |= {f"XDG_{kind}_HOME": str(folder / f".{kind.lower()}") for kind in ("CACHE", "CONFIG", "DATA")}
     patch = pytest.MonkeyPatch()
     defaults = {name: default(name) for name in ("lm", "adapter")}
     display = sys.displayhook

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  outlast prompt --save tidy -s "Mend the grammar. Answer in $language." -p language English -m mini
+  outlast prompt --save tidy -s 'Mend the grammar. Answer in $language.' -p language English -m mini
   outlast templates                       what there is
   outlast templates edit tidy             in $VISUAL or $EDITOR; what cannot be read is not kept
   cat draft.txt | outlast prompt -t tidy -p language German
