@@ -172,7 +172,7 @@ class Store:
         table = schema.results
         query = sa.select(table.c.state, sa.func.count()).where(table.c.run_id == self.run(run_id).id)
         with self.database.reading() as connection:
-            return dict(connection.execute(query.group_by(table.c.state)).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(query.group_by(table.c.state))}
 
     def programs(self, name: str | None = None) -> list[ProgramRecord]:
         """Versions of programs, newest first."""

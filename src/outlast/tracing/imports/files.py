@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import lzma
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -19,6 +21,7 @@ MOST_ENTRY: Final = 64 << 20  # bytes of one entry of a zip, unpacked
 MOST_ENTRIES: Final = 200_000
 _ZSTD: Final = 93  # the number of that method in a zip
 _PIECE: Final = 1 << 16
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def readable(path: str | Path, what: str) -> Path:
@@ -87,7 +90,7 @@ class Archive:
         try:
             with self._opened(self._entries[name]) as file:
                 data = _at_most(file, MOST_ENTRY)
-        except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError, NotImplementedError) as error:
+        except (*_BROKEN, OSError, ValueError, EOFError, RuntimeError, NotImplementedError) as error:
             raise DataError(f"{shown} cannot be unpacked: {error}") from None
         if data is None:
             raise DataError(f"{shown} unpacks to more than {MOST_ENTRY >> 20} MB; that is refused")
