@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         server = Server(
             store,
             name=shown_name(place),
+            place=place,
             host=args.host,
             port=args.port,
             allow=args.allow_host,

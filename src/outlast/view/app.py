@@ -12,7 +12,7 @@ from starlette.routing import Route
 from outlast.errors import DataError, OutlastError
 from outlast.view.assets import assets
 from outlast.view.guard import Guard
-from outlast.view.rendering import render
+from outlast.view.rendering import render, site_of
 from outlast.view.routes import page_routes
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ def _not_there(request: Request, error: Exception) -> Response:
 def _cannot(request: Request, error: Exception) -> Response:
     """An error of ours says what is wrong in words that are meant for people."""
     status = 404 if isinstance(error, DataError) else 400
-    return render(
-        request, "message.html", status=status, title="Not found" if status == 404 else "Error", said=_told(error)
-    )
+    title = "Not found" if status == 404 else "That cannot be shown"
+    return render(request, "message.html", status=status, title=title, said=_told(request, error))
 
 
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _told(request: Request, error: Exception) -> str:
+    """What the error says, with the name of the store for where it is."""
+    site, said = site_of(request), str(error) or type(error).__name__
+    return said.replace(site.place, site.name) if site.place else said
 
 
 def _broken(request: Request, error: Exception) -> Any:

@@ -35,6 +35,7 @@ class Server:
         store: Store,
         *,
         name: str = "traces",
+        place: str = "",
         host: str = "127.0.0.1",
         port: int | None = None,
         allow: Sequence[str] = (),
@@ -45,7 +46,8 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.host = host
         self.site = replace(
-            Site(store, name, read_only=read_only, artifacts=artifacts or {}), hosts=_hosts(host, self.port, allow)
+            Site(store, name, place, read_only=read_only, artifacts=artifacts or {}),
+            hosts=_hosts(host, self.port, allow),
         )
         self._running: Uvicorn | None = None
 

@@ -21,7 +21,7 @@ def _secret() -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """The store, its name for people, and the secrets of this process; all of them die with it.
+    """The store, its name for people, where it is (which no page says), and the secrets of this process.
 
     `token` opens the page; the browser then holds `session` in a cookie. `hosts` are the values of the Host header that
     are answered. `links` says how addresses are written: for a server or for files. `artifacts` are compiled files by
@@ -30,6 +30,7 @@ class Site:
 
     store: Store
     name: str = "traces.db"
+    place: str = ""
     hosts: frozenset[str] = frozenset()
     links: Links = field(default_factory=Links)
     read_only: bool = False
