@@ -45,6 +45,8 @@ COMMANDS = {
     "cost": "what was spent, by model; or what a call of a model costs",
     "sandbox": "which sandboxes for code of a model run here; install one",
     "bench-optimizers": "optimizers on simulated worlds: true and reported score at equal budgets",
+    "import": "logs of llm, Inspect and promptfoo, into the store of traces",
+    "traces": "send stored traces to a collector of OpenTelemetry",
     "view": "look at traces, runs and programs in the browser",
     "inspect": "look into a program, a compiled file or the ledger of a search",
     "prompt": "ask a model once, from a shell or a pipe; logged",
@@ -55,6 +57,8 @@ COMMANDS = {
     "aliases": "short names for models",
     "plugins": "what other packages add, and what of it cannot be loaded",
 }
+
+_FILES = {"import": "importing"}  # where the name of the command is no name of a module
 
 EXIT_CODES = """\
 exit codes:
@@ -153,7 +157,7 @@ def _dispatch(words: list[str]) -> int:
 def _command(name: str) -> Any:
     """The module of a command: ours, else that of a plugin; None when there is none of this name."""
     if name in COMMANDS:
-        return import_module(f"outlast.cli.{name.replace('-', '_')}")
+        return import_module(f"outlast.cli.{_FILES.get(name, name.replace('-', '_'))}")
     from outlast.plugins import load
 
     found = load("commands", name)

@@ -1,0 +1,89 @@
+"""What a store of traces holds goes to a collector, all of it or a part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from outlast.tracing.otel.sending import Sender, batches
+from outlast.tracing.otel.view import ExportedSpan, Format, Traced, exported
+from outlast.tracing.record import ALL, TraceFilter, TraceRecord
+
+if TYPE_CHECKING:
+    from outlast.tracing.store import Store
+
+_PAGE: Final = 500
+
+
+@dataclass(slots=True)
+class ExportCounts:
+    """What became of an export: `traces` read and `spans` sent, `lost` spans that the collector did not take, `open`
+    traces that are not over and were left out. `stopped`: the collector took nothing at all, and the rest was not
+    tried."""
+
+    traces: int = 0
+    spans: int = 0
+    lost: int = 0
+    open: int = 0
+    stopped: bool = False
+
+
+def export_traces(
+    store: Store,
+    sender: Sender,
+    where: TraceFilter = ALL,
+    *,
+    format: Format = "both",
+    content: bool = False,
+    limit: int | None = None,
+    progress: Callable[[ExportCounts], None] | None = None,
+) -> ExportCounts:
+    """Send the traces that fit, newest first, at most `limit`; with their labels, a message of spans at a time.
+
+    Ends early when the first message is refused, as then all are. Memory: one message and one trace.
+    """
+    counts = ExportCounts()
+    for batch in batches(_spans(store, where, format, content, limit, counts)):
+        arrived, lost = sender.send(batch)
+        counts.spans += arrived
+        counts.lost += lost
+        if progress is not None:
+            progress(counts)
+        if not counts.spans:
+            counts.stopped = True
+            break
+    return counts
+
+
+def _spans(
+    store: Store, where: TraceFilter, format: Format, content: bool, limit: int | None, counts: ExportCounts
+) -> Iterator[ExportedSpan]:
+    for trace in newest_first(store, where, limit):
+        if trace.seconds is None:
+            counts.open += 1
+            continue
+        counts.traces += 1
+        held = store.contents(trace.id) if content else {}
+        labels = tuple(store.labels(trace_id=trace.id))
+        yield from exported(Traced(trace, store.spans(trace.id), held, labels), format, content=content)
+
+
+def newest_first(store: Store, where: TraceFilter = ALL, limit: int | None = None) -> Iterator[TraceRecord]:
+    """All traces that fit, at most `limit`, a page at a time; those of one moment too."""
+    left = math.inf if limit is None else limit
+    seen: set[str] = set()
+    until, size = where.until, _PAGE
+    while left > 0:
+        page = store.traces(replace(where, until=until), limit=size)
+        fresh = [trace for trace in page if trace.id not in seen]
+        yield from fresh[: int(min(left, len(fresh)))]
+        left -= len(fresh)
+        if len(page) < size:
+            return
+        last = page[-1].started
+        if page[0].started == last:  # those of one moment fill it: look at more of them
+            size *= 2
+        seen = {trace.id for trace in page if trace.started == last}
+        until = math.nextafter(last, math.inf)  # those of the same moment may be on the next page
