@@ -474,3 +474,62 @@ def test_a_store_is_read_only_when_asked(path: Path) -> None:
     assert store.count() == 1
     with pytest.raises(Exception, match="readonly|read-only"):
         store.add_label(store.traces()[0].id, 1)
+
+
+def test_an_evaluation_is_a_run_with_its_rows(path: Path) -> None:
+    data = [ol.Example({"question": f"q{n}"}, {"answer": "yes"}) for n in range(6)]
+
+    @ol.metric
+    def judged(example: Any, out: Any) -> float:
+        judge(question=out.answer)
+        return float(out.answer == example.answer)
+
+    judge = ol.Predict(QA, lm=ScriptedLM(lambda messages: "<<answer>>\nfine\n<<end>>"))
+    lm = ScriptedLM(lambda messages: f"<<answer>>\n{'no' if 'q2' in messages[-1].text else 'yes'}\n<<end>>")
+    with ol.trace(store=path), ol.context(lm=lm):
+        result = ol.evaluate(ol.Predict(QA), data, judged, epochs=2, progress=False)
+    store = kept(path)
+    [run] = store.runs(kind="eval")
+    assert (run.status, run.name, run.lm, run.program) == ("done", "Predict", "scripted", result.about.program_hash)
+    assert run.summary["score"] == result.score.value
+    assert run.parent_id == store.runs(kind="process")[0].id
+    assert store.count_results(run.id) == {"pass": 10, "fail": 2}
+    rows = store.results(run.id)
+    assert [(one.index, one.epoch) for one in rows] == [(n, epoch) for n in range(6) for epoch in range(2)]
+    failed = store.results(run.id, state="fail")
+    assert {one.inputs["question"] for one in failed} == {"q2"}
+    assert failed[0].targets == {"answer": "yes"}
+    assert failed[0].outputs == {"answer": "no"}
+    for row, told in zip(rows, result.rows, strict=False):
+        trace = store.trace(row.trace_id)
+        assert (trace.run_id, trace.example) == (run.id, row.example)
+        assert "of" not in trace.attributes
+        assert told.trace_id
+    judging = [one for one in store.traces(TraceFilter(run=run.id), limit=99) if one.attributes.get("of") == "metric"]
+    assert len(judging) == 12
+    assert store.results(run.id, order="score", limit=2) == failed
+    with pytest.raises(UsageError, match="ordered by"):
+        store.results(run.id, order="luck")  # type: ignore[arg-type]
+
+
+def test_a_compilation_is_a_run(path: Path) -> None:
+    words = ("alpha", "beta", "gamma", "delta")
+    data = [ol.Example({"question": f"{words[n % 4]} {n}"}, {"answer": words[n % 4]}) for n in range(60)]
+    ledger = path.with_name("study.db")
+    with ol.trace(store=path), ol.context(lm="outlast/baseline"):
+        ol.compile(
+            ol.Predict(QA),
+            data,
+            ol.exact_match("answer"),
+            optimizer=ol.RandomSearch(candidates=2),
+            budget=ol.Budget(calls=200),
+            study=ledger,
+            progress=False,
+        )
+    store = kept(path)
+    [run] = store.runs(kind="compile")
+    assert run.status == "done"
+    assert run.attributes["ledger"] == str(ledger)
+    assert run.summary["verdict"] in ("better", "inconclusive", "no worse", "worse", "unproven")
+    assert store.count(TraceFilter(run=run.id)) > 20
+    assert len({one.program for one in store.traces(TraceFilter(run=run.id), limit=500)}) > 1  # the candidates

@@ -12,6 +12,7 @@ from typing import Protocol
 from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, ConfigError, DataError, LMAuthError, LMQuotaError
 from outlast.evals.feed import Turn
+from outlast.evals.keeping import keep_row
 from outlast.evals.options import Options
 from outlast.evals.progress import INTERVAL, Guarded, Snapshot
 from outlast.evals.resume import Prior
@@ -20,6 +21,8 @@ from outlast.evals.rowfile import RowWriter, Stopped, dumps
 from outlast.evals.statistics import Estimate
 from outlast.evals.statistics.values import unknown
 from outlast.evals.tally import Tally
+from outlast.runtime import recording
+from outlast.tracing.recorder import Place
 
 _HOPELESS = (ConfigError, LMAuthError, LMQuotaError)  # what fails one example fails all
 _BREATH = 0.002  # seconds after which a worker lets others run, so that instant programs do not starve Ctrl-C
@@ -92,6 +95,8 @@ class Engine:
         self._writer = writer
         self._prior = prior
         self._display = display
+        place = recording()
+        self._kept = place if isinstance(place, Place) else None
         self._started = self._breathed = perf_counter()
 
     async def run(self) -> Outcome:
@@ -172,6 +177,8 @@ class Engine:
 
     def _count(self, row: Row, *, write: bool) -> None:
         row = self.tally.add(row)
+        if self._kept is not None:
+            keep_row(self._kept, row)
         if self.keep:
             self.rows.append(row)
         if write and self._writer is not None and not self._writer.write(dumps(row.to_json())) and not self.keep:

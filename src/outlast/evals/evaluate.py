@@ -12,6 +12,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
+from outlast.evals.keeping import keep_run
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.reads import note_read
@@ -24,6 +25,7 @@ from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
 from outlast.runtime import current, default
 from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of, own_models, program_hash
+from outlast.tracing.runs import stored_run
 
 
 def evaluate(
@@ -84,7 +86,10 @@ async def aevaluate(
     chosen = Options.of(options, "evaluate")
     from outlast.lms.batch.batched import carried
 
-    with carried(chosen.transport, chosen.save, subject="evaluate") as in_batches:
+    with (
+        carried(chosen.transport, chosen.save, subject="evaluate") as in_batches,
+        stored_run("eval", name_of(program)) as kept,
+    ):
         runner = RowRunner(
             program,
             metric,
@@ -114,7 +119,10 @@ async def aevaluate(
             prior=opened.prior,
             display=Guarded(display),
         )
-        return await finished(about, feed, engine, opened, reads)
+        result = await finished(about, feed, engine, opened, reads)
+        if kept is not None:
+            keep_run(kept, result)
+        return result
 
 
 def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> About:

@@ -15,6 +15,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Turn
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
+from outlast.evals.keeping import keep_run
 from outlast.evals.options import Options, RescoreOptions
 from outlast.evals.progress import Guarded, display_for
 from outlast.evals.resume import open_file, runs_again
@@ -32,6 +33,7 @@ from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.returned import Taken
 from outlast.signatures.signature import SignatureType
 from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of
+from outlast.tracing.runs import stored_run
 
 _NOTHING_SPENT = Spending()
 _LOOKED_AT = 20  # answers, to see whether a signature is theirs
@@ -82,7 +84,10 @@ async def arescore(
     chosen = Options.of(given, "rescore", without=_FIXED)
     from outlast.lms.batch.batched import carried
 
-    with carried(chosen.transport, chosen.save, subject="rescore") as in_batches:
+    with (
+        carried(chosen.transport, chosen.save, subject="rescore") as in_batches,
+        stored_run("eval", f"{before.program}, rescored") as kept,
+    ):
         rows = before.kept_rows("rescore")
         examples = _examples(rows, data)
         scorer = Scorer(metric, chosen.threshold)
@@ -108,7 +113,10 @@ async def arescore(
             prior=opened.prior,
             display=display,
         )
-        return await finished(about, feed, engine, opened, stopped=before.stopped)
+        result = await finished(about, feed, engine, opened, stopped=before.stopped)
+        if kept is not None:
+            keep_run(kept, result)
+        return result
 
 
 def prediction_of(outputs: Any, signature: Any = None, inputs: Mapping[str, Any] | None = None) -> Any:

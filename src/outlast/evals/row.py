@@ -120,7 +120,7 @@ class Row:
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
     `epoch` counts the runs of one example from 0; `cluster` is the group that the example belongs to. `checks` holds by
     name what checks said of the answer, before and after it was mended. `retried` holds the errors after which the row
-    was run again.
+    was run again. `trace_id` is the id of the program's trace in a store, "" where none was kept.
     """
 
     index: int
@@ -144,6 +144,7 @@ class Row:
     cluster: str = ""
     retried: tuple[Retried, ...] = ()
     metric_models: tuple[str, ...] = ()
+    trace_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -182,6 +183,8 @@ class Row:
         for name, models in (("models", self.models), ("metric_models", self.metric_models)):
             if models:
                 data[name] = list(models)
+        if self.trace_id:
+            data["trace_id"] = self.trace_id
         return data
 
     @classmethod

@@ -32,10 +32,11 @@ from outlast.evals.scorer import Scorer, is_async, models_of, within
 from outlast.messages import Spending
 from outlast.modules.module import Module, forward_of
 from outlast.modules.predict import Predict
-from outlast.runtime import Run, Trace, current, enter, in_thread, leave
+from outlast.runtime import Run, Trace, current, enter, in_thread, leave, recording
 from outlast.signatures.record import Record, outputs_of
 from outlast.signatures.signature import bind_defaults
 from outlast.tracing.identity import name_of
+from outlast.tracing.recorder import Place as KeptIn
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
@@ -87,7 +88,7 @@ class RowRunner:
 
         Raises `BudgetExceeded` when the budget of that run is used up.
         """
-        run = run or self._runs[epoch]
+        run, judge, traces = _kept(run or self._runs[epoch], example)
         trace, judging = Trace(), Trace()
         outcome: Score | Unscored | RowError
         prediction: Any = None
@@ -106,8 +107,8 @@ class RowRunner:
             seconds, subject = perf_counter() - started, "metric"
             outputs = output_form(prediction)  # before the metric, which may change it
             if self.checks:
-                beside = await looked(self.checks, inputs_of(example), prediction, run, judging)
-            outcome = await self.scorer(run, unshared_example(example), prediction, judging)
+                beside = await looked(self.checks, inputs_of(example), prediction, judge, judging)
+            outcome = await self.scorer(judge, unshared_example(example), prediction, judging)
         except (Exception, SystemExit, asyncio.CancelledError, GeneratorExit) as error:
             if must_raise(run, error) or (isinstance(error, GeneratorExit) and _task() is not task):
                 raise
@@ -115,7 +116,8 @@ class RowRunner:
         if seconds is None:
             seconds = perf_counter() - started
         place = (index, epoch, cluster)
-        return self._row(place, example, outputs, outcome, seconds, trace, judging, beside)
+        row = self._row(place, example, outputs, outcome, seconds, trace, judging, beside)
+        return replace(row, trace_id=traces[0]) if traces else row
 
     def close(self) -> None:
         """Say that no more examples come. Threads are shared and end by themselves, so nothing is given back."""
@@ -159,6 +161,18 @@ class RowRunner:
             cluster,
             metric_models=models_of(judging) if judging else (),
         )
+
+
+def _kept(run: Run, example: Example) -> tuple[Run, Run, list[str]]:
+    """The run for the program and the one for the metric, whose traces say what they are of; and the ids of those of
+    the program, as they begin."""
+    place = run.recording if run.recording is not None else recording()
+    if not isinstance(place, KeptIn):
+        return run, run, []
+    ids: list[str] = []
+    of_program = place.about(example=id_of(example), told=ids.append)
+    of_metric = place.about(example=id_of(example), told=None, attributes={**place.attributes, "of": "metric"})
+    return run.recorded(of_program), run.recorded(of_metric), ids
 
 
 def must_raise(run: Run, error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from outlast import artifact
@@ -35,7 +36,8 @@ from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledg
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict
 from outlast.runtime import Budget, current, run_blocking, running
-from outlast.tracing.identity import name_of, program_hash
+from outlast.tracing.identity import metric_hash, name_of, program_hash
+from outlast.tracing.runs import StoredRun, stored_run
 
 if TYPE_CHECKING:
     from outlast.evals.reads import Reads
@@ -186,7 +188,10 @@ async def acompile(
             running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
             carried(transport, ledger.path, subject="compile") as in_batches,
             shown(progress, limits) as listener,
+            stored_run("compile", type(program).__name__) as kept,
         ):
+            if kept is not None:
+                _keep(kept, setting, ledger.path)
             job = Study(
                 program,
                 scoring,
@@ -206,11 +211,26 @@ async def acompile(
             )
             try:
                 search.check(job)
-                return await _compile(program, setting, job, least)
+                compiled = await _compile(program, setting, job, least)
+                if kept is not None:
+                    kept.summary = {"verdict": compiled.report.verdict.word, "headline": str(compiled.report)}
+                return compiled
             finally:
                 job.close()
     finally:
         ledger.close()
+
+
+def _keep(run: StoredRun, setting: Setting, ledger: Path | None) -> None:
+    """Say in the store of traces what is compiled."""
+    run.program, run.metric = program_hash(setting.program), metric_hash(setting.metric)
+    run.lm = ", ".join(setting.asked())
+    run.dataset = setting.parts["train"].hash
+    run.attributes = {
+        "optimizer": repr(setting.optimizer),
+        "seed": setting.seed,
+        "ledger": None if ledger is None else str(ledger),
+    }
 
 
 def _expected(search: Optimizer, program: Module, parts: Mapping[str, Dataset]) -> int:
