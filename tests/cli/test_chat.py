@@ -104,6 +104,8 @@ def test_a_template_begins_it(chat, outlast, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     outlast("prompt", "--save", "tutor", "-s", "You teach $what", "-p", "what", "Latin")
     assert chat("salve", words=("-t", "tutor")).out == "salve (1)\n"
+    outlast("prompt", "--save", "loud", "Shout: $input")
+    assert chat("salve", "vale", words=("-t", "loud")).out == "Shout: salve (0)\nShout: vale (2)\n"
     outlast("prompt", "--save", "shaped", "--schema", "a", "x")
     assert chat("salve", words=("-t", "shaped")).code == 2
 

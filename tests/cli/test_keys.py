@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import subprocess
 import sys
 
@@ -79,6 +78,8 @@ def test_a_file_that_others_can_read_is_refused_and_the_models_are_listed_all_th
 
 @pytest.mark.skipif(os.name != "posix", reason="a terminal of POSIX")
 def test_at_a_terminal_the_key_is_typed_unseen(desk) -> None:
+    import pty
+
     terminal, end = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "outlast.cli", "keys", "set", "openai", "--file"],

@@ -57,10 +57,13 @@ def test_the_last_ones_newest_last(logs) -> None:
     assert "six by seven" not in shown
     assert "> which colour\n\n\x1b[31mred" in shown
     assert "error: " in shown
-    assert asked(logs("--json", "-n", "0"))[0] == "what is six by seven"
+    first = logs("--json", "-n", "0").lines[0]
+    assert (first["prompt"], first["reply"]) == ("what is six by seven", "forty two")
+    assert (first["inputs"], first["outputs"]) == ({"question": "what is six by seven"}, {"answer": "forty two"})
     assert len(logs("--json").lines) == 3
     assert len(logs("--short").out.splitlines()) == 4
     assert "\x1b" not in logs("--short").out
+    assert "what is [six] by seven" in logs("--short", "-q", "six").out
     assert logs("-r", "-n", "0").out.splitlines()[:2] == ["forty two", "The sky is blue."]
 
 

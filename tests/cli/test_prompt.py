@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -198,6 +199,24 @@ def test_what_is_logged_can_be_switched_off(ask, outlast, server, desk: Path, mo
     assert outlast("logs", "-r").out == "five (0)\n"
     monkeypatch.delenv("OUTLAST_LOG")
     assert outlast("logs", "-r").out == "two (0)\n"
+
+
+def test_nothing_is_kept_of_a_private_question_even_where_everything_is_traced(shell, desk: Path, monkeypatch) -> None:
+    monkeypatch.setenv("OUTLAST_TRACE", str(desk / "all.db"))
+    assert shell("prompt", *BASE, "-n", "The first. And?", stdin="").code == 0
+    assert shell("prompt", *BASE, "The second. And?", stdin="").code == 0
+    assert shell("chat", *BASE, "-n", stdin="The third. And?\n").code == 0
+    rows = shell("logs", "--json", "-n", "0").lines
+    assert [row["prompt"] for row in rows] == ["The second. And?"]
+    assert rows[0]["session"]
+
+
+def test_standard_input_that_is_no_text_is_named(shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "outlast.cli", "prompt", *BASE, "What?"], input=b"\xff\xfe\x00", capture_output=True
+    )
+    assert done.returncode == 3
+    assert b"-a - shows it as a file" in done.stderr
 
 
 def test_a_log_that_cannot_be_written_is_told_and_the_answer_comes(ask, server, desk: Path, monkeypatch) -> None:

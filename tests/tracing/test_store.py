@@ -466,6 +466,22 @@ def test_requests_of_every_kind_come_back_as_they_were(path: Path) -> None:
     assert found == requests
 
 
+def test_what_no_column_can_hold_is_kept_and_holds_up_nothing(path: Path) -> None:
+    replies = iter(["half \ud83d of one", "a \0 in it", "fine"])
+    lm = ScriptedLM(lambda messages: next(replies), name="odd \udfff")
+    with ol.trace(store=path), ol.context(lm=lm):
+        for number in range(3):
+            lm(f"\udc00 question {number}")
+    assert flush(5)
+    store = ol.open_store(path)
+    found = store.traces()[::-1]
+    assert [one.output for one in found] == ["half ? of one", "a \ufffd in it", "fine"]
+    kept = [store.content(store.spans(one.id)[0]).as_response() for one in found]
+    assert [one.text for one in kept if one is not None] == ["half \ud83d of one", "a \0 in it", "fine"]
+    assert [hit.trace.id for hit in store.search("half")] == [found[0].id]
+    assert store.stats()["dropped"] == 0
+
+
 def test_a_store_is_read_only_when_asked(path: Path) -> None:
     with ol.trace(store=path), ol.context(lm=answering("x")):
         ol.Predict(QA)(question="q")

@@ -58,17 +58,17 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--continue is for the last conversation; --cid names another one")
     before = earlier(args.cid) if args.go_on or args.cid is not None else Earlier(new_session())
     settings = settings_of(args, template)
-    first, system = template.filled("", pairs(args.p, "-p"))
+    params = pairs(args.p, "-p")
+    system = template.filled("", params)[1]
     named = how_asked(args, template, before.asked)
     lm = model_to_ask(named, cache=args.cache)
     chat = Chat(lm, named, args.system or system or before.system, settings, before.session, args)
     chat.messages = list(before.messages)
+    chat.filled = lambda typed: template.filled(typed, params)[0]
     if sys.stdin is not None and sys.stdin.isatty():
         say(f"Talking with {lm.name}. !help lists what else there is; Ctrl-D leaves.")
         for message in chat.messages[-2:]:
             say(f"{'you' if message.role == 'user' else 'it'}: {_start(message.shown)}")
-    if first.strip():
-        chat.say(first)
     chat.listen(Lines())
     return OK
 
@@ -117,6 +117,7 @@ class Chat:
         self.messages: list[Message] = []
         self.attached: list[Media | TextPart] = []
         self.spent: list[Mapping[str, Any]] = []
+        self.filled: Callable[[str], str] = str  # what a template makes of a message
 
     def listen(self, read: Callable[[str], str | None]) -> None:
         """Take lines until the last one or !quit."""
@@ -175,7 +176,7 @@ class Chat:
         from outlast.cli.talk.terminal import at_terminal, print_stream, shown
         from outlast.messages import Message
 
-        asked = [*self.messages, turn(text, self.attached)]
+        asked = [*self.messages, turn(self.filled(text), self.attached)]
         messages = with_system(self.system, asked)
         events = self.lm.events(messages, **self.settings) if at_terminal() and not self.args.no_stream else None
         try:

@@ -137,6 +137,7 @@ def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     out = stdout()
     most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
     traces = list(_found(store, where, most))[::-1]
+    snippets = _snippets(store, args.text) if args.text is not None and args.short else {}
     if not traces:
         say("outlast: no such traces")
         return NO
@@ -146,10 +147,15 @@ def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
         elif args.replies:
             print(replies(store, trace), file=out)
         elif args.short:
-            print(short_line(trace, width=_width()), file=out)
+            print(short_line(trace, snippets.get(trace.id, ""), _width()), file=out)
         else:
             print("\n".join(whole(store, trace)), file=out)
     return OK
+
+
+def _snippets(store: Store, text: str) -> dict[str, str]:
+    """Where the words stand in the last traces that hold them."""
+    return {hit.trace.id: hit.snippet for hit in store.search(text, limit=_PAGE)}
 
 
 def _width() -> int:

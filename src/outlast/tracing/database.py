@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.errors import ConfigError, DataError, brief
 from outlast.runtime.waiting import forks
+from outlast.tracing.packing import storable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -177,11 +178,20 @@ class Database:
 
     def write(self, rows: Rows) -> None:
         """Put rows into the tables, all or none. Raises what the database raises."""
+        try:
+            self._put(rows)
+        except Exception as error:
+            if not isinstance(error, UnicodeEncodeError) and not self.hopeless(error):
+                raise
+            self._put(rows, storable)  # whatever else is wrong with them is raised again
+
+    def _put(self, rows: Rows, form: Callable[[Any], Any] | None = None) -> None:
         with self.changing() as connection:
             for f in fields(rows):
                 values: Sequence[tuple[Any, ...]] = getattr(rows, f.name)
                 if values:
-                    connection.exec_driver_sql(self._insert(f.name), list(values))
+                    stored = list(values) if form is None else [tuple(map(form, row)) for row in values]
+                    connection.exec_driver_sql(self._insert(f.name), stored)
 
     def _insert(self, name: str) -> str:
         """The statement that inserts into a table, written by hand: the batches are large and the rows plain."""

@@ -31,6 +31,13 @@ def dumps(data: Any) -> str:
     return _ENCODE(data)
 
 
+def storable(value: Any) -> Any:
+    """The value, and a text as columns can hold it: what models write may have halves of characters and NULs."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 def packed(raw: bytes) -> tuple[str, bytes]:
     """How it is stored ("z" for zlib, "r" as it is), and the bytes."""
     if len(raw) < _PACKED:

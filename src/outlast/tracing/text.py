@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from outlast.tracing import schema
 from outlast.tracing.content import load_blobs, load_messages
+from outlast.tracing.packing import storable
 
 _MOST = 20_000  # characters of a trace that can be searched
 _LATE = 600.0  # seconds after which a trace that has not ended is indexed as it is
@@ -45,7 +46,7 @@ def index(connection: sa.Connection, most: int, now: float) -> bool:
                 *notes.get(row.id, ()),
             ]
         )
-        found.append((row.seq, "\n".join(text for text in texts if text)[:_MOST].replace("\0", " ")))
+        found.append((row.seq, storable("\n".join(text for text in texts if text)[:_MOST].replace("\0", " "))))
     put(connection, found)
     connection.execute(sa.update(traces).where(traces.c.seq.in_([row.seq for row in waiting])).values(indexed=1))
     return True

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
-from outlast.errors import ConfigError, UsageError, refuse_unknown
+from outlast.errors import ConfigError, DataError, UsageError, refuse_unknown
 
 if TYPE_CHECKING:
     from outlast.cli.talk.template import Template
@@ -107,10 +107,15 @@ def model_to_ask(asked: Mapping[str, str], *, cache: bool) -> LM:
 
 
 def piped() -> str:
-    """What stands on standard input when it is no terminal."""
+    """What stands on standard input when it is no terminal. Raises `DataError` for what is no text."""
     if sys.stdin is None or sys.stdin.isatty():
         return ""
-    return sys.stdin.read().removeprefix("\ufeff").strip()
+    source = getattr(sys.stdin, "buffer", None)  # as UTF-8, whatever the terminal's language is
+    try:
+        text = sys.stdin.read() if source is None else source.read().decode()
+        return text.removeprefix("\ufeff").strip()
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is no text ({error}); -a - shows it as a file") from error
 
 
 def with_system(system: str, messages: Iterable[Message]) -> tuple[Message, ...]:

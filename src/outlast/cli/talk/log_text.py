@@ -82,10 +82,14 @@ class Outcome:
         self.text = ""
         self.error = ""
         self.earlier = 0
+        self.inputs: Any = None
+        self.outputs: Any = None
 
 
 def outcome(store: Store, trace: TraceRecord) -> Outcome:
     """What a trace was asked and answered: that of its one exchange, or the inputs and outputs of its program."""
+    from outlast.types.media import short_media
+
     found = Outcome()
     spans = store.spans(trace.id)
     found.error = trace.error
@@ -94,8 +98,9 @@ def outcome(store: Store, trace: TraceRecord) -> Outcome:
         return found
     content = store.content(spans[0])
     if trace.kind != "lm":
-        found.asked = values_text(content.inputs) or trace.input
-        found.text = values_text(content.outputs) or trace.output
+        found.inputs, found.outputs = short_media(content.inputs), short_media(content.outputs)
+        found.asked = values_text(found.inputs) or trace.input
+        found.text = values_text(found.outputs) or trace.output
         return found
     _read_exchange(found, content)
     found.asked = found.asked or trace.input
@@ -117,14 +122,11 @@ def _read_exchange(found: Outcome, content: Content) -> None:
 
 def values_text(values: Any) -> str:
     """Values by name as lines; a single one alone."""
-    from outlast.types.media import short_media
-
-    shown = short_media(values)
-    if shown is None:
+    if values is None:
         return ""
-    if not isinstance(shown, Mapping):
-        return _value(shown)
-    named = cast("Mapping[str, Any]", shown)
+    if not isinstance(values, Mapping):
+        return _value(values)
+    named = cast("Mapping[str, Any]", values)
     if len(named) == 1:
         return _value(next(iter(named.values())))
     return "\n".join(f"{name}: {_value(value)}" for name, value in named.items())
@@ -227,8 +229,10 @@ def steps(store: Store, trace: TraceRecord, spans: Sequence[SpanRecord]) -> Iter
 
 
 def _tool(content: Content) -> list[tuple[str, str]]:
-    given = [("given", values_text(content.inputs))]
-    return given if content.outputs is None else [*given, ("gave", values_text(content.outputs))]
+    from outlast.types.media import short_media
+
+    given = [("given", values_text(short_media(content.inputs)))]
+    return given if content.outputs is None else [*given, ("gave", values_text(short_media(content.outputs)))]
 
 
 def _exchange(content: Content) -> list[tuple[str, str]]:
@@ -246,10 +250,12 @@ def as_data(record: Any) -> dict[str, Any]:
 
 
 def trace_data(store: Store, trace: TraceRecord) -> dict[str, Any]:
-    """A trace as one line of JSON: what is known of it, what was asked and what came of it."""
+    """A trace for one line of JSON: what is known of it, what was asked and what came of it as text, and of a program
+    its inputs and outputs."""
     found = outcome(store, trace)
     told = {"system": found.system, "prompt": found.asked, "reasoning": found.reasoning, "reply": found.text}
-    return {**as_data(trace), **{name: text for name, text in told.items() if text}}
+    told |= {"inputs": found.inputs, "outputs": found.outputs}
+    return {**as_data(trace), **{name: value for name, value in told.items() if value not in (None, "")}}
 
 
 def whole_data(store: Store, trace: TraceRecord) -> dict[str, Any]:
