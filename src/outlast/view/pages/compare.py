@@ -40,6 +40,7 @@ def compare(request: Request) -> Response:
         request,
         "compare.html",
         title="Compare",
+        here="/runs",
         before=before,
         after=after,
         query={name: value for name, value in {**query, "a": before.id, "b": after.id}.items() if name != "page"},
