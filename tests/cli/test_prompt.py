@@ -108,6 +108,11 @@ def test_a_turn_that_failed_is_passed_over(ask, server) -> None:
     server.handler = lambda request: "fine"
     assert ask("-c", "three").out == "fine\n"
     assert [message["content"] for message in said(server)] == ["one", "one (0)", "three"]
+    server.handler = lambda request: 1 / 0
+    assert ask(*at(server), "another talk that nobody answers", "--base-url", "http://127.0.0.1:9/v1").code == 4
+    server.handler = lambda request: "still fine"
+    assert ask("-c", "four").out == "still fine\n"
+    assert [message["content"] for message in said(server)][-3:] == ["three", "fine", "four"]
 
 
 def test_a_schema_is_checked_and_the_model_is_asked_again(ask, server) -> None:

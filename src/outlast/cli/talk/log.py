@@ -17,6 +17,7 @@ from outlast.lms.places import config_folder, data_folder, write_settings
 if TYPE_CHECKING:
     from outlast.messages import Message, Spending
     from outlast.runtime import Trace
+    from outlast.tracing.record import TraceRecord
     from outlast.tracing.store import Store
 
 TAG = "cli"  # of every trace of prompt and chat
@@ -186,7 +187,7 @@ class Earlier:
 
 
 def earlier(session: str | None = None) -> Earlier:
-    """The conversation of this name, or of the trace of this id, or the last one; from its last answered exchange.
+    """The conversation of this name, or of the trace of this id, or the last one; as it was at its last answer.
 
     Raises `DataError` when there is none.
     """
@@ -194,26 +195,33 @@ def earlier(session: str | None = None) -> Earlier:
 
     with closing(open_log()) as store:
         if session is None:
-            last = next(iter(store.traces(TraceFilter(tag=TAG), limit=1)), None)
-            if last is None:
-                raise DataError("the log holds no conversation to go on with")
-            session = last.session
-        found = store.traces(TraceFilter(session=session), limit=_MOST_FAILED)
-        if not found:
-            session = _session_of(store, session)
+            found = store.traces(TraceFilter(tag=TAG), limit=_MOST_FAILED)
+        else:
             found = store.traces(TraceFilter(session=session), limit=_MOST_FAILED)
+            if not found:
+                session = _session_of(store, session)
+                found = store.traces(TraceFilter(session=session), limit=_MOST_FAILED)
         for trace in found:
-            for span in reversed(store.spans(trace.id)):
-                content = store.content(span) if span.kind == "lm" else None
-                request = None if content is None else content.as_request()
-                response = None if content is None else content.as_response()
-                if request is None or response is None:
-                    continue
-                said = tuple(message for message in request.messages if message.role != "system")
-                system = "" if trace.kind == "program" else _system(request.messages)
-                asked = trace.attributes.get("asked") or {"lm": span.lm_asked}
-                return Earlier(session, (*said, response.message), system, asked)
-    raise DataError(f"the log holds no answer in the conversation {session!r} to go on with")
+            told = _answered(store, trace)
+            if told is not None:
+                return told
+    where = "the log holds no answer" if session is None else f"the conversation {session!r} holds no answer"
+    raise DataError(f"{where} to go on with")
+
+
+def _answered(store: Store, trace: TraceRecord) -> Earlier | None:
+    """The conversation up to the answer of a trace; None where there was none, or it was not kept."""
+    for span in reversed(store.spans(trace.id)):
+        content = store.content(span) if span.kind == "lm" else None
+        request = None if content is None else content.as_request()
+        response = None if content is None else content.as_response()
+        if request is None or response is None:
+            continue
+        said = tuple(message for message in request.messages if message.role != "system")
+        system = "" if trace.kind == "program" else _system(request.messages)
+        asked = trace.attributes.get("asked") or {"lm": span.lm_asked}
+        return Earlier(trace.session, (*said, response.message), system, asked)
+    return None
 
 
 def _session_of(store: Store, trace_id: str) -> str:

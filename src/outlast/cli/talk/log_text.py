@@ -39,8 +39,10 @@ def facts(record: TraceRecord | SpanRecord) -> str:
     told = ["still open" if record.seconds is None else _seconds(record.seconds)]
     if record.input_tokens is not None or record.output_tokens is not None:
         told.append(f"{_count(record.input_tokens)} in, {_count(record.output_tokens)} out")
-    if record.cost is not None:
-        told.append(f"${record.cost:.6f}".rstrip("0").rstrip(".") if record.cost else "$0")
+    if record.cost:
+        told.append(f"${record.cost:.6f}".rstrip("0").rstrip("."))
+    elif record.cost is not None and record.output_tokens is not None:
+        told.append("$0")
     return " · ".join(told)
 
 
