@@ -118,6 +118,10 @@ class Journal:
             self.replayed += answer is not None
             return Place(key, number, answer, number in self._begun[key])
 
+    def tool_place(self, name: str, arguments: bytes, sample: int) -> Place:
+        """The next call of a tool with these arguments (canonical JSON), in this draw of the program."""
+        return self.place(key_of("tool", name, arguments, str(sample)))
+
     def _at(self, offset: int, length: int) -> Mapping[str, Any]:
         """The answer that stands there; the caller holds the lock."""
         self._file.seek(offset)

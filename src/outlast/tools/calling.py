@@ -13,7 +13,7 @@ from outlast.errors import ApprovalPending, Suspend, UsageError, brief, did_you_
 from outlast.messages import ToolCall, ToolResult
 from outlast.messages.canonical import canonical
 from outlast.runtime import current, enter, gather, leave
-from outlast.runtime.journal import Journal, Place, key_of
+from outlast.runtime.journal import Journal, Place
 from outlast.tools.approval import Approver, Decision, as_approver, checked, decided
 from outlast.tools.arguments import BadArguments, Reader
 from outlast.tools.making import as_tool
@@ -223,7 +223,7 @@ class ToolRun:
         """The call when it may run. Within a checkpoint the result when it is known, and what is said of a call that
         was running when the process died."""
         journal = None if ready.tool._inner else current().journal
-        place = None if journal is None else journal.place(_key(ready))
+        place = None if journal is None else _place(journal, ready)
         if journal is not None and place is not None:
             known = _known(ready, journal, place)
             if known is not None:
@@ -340,7 +340,7 @@ async def _kept(ready: _Ready) -> Called:
 def _known(ready: _Ready, journal: Journal, place: Place) -> Called | None:
     """What a checkpoint knows of a call; None when it is to be made."""
     if place.answer is not None:
-        return Called.from_json(place.answer)
+        return Called.from_json(_whole(place.answer, ready.tool.limit))
     if not place.begun or ready.tool.repeatable:
         return None
     text = (
@@ -352,9 +352,17 @@ def _known(ready: _Ready, journal: Journal, place: Place) -> Called | None:
     return called
 
 
-def _key(ready: _Ready) -> str:
-    """What makes two calls the same question to the world."""
-    return key_of("tool", ready.tool.name, canonical(_plain(ready.given)), str(current().sample))
+def _place(journal: Journal, ready: _Ready) -> Place:
+    """The place of a call: its name, its arguments and the draw make two calls the same question to the world."""
+    return journal.tool_place(ready.tool.name, canonical(_plain(ready.given)), current().sample)
+
+
+def _whole(answer: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
+    """What a journal knows of a call; one that was read from a trace holds no text, which is made as it was then."""
+    if "text" in answer:
+        return answer
+    made = shown(answer["data"], limit)
+    return {**answer, "text": made.text, "truncated": made.cut}
 
 
 def _plain(given: Mapping[str, Any]) -> Any:

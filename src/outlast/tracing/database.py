@@ -44,6 +44,11 @@ class Database:
         self._writes: dict[str, str] = {}
 
     @property
+    def address(self) -> str:
+        """Where it is, with a password that `place` leaves out: not to be shown."""
+        return self._place
+
+    @property
     def path(self) -> Path | None:
         """The file, None for a server."""
         return Path(self._place) if self.lite else None

@@ -183,7 +183,7 @@ class Encoder:
             self._notes(span.notes),
             "{}",
             self._blob(span.inputs),
-            None if span.seconds is None or said is not None else self._blob(span.outputs),
+            None if span.seconds is None else self._blob(span.outputs),
             None,
             None,
             None,

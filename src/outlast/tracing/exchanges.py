@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
@@ -100,7 +100,14 @@ def _of(store: Store, ids: list[str]) -> Iterator[Kept]:
             if span.kind != "lm" or span.joined:
                 continue
             content = contents[span.id]
-            yield Kept(span, content.identity, request_of(store, span, content), content.as_response())
+            yield Kept(span, content.identity, request_of(store, span, content), _response(span, content))
+
+
+def _response(span: SpanRecord, content: Content) -> Response | None:
+    """The response, with where it came from."""
+    if content.response is None:
+        return None
+    return Response.from_json(content.response, cache=cast("Any", span.cache or "miss"))
 
 
 def request_of(store: Store, span: SpanRecord, content: Content) -> Request:
@@ -134,9 +141,10 @@ def inputs_of_trace(store: Store, trace: TraceRecord) -> tuple[SpanRecord, dict[
     if root is None or root.kind != "program":
         raise DataError(f"the trace {trace.id} is one of {trace.kind!r}, and not of a program")
     content = store.content(root)
-    if not isinstance(content.inputs, dict):
+    inputs: Any = content.inputs
+    if not isinstance(inputs, dict):
         raise DataError(
             f"what the program of the trace {trace.id} was given was not kept, so it cannot be run again: it was "
             "recorded with capture='hash' or 'off'"
         )
-    return root, dict(content.inputs), content.outputs
+    return root, dict(cast("dict[str, Any]", inputs)), content.outputs

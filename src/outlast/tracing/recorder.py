@@ -189,10 +189,10 @@ class Open:
         """It is over."""
         self.seconds = time.perf_counter() - self.clock
         self.exchanges = None
-        if error is None:
-            self.outputs = still(value)
-        else:
+        if error is not None:
             self.error = told_of(error)
+        if error is None or value is not None:  # a tool that failed still tells the model something
+            self.outputs = still(value)
         if label is not None:
             self.label = label
         self.state.place.writer.put(self, 0)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from outlast.adapters.protocol import Adapter
-from outlast.errors import OutlastError, UsageError, brief, refuse_unknown
+from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
 from outlast.lms.protocol import LM
 from outlast.modules import settings
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outlast.tracing.otel.live import OTel
 
 VARIABLE = "OUTLAST_TRACE"
+_OFF = ("0", "off", "false", "no")
 _OPTIONS = ("capture", "redact", "session", "tags")
 
 
@@ -123,7 +124,7 @@ def _send_to(sink: OTel | None) -> None:
 def from_environment() -> None:
     """Keep what happens where `OUTLAST_TRACE` says; a store that cannot be used is a warning."""
     place = os.environ.get(VARIABLE, "").strip()
-    if not place or place.lower() in ("0", "off", "false", "no"):
+    if not place or place.lower() in _OFF:
         return
     try:
         set_defaults(recording=_place(place))
@@ -178,6 +179,22 @@ def begun(store: str | os.PathLike[str]) -> Place:
         writer.run = StoredRun("process")
         writer.put(writer.run, 1000)
     return Place(writer, writer.run.id)
+
+
+def store_in_use() -> str:
+    """Where traces are kept here: what the block or the process says, else `OUTLAST_TRACE`. Raises `ConfigError`."""
+    place = recording()
+    while place is not None and not isinstance(place, Place):  # an open span
+        place = getattr(getattr(place, "state", None), "place", None)
+    database = None if place is None else getattr(place.writer, "database", None)
+    if database is not None:
+        return database.address
+    named = os.environ.get(VARIABLE, "").strip()
+    if named and named.lower() not in _OFF:
+        return named
+    raise ConfigError(
+        "no store of traces is in use: give store='traces.db', or set OUTLAST_TRACE or ol.configure(trace='traces.db')"
+    )
 
 
 def flush(timeout: float = 10.0) -> bool:

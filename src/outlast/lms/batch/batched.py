@@ -23,7 +23,7 @@ from outlast.lms.prices import find_price
 from outlast.lms.protocol import LM, Capabilities, Wrapper, opened
 from outlast.lms.wire.model import WireLM
 from outlast.messages import Request, Response, StreamEvent
-from outlast.runtime import Bound, running
+from outlast.runtime import Bound, current, running
 from outlast.runtime.waiting import ForkSafeLock
 
 TIER = "batch"
@@ -128,7 +128,11 @@ def carried(transport: Any, beside: str | os.PathLike[str] | None, *, subject: s
     """Send what a block asks by a transport: "direct", "batch" or a `Batches`; says whether that is in batches.
 
     The store of "batch" is `<beside>.batches.db`, or `outlast/batches.db` in the cache folder. Raises `UsageError`.
+    Within a replay nothing is sent at all.
     """
+    if getattr(current().transport, "offline", False):
+        yield transport != "direct"
+        return
     if isinstance(transport, str) and transport == "direct":
         yield False
         return

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -26,11 +26,12 @@ _SHOWN = 40  # lines of the difference
 
 
 class Exchange(NamedTuple):
-    """A recorded request as it stands in the file, and its answer."""
+    """A recorded request as it stands in the file, and its answer; `name` is the model's where the file says it."""
 
     line: int
     asked: dict[str, Any]
     response: Response
+    name: str = ""
 
 
 def asked_form(identity: str, request: Request) -> dict[str, Any]:
@@ -81,17 +82,21 @@ def read_tape(path: Path) -> Iterator[Exchange]:
             data = json.loads(line)
             response = Response.from_json(data["response"])
             asked = {"model": _text(data["model"]), "request": dict(data["request"])}
+            name = _text(data.get("name", ""))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise LMReplayError(
                 f"{path}, line {number}, is no recorded exchange ({why}): {brief(line[:60])}. Delete the line and "
                 "record it again"
             ) from None
-        yield Exchange(number, asked, response)
+        yield Exchange(number, asked, response, name)
 
 
-def difference(asked: Mapping[str, Any], recorded: list[Exchange]) -> str:
-    """How a request differs from the nearest recorded one, as a unified diff; empty when nothing is recorded."""
+def difference(
+    asked: Mapping[str, Any], recorded: list[Exchange], *, named: Callable[[int], str] = "line {}".format
+) -> str:
+    """How a request differs from the nearest recorded one, as a unified diff; empty when nothing is recorded. `named`
+    gives the name of one from its line."""
     if not recorded:
         return ""
     wanted = _pretty(asked)
@@ -104,7 +109,7 @@ def difference(asked: Mapping[str, Any], recorded: list[Exchange]) -> str:
 
     nearest = max(recorded[-_NEAR:], key=likeness)
     lines = list(
-        difflib.unified_diff(_pretty(nearest.asked), wanted, f"line {nearest.line}", "asked now", lineterm="", n=1)
+        difflib.unified_diff(_pretty(nearest.asked), wanted, named(nearest.line), "asked now", lineterm="", n=1)
     )
     more = [f"... {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
     return "\n".join([*lines[:_SHOWN], *more])
