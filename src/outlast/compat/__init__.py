@@ -1,0 +1,1 @@
+"""Programs of ours inside other tools."""
