@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -206,3 +207,14 @@ def test_run_keeps_what_it_did(outlast, desk: Path) -> None:
     assert outlast("run", "app.py:Triage", "inputs.jsonl", *BASE).code == 0  # and no longer
     assert len(outlast("logs", "--store", "run.db", "--json", "-n", "0").lines) == 5
     assert json.loads(outlast("logs", "--store", "run.db", "-n", "1", "--json").out)["models"] == ["outlast/baseline"]
+
+
+def test_eval_and_compile_keep_what_they_did(outlast, desk: Path) -> None:
+    words = ("app.py:Triage", "data.jsonl", "--metric", "app.py:correct", *BASE, "--no-progress")
+    assert outlast("eval", *words, "--limit", "5", "--trace", "kept.db").code == 0
+    assert len(outlast("logs", "--store", "kept.db", "--short").out.splitlines()) == 5
+    limits = ("--optimizer", "labeled", "--max-demos", "2", "--calls", "400", "--study", "s.db")
+    assert outlast("compile", *words, *limits, "--trace", "kept.db").code == 0
+    assert len(outlast("logs", "--store", "kept.db", "--json", "-n", "0").lines) > 50
+    with contextlib.closing(ol.open_store(desk / "kept.db", read_only=True)) as store:
+        assert {"eval", "compile"} <= {run.kind for run in store.runs()}
