@@ -150,7 +150,13 @@ def _dispatch(words: list[str]) -> int:
         command.configure(parser)
         args = parser.parse_intermixed_args(words)
         with results_apart():
-            return command.run(args)
+            place = getattr(args, "kept_in", None)
+            if not isinstance(place, str):
+                return command.run(args)
+            from outlast.cli.options import kept
+
+            with kept(place):
+                return command.run(args)
     return _top(words, rest[0] if rest and not rest[0].startswith("-") else "")
 
 

@@ -69,8 +69,10 @@ def add_artifact(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trace(parser: argparse.ArgumentParser) -> None:
-    """Where what happens is kept. Commands that use a model with `model_in_use` heed it."""
-    parser.add_argument("--trace", metavar="FILE|URL", help="keep every call there, for outlast logs and outlast view")
+    """Where what happens is kept: `outlast.cli.app` sees to it for every command that has the option."""
+    parser.add_argument(
+        "--trace", dest="kept_in", metavar="FILE|URL", help="keep every call there, for outlast logs and outlast view"
+    )
 
 
 def add_common(parser: argparse.ArgumentParser, *, progress: bool = True) -> None:
@@ -143,19 +145,16 @@ def added(kind: str, name: str, option: str, known: Iterable[str]) -> Any:
 
 @contextmanager
 def model_in_use(args: argparse.Namespace) -> Generator[None]:
-    """A block in which programs ask the model of the command line, and what happens is kept where --trace says."""
+    """A block in which programs ask the model of the command line."""
     from outlast.modules.settings import context
 
-    with _kept(getattr(args, "trace", None)), context(lm=model_of(args), adapter=adapter_of(args)):
+    with context(lm=model_of(args), adapter=adapter_of(args)):
         yield
 
 
 @contextmanager
-def _kept(place: str | None) -> Generator[None]:
+def kept(place: str) -> Generator[None]:
     """A block whose calls are kept in a store."""
-    if place is None:
-        yield
-        return
     import outlast as ol
 
     ol.configure(trace=place)  # not `ol.trace`, which would hold all of it in memory too

@@ -139,7 +139,7 @@ def _answer(program: Module, rows: Iterator[Mapping[str, Any] | DataError], args
 @contextmanager
 def _as_run(args: argparse.Namespace) -> Generator[None]:
     """A block whose calls are one run of the store that --trace, or the environment, names."""
-    if args.trace is None and not os.environ.get("OUTLAST_TRACE", "").strip():
+    if args.kept_in is None and not os.environ.get("OUTLAST_TRACE", "").strip():
         yield
         return
     from outlast.tracing.runs import stored_run
