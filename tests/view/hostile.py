@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from outlast.tracing.record import Content, LabelRecord, ProgramRecord, ResultRecord, RunRecord, SpanRecord, TraceRecord
+from outlast.tracing.record import Content, ProgramRecord, ResultRecord, RunRecord, SpanRecord, TraceRecord
 from tests.view.payloads import PAYLOADS
 from tests.view.samples import PIXEL, START, Records
 
@@ -193,8 +193,3 @@ def _exchange(bad: str) -> Content:
         "decisions": {bad: {"value": bad}},
     }
     return Content(None, None, request, response)
-
-
-def hostile_labels() -> list[LabelRecord]:
-    """Labels that are attacks too."""
-    return [LabelRecord(f"{number:x}", TRACE, "", bad, bad, bad, (bad,), bad) for number, bad in enumerate(PAYLOADS)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from outlast.tracing import schema
 from outlast.tracing.record import (
     Content,
     ProgramRecord,
@@ -16,6 +19,8 @@ from outlast.tracing.record import (
     SpanRecord,
     TraceRecord,
 )
+from outlast.tracing.saving import WholeTrace
+from outlast.tracing.store import Store, open_store
 
 START = 1_796_000_000.0  # 29 November 2026
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -372,8 +377,8 @@ def _evaluation(records: Records, number: int, version: str, *, seed: int, right
         START + 600 * (number - 60) + 214,
         "",
         version,
-        "dev-120",
-        "exact",
+        "d5" * 16,
+        "e8" * 16,
         "openai/gpt-5-mini",
         PROVENANCE,
         {},
@@ -412,13 +417,15 @@ def _evaluation(records: Records, number: int, version: str, *, seed: int, right
     spending = {"calls": rows, "input_tokens": 612 * rows, "output_tokens": 80 * rows, "dollars": 0.0004 * rows}
     summary = {
         "score": share,
-        "interval": [share - spread, share + spread],
+        "low": share - spread,
+        "high": share + spread,
         "states": counts,
         "n": rows,
         "spending": spending,
-        "seconds": 214.0,
+        "headline": f"{100 * share:.1f}% on {rows:,}",
     }
-    records.runs.append(replace(run, summary=summary))
+    attributes = {"program": "Triage", "metric": "exact", "epochs": 1, "total": rows}
+    records.runs.append(replace(run, summary=summary, attributes=attributes))
 
 
 def large_run(rows: int = 10_000) -> Records:
@@ -428,6 +435,17 @@ def large_run(rows: int = 10_000) -> Records:
     return records
 
 
-def as_mapping(records: Records) -> Mapping[str, Content]:
-    """The contents by span."""
-    return records.contents
+def filled(path: Path, records: Records) -> Store:
+    """A store with these records; its file is new."""
+    store = open_store(path)
+    spans: dict[str, list[SpanRecord]] = {}
+    for span in records.spans:
+        spans.setdefault(span.trace_id, []).append(span)
+    traces = {trace.id: trace for trace in records.traces}
+    wholes = [WholeTrace(one, tuple(spans.get(one.id, ())), records.contents) for one in records.traces]
+    rows = (WholeTrace(traces[one.trace_id], result=one) for one in records.results)
+    store.save_records(records.runs, [*wholes, *rows])
+    with store.database.changing() as connection:
+        for one in records.programs:
+            connection.execute(sa.insert(schema.programs).values(**{**asdict(one), "shape": json.dumps(one.shape)}))
+    return store

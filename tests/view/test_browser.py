@@ -5,15 +5,14 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.view.conftest import DESK, PHONE, Watched, opened
-from tests.view.fakes import FakeStore
-from tests.view.samples import NEW, OLD, _id, large_run
+from tests.view.samples import NEW, OLD, _id, filled, large_run
 from tests.view.serving import Page, served
 
 pytestmark = pytest.mark.server
@@ -39,8 +38,9 @@ EVERY_PAGE = [
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with served(FakeStore(large_run()), name="traces.db") as running:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    store = filled(tmp_path_factory.mktemp("large") / "traces.db", large_run())
+    with closing(store), served(store, name="traces.db") as running:
         yield running
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from outlast.tracing.store import Store
 from outlast.view.exporting import export
 from tests.view.conftest import Watched, opened
-from tests.view.fakes import FakeStore
-from tests.view.hostile import AFTER, BEFORE, TRACE, VERSIONS, hostile_labels, hostile_records
+from tests.view.hostile import AFTER, BEFORE, TRACE, VERSIONS, hostile_records
 from tests.view.payloads import PAYLOADS
+from tests.view.samples import filled
 from tests.view.serving import Page, served
 
 pytestmark = pytest.mark.server
@@ -35,14 +37,18 @@ FOREIGN = """() => {
 }"""
 
 
-class HostileStore(FakeStore):
-    def labels(self, trace_id: str | None = None, name: str | None = None, author: str | None = None) -> list[Any]:
-        return hostile_labels() if trace_id == TRACE else []
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    made = filled(tmp_path_factory.mktemp("hostile") / "traces.db", hostile_records())
+    for bad in PAYLOADS:
+        made.add_label(TRACE, bad, name=bad, note=bad, tags=(bad,), author=bad)
+    with closing(made):
+        yield made
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with served(HostileStore(hostile_records()), name=PAYLOADS[0]) as running:
+def page(store: Store) -> Iterator[Page]:
+    with served(store, name=PAYLOADS[0]) as running:
         yield running
 
 
@@ -80,6 +86,9 @@ def test_no_attack_runs_or_loads_anything(chromium: Any, page: Page) -> None:
             assert seen.tab.evaluate(FOREIGN) == [], path
             assert [one for one in seen.troubles if f"status of {status}" not in one] == [], path
         assert seen.elsewhere == []
+        seen.open(f"/traces/{TRACE}")
+        assert seen.tab.locator("section[data-span]").count() == 1 + 3 * len(PAYLOADS)
+        assert PAYLOADS[0] in seen.tab.locator("main").inner_text()  # it is there, as the text that it is
 
 
 def test_no_attack_in_a_search_runs(chromium: Any, page: Page) -> None:
@@ -106,8 +115,8 @@ def test_a_part_that_is_fetched_later_is_as_safe(chromium: Any, page: Page) -> N
         assert (seen.troubles, seen.elsewhere) == ([], [])
 
 
-def test_an_export_is_as_safe(chromium: Any, tmp_path: Path) -> None:
-    done = export(HostileStore(hostile_records()), tmp_path / "site", name=PAYLOADS[0])
+def test_an_export_is_as_safe(chromium: Any, store: Store, tmp_path: Path) -> None:
+    done = export(store, tmp_path / "site", name=PAYLOADS[0])
     assert done.pages > len(PAYLOADS)
     base = (tmp_path / "site").as_uri()
     with opened(chromium, base=base) as seen:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -19,12 +20,10 @@ import outlast as ol
 from outlast.cli import main
 from outlast.errors import ConfigError
 from outlast.testing import ScriptedLM
-from outlast.tracing.store import open_store
+from outlast.tracing.store import Store, open_store
 from outlast.tracing.switch import flush
 from outlast.view.exporting import export
 from outlast.view.server import Server
-from tests.view.fakes import FakeStore
-from tests.view.samples import Records
 from tests.view.serving import served
 
 
@@ -80,21 +79,27 @@ def test_every_page_works_over_a_real_store(kept: Path) -> None:
     store.close()
 
 
-def test_an_empty_store_says_what_to_do() -> None:
-    with served(FakeStore(Records())) as page:
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "empty.db") as made:
+        yield made
+
+
+def test_an_empty_store_says_what_to_do(empty: Store) -> None:
+    with served(empty) as page:
         assert "Nothing was traced here yet" in page.get("/").text
         assert "No trace fits" in page.get("/traces").text
         assert "No runs here" in page.get("/runs").text
         assert "No program yet" in page.get("/programs").text
 
 
-def test_a_taken_port_is_an_error_or_the_next_is_used() -> None:
+def test_a_taken_port_is_an_error_or_the_next_is_used(empty: Store) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port}: Address already in use"):
-            Server(FakeStore(Records()), port=port)
-    first = Server(FakeStore(Records()))
-    second = Server(FakeStore(Records()))
+            Server(empty, port=port)
+    first = Server(empty)
+    second = Server(empty)
     try:
         assert first.port != second.port
         assert first.site.token != second.site.token
@@ -162,14 +167,14 @@ def test_an_export_has_a_bound(kept: Path, tmp_path: Path) -> None:
     assert "Left out" in (tmp_path / "site" / "left-out.html").read_text("utf-8")
 
 
-def test_compiled_files_are_compared_by_name_and_never_by_path(tmp_path: Path) -> None:
+def test_compiled_files_are_compared_by_name_and_never_by_path(empty: Store, tmp_path: Path) -> None:
     files = {
         "old.outlast.json": {"parameters": {"answer.instruction": "Be brief."}, "program": {}},
         "new.outlast.json": {"parameters": {"answer.instruction": "Be very brief."}, "program": {}},
     }
     secret = tmp_path / "secret.outlast.json"
     secret.write_text('{"parameters": {"x": "secret"}}')
-    with served(FakeStore(Records()), artifacts=files) as page:
+    with served(empty, artifacts=files) as page:
         assert "old.outlast.json" in page.get("/programs").text
         text = page.get("/programs/diff?a=file:old.outlast.json&b=file:new.outlast.json").text
         assert "<ins>very </ins>" in text or "<ins> very</ins>" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from outlast.data.jsonform import json_form
@@ -42,7 +43,14 @@ def keep_run(run: StoredRun, result: Evaluation) -> None:
     """Say of a run what came of it."""
     about, score = result.about, result.score
     run.program, run.metric, run.dataset, run.lm = about.program_hash, about.metric_hash, about.data_hash, about.lm
-    run.attributes = {"program": about.program, "metric": about.metric, "epochs": about.epochs, "total": about.total}
+    run.attributes = {
+        "program": about.program,
+        "metric": about.metric,
+        "epochs": about.epochs,
+        "total": about.total,
+        "about": asdict(about),  # what decides whether two evaluations can be compared
+        "unanswered": [[row.index, row.epoch] for row in result.rows if not row.answered],
+    }
     run.summary = {
         "score": _known(score.value),
         "low": _known(score.interval.low),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,24 +45,21 @@ class Group:
 
 
 def figures_of(run: RunRecord) -> Figures:
-    """The figures in the summary of a run, which `Evaluation.to_json` wrote; whatever else stands there is ignored."""
+    """The figures in the summary of a run, as `outlast.evals.keeping` writes it; what has another form is ignored."""
     told = run.summary
     spending = told.get("spending")
     spent: Mapping[str, Any] = cast("Mapping[str, Any]", spending) if isinstance(spending, Mapping) else {}
-    interval = told.get("interval")
-    ends = cast("Sequence[Any]", interval) if isinstance(interval, list | tuple) else ()
-    low, high = (_number(ends[0]), _number(ends[1])) if len(ends) == 2 else (None, None)
     score = _number(told.get("score"))
     states = told.get("states")
     tokens = [_number(spent.get(name)) for name in ("input_tokens", "output_tokens")]
     return Figures(
         n=_whole(told.get("n")),
         score=score,
-        low=low,
-        high=high,
+        low=_number(told.get("low")),
+        high=_number(told.get("high")),
         share=score is None or 0 <= score <= 1,
         states=cast("Mapping[str, int]", states) if isinstance(states, Mapping) else None,
-        cost=_number(spent.get("dollars", told.get("cost"))),
+        cost=_number(spent.get("dollars")),
         calls=_whole(spent.get("calls")),
         tokens=int(sum(one or 0 for one in tokens)) if any(tokens) else None,
         seconds=_number(told.get("seconds", run.ended - run.started if run.ended else None)),
@@ -107,22 +104,13 @@ def _evaluation(run: RunRecord, results: Sequence[ResultRecord]) -> Evaluation:
     from outlast.evals.rowfile import About
     from outlast.messages import Spending
 
-    told = run.attributes.get("about")
-    known = {one.name for one in fields(About)}
-    stored = (
-        {name: value for name, value in cast("Mapping[str, Any]", told).items() if name in known}
-        if isinstance(told, Mapping)
-        else {}
+    about = About(**{**_said(run, results), **_stored_about(run)})
+    field = (
+        about.cluster
+        if any(about.cluster in _fields(one.inputs) or about.cluster in _fields(one.targets) for one in results)
+        else ""
     )
-    usual: dict[str, Any] = {
-        "program": run.name or run.program[:8],
-        "program_hash": run.program,
-        "metric": run.metric,
-        "metric_hash": run.metric,
-        "lm": run.lm,
-        "data_hash": run.dataset,
-        "epochs": 1 + max(one.epoch for one in results),
-    }
+    unanswered = {tuple(cast("list[int]", one)) for one in run.attributes.get("unanswered", ())}
     rows = [
         Row(
             index=one.index,
@@ -137,11 +125,45 @@ def _evaluation(run: RunRecord, results: Sequence[ResultRecord]) -> Evaluation:
             error=_error(one.error, RowError),
             seconds=one.seconds,
             spending=Spending(calls=1, dollars=one.cost) if one.cost is not None else Spending(),
+            answered=(one.index, one.epoch) not in unanswered,
             epoch=one.epoch,
+            cluster=_cluster(one, field),
         )
         for one in results
     ]
-    return Evaluation.of(About(**{**usual, **stored}), rows)
+    return Evaluation.of(replace(about, cluster=field), rows)
+
+
+def _stored_about(run: RunRecord) -> dict[str, Any]:
+    """What the run keeps of what it was about, as far as this version knows it."""
+    from outlast.evals.rowfile import About
+
+    told = run.attributes.get("about")
+    known = {one.name for one in fields(About)}
+    return {n: v for n, v in cast("Mapping[str, Any]", told).items() if n in known} if isinstance(told, Mapping) else {}
+
+
+def _said(run: RunRecord, results: Sequence[ResultRecord]) -> dict[str, Any]:
+    """The same as far as the run itself says it: for one that ended early, or came from another tool."""
+    return {
+        "program": run.name or run.program[:8],
+        "program_hash": run.program,
+        "metric": str(run.attributes.get("metric") or run.metric[:8]),
+        "metric_hash": run.metric,
+        "lm": run.lm,
+        "data_hash": run.dataset,
+        "epochs": 1 + max(one.epoch for one in results),
+    }
+
+
+def _cluster(one: ResultRecord, field: str) -> str:
+    """The group of an example: the store holds it only where it is the value of a field."""
+    return str({**_fields(one.inputs), **_fields(one.targets)}.get(field, "")) if field else ""
+
+
+def lost_clusters(run: RunRecord, evaluation: Evaluation) -> bool:
+    """Whether examples were grouped by what the store does not hold, so that intervals come out too narrow."""
+    return bool(_stored_about(run).get("cluster")) and not evaluation.about.cluster
 
 
 def _error(text: str, made: Any) -> Any:

@@ -12,11 +12,13 @@ __all__ = [
     "brief_value",
     "clock",
     "count",
+    "data_of",
     "duration",
     "figure",
     "headline_of",
     "instruction_of",
     "line",
+    "metric_of",
     "moment",
     "money",
     "percent",
@@ -207,3 +209,13 @@ def run_title(run: Any) -> str:
     argv = run.provenance.get("argv")
     first = cast("list[Any]", argv)[0] if isinstance(argv, list) and argv else ""
     return run.name or str(first).rpartition("/")[2] or run.kind
+
+
+def metric_of(run: Any) -> str:
+    """The name of the metric of a run; the beginning of its hash where it is not told."""
+    return str(run.attributes.get("metric") or short_hash(run.metric))
+
+
+def data_of(run: Any) -> str:
+    """The data of a run: the beginning of its hash, which names it."""
+    return str(run.dataset)[:8]

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from outlast.errors import UsageError
 from outlast.tracing.record import RunRecord
-from outlast.view.evaluations import comparison_of, slice_fields
+from outlast.view.evaluations import comparison_of, lost_clusters, slice_fields
 from outlast.view.rendering import query_of, render, site_of
 from outlast.view.values import shown
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from outlast.evals.comparing.comparison import Comparison
     from outlast.tracing.store import Store
 
 PAGE = 40
@@ -52,7 +53,7 @@ def compare(request: Request) -> Response:
         p=wording.p_text(result.p, result.level),
         forests=forests_of(result),
         square=square_of(result),
-        notes=notes_of(result),
+        notes=notes_of(result) | _warnings(before, after, result),
         fields=slice_fields(result),
         flips=[(flip, sides_of(flip), shown(dict(flip.a.inputs)), _targets(flip)) for flip in chosen],
         changed=len(flips),
@@ -61,6 +62,12 @@ def compare(request: Request) -> Response:
         page=page,
         pages=max(1, -(-len(flips) // PAGE)),
     )
+
+
+def _warnings(before: RunRecord, after: RunRecord, result: Comparison) -> dict[str, str]:
+    if not lost_clusters(before, result.a) and not lost_clusters(after, result.b):
+        return {}
+    return {"Clusters": "they are not in the store: examples are taken as independent, so intervals are too narrow"}
 
 
 def _targets(flip: Any) -> Any:
