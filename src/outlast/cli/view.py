@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     need_packages()
     place = _place(args.store)
+    args.read_only = args.read_only or ("://" not in place and not os.access(place, os.W_OK))
     if args.export:
         return _export(place, args)
     with _opened(place, read_only=args.read_only) as store:
@@ -75,8 +77,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _place(given: str | None) -> str:
     """Which store: the one named, that of OUTLAST_TRACE, or traces.db here."""
-    import os
-
     return given or os.environ.get("OUTLAST_TRACE", "") or "traces.db"
 
 
