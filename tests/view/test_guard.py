@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 
-from outlast.view.guard import Guard, is_known
-from outlast.view.rendering import form_of
-from outlast.view.site import Site
+from outlast.view.guard import is_known
 from tests.view.serving import Page, served
 
 
@@ -120,40 +115,6 @@ def test_a_form_of_another_page_is_refused(page: Page, headers: dict[str, str]) 
 
 def test_a_form_may_carry_its_token_as_a_field(page: Page) -> None:
     assert page.post("/nothing", {"form_token": page.server.site.form_token}, x_form_token="").status == 404
-
-
-async def test_a_page_gets_the_fields_of_its_form() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
-        await PlainTextResponse(f"{form_of(request)} {await request.body()!r}")(scope, receive, send)
-
-    site = Site(Empty(), hosts=frozenset({"127.0.0.1:80"}))
-    body = f"value=pass&note=a%26b&empty=&form_token={site.form_token}".encode()
-    headers = {
-        "host": "127.0.0.1:80",
-        "origin": "http://127.0.0.1:80",
-        "cookie": f"outlast_view_80={site.session}",
-        "content-type": "application/x-www-form-urlencoded",
-    }
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/x",
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await Guard(app, site)(scope, receive, send)
-    text = sent[1]["body"].decode()
-    assert "'value': 'pass', 'note': 'a&b', 'empty': ''" in text
-    assert repr(body) in text
 
 
 def test_only_plain_forms_are_read(page: Page) -> None:

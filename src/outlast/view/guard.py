@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -56,10 +55,8 @@ class Guard:
         refusal = self._refusal(scope, headers)
         if refusal is None and scope["method"] not in SAFE:
             body = await _body(headers, receive)
-            fields = dict(parse_qsl((body or b"").decode("utf-8", "replace"), keep_blank_values=True))
-            refusal = _form_refusal(headers, body, fields, self.site)
+            refusal = _form_refusal(headers, body, self.site)
             receive = _again(body or b"")
-            scope.setdefault("state", {})["form"] = fields  # for pages that are no coroutines
         await (refusal or self.app)(scope, receive, answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
@@ -129,7 +126,7 @@ def _plain(path: str) -> str:
     return escape(quote(path, safe="/-_.~"))
 
 
-def _form_refusal(headers: Headers, body: bytes | None, fields: Mapping[str, str], site: Site) -> Response | None:
+def _form_refusal(headers: Headers, body: bytes | None, site: Site) -> Response | None:
     """Why a request that changes something is not let through; None when it is."""
     origin, host = headers.get("origin", ""), headers.get("host", "")
     if origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
@@ -139,6 +136,7 @@ def _form_refusal(headers: Headers, body: bytes | None, fields: Mapping[str, str
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         return refused(415, f"A form is sent as {FORM}.")
+    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     if not _same(headers.get("x-form-token") or fields.get("form_token", ""), site.form_token):
         return refused(403, "The form's token is missing or old; load the page again.")
     if site.read_only:

@@ -30,11 +30,6 @@ def query_of(request: Request, *names: str) -> dict[str, str]:
     return {name: text for name in names if (text := given.get(name, "").strip()[:500])}
 
 
-def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form that was posted; `Guard` has read and checked them. Empty for other requests."""
-    return dict(getattr(request.state, "form", {}))
-
-
 def is_part(request: Request) -> bool:
     """Whether htmx asks for a part of the page and will place it itself."""
     return request.headers.get("hx-request") == "true" and "hx-boosted" not in request.headers
