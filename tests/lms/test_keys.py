@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from outlast import LM
 from outlast.errors import ConfigError, UsageError
+from outlast.lms.caching.hiding import hide_in_text, known_secrets
 from outlast.lms.keys import keys_file, read_keys, remove_key, store_key, variable_of
 from outlast.lms.wire import model as wire
 from outlast.testing.server import FakeServer
@@ -180,6 +182,23 @@ def test_whoever_reads_during_a_write_gets_a_whole_file() -> None:
     thread.join()
     assert seen
     assert [path.name for path in keys_file().parent.iterdir()] == ["keys.json"]
+
+
+@posix
+def test_processes_that_keep_keys_at_once_all_keep_theirs(home: Path) -> None:
+    code = (
+        "import sys; from outlast.lms.keys import store_key; [store_key(f'K{sys.argv[1]}_{n}', 'x') for n in range(9)]"
+    )
+    keeping = [subprocess.Popen([sys.executable, "-c", code, str(number)]) for number in range(3)]
+    assert [process.wait(timeout=60) for process in keeping] == [0, 0, 0]
+    assert len(read_keys().keys) == 27
+
+
+def test_a_kept_key_is_hidden_in_what_is_written_down() -> None:
+    store_key("VLLM_API_KEY", "a-key-of-no-known-shape")
+    assert hide_in_text("it said a-key-of-no-known-shape!", known_secrets()) == "it said [VLLM_API_KEY]!"
+    keys_file().chmod(0o644)
+    assert "a-key-of-no-known-shape" not in known_secrets() or os.name != "posix"
 
 
 def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:

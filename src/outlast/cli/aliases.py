@@ -97,23 +97,28 @@ def _is_entry(entry: Any) -> bool:
 
 def _set(args: argparse.Namespace) -> int:
     from outlast.lms.models import open_model
+    from outlast.lms.places import one_at_a_time
 
     if not _NAME.fullmatch(args.name):
         raise UsageError(f"an alias is letters, digits, '.', '_' and '-', at most 64; got {args.name!r}")
     model, options = resolved(args.model)
     options |= {name: value for name in _OPTIONS if (value := getattr(args, name)) is not None}
     open_model(model, **options)  # raises for what is no model; makes no connection
-    _write({**read_aliases(), args.name: {"model": model, **options}})
+    with one_at_a_time(aliases_file()):
+        _write({**read_aliases(), args.name: {"model": model, **options}})
     say(f"outlast: {args.name} is {model}")
     return OK
 
 
 def _remove(name: str) -> int:
-    known = read_aliases()
-    if name not in known:
-        say(f"outlast: no alias {name!r}.{did_you_mean(name, known)}")
-        return NO
-    _write({one: entry for one, entry in known.items() if one != name})
+    from outlast.lms.places import one_at_a_time
+
+    with one_at_a_time(aliases_file()):
+        known = read_aliases()
+        if name not in known:
+            say(f"outlast: no alias {name!r}.{did_you_mean(name, known)}")
+            return NO
+        _write({one: entry for one, entry in known.items() if one != name})
     say(f"outlast: {name} is no alias any more")
     return OK
 

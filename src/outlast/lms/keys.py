@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from outlast.errors import ConfigError, UsageError, did_you_mean
-from outlast.lms.places import config_folder, read_settings, write_settings
+from outlast.lms.places import config_folder, one_at_a_time, read_settings, write_settings
 from outlast.lms.wire.providers import PROVIDERS
 from outlast.lms.wire.transport import Secret
 
@@ -98,6 +98,11 @@ def store_key(variable: str, value: str, *, place: Place | None = None) -> Place
     Raises `ConfigError` for what no key is, and for a place that cannot be used.
     """
     Secret(value).checked(f"the key for {variable}")
+    with one_at_a_time(keys_file()):
+        return _store(variable, value, place)
+
+
+def _store(variable: str, value: str, place: Place | None) -> Place:
     kept = read_keys()
     keys = {name: key for name, key in kept.keys.items() if name != variable}
     keyring = [name for name in kept.keyring if name != variable]
@@ -118,6 +123,11 @@ def store_key(variable: str, value: str, *, place: Place | None = None) -> Place
 
 def remove_key(variable: str) -> Place | None:
     """Forget a key; gives where it was, None when it was nowhere. Raises `ConfigError`."""
+    with one_at_a_time(keys_file()):
+        return _remove(variable)
+
+
+def _remove(variable: str) -> Place | None:
     kept = read_keys()
     if variable in kept.keys:
         _write({name: key for name, key in kept.keys.items() if name != variable}, kept.keyring)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -59,6 +60,26 @@ def _refuse_open(path: Path, found: os.stat_result) -> None:
         raise ConfigError(
             f"{str(path)!r} holds keys and others can read it (mode {mode:04o}); it is not read. Run: chmod 600 {path}"
         )
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Generator[None]:
+    """A block in which no other process changes the files beside `path`, where the system can see to that."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def write_settings(path: Path, text: str, *, private: bool = False) -> None:

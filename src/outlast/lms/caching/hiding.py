@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from outlast.errors import ConfigError
+
 _NAMES = re.compile(
     r".*(api[-_]?key|authorization|password|passwd|secret|access[-_]?token|auth[-_]?token|private[-_]?key|cookie"
     r"|credentials?)",
@@ -38,12 +40,19 @@ HIDDEN = "[hidden]"
 
 
 def known_secrets() -> dict[str, str]:
-    """The values of environment variables that look like secrets, with what stands for each."""
-    return {
-        value: f"[{name}]"
-        for name, value in os.environ.items()
-        if _VARIABLES.fullmatch(name) and len(value) >= _SHORTEST
-    }
+    """The values of environment variables that look like secrets, and the keys in the file of `outlast keys`, with what
+    stands for each."""
+    found = {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
+    return {value: f"[{name}]" for name, value in (*_kept().items(), *found.items()) if len(value) >= _SHORTEST}
+
+
+def _kept() -> Mapping[str, str]:
+    from outlast.lms.keys import read_keys
+
+    try:
+        return read_keys().keys
+    except ConfigError:  # a file that is not read holds no key that is used
+        return {}
 
 
 def without_secrets(data: Any, known: Mapping[str, str]) -> Any:
