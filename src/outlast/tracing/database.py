@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.errors import ConfigError, DataError, brief
-from outlast.runtime.waiting import forks
 from outlast.tracing.packing import storable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _PATIENCE = 30.0  # seconds that a writer waits for the others
 _KEYS = {"runs": "id", "traces": "id", "spans": "id", "results": "run_id, number, epoch"}  # rows that replace others
 _TOUCHED = ("blobs", "messages")  # rows that are there already and are needed again: `gc` leaves them
 _inherited: list[Any] = []  # engines of a parent: closing their connections here would touch its file
+_STILL_SECONDS = 5.0  # that a fork waits for those who use a database
 _CHUNK = 200  # traces whose text is indexed at once
 
 
@@ -38,10 +39,20 @@ class Database:
         self._place = place
         self.lite = "://" not in place
         self.read_only = read_only
-        self._lock = threading.RLock()
         self._engine: sa.Engine | None = None
-        self._forks = forks()
         self._writes: dict[str, str] = {}
+        self.renew()
+        _databases.add(self)
+
+    def renew(self) -> None:
+        """Begin anew in a forked process, where nobody uses it yet."""
+        if self._engine is not None:
+            _inherited.append(self._engine)
+        self._engine = None
+        self._lock = threading.RLock()
+        self._turn = threading.Condition(threading.RLock())
+        self._users = 0
+        self._still = False
 
     @property
     def address(self) -> str:
@@ -56,11 +67,8 @@ class Database:
     def open(self) -> sa.Engine:
         """The engine of the database, which is made or brought up to date first. Raises `DataError`, `ConfigError`."""
         with self._lock:
-            if self._engine is not None and self._forks == forks():
-                return self._engine
             if self._engine is not None:
-                _inherited.append(self._engine)
-            self._forks = forks()
+                return self._engine
             engine = self._lite() if self.lite else self._server()
             try:
                 self._prepare(engine)
@@ -158,21 +166,53 @@ class Database:
             raise ConfigError("a store on PostgreSQL needs psycopg: pip install 'outlast[postgres]'")
         try:
             url = sa.make_url(self._place).set(drivername="postgresql+psycopg")
-        except exc.ArgumentError as error:
-            raise ConfigError(f"the address of a store is no URL: {brief(self.place)}") from error
+        except (exc.ArgumentError, ValueError) as error:
+            raise ConfigError(f"{brief(self.place)} is no address of a store: {error}") from None
         return sa.create_engine(url, pool_size=4, pool_pre_ping=True, connect_args={"connect_timeout": 10})
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
         """A connection to read with; what it reads is of one moment."""
-        with self.open().connect() as connection:
+        with self._in_use(), self.open().connect() as connection:
             yield connection
 
     @contextmanager
     def changing(self) -> Generator[sa.Connection]:
         """A connection within a transaction that is committed at the end of the block."""
-        with self._changing(self.open()) as connection:
+        with self._in_use(), self._changing(self.open()) as connection:
             yield connection
+
+    @contextmanager
+    def _in_use(self) -> Generator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._still, _PATIENCE)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._turn.notify_all()
+
+    def hold_still(self) -> None:
+        """Close the connections and let nobody open one until `go_on`.
+
+        SQLite keeps account of its locks in the memory of the process. A fork copies the account but not the locks:
+        in the child the file would be locked for ever, or not at all. Without a connection there is no account.
+        """
+        with self._turn:
+            self._still = True
+            self._turn.wait_for(lambda: self._users == 0, _STILL_SECONDS)
+        self._lock.acquire()
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def go_on(self) -> None:
+        """End `hold_still`."""
+        self._lock.release()
+        with self._turn:
+            self._still = False
+            self._turn.notify_all()
 
     @contextmanager
     def _changing(self, engine: sa.Engine) -> Generator[sa.Connection]:
@@ -196,6 +236,8 @@ class Database:
                 values: Sequence[tuple[Any, ...]] = getattr(rows, f.name)
                 if values:
                     stored = list(values) if form is None else [tuple(map(form, row)) for row in values]
+                    if not self.lite:  # in one order, so that no two processes wait for one another
+                        stored.sort(key=lambda row: row[:1])
                     connection.exec_driver_sql(self._insert(f.name), stored)
 
     def _insert(self, name: str) -> str:
@@ -236,14 +278,14 @@ class Database:
     def rest(self) -> None:
         """Close connections that nobody uses."""
         with self._lock:
-            if self._engine is not None and self._forks == forks():
+            if self._engine is not None:
                 self._engine.dispose()
 
     def close(self) -> None:
         """Close all connections; it is opened again when it is used again."""
         with self._lock:
             engine, self._engine = self._engine, None
-        if engine is not None and self._forks == forks():
+        if engine is not None:
             engine.dispose()
 
 
@@ -300,3 +342,28 @@ def _patient(connection: Any, statement: str) -> None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_held: list[Database] = []
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.hold_still()
+        _held.append(database)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().go_on()
+
+
+def _after_fork_in_child() -> None:
+    _held.clear()
+    for database in list(_databases):
+        database.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -112,6 +112,7 @@ class Open:
         "exchanges",
         "id",
         "inputs",
+        "kept",
         "kind",
         "label",
         "module_value",
@@ -152,7 +153,7 @@ class Open:
         """Tell that it begins."""
         self.module_value = module
         self.inputs = still(inputs)
-        self.state.place.writer.put(self, 1000)
+        self.kept = self.state.place.writer.put(self, 1000)
 
     def module(self, module: object, path: str | None, inputs: Mapping[str, Any]) -> Recording:
         """A part of it begins."""
@@ -169,10 +170,10 @@ class Open:
     def exchange(self, span: Span) -> None:
         """It asked a model."""
         kept = Exchange(self.state, self.id, span)
-        if self.exchanges is None:
-            self.exchanges = {}
-        self.exchanges[id(span.request)] = kept
-        self.state.place.writer.put(kept, size_of(span))
+        if self.state.place.writer.put(kept, size_of(span)):
+            if self.exchanges is None:
+                self.exchanges = {}
+            self.exchanges[id(span.request)] = kept
 
     def amend(self, request: Request, outcome: Mapping[str, Any]) -> None:
         """What became of an answer."""
@@ -195,7 +196,8 @@ class Open:
             self.outputs = still(value)
         if label is not None:
             self.label = label
-        self.state.place.writer.put(self, 0)
+        if self.kept:
+            self.state.place.writer.put(self, 0)
 
 
 class Exchange:
@@ -224,6 +226,13 @@ def still(value: Any) -> Any:
     """The value as it is now: itself where it cannot change, else as JSON-ready data."""
     if type(value) in _ATOMS:
         return value
+    try:
+        return _still(value)
+    except Exception as error:  # of a user's class, whose call goes on
+        return f"(not kept: {type(error).__name__})"
+
+
+def _still(value: Any) -> Any:
     if isinstance(value, Record):
         value = outputs_of(value)
     if isinstance(value, Mapping):

@@ -92,7 +92,7 @@ def copy(database: Database, path: Path) -> Path:
         raise DataError(f"{str(path)!r} exists already; name another file")
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with database.open().connect() as connection:
+        with database.reading() as connection:
             raw = connection.connection.driver_connection
             assert raw is not None
             raw.execute("VACUUM INTO ?", (str(path),))

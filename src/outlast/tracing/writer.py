@@ -24,7 +24,7 @@ MOST_BYTES = 128 << 20  # of them, about
 _BATCH = 2_000
 _PAUSE = 0.2  # seconds between batches: what a killed process loses at most is of this age, and of one batch
 _IDLE = 3.0  # seconds without news after which the thread ends
-_FAREWELL = 5.0  # seconds that a process waits for its last batch
+_FAREWELL = 10.0  # seconds that a process waits for its last batch
 _RETRY = 1.0  # seconds until what could not be written is tried again
 
 
@@ -57,10 +57,10 @@ class Writer:
         self._ended = False
         self.run: StoredRun | None = None
 
-    def put(self, thing: Any, size: int) -> None:
+    def put(self, thing: Any, size: int) -> bool:
         """Keep something, an estimate of whose bytes is given; 0 says that it is already known, which is always taken.
 
-        Never waits and never raises.
+        Gives False when it was dropped. Never waits and never raises.
         """
         if self._forks != forks():
             self._begin()
@@ -68,13 +68,14 @@ class Writer:
             self.dropped += 1
             if self.dropped == 1:
                 logger.warning("traces arrive faster than %s takes them; some are dropped", self.database.place)
-            return
+            return False
         self._bytes += size  # about: two threads may lose one of their sums
         self._queue.append(thing)
         if self._thread is None:
             self._start()
         elif self._asleep:
             self._news.set()
+        return True
 
     def on_written(self, listener: Callable[[list[Any]], None]) -> None:
         """Have a function called with each batch (`Open`, `Exchange` and records) after it was written, in the thread

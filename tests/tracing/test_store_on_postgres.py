@@ -1,0 +1,194 @@
+"""The same store on a real PostgreSQL server, which the tests start."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import outlast as ol
+from outlast.errors import ConfigError, DataError
+from outlast.messages import Response, Usage
+from outlast.runtime import set_defaults
+from outlast.testing import ScriptedLM
+from outlast.tracing.record import TraceFilter
+from outlast.tracing.switch import flush
+
+HOMES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+INITDB = shutil.which("initdb") or next((str(home / "initdb") for home in HOMES), None)
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(
+        INITDB is None and not os.environ.get("CI"), reason="no PostgreSQL here: apt-get install -y postgresql"
+    ),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    assert INITDB is not None, "CI must have PostgreSQL: apt-get install -y postgresql"
+    binaries = Path(INITDB).resolve().parent
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        owner = pwd.getpwnam("postgres" if any(one.pw_name == "postgres" for one in pwd.getpwall()) else "nobody")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        for parent in folder.parents:
+            if str(parent) != "/" and parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        as_user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    data, port = folder / "data", free_port()
+    quiet: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, **as_user}
+    made = subprocess.run([binaries / "initdb", "-D", data, "-A", "trust", "-U", "outlast", "-N"], **quiet, check=False)
+    assert made.returncode == 0, made.stderr
+    process = subprocess.Popen(
+        [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **as_user,
+    )
+    address = f"postgresql://outlast@127.0.0.1:{port}/postgres"
+    try:
+        for _ in range(100):
+            ready = subprocess.run(
+                [binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True, check=False
+            )
+            if ready.returncode == 0:
+                break
+            assert process.poll() is None
+            subprocess.run(["sleep", "0.1"], check=True)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)  # do not wait for those who are connected
+        process.wait(20)
+
+
+@pytest.fixture
+def store(server: str) -> Iterator[str]:
+    """An empty database of its own."""
+    import psycopg
+
+    name = f"t{os.urandom(6).hex()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield server.replace("/postgres", f"/{name}", 1) if server.count("/postgres") == 1 else f"{server[:-8]}{name}"
+    set_defaults(recording=None)
+    flush()
+    for writer in _writers():
+        writer.database.close()
+
+
+def _writers() -> list[Any]:
+    from outlast.tracing.writer import all_writers
+
+    return all_writers()
+
+
+class QA(ol.Signature):
+    """Answer the question."""
+
+    question: str = ol.input()
+    answer: str = ol.output()
+
+
+def answering(*texts: str) -> ScriptedLM:
+    usage = Usage(10, 5, cost=0.001, cost_source="test")
+    return ScriptedLM(
+        [Response(f"<<answer>>\n{text}\n<<end>>", "scripted-1", usage=usage) for text in texts], keep=True
+    )
+
+
+def test_a_team_keeps_searches_and_labels_traces(store: str) -> None:
+    lm = answering("a zebra", "an ibex\0 with a null")
+    with ol.trace(store=store, tags=["nightly"]), ol.context(lm=lm):
+        ol.Predict(QA)(question="what has stripes?")
+        ol.Predict(QA)(question="what has horns?")
+    assert flush()
+    with ol.open_store(store) as kept:
+        newest, oldest = kept.traces()
+        assert (oldest.input, oldest.output, oldest.cost, oldest.models) == (
+            "what has stripes?",
+            "a zebra",
+            0.001,
+            ("scripted-1",),
+        )
+        request = kept.content(kept.spans(oldest.id)[-1]).as_request()
+        assert request is not None
+        assert request.to_json() == lm.requests[0].to_json()
+        assert [hit.trace.id for hit in kept.search("zebra")] == [oldest.id]
+        assert "[zebra]" in kept.search('"a zebra"')[0].snippet
+        assert [hit.trace.id for hit in kept.search("ibe*")] == [newest.id]
+        assert kept.search("zebra OR ibex & ) '") == []
+        assert [one.id for one in kept.traces(TraceFilter(text="stripes", tag="nightly", lm="scripted"))] == [oldest.id]
+        label = kept.add_label(oldest.id, "pass", author="ada", note="okapi?")
+        assert kept.labels(oldest.id) == [label]
+        assert [hit.trace.id for hit in kept.search("okapi")] == [oldest.id]
+        kept.undo_label(label.id)
+        assert kept.labels() == []
+        assert kept.stats()["traces"] == 2
+        assert kept.runs()[0].kind == "process"
+        kept.add_label(newest.id, 0.5)
+        assert kept.gc(older_than=0) == {"traces": 1, "content": 0}
+        assert [one.id for one in kept.traces()] == [newest.id]
+        with kept.database.reading() as connection:
+            for view in (
+                "v_calls",
+                "v_traces",
+                "v_failures",
+                "v_cost_by_run",
+                "v_eval_rows",
+                "v_labels",
+                "v_disagreements",
+            ):
+                connection.exec_driver_sql(f"SELECT * FROM {view}").all()
+
+
+def test_several_processes_begin_a_store_at_the_same_time(store: str) -> None:
+    code = f"""
+import outlast as ol
+from outlast.testing import ScriptedLM
+with ol.trace(store={store!r}), ol.context(lm=ScriptedLM(lambda messages: "hello")):
+    for n in range(200):
+        ol.Predict("question -> answer", lm=ScriptedLM(lambda m: "<<answer>>\\nyes\\n<<end>>"))(question=str(n))
+"""
+    with ThreadPoolExecutor(4) as pool:
+        done = list(
+            pool.map(
+                lambda _: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False),
+                range(4),
+            )
+        )
+    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 4
+    with ol.open_store(store) as kept:
+        assert kept.count() == 800
+        assert kept.stats()["spans"] == 1600
+        assert kept.stats()["dropped"] == 0
+        assert len(kept.runs(kind="process")) == 4
+
+
+def test_a_server_that_is_gone_or_wrong_is_a_clear_error_and_no_password_is_told(server: str) -> None:
+    with pytest.raises(DataError, match="cannot be opened") as refused:
+        ol.open_store("postgresql://outlast:geheim@127.0.0.1:1/none")
+    assert "geheim" not in str(refused.value)
+    with pytest.raises(DataError, match="does not exist"):
+        ol.open_store(server[:-8] + "nowhere")
+    with pytest.raises(ConfigError, match="no address"):
+        ol.open_store("postgresql://host:port/x")
