@@ -19,6 +19,8 @@ class Asset(NamedTuple):
 _FILES = {
     "style.css": ("static", "text/css"),
     "page.js": ("static", "text/javascript"),
+    "review.css": ("static", "text/css"),
+    "review.js": ("static", "text/javascript"),
     "icon.svg": ("static", "image/svg+xml"),
     "htmx.min.js": ("vendor", "text/javascript"),
 }

@@ -14,10 +14,16 @@ class Section(NamedTuple):
 
     name: str
     path: str
+    live: bool = False  # it is there to change something, and so not in an export
 
 
-SECTIONS = (Section("Traces", "/traces"), Section("Runs", "/runs"), Section("Programs", "/programs"))
-PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs")
+SECTIONS = (
+    Section("Traces", "/traces"),
+    Section("Runs", "/runs"),
+    Section("Programs", "/programs"),
+    Section("Review", "/review", live=True),
+)
+PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs", "queues", "review")
 
 
 def page_routes() -> list[Route]:
