@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  outlast view                            traces.db of this folder, in your browser
+  outlast view                            traces.db of this folder, or the log, in your browser
   outlast view postgresql://me@db/traces --no-open
   outlast view traces.db --export site    the same pages as files, for a CI run to keep
 
@@ -28,7 +28,7 @@ The printed address holds a token; without it the page answers to nobody. Ctrl-C
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "store", nargs="?", metavar="STORE", help="a file or a database URL (OUTLAST_TRACE or traces.db)"
+        "store", nargs="?", metavar="STORE", help="a file or a database URL (traces.db here, else the log)"
     )
     parser.add_argument("--port", type=_port, metavar="N", help="where it listens (7654, or the next that is free)")
     parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the address it listens on (127.0.0.1)")
@@ -76,8 +76,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _place(given: str | None) -> str:
-    """Which store: the one named, that of OUTLAST_TRACE, or traces.db here."""
-    return given or os.environ.get("OUTLAST_TRACE", "") or "traces.db"
+    """Which store: the one named, traces.db here, or the log of `outlast logs`."""
+    from outlast.cli.talk.log import log_place
+
+    named = os.environ.get("OUTLAST_TRACE", "") or os.environ.get("OUTLAST_LOG", "")
+    return given or ("traces.db" if not named and Path("traces.db").is_file() else log_place())
 
 
 def shown_name(place: str) -> str:
