@@ -229,7 +229,12 @@ if TYPE_CHECKING:
     from outlast.tools.making import tool as tool
     from outlast.tools.mcp.server import MCP as MCP
     from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
+    from outlast.tracing.answering import replaying as replaying
+    from outlast.tracing.cassettes import write_cassette as write_cassette
     from outlast.tracing.history import history as history
+    from outlast.tracing.replay import Replay as Replay
+    from outlast.tracing.replay import areplay as areplay
+    from outlast.tracing.replay import replay as replay
     from outlast.tracing.store import Store as Store
     from outlast.tracing.store import open_store as open_store
     from outlast.tracing.switch import configure as configure
@@ -382,7 +387,10 @@ _HOMES = {
     "tools.making": "tool",
     "tools.terminal": "ask_in_terminal",
     "tools.mcp.server": "MCP",
+    "tracing.answering": "replaying",
+    "tracing.cassettes": "write_cassette",
     "tracing.history": "history",
+    "tracing.replay": "Replay areplay replay",
     "tracing.store": "Store open_store",
     "tracing.switch": "configure trace",
     "types": "Audio Code Document File Image Tool",

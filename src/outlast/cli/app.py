@@ -36,6 +36,7 @@ COMMANDS = {
     "run": "run a program on inputs: JSON lines in, JSON lines out",
     "eval": "score a program on data, with intervals",
     "compile": "search for a better prompt, prove the gain, save it to a file",
+    "replay": "run again what a store of traces holds: offline, or with a model and beside what it was",
     "compare": "saved evaluations: paired difference, p, slices and what flipped; a gate",
     "prune": "leave out of a prompt what does not help, prove that nothing is lost",
     "diff": "two compiled files: what changed in the prompts and in the score",
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     usage = GATE_USAGE if "--gate" in words else USAGE
     try:
-        code = _dispatch(words)
+        code = dispatch(words)
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: help, version, usage
@@ -141,14 +142,20 @@ def exit_code(error: BaseException) -> int:
     return DATA
 
 
-def _dispatch(words: list[str]) -> int:
+def dispatch(words: list[str]) -> int:
+    """Run the command of these words, which are used up; gives its exit code. What it raises is the caller's."""
     rest = [word for word in words if word != "--debug"]
     command = _command(rest[0]) if rest and not rest[0].startswith("-") else None
     if command is not None:
         words.remove(rest[0])
+        beyond: list[str] | None = None
+        if getattr(command, "TAKES_COMMAND", False) and "--" in words:
+            at = words.index("--")
+            words, beyond = words[:at], words[at + 1 :]
         parser = Parser(prog=f"outlast {rest[0]}", description=command.__doc__ or "", epilog=command.EPILOG)
         command.configure(parser)
         args = parser.parse_intermixed_args(words)
+        args.beyond = beyond  # the words after --, for a command that runs another one
         with results_apart():
             place = getattr(args, "kept_in", None)
             if not isinstance(place, str):

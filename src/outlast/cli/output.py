@@ -27,6 +27,9 @@ def results_apart() -> Generator[None]:
     Characters that the terminal's encoding lacks are written as escapes.
     """
     global _results
+    if _results is not None:  # a command within a command
+        yield
+        return
     _results = sys.stdout
     real: Any = sys.stdout
     if isinstance(real, TextIOWrapper):

@@ -97,6 +97,16 @@ def programs(module: ModuleType) -> list[str]:
     return names
 
 
+def programs_in(file: str) -> dict[str, str]:
+    """The programs that a file defines, each with the name of its class. Imports the file."""
+    module = _import(file)
+    found: dict[str, str] = {}
+    for name in programs(module):
+        value = getattr(module, name)
+        found[name] = value.__name__ if isinstance(value, type) else type(value).__name__
+    return found
+
+
 def metrics(module: ModuleType) -> list[str]:
     """Names of the functions, judges and checks that a file defines."""
     return [

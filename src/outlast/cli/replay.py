@@ -1,0 +1,271 @@
+"""Run again what a store of traces holds: from the store alone, or with a model and set beside what it was."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outlast.cli import options
+from outlast.cli.app import NO, OK
+from outlast.cli.output import console, emit_pretty, say
+from outlast.errors import UsageError
+
+if TYPE_CHECKING:
+    from outlast.lms.protocol import LM
+    from outlast.modules.module import Module
+    from outlast.tracing.aligned import Pair
+    from outlast.tracing.replay import Replay, ReplayedTrace
+    from outlast.tracing.store import Store
+
+EPILOG = """\
+examples:
+  outlast replay 0193a5b2                               its exchanges, answered from the store
+  outlast replay 0193a5b2 --program app.py:triage       the program runs again; no model is reached, no tool runs
+  outlast replay 0193a5b2 --program app.py:triage --mode diff --lm openai/gpt-5 --from new.outlast.json
+  outlast replay 7f3c9a01 --mode live --lm ollama/qwen3 one exchange, with another model
+  outlast replay RUN -- compile app.py:triage data.jsonl --metric app.py:correct --out again.outlast.json
+  outlast replay RUN --to tests/triage.jsonl            a cassette for tests, to be reviewed in git
+
+ID is a run, a trace or a span, or the beginning of its id (outlast logs shows them). A whole command after -- runs
+offline, with what the models said in the run. --mode cache reaches no model: what is not in the store is an error that
+shows how it differs. live and diff keep what happens in the store, in a run of kind "replay".
+
+It exits with 1 where something else came out than is stored (not with --mode live), with 4 for a request that is not
+in the store. The store is --store, else OUTLAST_TRACE, else traces.db here, else the log of outlast prompt."""
+
+TAKES_COMMAND = True
+_LINES = 12  # of a difference that is shown
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("id", metavar="ID", help="a run, a trace or a span; the beginning of its id is enough")
+    parser.add_argument("--mode", choices=("cache", "live", "diff"), help="cache unless --lm is given; then diff")
+    parser.add_argument(
+        "--program",
+        metavar="app.py:name",
+        help="run this program again; app.py alone: the one in it that is of the stored name",
+    )
+    parser.add_argument("--to", metavar="X.jsonl", help="write the exchanges as a cassette, and replay nothing")
+    parser.add_argument("--store", metavar="FILE|URL", help="the store of traces")
+    parser.add_argument("--all", action="store_true", help="every span, not only those that differ")
+    options.add_artifact(parser)
+    parser.add_argument("--artifact", dest="artifact", metavar="X.outlast.json", help="the same as --from")
+    options.add_model(parser, concurrency=8)
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; gives its exit code."""
+    _check(args)
+    with closing(opened(args.store, write=False)) as store:
+        if args.to is not None:
+            return _cassette(store, args)
+        if args.beyond is not None:
+            return _command(store, args)
+        return _replay(store, args)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.artifact is not None and args.program is None:
+        raise UsageError("--from is for a program: give --program app.py:name too")
+    if args.mode is None:
+        args.mode = "cache" if args.lm is None else "diff"
+    if args.mode == "cache" and args.lm is not None:
+        raise UsageError("--mode cache asks no model; leave --lm out, or give --mode diff")
+    if args.to is not None and (args.program or args.beyond is not None or args.lm is not None):
+        raise UsageError("--to writes the exchanges and replays nothing; leave the other options out")
+    if args.beyond is not None and (args.program is not None or args.mode != "cache"):
+        raise UsageError("a command after -- runs offline, with its own program; leave --program, --lm and --mode out")
+    if args.beyond == []:
+        raise UsageError("after -- stands a command, such as: -- eval app.py:triage data.jsonl --metric app.py:correct")
+
+
+def opened(place: str | None, *, write: bool) -> Store:
+    """The store that is meant. Raises `DataError` when it is not there."""
+    from outlast.cli.talk.log import open_log
+    from outlast.tracing.store import open_store
+
+    where = place or (None if os.environ.get("OUTLAST_TRACE") or not Path("traces.db").is_file() else "traces.db")
+    if not write:
+        return open_log(where)
+    with closing(open_log(where)) as found:
+        return open_store(found.database.address)
+
+
+def _cassette(store: Store, args: argparse.Namespace) -> int:
+    from outlast.tracing.cassettes import write_cassette
+
+    written = write_cassette(store, args.id, args.to)
+    if args.json:
+        emit_pretty(written.to_json())
+    else:
+        say(f"outlast: {written}")
+    return OK
+
+
+def _command(store: Store, args: argparse.Namespace) -> int:
+    """A whole command, offline."""
+    from outlast.cli.app import dispatch
+    from outlast.tracing.answering import replaying
+
+    with _alone(), replaying(store, args.id) as answers:
+        code = dispatch(list(args.beyond))
+    if not args.no_progress:
+        say(f"outlast: {answers.given} answers from {store.database.place}; no model was asked")
+    return code
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """Nothing of a replay counts: no ledger answers, no reading of a test split is noted, no trace is kept."""
+    from outlast.runtime import set_defaults
+
+    set_defaults(recording=None)
+    names = ("OUTLAST_STUDIES", "OUTLAST_SPLITS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "off"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _replay(store: Store, args: argparse.Namespace) -> int:
+    from outlast.modules.settings import context
+    from outlast.runtime import set_defaults
+    from outlast.tracing.exchanges import find
+    from outlast.tracing.replay import replay
+
+    program = None if args.program is None else _program(store, args)
+    find(store, args.id)  # before a model is opened
+    set_defaults(recording=None)  # a replay says itself where it is kept
+    with context(adapter=options.adapter_of(args)):
+        found = replay(
+            args.id,
+            program,
+            store=store.database.address,
+            mode=args.mode,
+            lm=_model(args),
+            concurrency=args.concurrency,
+        )
+    if args.json:
+        emit_pretty(found.to_json())
+    else:
+        _show(found, args)
+    return OK if found.same or args.mode == "live" else NO
+
+
+def _model(args: argparse.Namespace) -> LM | None:
+    """The model of --lm, without its cache: what it says now is wanted."""
+    from outlast.cli.aliases import resolved
+    from outlast.lms.models import BUILT_IN
+
+    if args.lm is None or resolved(args.lm)[0] in BUILT_IN:
+        return options.model_of(args)
+    return options.named_model(args.lm, cache=False, **options.given_options(args))
+
+
+def _program(store: Store, args: argparse.Namespace) -> Module:
+    """The program of the command line; of a file alone the one of the class that the traces are of."""
+    if args.program.endswith(".py"):
+        args.target = f"{args.program}:{_name_in(store, args)}"
+    else:
+        args.target = args.program
+    return options.program_of(args)
+
+
+def _name_in(store: Store, args: argparse.Namespace) -> str:
+    from outlast.cli.targets import programs_in
+    from outlast.tracing.exchanges import find, trace_ids
+
+    wanted = {store.trace(id).name for id in trace_ids(store, find(store, args.id))}
+    found = programs_in(args.program)
+    fitting = [name for name, kind in found.items() if kind in wanted]
+    if len(fitting) != 1:
+        listed = ", ".join(found) or "none"
+        which = "no program" if not fitting else f"several programs ({', '.join(fitting)})"
+        raise UsageError(
+            f"{args.program} has {which} of {', '.join(sorted(wanted))}; say which one: {args.program}:NAME. "
+            f"Programs: {listed}"
+        )
+    return fitting[0]
+
+
+# Words
+
+
+def _show(found: Replay, args: argparse.Namespace) -> None:
+    out = console()
+    for trace in found.traces:
+        if found.mode == "live":
+            out.print(_text(trace.outputs), soft_wrap=True)
+            continue
+        head = f"{trace.trace_id[:12]} {trace.name}: {'the same' if trace.same else 'something else came out'}"
+        out.print(head + (f" ({trace.note})" if trace.note else ""), soft_wrap=True)
+        for line in _lines(trace, args.all):
+            out.print(line, soft_wrap=True)
+    told = str(found)
+    if found.left_out:
+        told += f"; {found.left_out} of other programs left out"
+    if found.run_id:
+        told += f"; kept as run {found.run_id[:12]}"
+    say(f"outlast: {told}")
+
+
+def _lines(trace: ReplayedTrace, every: bool) -> list[str]:
+    lines: list[str] = []
+    for pair in trace.pairs:
+        if not (every or pair.changed):
+            continue
+        sign = {"added": "+", "missing": "-"}.get(pair.changed[0], "~") if pair.changed else "="
+        where = f"{pair.kind} {pair.path}".rstrip() + (f" (attempt {pair.attempt + 1})" if pair.attempt else "")
+        lines.append(f"  {sign} {where}: {', '.join(pair.changed) or 'the same'}{_figures(pair)}")
+        lines += [f"      {line}" for line in _difference(pair)]
+    return lines
+
+
+def _figures(pair: Pair) -> str:
+    """Tokens, cost and time, then and now."""
+    told: list[str] = []
+    if pair.kind == "lm":
+        for name, form in (("input_tokens", "{} in"), ("output_tokens", "{} out"), ("cost", "${:.6f}")):
+            told += _then_now(pair, name, form)
+    told += _then_now(pair, "seconds", "{:.2f} s")
+    return f"  [{', '.join(told)}]" if told else ""
+
+
+def _then_now(pair: Pair, name: str, form: str) -> list[str]:
+    sides = [None if side is None else getattr(side, name) for side in (pair.stored, pair.new)]
+    shown = ["?" if value is None else form.format(value) for value in sides]
+    if sides == [None, None]:
+        return []
+    return [shown[0] if shown[0] == shown[1] else " -> ".join(shown)]
+
+
+def _difference(pair: Pair) -> list[str]:
+    if pair.stored is None or pair.new is None:
+        side = pair.new or pair.stored
+        return [] if side is None else _text(side.error or side.outputs).split("\n")[:_LINES]
+    lines: list[str] = []
+    for name in pair.changed:
+        before, after = (_text(getattr(side, name)).split("\n") for side in (pair.stored, pair.new))
+        found = list(difflib.unified_diff(before, after, name, name, lineterm="", n=1))[2:]
+        lines += found[:_LINES] + ([f"... {len(found) - _LINES} more lines"] if len(found) > _LINES else [])
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, indent=2)

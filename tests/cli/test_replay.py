@@ -1,0 +1,191 @@
+"""`outlast replay`: what a store holds runs again, and a whole command runs offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import outlast as ol
+from outlast.lms.baseline.model import Baseline
+
+
+@pytest.fixture
+def store(outlast: Any) -> str:
+    """A store with what the program of the desk answered to five messages."""
+    done = outlast("run", "app.py:Triage", "inputs.jsonl", "--lm", "outlast/baseline", "--trace", "kept.db")
+    assert done.code == 0
+    return "kept.db"
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """No model answers any more; gives what was asked nevertheless."""
+    asked: list[Any] = []
+
+    async def refuse(self: Baseline, request: Any) -> Any:
+        asked.append(request)
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(Baseline, "complete", refuse)
+    return asked
+
+
+def ids(store: str) -> list[str]:
+    return [one.id for one in ol.open_store(store).traces()]
+
+
+def test_a_trace_runs_again_without_a_model(outlast: Any, store: str, silent: list[Any]) -> None:
+    id = ids(store)[0]
+    done = outlast("replay", id, "--store", store, "--program", "app.py:Triage", "--all")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == f"{id[:12]} Triage: the same"
+    assert "  = lm route: the same" in done.out
+    assert "1 trace replayed (1 answers from the store): 1 the same, 0 not" in done.err
+    assert silent == []
+
+
+def test_the_program_is_found_in_the_file_by_the_name_that_is_stored(
+    outlast: Any, store: str, silent: list[Any]
+) -> None:
+    run = ol.open_store(store).runs("cli")[0].id
+    done = outlast("replay", run, "--store", store, "--program", "app.py", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert (told["kind"], told["same"], told["given"], len(told["traces"])) == ("run", True, 5, 5)
+    assert silent == []
+
+
+def test_a_file_without_that_program_is_told(outlast: Any, store: str) -> None:
+    Path("other.py").write_text("import outlast as ol\nqa = ol.Predict('question -> answer')\n")
+    done = outlast("replay", ids(store)[0], "--store", store, "--program", "other.py")
+    assert done.code == 2
+    assert "other.py has no program of Triage; say which one: other.py:NAME. Programs: qa" in done.err
+
+
+def test_a_request_that_is_not_stored_shows_how_it_differs(outlast: Any, store: str, silent: list[Any]) -> None:
+    text = Path("app.py").read_text().replace("Route a customer message", "Send a customer message")
+    Path("app2.py").write_text(text)
+    done = outlast("replay", ids(store)[0], "--store", store, "--program", "app2.py:Triage")
+    assert done.code == 4
+    assert '-    "content": "Route a customer message' in done.err
+    assert '+    "content": "Send a customer message' in done.err
+    assert silent == []
+
+
+def test_old_and_new_are_set_beside_each_other_and_kept(outlast: Any, store: str) -> None:
+    id = ids(store)[0]
+    text = Path("app.py").read_text().replace("Route a customer message", "Send a customer message")
+    Path("app2.py").write_text(text)
+    done = outlast(
+        "replay", id, "--store", store, "--program", "app2.py:Triage", "--mode", "diff", "--lm", "outlast/baseline"
+    )
+    assert done.code in (0, 1)
+    assert "the program was version" in done.out
+    assert "  ~ lm route: inputs" in done.out
+    [run] = ol.open_store(store).runs("replay")
+    assert f"kept as run {run.id[:12]}" in done.err
+    assert run.attributes == {"of": id, "mode": "diff"}
+
+
+def test_one_exchange_is_sent_again(outlast: Any, store: str) -> None:
+    span = next(one for one in ol.open_store(store).spans(ids(store)[0]) if one.kind == "lm")
+    kept = ol.open_store(store).content(span)
+    assert kept.response is not None
+    done = outlast("replay", span.id, "--store", store, "--mode", "live", "--lm", "outlast/baseline")
+    assert (done.code, done.out.strip()) == (0, kept.response["text"].strip())
+
+
+def test_a_whole_evaluation_runs_offline(outlast: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("eval", "app.py:Triage", "data.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
+    first = outlast(*words, "--limit", "20", "--json", "--trace", "kept.db")
+    assert first.code == 0
+    run = next(one for one in ol.open_store("kept.db").runs() if not one.parent_id)
+
+    async def refuse(self: Baseline, request: Any) -> Any:
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(Baseline, "complete", refuse)
+    again = outlast("replay", run.id, "--store", "kept.db", "--", *words, "--limit", "20", "--json")
+    assert again.code == 0, again.err
+    assert "20 answers from" in again.err
+    assert again.json["score"] == first.json["score"]
+    assert [row["outputs"] for row in again.json.get("rows", [])] == [
+        row["outputs"] for row in first.json.get("rows", [])
+    ]
+
+
+def test_a_command_that_asks_for_more_than_was_recorded_is_stopped(outlast: Any, store: str, silent: list[Any]) -> None:
+    run = ol.open_store(store).runs("cli")[0].id
+    words = ("eval", "app.py:Triage", "data.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
+    done = outlast("replay", run, "--store", store, "--", *words, "--limit", "20", "--json")
+    assert done.code == 4
+    assert "is not in the recording" in done.err
+    assert silent == []
+
+
+def test_a_cassette_for_tests_is_written(outlast: Any, store: str) -> None:
+    run = ol.open_store(store).runs("cli")[0].id
+    done = outlast("replay", run, "--store", store, "--to", "triage.jsonl")
+    assert (done.code, done.err) == (0, "outlast: 5 exchanges in triage.jsonl\n")
+    lines = [json.loads(line) for line in Path("triage.jsonl").read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["outlast/baseline"] * 5
+    message = json.loads(Path("inputs.jsonl").read_text().splitlines()[0])["message"]
+    cassette = ol.Cassette("outlast/baseline", "triage.jsonl", mode="replay")
+    from app import Triage  # pyright: ignore[reportMissingImports]
+
+    with ol.context(lm=cassette):
+        assert Triage()(message=message).team
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("ffff",), "there is no run, trace or span 'ffff'"),
+        (("ffff", "--from", "x.outlast.json"), "give --program"),
+        (("ffff", "--mode", "cache", "--lm", "outlast/baseline"), "asks no model"),
+        (("ffff", "--to", "x.jsonl", "--program", "app.py:Triage"), "replays nothing"),
+        (("ffff", "--mode", "live", "--", "demo"), "runs offline"),
+        (("ffff", "--"), "stands a command"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(outlast: Any, store: str, words: tuple[str, ...], told: str) -> None:
+    at = words.index("--") if "--" in words else len(words)
+    done = outlast("replay", *words[:at], "--store", store, *words[at:])
+    assert done.code in (2, 3)
+    assert told in done.err
+
+
+@pytest.mark.slow
+def test_the_quickstart_is_compiled_again_offline_to_the_same_file(
+    outlast: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar: an identical artefact with no call of a model; only the time of the compile may differ."""
+    monkeypatch.setenv("OUTLAST_TRACE", "quick.db")
+    from outlast.runtime import set_defaults
+    from outlast.tracing.switch import from_environment
+
+    from_environment()
+    try:
+        assert outlast("demo", "--out", "first", "--no-progress").code == 0
+    finally:
+        set_defaults(recording=None)
+    monkeypatch.delenv("OUTLAST_TRACE")
+    [run] = [one for one in ol.open_store("quick.db").runs() if not one.parent_id]
+    assert run.dropped == 0
+
+    async def refuse(self: Baseline, request: Any) -> Any:
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(Baseline, "complete", refuse)
+    again = outlast("replay", run.id, "--store", "quick.db", "--", "demo", "--out", "second", "--no-progress")
+    assert again.code == 0, again.err
+    assert "no model was asked" in again.err
+    before, after = (
+        [line for line in Path(folder, "triage.outlast.json").read_text().splitlines() if '"compiled_at":' not in line]
+        for folder in ("first", "second")
+    )
+    assert before == after
+    assert len(before) > 100
