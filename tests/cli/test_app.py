@@ -131,7 +131,7 @@ def test_interrupted(outlast, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(words: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "_dispatch", interrupt)
+    monkeypatch.setattr(app, "dispatch", interrupt)
     result = outlast("demo")
     assert result.code == 130
     assert result.err == "outlast: interrupted\n"

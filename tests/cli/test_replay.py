@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,9 @@ def test_a_cassette_for_tests_is_written(outlast: Any, store: str) -> None:
     assert [line["name"] for line in lines] == ["outlast/baseline"] * 5
     message = json.loads(Path("inputs.jsonl").read_text().splitlines()[0])["message"]
     cassette = ol.Cassette("outlast/baseline", "triage.jsonl", mode="replay")
-    from app import Triage  # pyright: ignore[reportMissingImports]
-
+    app: Any = import_module("app")
     with ol.context(lm=cassette):
-        assert Triage()(message=message).team
+        assert app.Triage()(message=message).team
 
 
 @pytest.mark.parametrize(
