@@ -27,8 +27,9 @@
   }
 
   function fold() {
-    const here = current()?.querySelector("details") ? current() : document.querySelector("main");
-    const all = [...here.querySelectorAll("details")];
+    const folds = "details:not([hx-get])"; // what is fetched when it opens is opened one by one
+    const here = current()?.querySelector(folds) ? current() : document.querySelector("main");
+    const all = [...here.querySelectorAll(folds)];
     const open = all.some((one) => !one.open);
     for (const one of all) one.open = open;
   }
