@@ -150,6 +150,14 @@ def test_where_the_log_is(outlast, desk: Path, monkeypatch) -> None:
         assert outlast("logs", "path", *words).out == f"{words[1] if words else variable + '.db'}\n"
 
 
+def test_no_password_is_shown(outlast, monkeypatch) -> None:
+    monkeypatch.setenv("OUTLAST_LOG", "postgresql://me:hidden@127.0.0.1:9/team")
+    for words in (("path",), ("status", "--json"), ("status",), (), ("gc", "--older-than", "1d")):
+        result = outlast("logs", *words)
+        assert "hidden" not in result.out + result.err, words
+    assert outlast("logs", "path").out == "postgresql://me@127.0.0.1:9/team\n"
+
+
 def test_there_is_none_yet(outlast) -> None:
     for words in ((), ("--cost",), ("gc", "--older-than", "1d"), ("backup", "x.db"), ("--store", "none.db")):
         result = outlast("logs", *words)

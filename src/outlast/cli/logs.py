@@ -234,14 +234,14 @@ def _clean(text: str) -> str:
 
 
 def _manage(verb: str, args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log import log_place, switch
+    from outlast.cli.talk.log import switch
 
     if len(args.what) != (2 if verb == "backup" else 1):
         raise UsageError(f"it is: outlast logs {verb}{' PATH' if verb == 'backup' else ''}")
     if (args.older_than is not None or args.labelled_too) and verb != "gc":
         raise UsageError("--older-than and --labelled-too go with gc")
     if verb == "path":
-        print(args.store or log_place(), file=stdout())
+        print(_shown(args), file=stdout())
         return OK
     if verb == "status":
         return _status(args)
@@ -252,12 +252,20 @@ def _manage(verb: str, args: argparse.Namespace) -> int:
     return _backup(args) if verb == "backup" else _gc(args)
 
 
+def _shown(args: argparse.Namespace) -> str:
+    """Where the log is, without a password."""
+    from outlast.cli.talk.log import log_place
+    from outlast.tracing.database import shown_place
+
+    return shown_place(args.store or log_place())
+
+
 def _status(args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log import log_off, log_place, open_log
+    from outlast.cli.talk.log import log_off, open_log
     from outlast.errors import DataError
 
     off = log_off()
-    told: dict[str, Any] = {"on": not off, "why_off": off or None, "place": args.store or log_place()}
+    told: dict[str, Any] = {"on": not off, "why_off": off or None, "place": _shown(args)}
     try:
         with closing(open_log(args.store)) as store:
             told |= store.stats()
