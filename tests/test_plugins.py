@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -213,6 +214,12 @@ def test_commands(shell) -> None:
     assert shell("gret").stderr.count("Did you mean 'greet'") == 1
     assert shell("greet", "you", OUTLAST_PLUGINS="off").returncode == 2
     assert "outlast.cli" not in shell("greet").stderr  # its own usage line
+
+
+def test_models_lists_them(shell) -> None:
+    assert "acme              plugin Acme-Outlast" in shell("models").stdout
+    assert json.loads(shell("models", "--json").stdout)[-1] == {"provider": "acme", "plugin": "Acme-Outlast"}
+    assert "acme" not in shell("models", OUTLAST_PLUGINS="off").stdout
 
 
 @pytest.mark.slow

@@ -57,8 +57,11 @@ def _providers(as_json: bool) -> int:
                 "optional": provider.key_optional,
             }
         )
+    from outlast.plugins import plugins
+
+    added = {one.name: one.package for one in plugins("lms") if one.name not in PROVIDERS}
     if as_json:
-        emit_pretty(rows)
+        emit_pretty([*rows, *({"provider": name, "plugin": package} for name, package in added.items())])
         return 0
     from rich.table import Table
 
@@ -70,6 +73,8 @@ def _providers(as_json: bool) -> int:
         there = "is set" if row["key"] and _is_set(row["key_from"]) else f"in the {kept.get(row['key_from'])}"
         key = "needs none" if row["key"] is None else f"{row['key_from']} {there if row['key'] else absent}"
         table.add_row(row["provider"], row["address"], key)
+    for name, package in added.items():
+        table.add_row(name, f"plugin {package}", "as the plugin says")
     table.add_row("outlast/baseline", "built in", "needs none")
     console().print(table)
     print(
