@@ -10,9 +10,9 @@ from pydantic import Field
 
 from outlast.errors import ConfigError, LMAuthError, LMRequestError, LMUnsupported
 from outlast.lms.protocol import LM
-from outlast.messages import Message, OutputSchema, Thought, ToolCall, ToolResult, user
+from outlast.messages import Message, OutputSchema, TextPart, Thought, ToolCall, ToolResult, system, user
 from outlast.testing.server import Answer, FakeServer
-from outlast.types import Audio, Tool
+from outlast.types import Audio, Image, Tool
 
 LOOK = Tool("look", "Looks.", {"type": "object", "properties": {}})
 
@@ -67,6 +67,7 @@ def plugin(monkeypatch, tmp_path):
         @llm.hookimpl
         def register_models(self, register):
             register(Blocking(), None, aliases=("slow",))
+            register(Older())
             register(GeminiSync(), GeminiLike())
 
     llm.get_models()  # loads the others first
@@ -104,6 +105,28 @@ def test_options_go_under_the_names_of_the_plugin():
     )
     with pytest.raises(LMUnsupported, match="seed=3"):
         model("test-thinker", adapt="refuse")("hi", seed=3)
+
+
+class Older(llm.Model):
+    """A plugin's model of the interface before llm had messages."""
+
+    model_id = "test-older"
+    attachment_types = {"image/png"}
+
+    def execute(self, prompt, stream, response, conversation):
+        Recorder.seen.append(prompt)
+        yield f"{prompt.system}|{prompt.prompt}|{[one.content for one in prompt.attachments]}"
+
+
+def test_a_plugin_of_the_older_interface_sees_what_is_asked():
+    assert model("test-older")("hi").text == "|hi|[]"
+    assert model("test-older")([system("Be brief."), user("hi")]).text == "Be brief.|hi|[]"
+    picture = Image("image/png", b"\x89PNG....")
+    assert model("test-older")([Message("user", (TextPart("what?"), picture))]).text == "|what?|[b'\\x89PNG....']"
+    talk = [system("Be brief."), user("a"), Message("assistant", "b"), user("c")]
+    assert model("test-older")(talk).text == "Be brief.|[user]\na\n\n[assistant]\nb\n\n[user]\nc|[]"
+    for seen, roles in zip(Recorder.seen, (1, 2, 1, 4), strict=True):
+        assert len(seen.messages) == roles
 
 
 def test_thoughts_come_and_go_back_with_what_the_plugin_wants():

@@ -11,8 +11,9 @@ from outlast.errors import ConfigError, LMUnsupported
 from outlast.lms.engines import package
 from outlast.lms.engines.clients import PerLoop
 from outlast.lms.engines.llm_words import (
+    as_older,
+    asked_of,
     hides_reasoning,
-    messages_of,
     options_of,
     response_of,
     schema_of,
@@ -31,7 +32,8 @@ class LLMEngine(NativeEngine):
 
     Nothing is written to llm's log. Keys are `api_key=`, else those that llm keeps or finds. `base_url` works for its
     OpenAI models; for these the SDK's retries are off as well, while other plugins keep the retries of their SDK.
-    A plugin without an async model is asked in a thread, answers in one piece, and cannot be given up.
+    A plugin without an async model is asked in a thread, answers in one piece, and cannot be given up. One of the
+    older interface, which knows no messages, sees a conversation of several turns as one text.
     """
 
     engine = "llm"
@@ -50,7 +52,8 @@ class LLMEngine(NativeEngine):
                 f"{self.name} cannot go on from the start of a reply (a last message of the role 'assistant')"
             )
         return {
-            "messages": messages_of(request.messages, model, notes),
+            **asked_of(request.messages, model, notes),
+            "older": request.messages,
             "tools": tools_of(request, model, notes),
             "schema": schema_of(request, model, notes),
             "options": options_of(request, model, notes),
@@ -62,11 +65,19 @@ class LLMEngine(NativeEngine):
         model = await self._ready(key, [])
         if not self._is_async(model):
             return await asyncio.to_thread(self._ask_blocking, model, written, key)
-        reply: Any = model.prompt(**written, stream=False, **_with(key))
+        reply = self._prompted(model, written, key, stream=False)
         return response_of(reply, await reply.messages())
 
+    def _prompted(self, model: Any, written: Any, key: Secret | None, *, stream: bool) -> Any:
+        """A reply that is not asked for yet: llm does that when it is read."""
+        arguments = {name: value for name, value in written.items() if name != "older"}
+        reply: Any = model.prompt(**arguments, stream=stream, **_with(key))
+        if "messages" in arguments:
+            as_older(reply.prompt, written["older"])
+        return reply
+
     def _ask_blocking(self, model: Any, written: Any, key: Secret | None) -> Response:
-        reply: Any = model.prompt(**written, stream=False, **_with(key))
+        reply = self._prompted(model, written, key, stream=False)
         reply.text()
         return response_of(reply, reply.messages())
 
@@ -77,7 +88,7 @@ class LLMEngine(NativeEngine):
         if not (self._is_async(model) and model.can_stream):
             yield Finished(await self.ask(written, key))
             return
-        reply: Any = model.prompt(**written, stream=True, **_with(key))
+        reply = self._prompted(model, written, key, stream=True)
         calls: list[str] = []
         events: Any = reply.astream_events()
         try:

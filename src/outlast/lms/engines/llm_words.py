@@ -57,6 +57,36 @@ def messages_of(messages: Iterable[Message], model: Any, notes: Notes) -> list[A
     return found
 
 
+def asked_of(messages: Sequence[Message], model: Any, notes: Notes) -> dict[str, Any]:
+    """The conversation as arguments of llm's `prompt`: one turn under their own names, more of them as `messages`.
+
+    Plugins of the older interface read `prompt.prompt` and `prompt.system` and know no messages; see `as_older`.
+    """
+    made = messages_of(messages, model, notes)
+    roles = [message.role for message in messages]
+    if roles not in (["user"], ["system", "user"]) or (len(roles) == 2 and len(messages[0].parts) != 1):
+        return {"messages": made}
+    texts = [part.text for part in made[-1].parts if hasattr(part, "text")]
+    attached = [part.attachment for part in made[-1].parts if hasattr(part, "attachment")]
+    if len(texts) > 1 or (texts and attached and not hasattr(made[-1].parts[0], "text")):
+        return {"messages": made}  # the order of text and pictures would be lost
+    told = {"system": messages[0].text} if len(roles) == 2 else {}
+    return {"prompt": texts[0] if texts else "", "attachments": attached, **told}
+
+
+def as_older(prompt: Any, messages: Sequence[Message]) -> None:
+    """Let a plugin of the older interface see a conversation too: its turns as one text, its instructions apart."""
+    if not (hasattr(prompt, "_prompt") and hasattr(prompt, "_system")):
+        return
+    turns = [message for message in messages if message.role != "system"]
+    instructions = [message.text for message in messages if message.role == "system"]
+    shown = [message.shown for message in turns]
+    if len(turns) > 1:
+        shown = [f"[{message.role}]\n{text}" for message, text in zip(turns, shown, strict=True)]
+    prompt._prompt = "\n\n".join(shown)
+    prompt._system = "\n\n".join(instructions) or None
+
+
 def _part(part: Part, model: Any, names: Mapping[str, str], notes: Notes) -> Any:
     words: Any = package("llm.parts")
     if isinstance(part, (TextPart, Document)):
