@@ -232,6 +232,8 @@ if TYPE_CHECKING:
     from outlast.tracing.answering import replaying as replaying
     from outlast.tracing.cassettes import write_cassette as write_cassette
     from outlast.tracing.history import history as history
+    from outlast.tracing.imports.logs import import_log as import_log
+    from outlast.tracing.otel.live import OTel as OTel
     from outlast.tracing.replay import Replay as Replay
     from outlast.tracing.replay import areplay as areplay
     from outlast.tracing.replay import replay as replay
@@ -391,6 +393,8 @@ _HOMES = {
     "tracing.cassettes": "write_cassette",
     "tracing.history": "history",
     "tracing.replay": "Replay areplay replay",
+    "tracing.imports.logs": "import_log",
+    "tracing.otel.live": "OTel",
     "tracing.store": "Store open_store",
     "tracing.switch": "configure trace",
     "types": "Audio Code Document File Image Tool",

@@ -14,7 +14,7 @@ from outlast.cli.wording import clean, counted
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
-    from outlast.tracing.imports import Imported
+    from outlast.tracing.imports.logs import Imported
     from outlast.tracing.store import Store
 
 EPILOG = """\
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     from outlast.cli.talk.log import log_place
-    from outlast.tracing.imports import import_log
+    from outlast.tracing.imports.logs import import_log
     from outlast.tracing.store import open_store
 
     if args.format != "llm" and (args.db is not None or args.since is not None):

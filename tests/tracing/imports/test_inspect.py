@@ -17,7 +17,9 @@ from tests.tracing.imports import logs
 import outlast as ol
 from outlast.errors import DataError
 from outlast.messages import ToolCall, ToolResult
-from outlast.tracing.imports import files, import_log, read_inspect
+from outlast.tracing.imports import files
+from outlast.tracing.imports.inspect_logs import read_inspect
+from outlast.tracing.imports.logs import import_log
 from outlast.tracing.saving import WholeTrace
 
 

@@ -12,8 +12,9 @@ from tests.tracing.imports import logs
 import outlast as ol
 from outlast.errors import DataError, UsageError
 from outlast.messages import ToolCall, ToolResult
-from outlast.tracing.imports import Reading, import_log, log_place, read_llm
-from outlast.tracing.imports.llm_logs import ulid
+from outlast.tracing.imports.gathered import Reading
+from outlast.tracing.imports.llm_logs import log_place, read_llm, ulid
+from outlast.tracing.imports.logs import import_log
 from outlast.types import Image
 
 

@@ -11,7 +11,8 @@ from tests.tracing.imports import logs
 
 import outlast as ol
 from outlast.errors import DataError
-from outlast.tracing.imports import import_log, read_promptfoo
+from outlast.tracing.imports.logs import import_log
+from outlast.tracing.imports.promptfoo import read_promptfoo
 from outlast.tracing.saving import WholeTrace
 
 

@@ -13,7 +13,8 @@ from llm.migrations import migrate
 
 import outlast as ol
 from outlast.messages import ToolCall, ToolResult
-from outlast.tracing.imports import import_log, read_llm
+from outlast.tracing.imports.llm_logs import read_llm
+from outlast.tracing.imports.logs import import_log
 from outlast.types import Image
 
 PNG = b"\x89PNG\r\n\x1a\n...."

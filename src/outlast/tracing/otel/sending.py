@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
+
+logger = logging.getLogger("outlast.trace")
 
 MOST_SPANS: Final = 512  # of one message
 MOST_BYTES: Final = 2_000_000  # of its text, roughly: collectors refuse messages beyond 4 MB
@@ -83,18 +86,25 @@ class Sender:
         self._scope = InstrumentationScope("outlast", __version__, GEN_AI_SCHEMA)
 
     def send(self, spans: Iterable[ExportedSpan]) -> tuple[int, int]:
-        """Send spans; how many arrived and how many did not. Blocks for as long as the exporter tries."""
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
+        """Send spans; how many arrived and how many did not. Blocks for as long as the exporter tries; raises
+        nothing of it."""
         arrived = lost = 0
         for batch in batches(spans):
-            with _untraced():
-                result = self._exporter.export([self._readable(span) for span in batch])
-            if result is SpanExportResult.SUCCESS:
+            if self._taken(batch):
                 arrived += len(batch)
             else:
                 lost += len(batch)
         return arrived, lost
+
+    def _taken(self, batch: list[ExportedSpan]) -> bool:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        try:
+            with _untraced():
+                return self._exporter.export([self._readable(span) for span in batch]) is SpanExportResult.SUCCESS
+        except Exception as error:  # older exporters raise where nobody answers, and one may be of the user's own
+            logger.warning("spans could not be sent: %s: %s", type(error).__name__, error)
+            return False
 
     def close(self) -> None:
         """Close the exporter's connections."""
