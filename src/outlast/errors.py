@@ -205,7 +205,7 @@ class ApprovalPending(OutlastError, RuntimeError):
 
 class StreamAborted(OutlastError, RuntimeError):
     """A check of `Stream.abort_if` ended the stream. `reason` says why; `partial` holds the values so far, by field, of
-    every module that was answering, by path."""
+    every module that was answering, by path. In a trace it also stands for a reply that whoever read it gave up."""
 
     def __init__(self, message: str, *, reason: str, partial: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__(message)

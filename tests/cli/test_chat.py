@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -160,3 +161,13 @@ def test_at_a_terminal_ctrl_c_ends_a_reply_and_not_the_chat(desk: Path) -> None:
         last = server.requests[-1].body["messages"]
         assert last[1]["content"].startswith("reply 1 \x1b[31mword word")
         assert last[2]["content"] == "and now"
+        rows = [json.loads(line) for line in _logs(desk).splitlines()]
+        assert rows[0]["status"] == "error"
+        assert "the reply was given up after" in rows[0]["error"]
+        assert "reply 1" in rows[0]["error"]
+        assert rows[1]["reply"].startswith("reply 3")
+
+
+def _logs(desk: Path) -> str:
+    words = [sys.executable, "-m", "outlast.cli", "logs", "--json"]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout

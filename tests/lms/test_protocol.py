@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import outlast as ol
-from outlast.errors import ConfigError, LMServerError, UsageError
+from outlast.errors import ConfigError, LMServerError, StreamAborted, UsageError
 from outlast.lms.protocol import Capabilities, Wrapper, ask
 from outlast.messages import Message, OutputSchema, Request, Response
 from outlast.runtime import Meter, current, running
@@ -212,3 +212,22 @@ def test_capabilities_are_checked() -> None:
     for wrong, words in (({"without": {"sed"}}, "Did you mean 'seed'"), ({"tools": "yes"}, "True or False")):
         with pytest.raises(ConfigError, match=words):
             Capabilities(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_reply_that_is_given_up_is_an_error_in_the_trace_with_what_was_said() -> None:
+    lm = ScriptedLM(lambda messages: "one two three", piece=4)
+    with ol.trace() as spans:
+        with lm.events("count") as events:
+            for event in events:
+                if getattr(event, "text", "") == "two ":
+                    break
+        with lm.events("count") as events:
+            for event in events:
+                if isinstance(event, ol.Finished):
+                    break
+    assert [span.response is None for span in spans] == [True, False]
+    error = spans[0].error
+    assert isinstance(error, StreamAborted)
+    assert str(error) == "the reply was given up after 8 characters: 'one two '"
+    assert error.partial == {"": {"": "one two "}}
+    assert spans[1].error is None

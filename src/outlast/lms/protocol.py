@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from outlast.errors import ConfigError, UsageError, brief, did_you_mean
+from outlast.errors import ConfigError, StreamAborted, UsageError, brief, did_you_mean
 from outlast.lms.asking import ask as ask
 from outlast.lms.asking import ask_stream as ask_stream
 from outlast.lms.asking import send as send
@@ -26,6 +26,7 @@ from outlast.messages import (
     Request,
     Response,
     StreamEvent,
+    TextDelta,
     events_of,
 )
 from outlast.runtime import Bound, Span, current, drive, gather, recording, running, running_loop
@@ -387,14 +388,20 @@ async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEve
     started, clock = time.time(), time.perf_counter()
     response: Response | None = None
     failure: Exception | None = None
+    said: list[str] = []
     try:
         async with aclosing(send_stream(lm, request)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     response = event.response
+                elif isinstance(event, TextDelta):
+                    said.append(event.text)
                 yield event
     except Exception as error:
         failure = error
+        raise
+    except BaseException:  # whoever read it left, or was interrupted
+        failure = None if response is not None else _given_up("".join(said))
         raise
     finally:
         if trace is not None or kept is not None:
@@ -403,6 +410,12 @@ async def _recorded_stream(lm: LM, request: Request) -> AsyncGenerator[StreamEve
                 trace.append(span)
             if kept is not None:
                 kept.exchange(span)
+
+
+def _given_up(said: str) -> StreamAborted:
+    """What stands in a trace for the rest of a reply that nobody read."""
+    so_far = f"after {len(said):,} characters: {brief(said, 300)}" if said else "before it began"
+    return StreamAborted(f"the reply was given up {so_far}", reason="given up", partial={"": {"": said}})
 
 
 def _span(
