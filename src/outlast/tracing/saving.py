@@ -102,9 +102,8 @@ class _Writing(Encoder):
         tail = beside = None
         try:
             request = content.as_request()
-        except (OutlastError, KeyError, TypeError, ValueError):  # it cannot be sent again, and so is kept as it is
+        except (OutlastError, KeyError, TypeError, ValueError, AttributeError):  # it is no request of ours
             request = None
-            beside = self._blob(content.request)
         if request is not None:
             tail, beside = self._request(request, span.trace_id, content.identity)
         return self._row(

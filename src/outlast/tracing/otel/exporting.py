@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from outlast.tracing.otel.sending import Sender, batches
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from outlast.tracing.store import Store
 
 _PAGE: Final = 500
+_TOGETHER: Final = 50  # traces that are read at once
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ def export_traces(
 ) -> ExportCounts:
     """Send the traces that fit, newest first, at most `limit`; with their labels, a message of spans at a time.
 
-    Ends early when the first message is refused, as then all are. Memory: one message and one trace.
+    Ends early when the first message is refused, as then all are. Memory: one message and fifty traces.
     """
     counts = ExportCounts()
     for batch in batches(_spans(store, where, format, content, limit, counts)):
@@ -60,14 +62,18 @@ def export_traces(
 def _spans(
     store: Store, where: TraceFilter, format: Format, content: bool, limit: int | None, counts: ExportCounts
 ) -> Iterator[ExportedSpan]:
-    for trace in newest_first(store, where, limit):
-        if trace.seconds is None:
-            counts.open += 1
-            continue
-        counts.traces += 1
-        held = store.contents(trace.id) if content else {}
-        labels = tuple(store.labels(trace_id=trace.id))
-        yield from exported(Traced(trace, store.spans(trace.id), held, labels), format, content=content)
+    for some in _groups(newest_first(store, where, limit)):
+        over = [trace for trace in some if trace.seconds is not None]
+        counts.open += len(some) - len(over)
+        for one in store.whole([trace.id for trace in over], contents=content):
+            counts.traces += 1
+            labels = tuple(store.labels(trace_id=one.trace.id))
+            yield from exported(Traced(one.trace, one.spans, one.contents, labels), format, content=content)
+
+
+def _groups(traces: Iterator[TraceRecord]) -> Iterator[list[TraceRecord]]:
+    while some := list(islice(traces, _TOGETHER)):
+        yield some
 
 
 def newest_first(store: Store, where: TraceFilter = ALL, limit: int | None = None) -> Iterator[TraceRecord]:

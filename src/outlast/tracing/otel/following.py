@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from outlast.tracing.otel.live import OTel
@@ -34,20 +33,16 @@ class Following:
         sink = self.sink
         if sink is not None:
             for identifier in ended(batch):
-                sink.offer(partial(self._read, identifier, content=sink.content))
+                sink.tell(self, identifier)
 
-    def _read(self, identifier: str, *, content: bool) -> Traced | None:
-        """The trace, None where it goes on still, or was sent already."""
-        if identifier in self._sent:
-            return None
-        trace = self._store.trace(identifier)
-        if trace.seconds is None:
-            return None
+    def read(self, ids: list[str], *, content: bool) -> list[Traced]:
+        """Those of the traces that are over and were not sent before."""
+        fresh = [one for one in ids if one not in self._sent]
+        found = [one for one in self._store.whole(fresh, contents=content) if one.trace.seconds is not None]
         if len(self._sent) >= _REMEMBERED:
             self._sent = dict.fromkeys(list(self._sent)[_REMEMBERED // 2 :])
-        self._sent[identifier] = None
-        spans = self._store.spans(identifier)
-        return Traced(trace, spans, self._store.contents(identifier) if content else {})
+        self._sent.update(dict.fromkeys(one.trace.id for one in found))
+        return [Traced(one.trace, one.spans, one.contents) for one in found]
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was told so far is written and sent."""

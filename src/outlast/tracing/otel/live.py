@@ -9,10 +9,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from outlast.errors import UsageError, brief
 from outlast.tracing.otel.sending import Sender, batches, need_sdk, otlp_exporter, resource_attributes
@@ -21,7 +20,14 @@ from outlast.tracing.otel.view import ExportedSpan, Format, Traced, checked_form
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-Source = Callable[[], Traced | None]
+
+class Source(Protocol):
+    """Where traces are read from, when it is their turn."""
+
+    def read(self, ids: list[str], *, content: bool) -> Iterable[Traced]:
+        """The traces that are to be sent of those with these ids."""
+        ...
+
 
 _LAST_WORDS: Final = 5.0  # seconds that the end of the process waits for what is on its way
 _TOGETHER: Final = 64  # traces that are taken at once
@@ -77,7 +83,7 @@ class OTel:
         made = exporter if exporter is not None else otlp_exporter(endpoint, checked_headers(headers), timeout)
         self._sender = Sender(made, resource_attributes(service, project))
         self._most = queue
-        self._waiting: deque[Source] = deque()
+        self._waiting: deque[tuple[Source, str]] = deque()
         self._changed = threading.Condition()
         self._busy = self._closed = False
         self._counts = dict.fromkeys(("spans", "failed", "dropped", "broken"), 0)
@@ -89,13 +95,12 @@ class OTel:
         """What became of everything so far."""
         return OTelCounts(**self._counts)
 
-    def offer(self, traced: Traced | Source) -> None:
-        """Take a trace that has ended, or a function that reads one (None: there is none) when it is its turn.
+    def offer(self, traced: Traced) -> None:
+        """Take a trace that has ended. Neither blocks nor raises: where the queue is full the trace is dropped."""
+        self.tell(_Given(traced if self.content else replace(traced, contents={})), traced.trace.id)
 
-        Neither blocks nor raises: where the queue is full the trace is dropped.
-        """
-        if isinstance(traced, Traced):
-            traced = partial(_given, traced if self.content else replace(traced, contents={}))
+    def tell(self, source: Source, identifier: str) -> None:
+        """The same for a trace that is read when it is its turn."""
         with self._changed:
             if os.getpid() != self._process:  # a fork has the queue but no thread, and its parent sends what was in it
                 self._process, self._thread = os.getpid(), None
@@ -107,7 +112,7 @@ class OTel:
             if (self._thread is None or not self._thread.is_alive()) and not self._started():
                 self._counts["dropped"] += 1
                 return
-            self._waiting.append(traced)
+            self._waiting.append((source, identifier))
             self._changed.notify_all()
 
     def flush(self, timeout: float = 10.0) -> bool:
@@ -150,7 +155,7 @@ class OTel:
         _open.add(self)
         return True
 
-    def _next(self) -> list[Source] | None:
+    def _next(self) -> list[tuple[Source, str]] | None:
         """The traces to send now; None at the end."""
         with self._changed:
             self._busy = False
@@ -163,28 +168,43 @@ class OTel:
             self._busy = bool(taken)
             return taken
 
-    def _send(self, taken: list[Source]) -> None:
+    def _send(self, taken: list[tuple[Source, str]]) -> None:
         for batch in batches(self._spans(taken)):
             arrived, lost = self._sender.send(batch)
             self._counts["spans"] += arrived
             self._counts["failed"] += lost
 
-    def _spans(self, taken: list[Source]) -> Iterator[ExportedSpan]:
-        for source in taken:
+    def _spans(self, taken: list[tuple[Source, str]]) -> Iterator[ExportedSpan]:
+        ids: dict[Source, list[str]] = {}
+        for source, identifier in taken:
+            ids.setdefault(source, []).append(identifier)
+        for source, some in ids.items():
             try:
-                traced = source()
-                found = [] if traced is None else exported(traced, self.format, content=self.content)
-            except Exception:  # a record that nobody foresaw, or that is gone, costs itself and not the thread
-                self._counts["broken"] += 1
+                found = list(source.read(some, content=self.content))
+            except Exception:  # a store that is gone costs its traces and not the thread
+                self._counts["broken"] += len(some)
                 continue
-            yield from found
+            for traced in found:
+                try:
+                    spans = exported(traced, self.format, content=self.content)
+                except Exception:  # and so does a record that nobody foresaw
+                    self._counts["broken"] += 1
+                    continue
+                yield from spans
 
     def _end(self) -> None:
         self._sender.close()
 
 
-def _given(traced: Traced) -> Traced:
-    return traced
+class _Given:
+    """A trace that is there already."""
+
+    def __init__(self, traced: Traced) -> None:
+        self._traced = traced
+
+    def read(self, ids: list[str], *, content: bool) -> Iterable[Traced]:
+        """It."""
+        return [self._traced]
 
 
 def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

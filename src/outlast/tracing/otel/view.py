@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast, get_args
 
@@ -54,7 +54,7 @@ class Traced:
     """A trace with all that is exported of it."""
 
     trace: TraceRecord
-    spans: list[SpanRecord]
+    spans: Sequence[SpanRecord]
     contents: Mapping[str, Content] = field(default_factory=dict[str, Content])
     labels: tuple[LabelRecord, ...] = ()
 
