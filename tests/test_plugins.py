@@ -182,6 +182,17 @@ def test_what_is_installed_first_on_the_path_counts(acme: Path, tmp_path: Path, 
     assert [(one.name, one.version) for one in plugins.plugins()] == [("fresh", "2.0")]
 
 
+@pytest.mark.parametrize("points", ["[outlast.lms]\nno equals sign\n", "[outlast.lms]\nx = \xff"])
+def test_a_package_with_damaged_files_is_told_and_no_other_one_suffers(acme: Path, points: str) -> None:
+    install(acme, "damaged", points, {})
+    (acme / "damaged-1.2.dist-info" / "entry_points.txt").write_bytes(points.encode("latin-1"))
+    plugins._installed.cache_clear()
+    unreadable = [one for one in plugins.plugins() if one.kind == "unreadable"]
+    assert [one.package for one in unreadable] == ["damaged-1.2.dist-info"]
+    assert "cannot be read" in unreadable[0].problem
+    assert plugins.names("lms") == ["acme"]
+
+
 # On the command line
 
 

@@ -30,7 +30,8 @@ _PREFIX = "outlast."
 
 
 class Plugin(NamedTuple):
-    """One thing that a package adds. `kind` is one of `KINDS`, `place` is "module:attribute"."""
+    """One thing that a package adds. `kind` is one of `KINDS`, `place` is "module:attribute". Where the files of a
+    package cannot be read, the kind is "unreadable" and `problem` says why."""
 
     kind: str
     name: str
@@ -118,20 +119,26 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     """All plugins on an import path; a package that lies there twice counts where it is found first."""
     found: list[Plugin] = []
     seen: set[str] = set()
-    for distribution in _distributions(path):
-        name = str(distribution.metadata["Name"])
+    for place, distribution in _distributions(path):
+        try:
+            name, version = str(distribution.metadata["Name"]), str(distribution.version)
+            points = list(distribution.entry_points)
+        except Exception as error:  # files that somebody damaged; the rest is worth having
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            found.append(Plugin("unreadable", "", place, os.path.basename(place), "", f"cannot be read: {told}"))
+            continue
         if _plain(name) in seen:
             continue
         seen.add(_plain(name))
-        for point in distribution.entry_points:
+        for point in points:
             kind = point.group.removeprefix(_PREFIX)
             if point.group.startswith(_PREFIX) and kind in KINDS:
-                found.append(Plugin(kind, point.name, point.value, name, distribution.version))
+                found.append(Plugin(kind, point.name, point.value, name, version))
     return tuple(sorted(found, key=lambda one: (one.package.lower(), one.kind, one.name)))
 
 
-def _distributions(path: tuple[str, ...]) -> Iterable[Distribution]:
-    """The packages on an import path that have plugins of ours.
+def _distributions(path: tuple[str, ...]) -> Iterable[tuple[str, Distribution]]:
+    """The packages on an import path that have plugins of ours, and where they are.
 
     Their files are looked through before `importlib.metadata` is imported, which takes as long as the rest of a start.
     """
@@ -145,7 +152,7 @@ def _distributions(path: tuple[str, ...]) -> Iterable[Distribution]:
             if f"[{_PREFIX}".encode() in text.replace(b" ", b""):
                 from importlib.metadata import Distribution
 
-                yield Distribution.at(info)
+                yield info, Distribution.at(info)
 
 
 def _infos(folder: str) -> list[str]:
