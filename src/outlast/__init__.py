@@ -231,6 +231,7 @@ if TYPE_CHECKING:
     from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tracing.answering import replaying as replaying
     from outlast.tracing.cassettes import write_cassette as write_cassette
+    from outlast.tracing.feedback import feedback as feedback
     from outlast.tracing.history import history as history
     from outlast.tracing.imports.logs import import_log as import_log
     from outlast.tracing.otel.live import OTel as OTel
@@ -391,6 +392,7 @@ _HOMES = {
     "tools.mcp.server": "MCP",
     "tracing.answering": "replaying",
     "tracing.cassettes": "write_cassette",
+    "tracing.feedback": "feedback",
     "tracing.history": "history",
     "tracing.replay": "Replay areplay replay",
     "tracing.imports.logs": "import_log",

@@ -193,7 +193,53 @@ def test_a_mark_that_means_nothing_is_refused(project) -> None:
     )
     result = run(project)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*the mark outlast takes lm, adapter, cassette, live; got model*", "*give lm= too*"])
+    told = ["*the mark outlast takes lm, adapter, cassette, live; got model*", "*there is no cassette at*x.jsonl*"]
+    result.stdout.fnmatch_lines(told)
+
+
+def test_a_cassette_without_a_model_is_for_all_that_the_test_asks(project) -> None:
+    project.makepyfile(
+        test_it="""
+        import outlast as ol
+        import pytest
+        from outlast.testing import ScriptedLM
+
+        lm = ScriptedLM(lambda messages: "<<answer>>\\n42\\n<<end>>")
+        own = ol.Predict("question -> answer: int", lm=lm)
+
+        @pytest.mark.outlast(cassette="tapes/all.jsonl")
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_answer(n, outlast_live):
+            assert own(question=f"what {n}?").answer == 42
+            assert lm.calls == (n if outlast_live else 0)
+
+        def test_block(outlast_replay, outlast_live):
+            with outlast_replay("tapes/block.jsonl", lm=lm if outlast_live else None) as playing:
+                assert ol.Predict("question -> answer: int")(question="in a block?").answer == 42
+            assert playing.given == (0 if outlast_live else 1)
+        """,
+        test_loud="""
+        import outlast as ol
+        import pytest
+
+        @pytest.mark.outlast(cassette="tapes/all.jsonl")
+        def test_swallowed():
+            try:
+                ol.Predict("question -> answer: int")(question="another?")
+            except ol.errors.LMReplayError:
+                pass
+        """,
+    )
+    (project.path / "tapes").mkdir()
+    refused = run(project, "test_it.py")
+    refused.assert_outcomes(errors=2, failed=1)
+    refused.stdout.fnmatch_lines(["*there is no cassette at*tapes/*"])
+    run(project, "test_it.py", "--outlast-live").assert_outcomes(passed=3)
+    assert (project.path / "tapes" / "all.jsonl").read_text().count("\n") == 2
+    run(project, "test_it.py").assert_outcomes(passed=3)
+    loud = run(project, "test_loud.py")
+    loud.assert_outcomes(passed=1, errors=1)
+    loud.stdout.fnmatch_lines(["*LMReplayError: this request of*is not in the recording*"])
 
 
 def test_without_a_use_nothing_is_said_and_nothing_loaded(project) -> None:

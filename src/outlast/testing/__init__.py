@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from outlast.testing.judging import JudgingLM as JudgingLM
     from outlast.testing.lm_contract import check_layer as check_layer
     from outlast.testing.lm_contract import check_lm as check_lm
+    from outlast.testing.replaying import replay as replay
     from outlast.testing.sandbox_contract import check_sandbox as check_sandbox
     from outlast.testing.scripted import ScriptedLM as ScriptedLM
     from outlast.testing.server import Answer as Answer
@@ -40,6 +41,7 @@ _HOMES = {
     "check_optimizer": "contracts",
     "check_sandbox": "sandbox_contract",
     "examples": "asserting",
+    "replay": "replaying",
 }
 __all__ = [
     "Answer",
@@ -58,6 +60,7 @@ __all__ = [
     "check_optimizer",
     "check_sandbox",
     "examples",
+    "replay",
 ]
 
 

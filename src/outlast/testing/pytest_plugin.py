@@ -1,11 +1,13 @@
-"""The pytest plugin: the mark `outlast`, the fixtures `outlast_evaluate` and `outlast_live`, and a summary of scores.
+"""The pytest plugin: the mark `outlast`, the fixtures `outlast_evaluate`, `outlast_replay` and `outlast_live`, and a
+summary of scores.
 
     @pytest.mark.outlast(lm="openai/gpt-5-mini", cassette="route.jsonl")
     def test_route(outlast_evaluate):
         result = outlast_evaluate(route, dev, right_team)
         ol.testing.assert_score(result, at_least=0.8)
 
-Tests are offline unless --outlast-live is given: a model with a cassette is replayed, one without is skipped. It is
+Tests are offline unless --outlast-live is given: a model with a cassette is replayed, one without is skipped. A
+cassette without a model is for all models that the test asks. It is
 installed with outlast and loads nothing else of it until a test uses it.
 """
 
@@ -19,6 +21,7 @@ import pytest
 
 _DEFAULTS = pytest.StashKey[dict[str, Any]]()
 _CASSETTES = pytest.StashKey[list[Any]]()
+_REPLAYED = pytest.StashKey[Any]()
 _EVALUATION, _EXAMPLE = "outlast_evaluation", "outlast_example"  # names of properties, which xdist carries too
 _ARGUMENTS = ("lm", "adapter", "cassette", "live")
 
@@ -39,7 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "outlast(lm=None, adapter=None, cassette=None, live=False): tests a program; `lm` is asked through the "
-        "recording `cassette` beside the test; without one, and with live=True, only with --outlast-live",
+        "recording `cassette` beside the test (all models, without lm); without one, and with live=True, only with "
+        "--outlast-live",
     )
     config.stash[_CASSETTES] = []
 
@@ -58,18 +62,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if options.get("live") and not live:
         pytest.skip("asks a real model; give --outlast-live")
     chosen = {name: options[name] for name in ("lm", "adapter") if options.get(name) is not None}
+    cassette = options.get("cassette")
     if chosen:
-        _use(item, chosen, options.get("cassette"), live)
+        _use(item, chosen, cassette if "lm" in chosen else None, live)
+    if cassette is not None and "lm" not in chosen:
+        from outlast.testing.replaying import replay
+
+        item.stash[_REPLAYED] = block = replay(_beside(item, cassette), mode="auto" if live else None)
+        block.__enter__()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Put the defaults back."""
+    """Put the defaults back; a request that was not in the recording fails the test, whatever became of it."""
     before = item.stash.get(_DEFAULTS, None)
     if before is not None:
         from outlast.runtime import set_defaults
 
         set_defaults(**before)
+    block = item.stash.get(_REPLAYED, None)
+    if block is not None:
+        del item.stash[_REPLAYED]
+        block.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -94,6 +108,22 @@ def outlast_evaluate(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return run
 
 
+@pytest.fixture
+def outlast_replay(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`ol.testing.replay` with paths beside the test: `with outlast_replay("triage.jsonl"): ...`. With --outlast-live
+    what is missing in a cassette is asked and recorded."""
+
+    def block(source: Any, id: str | None = None, **options: Any) -> Any:
+        from outlast.testing.replaying import replay
+
+        path = _beside(request.node, source) if isinstance(source, (str, Path)) else source
+        if request.config.getoption("--outlast-live") and str(path).endswith(".jsonl"):
+            options.setdefault("mode", "auto")
+        return replay(path, id, **options)
+
+    return block
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The scores of evaluations, and the share of examples that passed."""
     lines, dollars = _evaluations(terminalreporter), _dollars(terminalreporter)
@@ -111,8 +141,6 @@ def _options(mark: pytest.Mark, item: pytest.Item) -> dict[str, Any]:
     if unknown or (mark.args and not callable(mark.args[0])):
         got = ", ".join([*unknown, *map(repr, mark.args)])
         raise pytest.UsageError(f"{item.nodeid}: the mark outlast takes {', '.join(_ARGUMENTS)}; got {got}")
-    if mark.kwargs.get("cassette") is not None and mark.kwargs.get("lm") is None:
-        raise pytest.UsageError(f"{item.nodeid}: the mark outlast takes a cassette for a model; give lm= too")
     return dict(mark.kwargs)
 
 
@@ -140,11 +168,15 @@ def _replayed(item: pytest.Item, lm: Any, cassette: Any, live: bool) -> Any:
     """The model with its recording; kept until the end, so that all tests of a process record into one file."""
     from outlast.lms.caching.cassette import Cassette
 
-    path = Path(cassette)
-    beside = path if path.is_absolute() else item.path.parent / path
-    recording = Cassette(lm, beside, "auto" if live else None)
+    recording = Cassette(lm, _beside(item, cassette), "auto" if live else None)
     item.config.stash[_CASSETTES].append(recording)
     return recording
+
+
+def _beside(item: pytest.Item, place: Any) -> Path:
+    """A path as it is meant in the file of the test."""
+    path = Path(place)
+    return path if path.is_absolute() else item.path.parent / path
 
 
 def _properties(reporter: Any, name: str) -> Generator[tuple[Any, Any]]:

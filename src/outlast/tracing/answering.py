@@ -190,10 +190,11 @@ def replaying(
             again = ol.compile(program, data, metric, study=False)
 
     `source` is a store of traces, with `id` a run, a trace or a span of it (all that it holds without one), or a
-    cassette (a file named *.jsonl). A run stands for the runs inside it too. Tools are not run either: they give what
-    they gave. Answers that came from a cache count like others. See `Answers` for how requests are matched, and for
-    `as_recorded`. `lm` is the model for modules without one when none is configured, by its name; else it is the one
-    that was asked most often. Where traces are kept, those of the block are kept in a run of kind "replay".
+    cassette (a file named *.jsonl). A run stands for the runs inside it too. With a store tools are not run either:
+    they give what they gave. Answers that came from a cache count like others. See `Answers` for how requests are
+    matched, and for `as_recorded`. `lm` is the model for modules without one when none is configured, by its name;
+    else it is the one that was asked most often. Where traces are kept, those of the block are kept in a run of kind
+    "replay".
 
     Raises `DataError` at once for what is not there or was recorded without content, and `LMReplayError` for a request
     that is not in the recording: where it was asked, and once more when the block ends, for code that went on without
@@ -207,10 +208,12 @@ def replaying(
 
 
 @contextmanager
-def offline(answers: Answers, results: ToolResults, lm: LM | str | None = None) -> Generator[None]:
-    """Run a block with these answers, see `replaying`."""
-    results.on_missing = answers.missed.append
-    changes: dict[str, Any] = {"transport": Offline(answers), "journal": results, "memo": None}
+def offline(answers: Answers, results: ToolResults | None, lm: LM | str | None = None) -> Generator[None]:
+    """Run a block with these answers, see `replaying`; without results of tools these run."""
+    changes: dict[str, Any] = {"transport": Offline(answers), "memo": None}
+    if results is not None:
+        results.on_missing = answers.missed.append
+        changes["journal"] = results
     model = _model(lm, answers)
     if model is not None:
         changes["lm"] = model
@@ -219,8 +222,8 @@ def offline(answers: Answers, results: ToolResults, lm: LM | str | None = None) 
         answers.check()
 
 
-def recorded_in(source: Source, id: str | None, *, as_recorded: bool = True) -> tuple[Answers, ToolResults]:
-    """What a recording holds: the answers of models, and what tools gave."""
+def recorded_in(source: Source, id: str | None, *, as_recorded: bool = True) -> tuple[Answers, ToolResults | None]:
+    """What a recording holds: the answers of models, and what tools gave (None for a cassette, which does not say)."""
     if isinstance(source, Store):
         return _in_store(source, id, as_recorded)
     if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
@@ -232,7 +235,7 @@ def recorded_in(source: Source, id: str | None, *, as_recorded: bool = True) -> 
         if not Path(path).is_file():
             raise DataError(f"there is no cassette at {path!r}")
         found = [_of_tape(one, path) for one in read_tape(Path(path))]
-        return Answers(found, repr(path), as_recorded=as_recorded), ToolResults({}, path)
+        return Answers(found, repr(path), as_recorded=as_recorded), None
     with open_store(path, read_only=True) as store:
         return _in_store(store, id, as_recorded)
 

@@ -40,9 +40,10 @@ class Cassette(Wrapper):
     """
 
     spends = False
+    _fresh = True  # a model with a cache of its own is refused
 
     def __init__(self, inner: LM | str, path: str | os.PathLike[str], mode: str | None = None) -> None:
-        super().__init__(uncached(inner, "Cassette"))
+        super().__init__(uncached(inner, "Cassette") if self._fresh else inner)
         if not isinstance(path, (str, os.PathLike)) or path == "":
             raise ConfigError(f"the file of a cassette is a path such as 'tests/triage.jsonl'; got {brief(path)}")
         named = os.environ.get(VARIABLE, "").strip() if mode is None else ""
