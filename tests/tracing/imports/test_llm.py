@@ -225,6 +225,23 @@ def test_rows_that_nobody_foresaw_cost_themselves(tmp_path: Path) -> None:
         assert store.count() == 9
 
 
+def test_a_long_conversation_is_read_in_time(tmp_path: Path) -> None:
+    import time
+
+    connection = logs.new_log(tmp_path / "logs.db")
+    messages = [(f"x{n}", f"x{n - 1}" if n else None, "assistant" if n % 2 else "user") for n in range(1000)]
+    logs.insert(connection, "messages", *messages)
+    logs.insert(connection, "parts", *[(100 + n, f"x{n}", 0, "text", None, f"text {n}", None) for n in range(1000)])
+    turns = [(f"zz{n:04d}", "t", f"x{n - 1}", f"x{n}", "m") for n in range(1, 1000, 2)]
+    logs.insert(connection, "turns", *turns)
+    connection.commit()
+    connection.close()
+    began = time.perf_counter()
+    found = read(tmp_path / "logs.db", since="zz")
+    assert time.perf_counter() - began < 10
+    assert len(request(found["zz0999"]).messages) == 999
+
+
 def test_a_format_or_an_id_that_is_none_is_refused(tmp_path: Path) -> None:
     logs.old_log(tmp_path / "logs.db").close()
     with ol.open_store(tmp_path / "traces.db") as store:

@@ -67,13 +67,14 @@ def _joined(words: Sequence[object]) -> bytes:
 
 
 def text(value: Any) -> str:
-    """A value as text: itself, "" for none, JSON for structure. Lone surrogates are replaced, a long text is cut."""
+    """A value as text: itself, "" for none, JSON for structure. What no database takes is replaced, what is long cut."""
     if value is None:
         return ""
     if not isinstance(value, str):
         value = as_json(value)
     if len(value) > MOST_TEXT:
         value = f"{value[:MOST_TEXT]}… ({len(value) - MOST_TEXT:,} more characters)"
+    value = value.replace("\x00", "\ufffd")  # PostgreSQL has no text with it
     try:
         value.encode()
     except UnicodeEncodeError:

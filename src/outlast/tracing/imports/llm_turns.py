@@ -11,6 +11,8 @@ from outlast.tracing.imports.gathered import as_json, listed, mapping, text
 from outlast.tracing.imports.llm_logs import Exchange, Known, parsed, times_of, usage_of
 
 MOST_MESSAGES: Final = 2_000  # of one conversation, the last ones
+_REMEMBERED: Final = 10_000  # messages whose place is remembered, and of which as many as fit are
+_HELD: Final = 4 << 20  # characters and bytes of those
 _ROLES: Final = ("system", "user", "assistant", "tool")
 
 
@@ -19,6 +21,9 @@ class Turns:
 
     def __init__(self, known: Known) -> None:
         self._known = known
+        self._steps: dict[Any, tuple[Any, Any] | None] = {}
+        self._read: dict[Any, Message] = {}
+        self._size = 0
 
     def exchange(self, told: Mapping[str, Any]) -> Exchange:
         """The exchange that a row is."""
@@ -62,14 +67,37 @@ class Turns:
         key = tip
         while key is not None and key != until and key not in seen and len(found) < MOST_MESSAGES:
             seen.add(key)
-            rows = self._known.rows("SELECT parent_hash, role FROM messages WHERE hash = ?", key)
-            if not rows:
+            step = self._step(key)
+            if step is None:
                 break
-            found.append((key, rows[0][1]))
-            key = rows[0][0]
+            found.append((key, step[1]))
+            key = step[0]
         return found[::-1]
 
+    def _step(self, key: Any) -> tuple[Any, Any] | None:
+        """The key before a message, and its role; turns of one conversation ask for the same ones again and again."""
+        if key not in self._steps:
+            if len(self._steps) >= _REMEMBERED:
+                self._steps.clear()
+            rows = self._known.rows("SELECT parent_hash, role FROM messages WHERE hash = ?", key)
+            self._steps[key] = (rows[0][0], rows[0][1]) if rows else None
+        return self._steps[key]
+
     def _message(self, key: str, role: Any) -> Message:
+        known = self._read.get(key)
+        if known is not None:
+            return known
+        made = self._made(key, role)
+        size = sum(len(getattr(part, "text", None) or getattr(part, "data", None) or "") for part in made.parts)
+        if len(self._read) >= _REMEMBERED or self._size + size > _HELD:
+            self._read.clear()
+            self._size = 0
+        if size <= _HELD // 8:
+            self._read[key] = made
+            self._size += size
+        return made
+
+    def _made(self, key: str, role: Any) -> Message:
         query = "SELECT id, type, tool_name, text, payload FROM parts WHERE message_hash = ? ORDER BY position"
         parts: list[Part] = []
         for identifier, kind, tool, written, payload in self._known.rows(query, key):

@@ -19,7 +19,7 @@ def around() -> dict[str, str]:
         return {}
     try:
         context = api.get_current_span().get_span_context()
-        if not context.is_valid:
+        if not context.is_valid or not context.trace_flags.sampled:  # one that goes nowhere would leave ours orphaned
             return {}
         return {JOINED_TRACE: f"{context.trace_id:032x}", JOINED_SPAN: f"{context.span_id:016x}"}
     except Exception:  # a tracer of the application that is broken is not ours to report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from outlast.errors import UsageError, brief
+from outlast.runtime.waiting import forks
 from outlast.tracing.otel.sending import Sender, batches, need_sdk, otlp_exporter, resource_attributes
 from outlast.tracing.otel.view import ExportedSpan, Format, Traced, checked_format, exported
 
@@ -80,15 +80,23 @@ class OTel:
             raise UsageError(f"OTel(timeout=) is in seconds, above 0; got {brief(timeout)}")
         if exporter is not None and (endpoint is not None or headers):
             raise UsageError("OTel takes an exporter=, or endpoint= and headers= to make one; not both")
-        made = exporter if exporter is not None else otlp_exporter(endpoint, checked_headers(headers), timeout)
-        self._sender = Sender(made, resource_attributes(service, project))
+        known = checked_headers(headers)
+        resource = resource_attributes(service, project)
+        self._make = lambda: Sender(exporter or otlp_exporter(endpoint, known, timeout), resource)
         self._most = queue
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin anew, as in a fork: it has neither the thread nor the connections, its parent sends what was waiting,
+        and the lock may be held by nobody that is still there."""
+        self._forks = forks()
+        self._sender = self._make()
         self._waiting: deque[tuple[Source, str]] = deque()
         self._changed = threading.Condition()
-        self._busy = self._closed = False
+        self._busy = False
         self._counts = dict.fromkeys(("spans", "failed", "dropped", "broken"), 0)
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
 
     @property
     def counts(self) -> OTelCounts:
@@ -101,11 +109,9 @@ class OTel:
 
     def tell(self, source: Source, identifier: str) -> None:
         """The same for a trace that is read when it is its turn."""
+        if self._forks != forks():
+            self._begin()
         with self._changed:
-            if os.getpid() != self._process:  # a fork has the queue but no thread, and its parent sends what was in it
-                self._process, self._thread = os.getpid(), None
-                self._waiting.clear()
-                self._busy = False
             if self._closed or len(self._waiting) >= self._most:
                 self._counts["dropped"] += 1
                 return
@@ -117,6 +123,8 @@ class OTel:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is sent or given up, at most `timeout` seconds; whether it is."""
+        if self._forks != forks():
+            return True
         until = time.monotonic() + timeout
         with self._changed:
             while self._waiting or self._busy:
