@@ -67,7 +67,7 @@ def _joined(words: Sequence[object]) -> bytes:
 
 
 def text(value: Any) -> str:
-    """A value as text: itself, "" for none, JSON for structure. What no database takes is replaced, what is long cut."""
+    """A value as text: "" for none, JSON for structure. What no database takes is replaced, what is too long is cut."""
     if value is None:
         return ""
     if not isinstance(value, str):
