@@ -319,10 +319,11 @@ class Encoder:
     def _written(self, value: Any) -> bytes:
         """Content as the bytes that may be stored."""
         place = self._place
+        plain = place is None or (place.capture != "redacted" and place.redact is None)
+        if plain and isinstance(value, str):
+            return dumps(hide_in_text(value, self._secrets)).encode("utf-8", "surrogatepass")
         written = dumps(value)
-        if may_hold_secrets(written, self._secrets) or (
-            place is not None and (place.capture == "redacted" or place.redact is not None)
-        ):
+        if not plain or may_hold_secrets(written, self._secrets):
             written = dumps(self._cleaned(value))
         return written.encode("utf-8", "surrogatepass")
 

@@ -325,12 +325,11 @@ class Collected(Writer):
         self.run_id = "" if outer is None else outer.run_id
         self._things: dict[str, list[Open | Exchange]] = {}
 
-    def put(self, thing: Any, size: int) -> None:
+    def put(self, thing: Any, size: int) -> bool:
         """Keep it."""
         if size and isinstance(thing, Open | Exchange):
             self._things.setdefault(thing.state.place.attributes["replay of"], []).append(thing)
-        if self._outer is not None:
-            self._outer.writer.put(thing, size)
+        return self._outer is None or self._outer.writer.put(thing, size)
 
     def place(self, id: str) -> Place:
         """Where the replay of a trace or a span begins."""

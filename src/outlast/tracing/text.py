@@ -72,6 +72,7 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
     rows = connection.execute(
         sa.select(
             spans.c.trace_id,
+            spans.c.kind,
             spans.c.error,
             spans.c.request_tail,
             spans.c.inputs_key,
@@ -81,7 +82,9 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
         .where(spans.c.trace_id.in_(ids))
         .order_by(spans.c.started)
     ).all()
-    keys = {key for row in rows for key in (row.inputs_key, row.outputs_key, row.response_key) if key is not None}
+    asked = {row.trace_id for row in rows if row.request_tail is not None}
+    told = ((row.response_key,) if row.kind == "lm" else (row.inputs_key, row.outputs_key) for row in rows)
+    keys = {key for some in told for key in some if key is not None}
     blobs = load_blobs(connection, keys)
     tails = load_messages(connection, {row.request_tail for row in rows if row.request_tail is not None}, depth=1)
     found: dict[str, list[str]] = {}
@@ -89,8 +92,9 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
         texts = found.setdefault(row.trace_id, [])
         if row.request_tail in tails:
             texts.extend(_texts(tails[row.request_tail][1]))
-        for key in (row.inputs_key, row.outputs_key):
-            texts.extend(_texts(blobs.get(key)))
+        if row.kind == "tool" or row.trace_id not in asked:  # else the prompt and the reply hold it
+            for key in (row.inputs_key, row.outputs_key):
+                texts.extend(_texts(blobs.get(key)))
         response = blobs.get(row.response_key)
         if isinstance(response, Mapping):
             told = cast("Mapping[str, Any]", response)
