@@ -235,6 +235,7 @@ if TYPE_CHECKING:
     from outlast.tracing.history import history as history
     from outlast.tracing.imports.logs import import_log as import_log
     from outlast.tracing.otel.live import OTel as OTel
+    from outlast.tracing.record import TraceFilter as TraceFilter
     from outlast.tracing.replay import Replay as Replay
     from outlast.tracing.replay import areplay as areplay
     from outlast.tracing.replay import replay as replay
@@ -397,6 +398,7 @@ _HOMES = {
     "tracing.replay": "Replay areplay replay",
     "tracing.imports.logs": "import_log",
     "tracing.otel.live": "OTel",
+    "tracing.record": "TraceFilter",
     "tracing.store": "Store open_store",
     "tracing.switch": "configure trace",
     "types": "Audio Code Document File Image Tool",

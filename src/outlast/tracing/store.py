@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -30,11 +31,14 @@ from outlast.tracing.record import (
     TraceFilter,
     TraceRecord,
 )
+from outlast.tracing.writer import writer_at
 
 if TYPE_CHECKING:
     from outlast.tracing.saving import Saved, WholeTrace
 
 R = TypeVar("R")
+
+_SETTLE = 2.0  # seconds that a reader waits for what its own process has to write
 
 SOURCES = ("human", "judge", "user", "code", "classifier")
 _JSON = {"provenance", "summary", "attributes", "models", "tags", "settings", "notes", "label", "parts", "shape"}.union(
@@ -47,7 +51,8 @@ _ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seco
 class Store:
     """What was kept of runs, traces, spans, results and labels. Get one from `open_store`.
 
-    Safe for threads. Reading never waits for those who write, nor they for it. Ids may be given as prefixes that only
+    Safe for threads. Reading never waits for other processes that write, nor they for it; what this process has told is
+    written first. Ids may be given as prefixes that only
     one has. Raises `DataError` for ids that nothing has and when the database cannot be read.
     """
 
@@ -82,7 +87,7 @@ class Store:
 
     def count(self, where: TraceFilter = ALL) -> int:
         """How many traces fit."""
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             query = self._filtered(sa.select(sa.func.count()).select_from(schema.traces), where)
             return connection.execute(query).scalar_one()
 
@@ -167,7 +172,7 @@ class Store:
                 "FROM trace_text, to_tsquery('simple', %s) q WHERE words @@ q ORDER BY seq DESC LIMIT %s"
             )
             values = (query, _count(limit))
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             found = connection.exec_driver_sql(statement, values).all()
             table = schema.traces
             rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
@@ -197,7 +202,7 @@ class Store:
         """How many rows of an evaluation are in each state."""
         table = schema.results
         query = sa.select(table.c.state, sa.func.count()).where(table.c.run_id == self.run(run_id).id)
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query.group_by(table.c.state))}
 
     def programs(self, name: str | None = None) -> list[ProgramRecord]:
@@ -215,7 +220,7 @@ class Store:
         table = schema.traces
         query = sa.select(table.c.name, table.c.models, table.c.tags, table.c.session)
         counts: dict[str, dict[str, int]] = {"names": {}, "models": {}, "tags": {}, "sessions": {}}
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             for name, models, tags, session in connection.execute(query.order_by(table.c.started.desc()).limit(5000)):
                 for kind, values in (
                     ("names", [name]),
@@ -229,7 +234,7 @@ class Store:
 
     def stats(self) -> dict[str, Any]:
         """How much there is: `traces`, `spans`, `runs`, `labels`, `bytes` on the disk, `dropped` spans."""
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             counted: dict[str, Any] = {
                 name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
                 for name, table in (
@@ -389,6 +394,13 @@ class Store:
 
     # How
 
+    def _reading(self) -> AbstractContextManager[sa.Connection]:
+        """A connection to read with, after what this process told was written."""
+        writer = writer_at(self.database)
+        if writer is not None:
+            writer.flush(_SETTLE)
+        return self.database.reading()
+
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
         table = schema.traces
         exact = ((table.c.name, where.name), (table.c.status, where.status), (table.c.session, where.session))
@@ -450,7 +462,7 @@ class Store:
             table.c.request_key,
             table.c.response_key,
         ).where(where)
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).all()
             keys = {key for row in rows for key in (row[1], row[2], row[4], row[5]) if key is not None}
             blobs = load_blobs(connection, {bytes(key) for key in keys})
@@ -469,14 +481,14 @@ class Store:
         return found
 
     def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             return [_record(row, kind) for row in connection.execute(query)]
 
     def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
         if not isinstance(id, str) or not id:
             raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
         query = sa.select(table).where(column >= id, column < id + "\uffff").limit(2)
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             exact = connection.execute(sa.select(table).where(column == id)).first()
             rows = [exact] if exact is not None else connection.execute(query).all()
         if not rows:

@@ -217,3 +217,8 @@ def all_writers() -> list[Writer]:
     """The writers of this process."""
     with _opening:
         return list(_writers.values())
+
+
+def writer_at(database: Database) -> Writer | None:
+    """The writer of this process for the store of a database, if it has one."""
+    return _writers.get(database.place)
