@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outlast.tracing.otel.live import OTel
 
 VARIABLE = "OUTLAST_TRACE"
+_COLLECTOR = "OUTLAST_OTEL"
 _OFF = ("0", "off", "false", "no")
 _OPTIONS = ("capture", "redact", "session", "tags")
 
@@ -122,7 +123,8 @@ def _send_to(sink: OTel | None) -> None:
 
 
 def from_environment() -> None:
-    """Keep what happens where `OUTLAST_TRACE` says; a store that cannot be used is a warning."""
+    """Keep what happens where `OUTLAST_TRACE` says, and send it on where `OUTLAST_OTEL` does: an address, or "on" for what
+    the variables of OpenTelemetry say. What cannot be used is a warning."""
     place = os.environ.get(VARIABLE, "").strip()
     if not place or place.lower() in _OFF:
         return
@@ -130,6 +132,13 @@ def from_environment() -> None:
         set_defaults(recording=_place(place))
     except OutlastError as error:
         logging.getLogger("outlast.trace").warning("%s: %s; nothing is kept", VARIABLE, error)
+        return
+    collector = os.environ.get(_COLLECTOR, "").strip()
+    if collector and collector.lower() not in _OFF:
+        try:
+            _send_to(_sink(collector if collector.lower() not in ("on", "1", "true", "yes") else True))
+        except OutlastError as error:
+            logging.getLogger("outlast.trace").warning("%s: %s; nothing is sent", _COLLECTOR, error)
 
 
 def _place(

@@ -15,7 +15,7 @@ import outlast as ol
 from outlast.errors import UsageError
 from outlast.testing import ScriptedLM
 from outlast.tracing.otel import OTel
-from outlast.tracing.switch import flush
+from outlast.tracing.switch import flush, from_environment
 
 
 @pytest.fixture
@@ -143,6 +143,21 @@ def test_what_is_no_collector_is_refused_before_anything_is_set(store: Path, ote
     with pytest.raises(UsageError):
         ol.configure(trace=store, otel=otel)
     assert not store.exists()
+
+
+def test_the_environment_can_say_it(
+    store: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OUTLAST_TRACE", str(store))
+    monkeypatch.setenv("OUTLAST_OTEL", collector.url)
+    from_environment()
+    with ol.context(lm=answers("a")):
+        ol.Predict("question -> answer")(question="q")
+    assert flush(5)
+    assert len(collector.spans) == 2
+    monkeypatch.setenv("OUTLAST_OTEL", "nowhere")
+    from_environment()
+    assert "OUTLAST_OTEL: an OTLP endpoint is an http(s) address" in caplog.text
 
 
 @pytest.mark.slow
