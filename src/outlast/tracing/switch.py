@@ -123,8 +123,8 @@ def _send_to(sink: OTel | None) -> None:
 
 
 def from_environment() -> None:
-    """Keep what happens where `OUTLAST_TRACE` says, and send it on where `OUTLAST_OTEL` does: an address, or "on" for what
-    the variables of OpenTelemetry say. What cannot be used is a warning."""
+    """Keep what happens where `OUTLAST_TRACE` says, and send it on where `OUTLAST_OTEL` does: an address, or "on" for
+    what the variables of OpenTelemetry say. What cannot be used is a warning."""
     place = os.environ.get(VARIABLE, "").strip()
     if not place or place.lower() in _OFF:
         return
