@@ -142,7 +142,7 @@ def explain_data(data: Mapping[str, Any]) -> Explanation:
     parts: list[Part] = []
     for path, value in _map(data, "parameters").items():
         numbers = dict(enumerate(_list(lines, path)))
-        for place, part in enumerate(_parts(path, value)):
+        for place, part in enumerate(parts_of(path, value)):
             number = numbers.get(place, 0)
             known = kept and isinstance(number, int) and 0 <= number <= len(steps)
             parts.append(replace(part, step=number if known else None, alone=alone.get((path, place))))
@@ -181,7 +181,8 @@ def _effect(study: str | os.PathLike[str], one: Origin) -> Effect | None:
     return None
 
 
-def _parts(path: str, value: Any) -> list[Part]:
+def parts_of(path: str, value: Any) -> list[Part]:
+    """What of a parameter, as a file holds it, has an origin of its own: the lines of a text, the demonstrations."""
     if path == "demos" or path.endswith(".demos"):
         return [_demo(path, one) for one in _list({"demos": value}, "demos") if isinstance(one, Mapping)]
     if isinstance(value, str):

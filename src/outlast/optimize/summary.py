@@ -104,7 +104,7 @@ def is_database(path: str | os.PathLike[str]) -> bool:
 
 def summarize(path: str | os.PathLike[str]) -> Summary:
     """The summary of a ledger file, which is only read; a search may be writing to it. Raises `StudyError`."""
-    return _reading(path, _summary)
+    return reading(path, summary_of)
 
 
 def changed_examples(path: str | os.PathLike[str], before: str, after: str, part: str = "confirm") -> tuple[Pair, ...]:
@@ -137,7 +137,7 @@ def changed_examples(path: str | os.PathLike[str], before: str, after: str, part
             for row in rows
         )
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def exchanges(path: str | os.PathLike[str], candidate: str, example: str) -> tup
         keys: list[str] = json.loads(rows[0][0]) if rows else []
         return tuple(_exchange(db, key) for key in keys)
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
 def _exchange(db: sqlite3.Connection, key: str) -> Exchange:
@@ -187,7 +187,7 @@ def scores(path: str | os.PathLike[str], candidate: str, part: str) -> list[floa
         )
         return [row[0] for row in rows]
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
 def values_of(path: str | os.PathLike[str], candidate: str, part: str) -> dict[str, float]:
@@ -201,7 +201,7 @@ def values_of(path: str | os.PathLike[str], candidate: str, part: str) -> dict[s
         )
         return dict(rows.fetchall())
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
 def failures_of(path: str | os.PathLike[str], candidate: str, examples: Sequence[str]) -> list[dict[str, Any]]:
@@ -220,7 +220,7 @@ def failures_of(path: str | os.PathLike[str], candidate: str, examples: Sequence
                 found.append({"example": key, **texts, "score": score})
         return found
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
 def replies_by_model(path: str | os.PathLike[str]) -> dict[str, list[Response]]:
@@ -232,10 +232,11 @@ def replies_by_model(path: str | os.PathLike[str]) -> dict[str, list[Response]]:
             found.setdefault(model or lm, []).append(Response.from_json(json.loads(text)))
         return found
 
-    return _reading(path, read)
+    return reading(path, read)
 
 
-def _reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], T]) -> T:
+def reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], T]) -> T:
+    """What `read` finds in a ledger file, which is only read. Raises `StudyError` for a file that is none."""
     import sqlite3
 
     target = Path(path)
@@ -256,7 +257,8 @@ def _reading(path: str | os.PathLike[str], read: Callable[[sqlite3.Connection], 
         raise StudyError(f"cannot read the ledger {str(target)!r}: {error}") from error
 
 
-def _summary(db: sqlite3.Connection) -> Summary:
+def summary_of(db: sqlite3.Connection) -> Summary:
+    """The summary of an open ledger."""
     parts = dict(db.execute("SELECT part, count(*) FROM example GROUP BY part").fetchall())
     records = db.execute("SELECT data FROM event WHERE kind = 'report' ORDER BY id DESC LIMIT 1").fetchall()
     spent = db.execute(
