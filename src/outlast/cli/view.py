@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="X.outlast.json",
         help="a compiled file, to compare prompts with",
     )
+    parser.add_argument(
+        "--study", action="append", default=[], metavar="FILE", help="the ledger of a search, to watch it while it runs"
+    )
     parser.add_argument("--read-only", action="store_true", help="write nothing, not even labels")
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument("--export", metavar="DIR", help="write the pages as files and end")
@@ -69,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             allow=args.allow_host,
             read_only=args.read_only,
             artifacts=_artifacts(args.artifact),
+            studies=_studies(args.study),
         )
         server.run(lambda: _greet(server, args))
     say("outlast: the page is closed")
@@ -113,6 +118,19 @@ def _artifacts(paths: list[str]) -> dict[str, dict[str, Any]]:
     return {name: artifact.read(path) for name, path in zip(shown, paths, strict=True)}
 
 
+def _studies(paths: list[str]) -> dict[str, Path]:
+    """The ledgers by a name for each, which stands in addresses: that of its file, without its ending."""
+    from outlast.optimize.summary import is_database
+
+    for path in paths:
+        if not is_database(path):
+            raise UsageError(f"no ledger at {path!r}: give the file that compile wrote (study=...)")
+    names = [re.sub(r"[^\w.-]+", "-", Path(path).name.removesuffix(".db").removesuffix(".study")) for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    return {name: Path(path).resolve() for name, path in zip(names, paths, strict=True)}
+
+
 def _greet(server: Server, args: argparse.Namespace) -> None:
     """Say where the page is, and open it."""
     say(f"outlast: {server.site.name} at {server.url}", "outlast: Ctrl-C ends it")
@@ -126,7 +144,14 @@ def _export(place: str, args: argparse.Namespace) -> int:
     from outlast.view.exporting import export
 
     with _opened(place, read_only=True) as store:
-        done = export(store, args.export, name=shown_name(place), most=args.limit, artifacts=_artifacts(args.artifact))
+        done = export(
+            store,
+            args.export,
+            name=shown_name(place),
+            most=args.limit,
+            artifacts=_artifacts(args.artifact),
+            studies=_studies(args.study),
+        )
     left = f"; {done.left_out} links lead to pages beyond --limit {args.limit}" if done.left_out else ""
     say(f"outlast: {done.pages} pages in {args.export}{left}. Open {Path(args.export) / 'index.html'}")
     return OK

@@ -1,4 +1,4 @@
-"""A search as one sees it from outside, while it runs or afterwards: its curve with what was spent, its tree, its parts.
+"""A search as one sees it from outside, while it runs or afterwards: its curve, its tree, where its parts came from.
 
 All of it is read from the ledger, by anybody, in any process; the search notices nothing.
 """
@@ -31,7 +31,7 @@ MOST_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a search stood once, and what had been paid by then over all runs; `dollars` None where prices are unknown."""
+    """Where a search stood once, and what all runs had paid by then; `dollars` is None where prices are unknown."""
 
     point: Point
     at: float
@@ -126,9 +126,12 @@ def _moments(db: sqlite3.Connection) -> tuple[Moment, ...]:
 
 def _means(db: sqlite3.Connection) -> dict[str, dict[str, Mean]]:
     rows = db.execute(
-        "SELECT candidate, part, avg(score), count(*) FROM (SELECT r.candidate, e.part, e.id, "
-        "avg(CASE WHEN r.answered THEN r.score ELSE 0.0 END) AS score FROM rollout r JOIN example e ON e.id = r.example "
-        "GROUP BY r.candidate, e.id HAVING score IS NOT NULL) GROUP BY candidate, part"
+        """
+        SELECT candidate, part, avg(score), count(*) FROM (
+            SELECT r.candidate, e.part, avg(CASE WHEN r.answered THEN r.score ELSE 0.0 END) AS score
+            FROM rollout r JOIN example e ON e.id = r.example GROUP BY r.candidate, e.id HAVING score IS NOT NULL)
+        GROUP BY candidate, part
+        """
     )
     found: dict[str, dict[str, Mean]] = {}
     for candidate, part, value, n in rows:
@@ -180,7 +183,9 @@ def explain_candidate(path: str | os.PathLike[str], candidate: str, watched: Wat
 def _fuller(told: Origin, seen: Origin | None) -> Origin:
     if seen is None:
         return told
-    return replace(told, siblings=seen.siblings, failures=seen.failures or told.failures, effect=told.effect or seen.effect)
+    return replace(
+        told, siblings=seen.siblings, failures=seen.failures or told.failures, effect=told.effect or seen.effect
+    )
 
 
 def _step(path: str | os.PathLike[str], seen: Watched, parent: Tried, child: Tried) -> Origin:

@@ -35,6 +35,7 @@ def export(
     name: str = "traces",
     most: int = 1000,
     artifacts: Mapping[str, Mapping[str, Any]] | None = None,
+    studies: Mapping[str, Path] | None = None,
 ) -> Exported:
     """Write the pages of a store into `folder`: from the first page along every link, at most `most`.
 
@@ -44,7 +45,7 @@ def export(
     from outlast.view.app import inner_app
 
     links = FileLinks(most)
-    site = Site(store, name, links=links, read_only=True, artifacts=artifacts or {})
+    site = Site(store, name, links=links, read_only=True, artifacts=artifacts or {}, studies=studies or {})
     app = inner_app(site)
     place = Path(folder)
     try:

@@ -58,7 +58,7 @@ def render(request: Request, template: str, *, status: int = 200, media: bool = 
 
     shown: dict[str, Any] = {
         "site": site,
-        "sections": [one for one in SECTIONS if not (one.live and site.exported)],
+        "sections": [one for one in SECTIONS if not site.exported or one.is_exported(site)],
         "here": next((one.path for one in SECTIONS if path == one.path or path.startswith(f"{one.path}/")), ""),
         "q": query,
         "link": link,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from starlette.routing import Route
 
+    from outlast.view.site import Site
+
 
 class Section(NamedTuple):
     """A word in the navigation and where it leads."""
@@ -16,14 +18,19 @@ class Section(NamedTuple):
     path: str
     live: bool = False  # it is there to change something, and so not in an export
 
+    def is_exported(self, site: Site) -> bool:
+        """Whether an export has it: a page of searches only where one was named."""
+        return not self.live and (self.path != "/compile" or bool(site.studies))
+
 
 SECTIONS = (
     Section("Traces", "/traces"),
     Section("Runs", "/runs"),
     Section("Programs", "/programs"),
     Section("Review", "/review", live=True),
+    Section("Compile", "/compile"),
 )
-PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs", "queues", "review")
+PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs", "queues", "review", "compiles")
 
 
 def page_routes() -> list[Route]:

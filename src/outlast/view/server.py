@@ -14,6 +14,7 @@ from outlast.view.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from uvicorn import Server as Uvicorn
 
@@ -41,12 +42,13 @@ class Server:
         allow: Sequence[str] = (),
         read_only: bool = False,
         artifacts: Mapping[str, Mapping[str, Any]] | None = None,
+        studies: Mapping[str, Path] | None = None,
     ) -> None:
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.host = host
         self.site = replace(
-            Site(store, name, place, read_only=read_only, artifacts=artifacts or {}),
+            Site(store, name, place, read_only=read_only, artifacts=artifacts or {}, studies=studies or {}),
             hosts=_hosts(host, self.port, allow),
         )
         self._running: Uvicorn | None = None

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.view.links import Links
@@ -25,7 +26,7 @@ class Site:
 
     `token` opens the page; the browser then holds `session` in a cookie. `hosts` are the values of the Host header that
     are answered. `links` says how addresses are written: for a server or for files. `artifacts` are compiled files by
-    name, read before the page was started: a browser names them and never a path.
+    name, read before the page was started, and `studies` ledgers of searches: a browser names them and never a path.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Site:
     links: Links = field(default_factory=Links)
     read_only: bool = False
     artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    studies: Mapping[str, Path] = field(default_factory=dict[str, Path])
     token: str = field(default_factory=_secret)
     session: str = field(default_factory=_secret)
 
