@@ -205,6 +205,23 @@ def test_tools_of_an_agent_are_spans_beside_what_it_asked(path: Path) -> None:
     assert (content.inputs, content.outputs) == ({"city": "Rome"}, "Rome is big")
 
 
+def test_an_agent_that_is_stepped_leaves_a_trace_for_each_step(path: Path) -> None:
+    def look_up(city: str) -> str:
+        """Look a city up."""
+        return f"{city} is big"
+
+    turns = [Response("", "m", tool_calls=(ol.ToolCall("1", "look_up", '{"city": "Rome"}'),)), {"answer": "big"}]
+    agent = ol.ReAct(QA, tools=[look_up], lm=ScriptedLM(turns, capabilities=ol.Capabilities(tools=True)))
+    with ol.trace(store=path):
+        state = agent.step(agent.start(question="how big is Rome?"))
+        assert agent.finish(state).answer == "big"
+    store = kept(path)
+    second, first = store.traces()
+    assert [one.kind for one in store.spans(first.id)] == ["program", "lm"]
+    assert [one.kind for one in store.spans(second.id)] == ["program", "tool", "lm"]
+    assert second.output == "big"
+
+
 def test_async_and_parallel_calls_keep_their_spans_apart(path: Path) -> None:
     async def main() -> None:
         program = ol.Predict(QA, lm=ScriptedLM(lambda messages: f"<<answer>>\n{messages[-1].text[-40:]}\n<<end>>"))

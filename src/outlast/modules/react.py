@@ -28,7 +28,7 @@ from outlast.modules.attempts import Allowance, Outcome, allowance, check_budget
 from outlast.modules.predict import Options, P, Predict, R, Types
 from outlast.modules.settings import DEFAULT_ADAPTER, usual_adapter
 from outlast.modules.values import hidden_of
-from outlast.runtime import Budget, Span, Trace, current, drive, running, running_loop
+from outlast.runtime import Budget, Span, Trace, current, drive, recording, running, running_loop
 from outlast.runtime.watching import emit
 from outlast.signatures.record import Record, attach_checks, attach_trace
 from outlast.tools.calling import Toolbox
@@ -196,6 +196,22 @@ class ReAct(Predict[P, R]):
         """Go on by so many steps, or to the end; gives the state and, at the end, the result."""
         if state.signature.key != self.signature.key:
             raise UsageError(f"this is a state of {state.signature.__name__}; the agent answers {self.signature}")
+        kept = recording() if current().root is None else None
+        if kept is None:
+            return await self._ran(state, decisions, steps)
+        kept = kept.module(self, "", state.inputs)  # a step by itself is a call of the program
+        try:
+            with running(recording=kept):
+                found = await self._ran(state, decisions, steps)
+        except BaseException as error:
+            kept.end(None, error=error)
+            raise
+        kept.end(found[1])
+        return found
+
+    async def _ran(
+        self, state: AgentState, decisions: Decisions | None, steps: int | None = None
+    ) -> tuple[AgentState, Any]:
         outer, trace = current(), Trace()
         paths = {} if outer.root is not None else {"root": self, "paths": self._paths()}
         spent, inputs, watch = state.spent, state.inputs, None
