@@ -93,7 +93,7 @@ def test_require_better(outlast, desk) -> None:
     [
         ((*COMPILE, "--optimizer", "labeled", "--candidates", "2"), 2, "--candidates is not an option"),
         ((*COMPILE, "--max-demos", "2"), 2, "of --optimizer auto; random, bootstrap, "),
-        ((*COMPILE, "--optimizer", "best"), 2, "invalid choice"),
+        ((*COMPILE, "--optimizer", "best"), 2, "--optimizer: there is no 'best'"),
         ((*COMPILE, "--calls", "5"), 2, "does not pay for the proof"),
         ((*COMPILE, "--dollars", "-1"), 2, "more than 0"),
         ((*COMPILE, "--limit", "8"), 3, "examples"),
