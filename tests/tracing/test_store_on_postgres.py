@@ -191,3 +191,24 @@ def test_a_server_that_is_gone_or_wrong_is_a_clear_error_and_no_password_is_told
         ol.open_store(server[:-8] + "nowhere")
     with pytest.raises(ConfigError, match="no address"):
         ol.open_store("postgresql://host:port/x")
+
+
+def test_logs_of_other_tools_are_imported(store: str, tmp_path: Path) -> None:
+    from tests.tracing.imports import logs
+
+    from outlast.tracing.imports.logs import import_log
+
+    connection = logs.new_log(tmp_path / "logs.db")
+    connection.execute("UPDATE parts SET text = text || char(0) || 'x' WHERE text = 'weather?'")
+    connection.commit()
+    connection.close()
+    logs.inspect_eval(tmp_path / "a.eval", logs.inspect_sample("w\x00"), logs.inspect_failed())
+    logs.promptfoo_results(tmp_path / "r.json", logs.promptfoo_row(0, 0, prompt={"raw": "nul \x00", "label": "l"}))
+    with ol.open_store(store) as opened:
+        for format, name in (("llm", "logs.db"), ("inspect", "a.eval"), ("promptfoo", "r.json")):
+            done = import_log(opened, format, tmp_path / name)
+            assert import_log(store, format, tmp_path / name) == done
+            kept = opened.traces(TraceFilter(run=done.runs[0]))
+            assert len(kept) == done.traces
+            assert sum(len(one.spans) for one in opened.whole(trace.id for trace in kept)) == done.spans
+        assert opened.search("Paris")

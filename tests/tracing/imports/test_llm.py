@@ -253,6 +253,9 @@ def test_a_format_or_an_id_that_is_none_is_refused(tmp_path: Path) -> None:
             import_log(store, "inspect", tmp_path / "x.json", since="a")
         with pytest.raises(UsageError, match="Give its path"):
             import_log(store, "promptfoo")
+        with pytest.raises(UsageError, match="takes a store"):
+            import_log(7, "llm")  # type: ignore[arg-type]
+    assert import_log(tmp_path / "traces.db", "llm", tmp_path / "logs.db").traces == 3
 
 
 def test_a_reading_holds_one_trace_at_a_time(tmp_path: Path) -> None:

@@ -100,9 +100,9 @@ def _all(place: Path, after: str, run_id: str, reading: Reading) -> Iterator[Who
         known = Known(connection, tables)
         kinds: dict[str, Callable[[Known], Any]] = {"responses": Responses, "turns": Turns}
         for name in _forms(tables):
-            rows = kinds[name](known)
+            rows, columns = kinds[name](known), _names(connection, name)
             for entry in connection.execute(f"SELECT * FROM {name} WHERE id > ? ORDER BY id", (after,)):
-                told = dict(zip(_names(connection, name), entry, strict=True))
+                told = dict(zip(columns, entry, strict=True))
                 try:
                     exchange: Exchange = rows.exchange(told)
                 except (sqlite3.DatabaseError, MemoryError):

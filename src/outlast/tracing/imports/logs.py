@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outlast.errors import UsageError, did_you_mean
+from outlast.errors import UsageError, brief, did_you_mean
 
 if TYPE_CHECKING:
     from outlast.tracing.imports.gathered import Reading
@@ -28,14 +29,23 @@ class Imported:
     last: str
 
 
-def import_log(store: Store, format: str, path: str | Path | None = None, *, since: str | None = None) -> Imported:
-    """Read a log of another tool into a store.
+def import_log(
+    store: Store | str | os.PathLike[str], format: str, path: str | Path | None = None, *, since: str | None = None
+) -> Imported:
+    """Read a log of another tool into a store, or into the one at a path or an address.
 
     `format` is "llm" (its logs.db; without `path` the one that llm uses here), "inspect" (.eval or .json) or
     "promptfoo" (a results.json). `since` leaves out the entries of an llm log up to the one with this id. Ids are made
     of those of the source, so what is imported again replaces itself. Costs no LM call. Raises `UsageError` and
     `DataError`; what was read before an error stays in the store.
     """
+    from outlast.tracing.store import Store, open_store
+
+    if isinstance(store, (str, os.PathLike)):
+        with open_store(store) as opened:
+            return import_log(opened, format, path, since=since)
+    if not isinstance(store, Store):
+        raise UsageError(f"import_log takes a store, or where it is; got {brief(store)}")
     if format not in FORMATS:
         raise UsageError(f"no log of {format!r}.{did_you_mean(str(format), FORMATS)} Formats: {', '.join(FORMATS)}")
     if format != "llm" and since is not None:
