@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from outlast.view.markdown import LONGEST, looks_like_markdown, markdown
@@ -105,6 +107,36 @@ def test_no_attack_makes_an_element_that_is_not_ours(bad: str) -> None:
     Strict().feed(
         str(markdown(f"# {bad}\n\n- {bad}\n\n| {bad} | b |\n|---|---|\n| {bad} | {bad} |\n\n> {bad}\n\n**{bad}**"))
     )
+
+
+PIECES = [
+    "[",
+    "*",
+    "> ",
+    "![",
+    "`a",
+    "``` ",
+    "<",
+    "[a](",
+    "|a|\n",
+    "|",
+    "_a ",
+    "- ",
+    "&amp",
+    "\\",
+    "[a]",
+    "**a*_",
+    "\n",
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_text_takes_long(piece: str) -> None:
+    text = ("|a|" + piece * LONGEST)[:LONGEST]
+    start = time.perf_counter()
+    looks_like_markdown(text)
+    markdown(text)
+    assert time.perf_counter() - start < 3  # under 0.4 s on an idle machine
 
 
 def test_what_is_nested_too_deep_ends() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from outlast.view.code import coloured
+from outlast.view.code import LONGEST, coloured
 from outlast.view.texts import LONG, clean, plain
 from outlast.view.values import literal, medium, raw, shown
 from tests.view.samples import PIXEL
@@ -92,6 +92,22 @@ def test_the_raw_json_tells_media_by_their_size() -> None:
     made = raw({"type": "image", "mime": "image/png", "data": PIXEL * 20})
     assert PIXEL not in made
     assert "bytes" in made
+
+
+@pytest.mark.parametrize("language", ["python", "js", "sql", "json", "bash"])
+def test_no_code_takes_long(language: str) -> None:
+    start = time.perf_counter()
+    for piece in ('"', "'", "/*", "*/", "#", "--", "\\", "a ", "1", "1.", "\n", " ", '"\\', "a", "/* *"):
+        assert len(coloured((piece * LONGEST)[:LONGEST], language)) >= LONGEST
+    assert time.perf_counter() - start < 5
+
+
+def test_code_has_a_few_colours() -> None:
+    made = coloured('def f(x):  # "why"\n    return "a" + 1.5\n', "python")
+    for part in ('c-word">def<', 'c-note"># &#34;why&#34;<', 'c-text">&#34;a&#34;<', 'c-number">1.5<'):
+        assert part in made
+    assert 'c-name">&#34;k&#34;<' in coloured('{"k": "v"}', "json")
+    assert 'c-word">SELECT<' in coloured("SELECT 1", "sql")
 
 
 @pytest.mark.parametrize("language", ["python", "json", "html", "no-such-language", "<script>", "../x", ""])

@@ -101,7 +101,7 @@ def need_packages() -> None:
     """Raise `ConfigError` when the packages of `outlast[view]` are not there."""
     from importlib.util import find_spec
 
-    missing = [name for name in ("starlette", "uvicorn", "markdown_it", "pygments") if find_spec(name) is None]
+    missing = [name for name in ("starlette", "uvicorn", "markdown_it") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the page needs {', '.join(missing)}: pip install 'outlast[view]'")
 
