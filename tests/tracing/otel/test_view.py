@@ -86,6 +86,12 @@ def test_the_times_are_those_of_the_record(traced: Traced) -> None:
     assert found[0].ended - found[0].started == 4_000_000_000
 
 
+def test_a_program_that_is_an_agent_itself_is_one_there() -> None:
+    (found,) = exported(Traced(trace(name="ReAct"), [replace(spans()[0], name="ReAct")]))
+    assert (found.name, found.attributes["gen_ai.operation.name"]) == ("invoke_agent ReAct", "invoke_agent")
+    assert found.attributes["openinference.span.kind"] == "AGENT"
+
+
 def test_a_joined_trace_is_a_child_of_the_span_of_the_application(traced: Traced) -> None:
     theirs = {"otel.trace_id": "f" * 32, "otel.span_id": "e" * 16}
     found = exported(replace(traced, trace=trace(attributes=theirs)))
@@ -171,8 +177,10 @@ def test_contents_may_be_missing() -> None:
         ("hf:org/tiny", "org", "org", "tiny", True),
         ("outlast/baseline", "outlast", "outlast", "baseline", True),
         ("scripted", "scripted", "scripted", "scripted", True),
-        (None, "unknown", "unknown", "unknown", False),
-        ("", "unknown", "unknown", "unknown", False),
+        ("qwen3", "custom", "custom", "qwen3", False),
+        ("/x", "custom", "custom", "x", False),
+        (None, "custom", "custom", "unknown", False),
+        ("", "custom", "custom", "unknown", False),
     ],
 )
 def test_names_of_models_in_parts(asked: str, gen_ai: str, openinference: str, model: str, inside: bool) -> None:

@@ -97,11 +97,12 @@ def _content_of_call(span: SpanRecord, content: Content | None) -> dict[str, Any
 
 def _of_step(trace: TraceRecord, span: SpanRecord, content: Content | None) -> dict[str, Any]:
     """A program is a workflow and a strategy that chooses its own steps an agent; the convention has no other steps."""
-    if span.kind == "program" and not span.parent_id:
-        told: dict[str, Any] = {GenAI.OPERATION: GenAI.INVOKE_WORKFLOW, GenAI.WORKFLOW: trace.name or span.name}
-    elif span.name in AGENTS:
+    told: dict[str, Any]
+    if span.name in AGENTS:
         version = span.program or None
         told = {GenAI.OPERATION: GenAI.INVOKE_AGENT, GenAI.AGENT: span.name, GenAI.AGENT_VERSION: version}
+    elif span.kind == "program" and not span.parent_id:
+        told = {GenAI.OPERATION: GenAI.INVOKE_WORKFLOW, GenAI.WORKFLOW: trace.name or span.name}
     else:
         return {}
     if content is not None and content.inputs is not None:

@@ -70,12 +70,15 @@ class Named(NamedTuple):
 
 
 def named(asked: str | None) -> Named:
-    """The parts of "openai/gpt-5-mini", "litellm:groq/llama-3" or "llm:gpt-5"; unknown parts are the engine's name."""
+    """The parts of "openai/gpt-5-mini", "litellm:groq/llama-3" or "llm:gpt-5".
+
+    Where no provider is named it is the engine, or "custom" for a server of one's own.
+    """
     name = asked or "unknown"
     head = name.partition("/")[0]
     engine, colon, rest = name.partition(":") if ":" in head else ("", "", name)
     inner = rest if colon else name
     provider, slash, model = inner.partition("/")
     if not slash:
-        provider, model = engine or inner, inner
-    return Named(engine, provider or "unknown", model or inner)
+        provider, model = engine or (inner if inner in _IN_PROCESS else "custom"), inner
+    return Named(engine, provider or "custom", model or inner)

@@ -126,10 +126,10 @@ def span_name(trace: TraceRecord, span: SpanRecord) -> str:
         return f"{GenAI.CHAT} {named(span.lm_asked).model}"
     if span.kind == "tool":
         return f"{GenAI.EXECUTE_TOOL} {span.name}"
-    if span.kind == "program" and not span.parent_id:
-        return f"{GenAI.INVOKE_WORKFLOW} {trace.name or span.name}"
     if span.name in AGENTS:
         return f"{GenAI.INVOKE_AGENT} {span.name}"
+    if span.kind == "program" and not span.parent_id:
+        return f"{GenAI.INVOKE_WORKFLOW} {trace.name or span.name}"
     return span.name or span.kind
 
 
