@@ -18,6 +18,7 @@ import pytest
 import outlast as ol
 from outlast.testing import ScriptedLM
 from outlast.tracing import writer as writing
+from outlast.tracing.record import ResultRecord
 from outlast.tracing.switch import flush
 
 # A process that says on stdout when each call was over, in seconds since 1970, with the id of its trace.
@@ -106,6 +107,41 @@ def test_a_fork_writes_what_the_child_does(tmp_path: Path) -> None:
     assert flush()
     with ol.open_store(path) as store:
         assert {trace.input for trace in store.traces()} == {"before", "in the child", "in the parent"}
+
+
+def test_a_file_that_is_removed_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "traces.db"
+    program = ol.Predict("question -> answer", lm=ScriptedLM(lambda messages: "<<answer>>\nyes\n<<end>>"))
+    with ol.trace(store=path):
+        program(question="one")
+        assert flush()
+        for file in tmp_path.iterdir():
+            file.unlink()
+        program(question="two")
+        assert flush()
+    with ol.open_store(path) as store:
+        [trace] = store.traces()
+        assert trace.input == "two"
+        assert [one.id for one in store.runs()] == [trace.run_id]
+        request = store.content(store.spans(trace.id)[-1]).as_request()
+        assert request is not None
+        assert [message.role for message in request.messages] == ["system", "user"]
+
+
+def test_one_span_that_no_database_takes_does_not_cost_the_others(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "traces.db"
+    program = ol.Predict("question -> answer", lm=ScriptedLM(lambda messages: "<<answer>>\nyes\n<<end>>"))
+    with ol.trace(store=path):
+        program(question="one")
+        [writer] = [one for one in writing.all_writers() if one.database.path == path]
+        writer.put(ResultRecord("r", 0, score=object()), 1)  # type: ignore[arg-type]
+        writer.put(ResultRecord("r", 1, parts=None), 1)  # type: ignore[arg-type]
+        program(question="two")
+    assert flush()
+    with ol.open_store(path) as store:
+        assert {trace.input for trace in store.traces()} == {"one", "two"}
+    assert writer.dropped == 2
+    assert "a span could not be written" in caplog.text
 
 
 def test_a_full_disk_costs_the_program_nothing_and_is_counted(tmp_path: Path) -> None:

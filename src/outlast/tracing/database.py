@@ -49,6 +49,7 @@ class Database:
         if self._engine is not None:
             _inherited.append(self._engine)
         self._engine = None
+        self._inode: tuple[int, int] | None = None
         self._lock = threading.RLock()
         self._turn = threading.Condition(threading.RLock())
         self._users = 0
@@ -76,6 +77,7 @@ class Database:
                 engine.dispose()
                 raise
             self._engine = engine
+            self._inode = _inode_of(self._place) if self.lite else None
             return engine
 
     def _prepare(self, engine: sa.Engine) -> None:
@@ -221,6 +223,10 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def is_replaced(self) -> bool:
+        """Whether the path names another file than the one that is open, or none."""
+        return self._engine is not None and self._inode is not None and _inode_of(self._place) != self._inode
+
     def write(self, rows: Rows) -> None:
         """Put rows into the tables, all or none. Raises what the database raises."""
         try:
@@ -317,6 +323,14 @@ def shown_place(place: str) -> str:
     head, _, rest = place.partition("://")
     login, at, host = rest.rpartition("@")
     return f"{head}://{login.partition(':')[0]}{at}{host}"
+
+
+def _inode_of(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _quoted(path: Path) -> str:

@@ -132,6 +132,24 @@ class Writer:
             self._writing = False
 
     def _take(self, batch: list[Any]) -> None:
+        if self.database.is_replaced():  # somebody removed the file: begin a new one, with all that was there before
+            self.database.close()
+            self._encoder = None
+            batch = batch if self.run is None else [self.run, *batch]
+        if self._write(batch):
+            self.written += len(batch)
+        elif len(batch) > 1:  # one of them is at fault: the others are kept
+            batch = [thing for thing in batch if self._write([thing])]
+            self.written += len(batch)
+        for listener in self._listeners:
+            try:
+                listener(batch)
+            except Exception:
+                logger.warning("a listener of %s failed", self.database.place, exc_info=True)
+
+    def _write(self, batch: list[Any]) -> bool:
+        """Write a batch, trying again while the database is at fault; False when the batch is. What is given up for
+        want of room, or is at fault alone, is dropped and counted."""
         try:
             if self._encoder is None:
                 from outlast.tracing.encoding import Encoder
@@ -139,29 +157,30 @@ class Writer:
                 self._encoder = Encoder()
             rows = self._encoder.rows(batch, self.dropped)
         except Exception as error:  # a defect of ours must not end the thread
-            self.dropped += len(batch)
-            self._warn(f"{len(batch)} spans could not be written: {type(error).__name__}: {error}")
-            logger.debug("traces", exc_info=True)
-            return
+            return self._refused(batch, error)
         while True:
             try:
                 self.database.write(rows)
-                break
+                self.problem = None
+                return True
             except Exception as error:
+                if self.database.hopeless(error):
+                    return self._refused(batch, error)
                 self._warn(f"it cannot be written now ({error}); trying again")
-                if self._ended or len(self._queue) >= MOST_WAITING or self.database.hopeless(error):
+                if self._ended or len(self._queue) >= MOST_WAITING:
                     self.dropped += len(batch)
                     self._encoder = None  # what it took for stored is not
-                    return
+                    return True
                 self._news.wait(_RETRY)
                 self._news.clear()
-        self.written += len(batch)
-        self.problem = None
-        for listener in self._listeners:
-            try:
-                listener(batch)
-            except Exception:
-                logger.warning("a listener of %s failed", self.database.place, exc_info=True)
+
+    def _refused(self, batch: list[Any], error: Exception) -> bool:
+        self._encoder = None
+        if len(batch) == 1:
+            self.dropped += 1
+            self._warn(f"a span could not be written: {type(error).__name__}: {error}")
+            logger.debug("traces", exc_info=True)
+        return False
 
     def _index(self) -> None:
         try:
