@@ -231,6 +231,7 @@ if TYPE_CHECKING:
     from outlast.tools.terminal import ask_in_terminal as ask_in_terminal
     from outlast.tracing.answering import replaying as replaying
     from outlast.tracing.cassettes import write_cassette as write_cassette
+    from outlast.tracing.examples import examples_from_traces as examples_from_traces
     from outlast.tracing.feedback import feedback as feedback
     from outlast.tracing.history import history as history
     from outlast.tracing.imports.logs import import_log as import_log
@@ -393,6 +394,7 @@ _HOMES = {
     "tools.mcp.server": "MCP",
     "tracing.answering": "replaying",
     "tracing.cassettes": "write_cassette",
+    "tracing.examples": "examples_from_traces",
     "tracing.feedback": "feedback",
     "tracing.history": "history",
     "tracing.replay": "Replay areplay replay",

@@ -37,6 +37,7 @@ COMMANDS = {
     "eval": "score a program on data, with intervals",
     "compile": "search for a better prompt, prove the gain, save it to a file",
     "replay": "run again what a store of traces holds: offline, or with a model and beside what it was",
+    "data": "make a data set of traces that were labelled, for outlast compile",
     "compare": "saved evaluations: paired difference, p, slices and what flipped; a gate",
     "prune": "leave out of a prompt what does not help, prove that nothing is lost",
     "diff": "two compiled files: what changed in the prompts and in the score",

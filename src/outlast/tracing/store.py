@@ -120,35 +120,9 @@ class Store:
         query = sa.select(table).where(table.c.trace_id.in_(trace_ids)).order_by(table.c.started)
         return self._all(query, SpanRecord)
 
-    def contents_of(self, trace_ids: Sequence[str]) -> dict[str, Content]:
-        """What went in and came out of the spans of several traces, as `spans_of` gives them."""
-        return self._contents(schema.spans.c.trace_id.in_(trace_ids))
-
-    def whole(self, ids: Iterable[str], *, contents: bool = True) -> list[WholeTrace]:
-        """Traces with all that belongs to them, read together: many in the time of a few. Whole ids only; those that
-        nothing has are left out. In the order of `ids`, at most 500 of them."""
-        from outlast.tracing.saving import WholeTrace
-
-        wanted = list(dict.fromkeys(ids))
-        if len(wanted) > 500:
-            raise UsageError(f"whole takes 500 ids at most; got {len(wanted)}")
-        traces = {
-            one.id: one
-            for one in self._all(sa.select(schema.traces).where(schema.traces.c.id.in_(wanted)), TraceRecord)
-        }
-        spans: dict[str, list[SpanRecord]] = {}
-        for span in self.spans_of(wanted):
-            spans.setdefault(span.trace_id, []).append(span)
-        held = self.contents_of(wanted) if contents else {}
-        return [
-            WholeTrace(
-                traces[id],
-                tuple(_as_tree(spans.get(id, []))),
-                {span.id: held[span.id] for span in spans.get(id, []) if span.id in held},
-            )
-            for id in wanted
-            if id in traces
-        ]
+    def contents_of(self, ids: Sequence[str], *, of: Literal["trace", "span"] = "trace") -> dict[str, Content]:
+        """What went in and came out of spans, by their whole ids or by those of their traces (500 at most)."""
+        return self._contents((schema.spans.c.trace_id if of == "trace" else schema.spans.c.id).in_(ids))
 
     def search(self, words: str, limit: int = 50) -> list[Hit]:
         """Traces whose text holds all words, newest first. `"two words"` is a phrase, `word*` begins one.

@@ -1,0 +1,390 @@
+"""From traces to a data set: what was answered well becomes examples, and none of it gets into a test split."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from outlast.data.dataset import Dataset
+from outlast.data.example import Example, id_of, input_hash, inputs_of
+from outlast.data.files import write_lines
+from outlast.data.jsonform import json_form
+from outlast.data.near import NearTexts, text_of
+from outlast.errors import DataError, UsageError, brief, did_you_mean
+from outlast.modules.module import Module
+from outlast.tracing.record import ALL, LabelRecord, SpanRecord, TraceFilter, TraceRecord
+from outlast.tracing.store import Store, open_store
+
+Targets = Literal["outputs", "corrections", "labels"]
+TARGETS = get_args(Targets)
+RANKS = ("human", "user", "code", "judge", "classifier")  # whose word counts, first to last
+_PAGE = 400
+_ELSEWHERE = ("eval", "compile", "replay")  # kinds of runs whose traces nobody asked for in earnest
+_SAME = {True: "pass", False: "fail"}
+
+
+@dataclass(frozen=True, slots=True)
+class TraceExamples:
+    """Examples that were made of traces: a version of a data set, known by `data.hash`.
+
+    `traces` says which trace each example is from, by its id; `dropped` counts what was left out, by the reason;
+    `about` says where they come from: the store, the filter, what counted, and the hashes of data they were kept from.
+    """
+
+    data: Dataset
+    traces: Mapping[str, str]
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def hash(self) -> str:
+        """That of the data set."""
+        return self.data.hash
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the examples as JSON lines, and beside them `<path>.about.json`: the version, where they come from,
+        what was left out, and the trace of each. Raises `DataError`."""
+        place = Path(path)
+        self.data.to_jsonl(place)
+        write_lines(place.with_name(f"{place.name}.about.json"), json.dumps(self.to_json(), indent=2).split("\n"))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready, without the examples."""
+        return {
+            "data": self.hash,
+            "examples": len(self.data),
+            "dropped": dict(self.dropped),
+            **self.about,
+            "traces": dict(self.traces),
+        }
+
+    def __str__(self) -> str:
+        count = len(self.data)
+        left = ", ".join(f"{number} {reason}" for reason, number in self.dropped.items())
+        return f"{count} example{'s' * (count != 1)} ({self.hash[:12]})" + (f"; left out: {left}" if left else "")
+
+
+def examples_from_traces(
+    store: Store | str | os.PathLike[str],
+    where: TraceFilter = ALL,
+    *,
+    program: Module | str | None = None,
+    path: str | None = None,
+    label: str | float | bool | None = None,
+    label_name: str | None = None,
+    targets: Targets = "outputs",
+    fields: Iterable[str] | None = None,
+    never_into: Dataset | Sequence[Dataset] = (),
+    near: float | None = 0.8,
+    evaluated: bool = False,
+    limit: int | None = None,
+) -> TraceExamples:
+    """Make a data set of what programs were given and gave in production.
+
+    `where` and `program` (a program, the name of its class, or the beginning of a version's hash) say which traces;
+    those of evaluations, compilations and replays are not among them, unless `where` names their run. `path` takes the
+    module at that path in each trace, instead of the whole program. Traces that failed or are not over are left out.
+
+    `label` keeps only what was labelled so: "pass" (or True), "fail" (or False), or another value, under `label_name`
+    (any name when None). Where several people say something of a trace, people count before users, code, judges and
+    classifiers, in that order; those of one rank who disagree make it "disputed", and it is left out.
+
+    `targets`: "outputs", what was given; "corrections", the same with labels under the name of an output in its place
+    (the right value, as somebody says), from traces that have one or are labelled as `label` says; "labels", the labels
+    by name. `fields` keeps only these targets.
+
+    Equal inputs are one example, and none when their targets differ ("conflicting"). Near copies are left out: `near`
+    is the least likeness, see `NearTexts`; None leaves them in. So that no test is trained on, what stands in a data
+    set of `never_into`, or was scored by an evaluation in this store (unless `evaluated`), is left out, near copies of
+    it too. `limit` is how many traces are looked at, the newest first. The order is that of the traces, oldest first.
+
+    Raises `DataError` when nothing is left, with what was left out, `UsageError` for options that mean nothing. Cost:
+    no call; some 0.3 ms for an example.
+    """
+    _check(targets, near, limit)
+    kept_from = [never_into] if isinstance(never_into, Dataset) else list(never_into)
+    for one in kept_from:
+        if not isinstance(one, Dataset):
+            raise UsageError(f"never_into is a Dataset or a list of them; got {brief(one)}")
+    opened = store if isinstance(store, Store) else open_store(store, read_only=True)
+    try:
+        maker = _Maker(opened, _narrowed(where, program, label, targets), path, label, label_name, targets, fields)
+        found = list(maker.found(limit))
+        held = _Held(near)
+        for one in kept_from:
+            held.add_all("in a test split", (dict(inputs_of(example)) for example in one))
+        if not evaluated:
+            held.add_all("scored by an evaluation", _scored(opened))
+        rows, traces = _without_copies(found, held, near, maker.dropped)
+        about = {
+            "store": opened.database.place,
+            "filter": _set(where),
+            "program": program if isinstance(program, str) else type(program).__name__ if program else None,
+            "path": path,
+            "label": {"value": label, "name": label_name} if label is not None else None,
+            "targets": targets,
+            "never_into": [one.hash for one in kept_from],
+            "near": near,
+            "looked_at": maker.looked_at,
+        }
+    finally:
+        if opened is not store:
+            opened.close()
+    dropped = dict(sorted(maker.dropped.items()))
+    if not rows:
+        told = ", ".join(f"{number} {reason}" for reason, number in dropped.items()) or "no trace fits"
+        raise DataError(f"no example is left of {maker.looked_at} traces of {opened.database.place}: {told}")
+    return TraceExamples(Dataset(rows), traces, dropped, about)
+
+
+def _check(targets: Any, near: Any, limit: Any) -> None:
+    if targets not in TARGETS:
+        near_name = did_you_mean(str(targets), TARGETS)
+        raise UsageError(f"targets are {', '.join(map(repr, TARGETS))}; got {brief(targets)}.{near_name}")
+    if near is not None:
+        NearTexts(near)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"limit is a whole number from 1; got {brief(limit)}")
+
+
+def _narrowed(where: TraceFilter, program: Any, label: Any, targets: Targets) -> TraceFilter:
+    """The filter with what the other options say."""
+    changes: dict[str, Any] = {}
+    if isinstance(program, Module):
+        changes["name"] = type(program).__name__
+    elif isinstance(program, str):
+        digits = len(program) >= 6 and all(digit in "0123456789abcdef" for digit in program)
+        changes["program" if digits else "name"] = program
+    elif program is not None:
+        raise UsageError(f"program is an ol.Module, the name of one or the hash of a version; got {brief(program)}")
+    if label is not None or targets != "outputs":
+        changes["labelled"] = True
+    for name in changes:
+        if getattr(where, name) not in (None, changes[name]):
+            raise UsageError(f"the filter says {name}={getattr(where, name)!r}, and the options {changes[name]!r}")
+    return replace(where, **changes)
+
+
+def _set(where: TraceFilter) -> dict[str, Any]:
+    return {f.name: value for f in fields(where) if (value := getattr(where, f.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    trace: str
+    inputs: dict[str, Any]
+    targets: dict[str, Any]
+
+
+class _Maker:
+    """Reads traces and makes an example of each that will do."""
+
+    def __init__(
+        self,
+        store: Store,
+        where: TraceFilter,
+        path: str | None,
+        label: Any,
+        label_name: str | None,
+        targets: Targets,
+        names: Iterable[str] | None,
+    ) -> None:
+        self.dropped = Counter[str]()
+        self.looked_at = 0
+        self._store = store
+        self._where = where
+        self._path = path
+        self._label = _SAME.get(label, label) if isinstance(label, bool) else label
+        self._label_name = label_name
+        self._targets: Targets = targets
+        self._names = None if names is None else [names] if isinstance(names, str) else list(names)
+        self._elsewhere: set[str] = set()
+        if where.run is None:
+            self._elsewhere = {run.id for kind in _ELSEWHERE for run in store.runs(kind, limit=1_000_000)}
+        self._labels: dict[str, list[LabelRecord]] = {}
+        if label is not None or targets != "outputs":
+            for one in store.labels():
+                self._labels.setdefault(one.trace_id, []).append(one)
+
+    def found(self, limit: int | None) -> list[_Found]:
+        """What the traces give, oldest first."""
+        made: list[_Found] = []
+        for page in self._pages(limit):
+            wanted = [one for one in page if self._wanted(one)]
+            if wanted:
+                made.extend(self._read(wanted))
+        return made[::-1]
+
+    def _pages(self, limit: int | None) -> Iterator[list[TraceRecord]]:
+        before: float | None = None
+        left = limit
+        while left is None or left > 0:
+            page = self._store.traces(self._where, limit=_PAGE if left is None else min(_PAGE, left), before=before)
+            if not page:
+                return
+            before = page[-1].started
+            left = None if left is None else left - len(page)
+            self.looked_at += len(page)
+            yield page
+
+    def _wanted(self, trace: TraceRecord) -> bool:
+        if trace.run_id in self._elsewhere:
+            self.dropped["of evaluations, compilations or replays"] += 1
+        elif trace.kind != "program":
+            self.dropped["of no program"] += 1
+        elif trace.status != "ok":
+            self.dropped["failed or not over"] += 1
+        else:
+            return True
+        return False
+
+    def _read(self, traces: list[TraceRecord]) -> Iterator[_Found]:
+        spans: dict[str, list[SpanRecord]] = {}
+        for span in self._store.spans_of([trace.id for trace in traces]):
+            if (not span.parent_id) if not self._path else span.path == self._path and span.kind == "module":
+                spans.setdefault(span.trace_id, []).append(span)
+        contents = self._store.contents_of([one.id for some in spans.values() for one in some], of="span")
+        for trace in traces:
+            some = spans.get(trace.id, [])[::-1]
+            if not some:
+                self.dropped[f"without a module at {self._path!r}"] += 1
+            for span in some:
+                content = contents[span.id]
+                made = self._made(trace, span, content.inputs, content.outputs)
+                if made is not None:
+                    yield made
+
+    def _made(self, trace: TraceRecord, span: SpanRecord, inputs: Any, outputs: Any) -> _Found | None:
+        if not isinstance(inputs, dict) or outputs is None:
+            self.dropped["without content" if span.status == "ok" else "failed or not over"] += 1
+            return None
+        given: dict[str, Any] = (
+            dict(cast("dict[str, Any]", outputs)) if isinstance(outputs, dict) else {"output": outputs}
+        )
+        labels = self._judged(trace, span)
+        if labels is None:
+            return None
+        if self._targets == "labels":
+            given = {name: one.value for name, one in labels.items()}
+        elif self._targets == "corrections":
+            right = {name: one.value for name, one in labels.items() if name in given and not _is_verdict(one)}
+            if not right and not self._agrees(labels):
+                self.dropped["without a correction"] += 1
+                return None
+            given |= right
+        targets = given if self._names is None else {name: given[name] for name in self._names if name in given}
+        missing = [] if self._names is None else [name for name in self._names if name not in given]
+        if missing or not targets:
+            self.dropped[f"without {', '.join(map(repr, missing)) or 'targets'}"] += 1
+            return None
+        return _Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
+
+    def _judged(self, trace: TraceRecord, span: SpanRecord) -> dict[str, LabelRecord] | None:
+        """The labels that count, by name; None when the trace is not wanted for what they say."""
+        if self._label is None and self._targets == "outputs":
+            return {}
+        said = [one for one in self._labels.get(trace.id, ()) if one.span_id in ("", span.id)]
+        by_name: dict[str, list[LabelRecord]] = {}
+        for one in said:
+            by_name.setdefault(one.name, []).append(one)
+        counted: dict[str, LabelRecord] = {}
+        for name, some in by_name.items():
+            first = min(RANKS.index(one.source) if one.source in RANKS else len(RANKS) for one in some)
+            ranked = [one for one in some if RANKS.index(one.source) == first] if first < len(RANKS) else some
+            if len({json.dumps(_meant(one.value)) for one in ranked}) > 1:
+                self.dropped["disputed"] += 1
+                return None
+            counted[name] = ranked[-1]
+        if self._targets != "corrections" and self._label is not None and not self._agrees(counted):
+            self.dropped["labelled otherwise" if counted else "without a label"] += 1
+            return None
+        return counted
+
+    def _agrees(self, labels: Mapping[str, LabelRecord]) -> bool:
+        """Whether a label says what is asked for, and none under such a name says otherwise."""
+        if self._label is None:
+            return False
+        names = [self._label_name] if self._label_name is not None else list(labels)
+        said = [_meant(labels[name].value) for name in names if name in labels]
+        opposite = {"pass": "fail", "fail": "pass"}.get(str(self._label))
+        return self._label in said and (opposite is None or opposite not in said)
+
+
+def _is_verdict(label: LabelRecord) -> bool:
+    """Whether a label judges the whole, though an output may have the same name."""
+    return label.name in ("label", "feedback") and _meant(label.value) in ("pass", "fail", "defer")
+
+
+def _meant(value: Any) -> Any:
+    return _SAME[value] if isinstance(value, bool) else value
+
+
+class _Held:
+    """Inputs that are not to be in the data, and what is near them."""
+
+    def __init__(self, near: float | None) -> None:
+        self._exact: dict[str, str] = {}
+        self._near = None if near is None else NearTexts(near)
+
+    def add_all(self, why: str, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Keep inputs, with the reason for which they are held."""
+        for one in inputs:
+            example = Example(json_form(dict(one), lenient=True))
+            key = input_hash(example)
+            if key not in self._exact:
+                self._exact[key] = why
+                if self._near is not None:
+                    self._near.add(why, text_of(inputs_of(example)))
+
+    def why(self, key: str, text: str) -> str | None:
+        """Why an example with these inputs is not to be in the data; None when it may."""
+        if key in self._exact:
+            return self._exact[key]
+        found = None if self._near is None else self._near.find(text)
+        return None if found is None else f"nearly {found}"
+
+
+def _scored(store: Store) -> Iterator[Mapping[str, Any]]:
+    """The inputs that evaluations in the store were scored on."""
+    for run in store.runs("eval", limit=1_000_000):
+        for row in store.results(run.id):
+            inputs: Any = row.inputs
+            if isinstance(inputs, dict):
+                yield cast("dict[str, Any]", inputs)
+
+
+def _without_copies(
+    found: Sequence[_Found], held: _Held, near: float | None, dropped: Counter[str]
+) -> tuple[list[Example], dict[str, str]]:
+    """One example for each input, without what is held and without near copies; and the trace of each."""
+    groups: dict[str, list[tuple[Example, str]]] = {}
+    for one in found:
+        names = {name: value for name, value in one.targets.items() if name not in one.inputs}
+        example = Example(one.inputs, names)
+        groups.setdefault(input_hash(example), []).append((example, one.trace))
+    known = None if near is None else NearTexts(near)
+    rows: list[Example] = []
+    traces: dict[str, str] = {}
+    for key, some in groups.items():
+        example, trace = some[-1]
+        text = text_of(inputs_of(example))
+        why = held.why(key, text)
+        if why is not None:
+            dropped[why] += len(some)
+        elif len({id_of(one) for one, _ in some}) > 1:
+            dropped["conflicting"] += len(some)
+        elif known is not None and known.find(text) is not None:
+            dropped["near copies"] += len(some)
+        else:
+            if len(some) > 1:
+                dropped["repeats"] += len(some) - 1
+            rows.append(example)
+            traces[id_of(example)] = trace
+            if known is not None:
+                known.add(key, text)
+    return rows, traces
