@@ -409,6 +409,27 @@ def test_options_are_checked_before_anything_runs(path: Path) -> None:
         ol.configure(trac=path)
 
 
+def test_inside_a_program_its_trace_goes_on(path: Path) -> None:
+    class Inner(ol.Module):
+        """Looks at its own exchanges, and tries to rename its trace."""
+
+        ask = ol.Predict(QA)
+
+        def forward(self, question: str, tagged: bool = False) -> Any:
+            with ol.trace(tags=["late"] if tagged else []) as spans:
+                out = self.ask(question=question)
+            assert len(spans) == 1
+            return out
+
+    with ol.trace(store=path), ol.context(lm=answering("x", "y")):
+        Inner()(question="q")
+        with pytest.raises(UsageError, match="its trace has begun: tags"):
+            Inner()(question="q", tagged=True)
+    store = kept(path)
+    assert [one.status for one in store.traces()] == ["error", "ok"]
+    assert [one.kind for one in store.spans(store.traces()[1].id)] == ["program", "module", "lm"]
+
+
 def test_a_process_keeps_all_its_calls(path: Path) -> None:
     ol.configure(trace=path, tags=["p"])
     with ol.context(lm=answering("x", "y")):

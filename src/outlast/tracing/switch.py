@@ -47,7 +47,8 @@ def trace(
     is kept instead. `session` names the conversation that calls belong to, `tags` are for finding them again.
 
     The block never waits for the store and no trouble with it is raised: `spans.id` is the id of the last call.
-    Raises `ConfigError` and `DataError` at the beginning of the block for what is no store.
+    Raises `ConfigError` and `DataError` at the beginning of the block for what is no store, and `UsageError` for
+    options inside a program that is kept, whose trace has begun.
     """
     outer = current().trace
     spans = Trace()
@@ -173,7 +174,13 @@ def _place(
         if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
             place = place.about(run_id=inner.run_id, example=inner.example)
         return place.about(**changes)
-    return inner.about(**changes) if isinstance(inner, Place) else None
+    if isinstance(inner, Place):
+        return inner.about(**changes)
+    if inner is not None and changes:
+        raise UsageError(
+            f"inside a program its trace has begun: {', '.join(changes)} is said around the call of the program"
+        )
+    return None
 
 
 def begun(store: str | os.PathLike[str]) -> Place:
