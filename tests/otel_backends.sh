@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sends spans to real backends and reads them back through their interfaces, each backend in an environment of its own.
+# Sends spans to real backends and reads them back through their interfaces, each backend in an environment of its own;
+# and holds our names to the package that OpenTelemetry's instrumentations write with.
 # Usage: tests/otel_backends.sh [mlflow | phoenix ...]    (mlflow alone when none is named)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +21,7 @@ for backend in "${wanted[@]}"; do
     rm -rf "$venv"
     "$python" -m venv "$venv" || exit 1
     if ! "$venv/bin/python" -m pip --disable-pip-version-check --quiet install '.[otel]' "${packages[@]}" \
-      pytest pytest-asyncio openinference-semantic-conventions 2> "$venv/pip.log"; then
+      pytest pytest-asyncio openinference-semantic-conventions 'opentelemetry-util-genai>=1.3b0' 2> "$venv/pip.log"; then
       echo "FAILED  $backend: it cannot be installed (see $venv/pip.log)"
       failed=1
       continue

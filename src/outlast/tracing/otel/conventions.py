@@ -2,7 +2,8 @@
 
 Both are unstable. OpenTelemetry's is at the stage "development" and has no release yet; the version is the schema that
 its repository named when these names were read (November 2026). OpenInference's is that of its package for Python.
-A test compares the second with the package; nothing published holds the first.
+Tests compare the first with the package that OpenTelemetry's instrumentations write with, a beta (`make test-otel`),
+and the second with its own.
 """
 
 from __future__ import annotations
