@@ -226,3 +226,23 @@ def test_eval_and_compile_keep_what_they_did(outlast, desk: Path) -> None:
     assert len(outlast("logs", "--store", "kept.db", "--json", "-n", "0").lines) > 50
     with contextlib.closing(ol.open_store(desk / "kept.db", read_only=True)) as store:
         assert {"eval", "compile"} <= {run.kind for run in store.runs()}
+
+
+def test_messages_that_were_sent_before_stand_once(outlast, desk: Path) -> None:
+    replies = iter(["one", "two", "three"])
+    lm = ScriptedLM(lambda messages: next(replies))
+
+    class Talk(ol.Module):
+        async def forward(self, question: str) -> str:
+            said: list[ol.Message] = [ol.Message("system", "be brief"), ol.Message("user", question)]
+            for more in ("and", "then"):
+                said += [(await lm.acall(said)).message, ol.Message("user", more)]
+            return (await lm.acall(said)).text
+
+    with ol.trace(store=desk / "talk.db") as spans:
+        Talk()(question="first?")
+    flush()
+    shown = outlast("logs", "--store", "talk.db", spans.id).out
+    assert shown.count("be brief") == 1
+    assert "(the 2 messages of [1], and then)\n[assistant]\none\n[user]\nand\n[reply]\ntwo\n" in shown
+    assert "(the 4 messages of [2], and then)\n[assistant]\ntwo\n[user]\nthen\n[reply]\nthree\n" in shown

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from outlast.cli.talk.terminal import at_terminal, printable
 
 if TYPE_CHECKING:
+    from outlast.messages import Message
     from outlast.tracing.record import Content, SpanRecord, TraceRecord
     from outlast.tracing.store import Store
 
@@ -122,16 +123,16 @@ def _read_exchange(found: Outcome, content: Content) -> None:
         found.text = response.message.shown
 
 
-def values_text(values: Any) -> str:
-    """Values by name as lines; a single one alone."""
+def values_text(values: Any, *, named: bool = False) -> str:
+    """Values by name as lines; a single one alone, unless it is to be `named` too."""
     if values is None:
         return ""
     if not isinstance(values, Mapping):
         return _value(values)
-    named = cast("Mapping[str, Any]", values)
-    if len(named) == 1:
-        return _value(next(iter(named.values())))
-    return "\n".join(f"{name}: {_value(value)}" for name, value in named.items())
+    found = cast("Mapping[str, Any]", values)
+    if len(found) == 1 and not named:
+        return _value(next(iter(found.values())))
+    return "\n".join(f"{name}: {_value(value)}" for name, value in found.items())
 
 
 def _value(value: Any) -> str:
@@ -213,33 +214,49 @@ def _numbered(spans: Sequence[SpanRecord]) -> Iterator[tuple[int, SpanRecord]]:
 
 
 def steps(store: Store, trace: TraceRecord, spans: Sequence[SpanRecord]) -> Iterator[str]:
-    """What was sent and answered in every exchange, and what tools were given and gave, as lines."""
+    """What was sent and answered in every exchange, and what tools were given and gave, as lines.
+
+    Messages that an exchange before has sent already, in the same order, stand there only.
+    """
     contents = store.contents(trace.id)
+    sent: list[tuple[int, tuple[Message, ...]]] = []
     for number, span in _numbered(spans):
         if trace.kind != "lm":
             yield ""
             yield _styled(f"[{number}] {clean(span.lm_asked or span.name)} · {facts(span)}", _BOLD)
         content = contents.get(span.id)
-        lines = [] if content is None else _tool(content) if span.kind == "tool" else _exchange(content)
+        if content is None:
+            lines: list[tuple[str, str]] = []
+        else:
+            lines = _tool(content) if span.kind == "tool" else _exchange(content, number, sent)
         for role, text in lines:
-            yield _styled(f"[{role}]", _DIM)
-            yield clean(text)
+            yield _styled(f"[{role}]" if role else f"({text})", _DIM)
+            if role:
+                yield clean(text)
         if not lines:
             yield _styled("(what was said was not kept)", _DIM)
-        if span.error:
+        if span.error and not (span.kind == "tool" and lines[1:]):  # which tells it itself
             yield _styled(f"error: {clean(span.error)}", _RED)
 
 
 def _tool(content: Content) -> list[tuple[str, str]]:
     from outlast.types.media import short_media
 
-    given = [("given", values_text(short_media(content.inputs)))]
+    given = [("given", values_text(short_media(content.inputs), named=True))]
     return given if content.outputs is None else [*given, ("gave", values_text(short_media(content.outputs)))]
 
 
-def _exchange(content: Content) -> list[tuple[str, str]]:
+def _exchange(content: Content, number: int, sent: list[tuple[int, tuple[Message, ...]]]) -> list[tuple[str, str]]:
     request, response = content.as_request(), content.as_response()
-    said = [] if request is None else [(message.role, message.shown) for message in request.messages]
+    said: list[tuple[str, str]] = []
+    if request is not None:
+        messages = request.messages
+        same = [(len(them), one) for one, them in sent if len(them) > 1 and messages[: len(them)] == them]
+        known, before = max(same, default=(0, 0))
+        if known:
+            said.append(("", f"the {known} messages of [{before}], and then"))
+        said += [(message.role, message.shown) for message in messages[known:]]
+        sent.append((number, messages))
     if response is not None and response.reasoning:
         said.append(("reasoning", response.reasoning))
     return said if response is None else [*said, ("reply", response.message.shown)]
