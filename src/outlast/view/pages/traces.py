@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from markupsafe import Markup
 from starlette.routing import Route
 
 from outlast.errors import UsageError
 from outlast.tracing.record import TraceFilter
 from outlast.view.rendering import query_of, render, site_of
+from outlast.view.texts import clean
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
 PAGE = 100
+_WORD, _BRACKETS = re.compile(r"\w+"), re.compile(r"\[([^\[\]]*)\]")
 FILTERS = (
     "run",
     "name",
@@ -53,7 +58,7 @@ def traces(request: Request) -> Response:
         "traces.html",
         title="Traces",
         traces=found,
-        snippets={hit.trace.id: marked(hit.snippet) for hit in hits},
+        snippets={hit.trace.id: marked(hit.snippet, text) for hit in hits},
         total=len(found) if ranked else store.count(where),
         facets=store.facets(),
         text=text,
@@ -81,9 +86,12 @@ def number(query: Mapping[str, str], name: str) -> float | None:
     if name not in query:
         return None
     try:
-        return float(query[name])
+        value = float(query[name])
     except ValueError:
-        raise UsageError(f"{name} is a number; got {query[name]!r}") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{name} is a number; got {query[name]!r}")
+    return value
 
 
 def _time(query: Mapping[str, str], name: str) -> float | None:
@@ -91,7 +99,7 @@ def _time(query: Mapping[str, str], name: str) -> float | None:
     text = query.get(name, "")
     if not text:
         return None
-    if text[:-1].isdigit() and text[-1] in _SPANS:
+    if re.fullmatch("[0-9]{1,5}[mhdw]", text):
         return (datetime.now(UTC) - timedelta(**{_SPANS[text[-1]]: int(text[:-1])})).timestamp()
     try:
         at = datetime.fromisoformat(text)
@@ -100,15 +108,19 @@ def _time(query: Mapping[str, str], name: str) -> float | None:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def marked(snippet: str) -> Any:
-    """A snippet of a search with its matches, which stand in [ and ], as `mark` elements; the rest is escaped."""
-    from markupsafe import Markup, escape
-
-    parts = snippet.replace("[", "\0[").replace("]", "]\0").split("\0")
-    return Markup("").join(
-        Markup("<mark>{}</mark>").format(part[1:-1]) if part.startswith("[") and part.endswith("]") else escape(part)
-        for part in parts
-    )
+def marked(snippet: str, text: str) -> Markup:
+    """A snippet of a search with its matches as `mark` elements. They stand in [ and ], as other things may as well: a
+    match is made of the words that were searched for, or of what begins with them."""
+    words = [word.lower() for word in _WORD.findall(text)]
+    parts = _BRACKETS.split(snippet)  # every other part stood in brackets
+    made: list[Markup] = []
+    for number, part in enumerate(parts):
+        found = _WORD.findall(part.lower()) if number % 2 else []
+        if found and all(any(one.startswith(word) for word in words) for one in found):
+            made.append(Markup("<mark>{}</mark>").format(clean(part)))
+        else:
+            made.append(clean(f"[{part}]" if number % 2 else part))
+    return Markup("").join(made)
 
 
 ROUTES = [Route("/traces", traces)]
