@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -212,6 +213,10 @@ def hostile(store: Store) -> QueueRecord:
 
 def test_no_attack_in_labels_runs(chromium: Any, page: Page, store: Store, hostile: QueueRecord) -> None:
     paths = ["/review", f"/review/{hostile.id}/done", f"/review/{hostile.id}/jump?to=%3Cscript%3E"]
+    paths += [
+        f"/review/{what}?name={name}" for what in ("codes", "agreement", "judges") for name in ("x", quote(PAYLOADS[2]))
+    ]
+    paths += ["/review/codes?name=x&kind=all", f"/review/codes?name=x&tag={quote(PAYLOADS[4])}&changed=%3Cb%3E"]
     with opened(chromium, page) as seen:
         seen.tab.evaluate("name => { window.name = name; }", PAYLOADS[0])
         for number in range(1, len(hostile.trace_ids) + 1):
@@ -242,6 +247,7 @@ def test_the_pages_of_labelling_are_accessible(
     trace = queue.trace_ids[0]
     store.add_label(trace, "pass", name="tone", author="root", rubric_version="old", seconds_spent=1.0)
     paths = ["/review", f"/review/{queue.id}/1", f"/review/{queue.id}/2?said=saved", f"/review/{queue.id}/done"]
+    paths += ["/review/codes", "/review/agreement", "/review/judges"]
     found: list[str] = []
     with opened(chromium, page, color_scheme=look, viewport=size, bypass_csp=True) as seen:
         for path in paths:

@@ -53,9 +53,9 @@ class Both:
     judged: Verdict
 
     @property
-    def differ(self) -> bool:
-        """Whether any person says something else than the judge."""
-        return any(said != self.judged for said in self.people.values())
+    def against(self) -> int:
+        """How many people say something else than the judge."""
+        return sum(said != self.judged for said in self.people.values())
 
 
 def beside_people(labels: Iterable[LabelRecord], threshold: float = THRESHOLD) -> list[Both]:

@@ -30,7 +30,21 @@ SECTIONS = (
     Section("Review", "/review", live=True),
     Section("Compile", "/compile"),
 )
-PAGES = ("home", "traces", "trace", "runs", "run", "compare", "programs", "queues", "review", "compiles")
+PAGES = (
+    "home",
+    "traces",
+    "trace",
+    "runs",
+    "run",
+    "compare",
+    "programs",
+    "queues",
+    "codes",
+    "agreement",
+    "judges",
+    "review",
+    "compiles",
+)
 
 
 def page_routes() -> list[Route]:

@@ -122,7 +122,7 @@ def curve(watched: Watched, by: str) -> Curve | None:
         Dot(
             x.at(place),
             y.at(one.point.score),
-            round(2.5 + 3.5 * (one.point.n / most) ** 0.5, 1),
+            round(2 + 2.5 * (one.point.n / most) ** 0.5, 1),
             f"{said(one.point.score, share)} on {one.point.n} examples at {_amount(place, by)}: {one.point.leader}",
             one.point.leader,
         )
