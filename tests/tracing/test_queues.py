@@ -135,7 +135,7 @@ def test_a_judge_is_held_against_labels_of_its_own_name_where_there_are_any(stor
     store.add_label(id_of(0), "pass", author="ann", name="tone")
     store.add_label(id_of(0), "pass", source="judge", author="gpt", name="tone")
     [both] = beside_people(store.labels())
-    assert not both.differ
+    assert both.against == 0
     assert both.people == {"ann": "pass"}
 
 

@@ -226,13 +226,9 @@ def _disagreement(pool: Pool, n: int) -> list[Reasoned]:
     labels = [one for one in pool.store.labels() if one.trace_id in known]
     found: dict[str, tuple[int, str]] = {}
     for both in beside_people(labels, pool.threshold):
-        if both.differ:
-            against = sum(said != both.judged for said in both.people.values())
-            judge = both.judge.author or both.judge.name
-            found[both.trace_id] = (
-                against,
-                f"{judge} says {both.judged}, {against} of {len(both.people)} people do not",
-            )
+        if both.against:
+            why = f"{both.judge.author or both.judge.name} says {both.judged}, {both.against} of {len(both.people)} people"
+            found[both.trace_id] = (both.against, f"{why} do not")
     said: dict[tuple[str, str], set[str]] = {}
     for one in labels:
         verdict = verdict_of(one.value, pool.threshold) if one.source not in JUDGES and not one.span_id else None
