@@ -90,8 +90,8 @@ class OTel:
     def _begin(self) -> None:
         """Begin anew, as in a fork: it has neither the thread nor the connections, its parent sends what was waiting,
         and the lock may be held by nobody that is still there."""
-        self._forks = forks()
         self._sender = self._make()
+        self._forks = forks()
         self._waiting: deque[tuple[Source, str]] = deque()
         self._changed = threading.Condition()
         self._busy = False
@@ -110,7 +110,11 @@ class OTel:
     def tell(self, source: Source, identifier: str) -> None:
         """The same for a trace that is read when it is its turn."""
         if self._forks != forks():
-            self._begin()
+            try:
+                self._begin()
+            except Exception:  # no exporter can be made here; the program has nothing to do with it
+                self._counts["dropped"] += 1
+                return
         with self._changed:
             if self._closed or len(self._waiting) >= self._most:
                 self._counts["dropped"] += 1
