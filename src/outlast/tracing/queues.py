@@ -227,8 +227,8 @@ def _disagreement(pool: Pool, n: int) -> list[Reasoned]:
     found: dict[str, tuple[int, str]] = {}
     for both in beside_people(labels, pool.threshold):
         if both.against:
-            why = f"{both.judge.author or both.judge.name} says {both.judged}, {both.against} of {len(both.people)} people"
-            found[both.trace_id] = (both.against, f"{why} do not")
+            who, others = both.judge.author or both.judge.name, f"{both.against} of {len(both.people)} people do not"
+            found[both.trace_id] = (both.against, f"{who} says {both.judged}, {others}")
     said: dict[tuple[str, str], set[str]] = {}
     for one in labels:
         verdict = verdict_of(one.value, pool.threshold) if one.source not in JUDGES and not one.span_id else None
