@@ -50,6 +50,7 @@ COMMANDS = {
     "import": "logs of llm, Inspect and promptfoo, into the store of traces",
     "traces": "send stored traces to a collector of OpenTelemetry",
     "view": "look at traces, runs and programs in the browser",
+    "queue": "choose which traces people look at next",
     "inspect": "look into a program, a compiled file or the ledger of a search",
     "prompt": "ask a model once, from a shell or a pipe; logged",
     "chat": "talk with a model; logged",

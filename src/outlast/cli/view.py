@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
     from outlast.view.server import Server, need_packages
 
     need_packages()
-    place = _place(args.store)
+    place = place_of(args.store)
     args.read_only = args.read_only or ("://" not in place and not os.access(place, os.W_OK))
     if args.export:
         return _export(place, args)
-    with _opened(place, read_only=args.read_only) as store:
+    with opened(place, read_only=args.read_only) as store:
         server = Server(
             store,
             name=shown_name(place),
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _place(given: str | None) -> str:
+def place_of(given: str | None) -> str:
     """Which store: the one named, traces.db here, or the log of `outlast logs`."""
     from outlast.cli.talk.log import log_place
 
@@ -98,7 +98,7 @@ def shown_name(place: str) -> str:
     return f"{parts.hostname or ''}{parts.path}"
 
 
-def _opened(place: str, *, read_only: bool) -> Any:
+def opened(place: str, *, read_only: bool) -> Any:
     """The store, as a context that closes it. A file that is not there is no store: nothing is made by looking."""
     from contextlib import closing
 
@@ -143,7 +143,7 @@ def _greet(server: Server, args: argparse.Namespace) -> None:
 def _export(place: str, args: argparse.Namespace) -> int:
     from outlast.view.exporting import export
 
-    with _opened(place, read_only=True) as store:
+    with opened(place, read_only=True) as store:
         done = export(
             store,
             args.export,
