@@ -101,12 +101,23 @@ def test_a_taken_port_is_an_error_or_the_next_is_used(empty: Store) -> None:
     first = Server(empty)
     second = Server(empty)
     try:
+        assert first.local
         assert first.port != second.port
         assert first.site.token != second.site.token
         assert first.url.startswith(f"http://127.0.0.1:{first.port}/?token=")
     finally:
         first._socket.close()
         second._socket.close()
+
+
+def test_an_address_beyond_this_machine_is_not_local(empty: Store) -> None:
+    server = Server(empty, host="0.0.0.0", port=0, allow=["Workstation"])
+    try:
+        assert not server.local
+        assert server.site.hosts >= {f"*:{server.port}", f"workstation:{server.port}"}
+        assert server.url.startswith(f"http://127.0.0.1:{server.port}/?token=")
+    finally:
+        server._socket.close()
 
 
 @pytest.mark.server

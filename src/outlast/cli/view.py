@@ -134,6 +134,8 @@ def _studies(paths: list[str]) -> dict[str, Path]:
 def _greet(server: Server, args: argparse.Namespace) -> None:
     """Say where the page is, and open it."""
     say(f"outlast: {server.site.name} at {server.url}", "outlast: Ctrl-C ends it")
+    if not server.local:
+        say(f"outlast: it listens on {args.host}: the token is the only door, and what is sent is not encrypted")
     if not args.no_open and sys.stderr.isatty():
         import webbrowser
 

@@ -60,6 +60,11 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
     @property
+    def local(self) -> bool:
+        """Whether nobody but this machine can reach it."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
     def url(self) -> str:
         """The address that opens it, once for each browser."""
         return f"{self.address}?token={self.site.token}"
