@@ -143,7 +143,7 @@ def test_the_command_starts_prints_its_address_and_ends_by_ctrl_c(kept: Path) ->
     assert process.returncode == 0
     assert "the page is closed" in rest
     assert "Traceback" not in rest
-    assert seconds < 5  # about 0.8 on an idle machine; several tests run here at once
+    assert seconds < 10  # about 0.8 on an idle machine; several tests run here at once
 
 
 def test_the_command_says_what_cannot_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
