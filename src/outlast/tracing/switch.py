@@ -9,15 +9,14 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from outlast.adapters.protocol import Adapter
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
-from outlast.lms.protocol import LM
-from outlast.modules import settings
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
 from outlast.tracing.recorder import CAPTURES, Capture, Place
 from outlast.tracing.writer import writer_of
 
 if TYPE_CHECKING:
+    from outlast.adapters.protocol import Adapter
+    from outlast.lms.protocol import LM
     from outlast.tracing.otel.live import OTel
 
 VARIABLE = "OUTLAST_TRACE"
@@ -85,6 +84,8 @@ def configure(
     """
     refuse_unknown(options, ("lm", "adapter", "approver", "trace", "otel", *_OPTIONS), "configure()")
     sink = _sink(otel)
+    from outlast.modules import settings  # all that runs programs, which a block of `trace` may do without
+
     settings.configure(lm=lm, adapter=adapter, approver=approver)
     if trace is False:
         if options:
