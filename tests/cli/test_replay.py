@@ -40,7 +40,7 @@ def ids(store: str) -> list[str]:
 
 def test_a_trace_runs_again_without_a_model(outlast: Any, store: str, silent: list[Any]) -> None:
     id = ids(store)[0]
-    done = outlast("replay", id, "--store", store, "--program", "app.py:Triage", "--all")
+    done = outlast("replay", "last", "--store", store, "--program", "app.py:Triage", "--all")
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == f"{id[:12]} Triage: the same"
     assert "  = lm route: the same" in done.out
@@ -103,13 +103,12 @@ def test_a_whole_evaluation_runs_offline(outlast: Any, monkeypatch: pytest.Monke
     words = ("eval", "app.py:Triage", "data.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
     first = outlast(*words, "--limit", "20", "--json", "--trace", "kept.db")
     assert first.code == 0
-    run = next(one for one in ol.open_store("kept.db").runs() if not one.parent_id)
 
     async def refuse(self: Baseline, request: Any) -> Any:
         raise AssertionError("a model was asked")
 
     monkeypatch.setattr(Baseline, "complete", refuse)
-    again = outlast("replay", run.id, "--store", "kept.db", "--", *words, "--limit", "20", "--json")
+    again = outlast("replay", "eval", "--store", "kept.db", "--", *words, "--limit", "20", "--json")
     assert again.code == 0, again.err
     assert "20 answers from" in again.err
     assert again.json["score"] == first.json["score"]
@@ -143,6 +142,7 @@ def test_a_cassette_for_tests_is_written(outlast: Any, store: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("compile",), "there is no run of the kind 'compile'"),
         (("ffff",), "there is no run, trace or span 'ffff'"),
         (("ffff", "--from", "x.outlast.json"), "give --program"),
         (("ffff", "--mode", "cache", "--lm", "outlast/baseline"), "asks no model"),

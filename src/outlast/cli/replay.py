@@ -29,23 +29,30 @@ examples:
   outlast replay 0193a5b2 --program app.py:triage       the program runs again; no model is reached, no tool runs
   outlast replay 0193a5b2 --program app.py:triage --mode diff --lm openai/gpt-5 --from new.outlast.json
   outlast replay 7f3c9a01 --mode live --lm ollama/qwen3 one exchange, with another model
-  outlast replay RUN -- compile app.py:triage data.jsonl --metric app.py:correct --out again.outlast.json
+  outlast replay compile -- compile app.py:triage data.jsonl --metric app.py:correct --out again.outlast.json
   outlast replay RUN --to tests/triage.jsonl            a cassette for tests, to be reviewed in git
 
-ID is a run, a trace or a span, or the beginning of its id (outlast logs shows them). A whole command after -- runs
-offline, with what the models said in the run. --mode cache reaches no model: what is not in the store is an error that
-shows how it differs. live and diff keep what happens in the store, in a run of kind "replay".
+ID is a run, a trace or a span, or the beginning of its id (outlast logs shows them); last is the newest trace, and
+compile, eval, cli and process stand for the newest run of that kind. A whole command after -- runs offline, with what
+the models said in the run. --mode cache reaches no model: what is not in the store is an error that shows how it
+differs. live and diff keep what happens in the store, in a run of kind "replay".
 
 It exits with 1 where something else came out than is stored (not with --mode live), with 4 for a request that is not
 in the store. The store is --store, else OUTLAST_TRACE, else traces.db here, else the log of outlast prompt."""
 
 TAKES_COMMAND = True
+_KINDS = ("process", "eval", "compile", "cli")
 _LINES = 12  # of a difference that is shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("id", metavar="ID", help="a run, a trace or a span; the beginning of its id is enough")
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help="a run, a trace or a span by the beginning of its id; or last: the newest trace, eval, compile, cli or "
+        "process: the newest run of that kind",
+    )
     parser.add_argument("--mode", choices=("cache", "live", "diff"), help="cache unless --lm is given; then diff")
     parser.add_argument(
         "--program",
@@ -65,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     _check(args)
     with closing(opened(args.store, write=False)) as store:
+        args.id = _meant(store, args.id)
         if args.to is not None:
             return _cassette(store, args)
         if args.beyond is not None:
@@ -85,6 +93,20 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("a command after -- runs offline, with its own program; leave --program, --lm and --mode out")
     if args.beyond == []:
         raise UsageError("after -- stands a command, such as: -- eval app.py:triage data.jsonl --metric app.py:correct")
+
+
+def _meant(store: Store, id: str) -> str:
+    """The id that is meant: names of kinds stand for the newest run of it. Raises `DataError`."""
+    from outlast.errors import DataError
+
+    if id != "last" and id not in _KINDS:
+        return id
+    found = store.traces(limit=1) if id == "last" else store.runs(id, limit=1)
+    if not found:
+        raise DataError(
+            f"there is no {'trace' if id == 'last' else f'run of the kind {id!r}'} in {store.database.place}"
+        )
+    return found[0].id
 
 
 def opened(place: str | None, *, write: bool) -> Store:

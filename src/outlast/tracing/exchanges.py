@@ -33,7 +33,7 @@ def find(store: Store, id: str) -> RunRecord | TraceRecord | SpanRecord:
     if not isinstance(id, str) or not id:
         raise UsageError(f"a run, a trace or a span is named by its id or a prefix of it; got {brief(id)}")
     found: list[RunRecord | TraceRecord | SpanRecord] = []
-    with store.database.reading() as connection:
+    with store.reading() as connection:
         for table in (schema.runs, schema.traces, schema.spans):
             ids = connection.execute(
                 sa.select(table.c.id).where(table.c.id >= id, table.c.id < id + "\uffff").limit(2)
@@ -66,7 +66,7 @@ def trace_ids(store: Store, record: RunRecord | TraceRecord | SpanRecord) -> lis
     if isinstance(record, TraceRecord):
         return [record.id]
     runs, traces = schema.runs, schema.traces
-    with store.database.reading() as connection:
+    with store.reading() as connection:
         inside, wanted = [record.id], [record.id]
         while wanted:
             wanted = list(connection.execute(sa.select(runs.c.id).where(runs.c.parent_id.in_(wanted))).scalars())

@@ -11,9 +11,7 @@ from outlast.tracing.database import database_at
 from outlast.tracing.record import LabelRecord
 from outlast.tracing.store import Store
 from outlast.tracing.switch import store_in_use
-from outlast.tracing.writer import all_writers
-
-_PATIENCE = 2.0  # seconds that what has just run gets to be written
+from outlast.tracing.writer import writer_at
 
 
 def feedback(
@@ -45,21 +43,20 @@ def feedback(
     id = _id_of(trace)
     opened = store if isinstance(store, Store) else Store(_database(store))
     try:
-        for writer in all_writers():
-            if writer.database.address == opened.database.address:
-                writer.flush(_PATIENCE)
         if len(id) != 32 or opened.trace(id).id != id:
             raise DataError(f"{brief(id)} is no id of a trace: those have 32 hexadecimal digits (out.trace.id)")
         return opened.add_label(id, value, name=name, note=note, tags=tags, author=author, source=source)
     finally:
-        if opened is not store and not any(writer.database is opened.database for writer in all_writers()):
+        writer = writer_at(opened.database)
+        if opened is not store and (writer is None or writer.database is not opened.database):
             opened.close()
 
 
 def _database(store: str | os.PathLike[str] | None) -> Any:
     """The database, that of the running writer where there is one, whose connections are open."""
     found = database_at(store_in_use() if store is None else store)
-    return next((writer.database for writer in all_writers() if writer.database.address == found.address), found)
+    writer = writer_at(found)
+    return found if writer is None else writer.database
 
 
 def _id_of(trace: Any) -> str:

@@ -87,7 +87,7 @@ class Store:
 
     def count(self, where: TraceFilter = ALL) -> int:
         """How many traces fit."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = self._filtered(sa.select(sa.func.count()).select_from(schema.traces), where)
             return connection.execute(query).scalar_one()
 
@@ -124,6 +124,32 @@ class Store:
         """What went in and came out of spans, by their whole ids or by those of their traces (500 at most)."""
         return self._contents((schema.spans.c.trace_id if of == "trace" else schema.spans.c.id).in_(ids))
 
+    def whole(self, ids: Iterable[str], *, contents: bool = True) -> list[WholeTrace]:
+        """Traces with all that belongs to them, read together: many in the time of a few. Whole ids only; those that
+        nothing has are left out. In the order of `ids`, at most 500 of them."""
+        from outlast.tracing.saving import WholeTrace
+
+        wanted = list(dict.fromkeys(ids))
+        if len(wanted) > 500:
+            raise UsageError(f"whole takes 500 ids at most; got {len(wanted)}")
+        traces = {
+            one.id: one
+            for one in self._all(sa.select(schema.traces).where(schema.traces.c.id.in_(wanted)), TraceRecord)
+        }
+        spans: dict[str, list[SpanRecord]] = {}
+        for span in self.spans_of(wanted):
+            spans.setdefault(span.trace_id, []).append(span)
+        held = self.contents_of(wanted) if contents else {}
+        return [
+            WholeTrace(
+                traces[id],
+                tuple(_as_tree(spans.get(id, []))),
+                {span.id: held[span.id] for span in spans.get(id, []) if span.id in held},
+            )
+            for id in wanted
+            if id in traces
+        ]
+
     def search(self, words: str, limit: int = 50) -> list[Hit]:
         """Traces whose text holds all words, newest first. `"two words"` is a phrase, `word*` begins one.
 
@@ -146,7 +172,7 @@ class Store:
                 "FROM trace_text, to_tsquery('simple', %s) q WHERE words @@ q ORDER BY seq DESC LIMIT %s"
             )
             values = (query, _count(limit))
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.exec_driver_sql(statement, values).all()
             table = schema.traces
             rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
@@ -176,7 +202,7 @@ class Store:
         """How many rows of an evaluation are in each state."""
         table = schema.results
         query = sa.select(table.c.state, sa.func.count()).where(table.c.run_id == self.run(run_id).id)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query.group_by(table.c.state))}
 
     def programs(self, name: str | None = None) -> list[ProgramRecord]:
@@ -194,7 +220,7 @@ class Store:
         table = schema.traces
         query = sa.select(table.c.name, table.c.models, table.c.tags, table.c.session)
         counts: dict[str, dict[str, int]] = {"names": {}, "models": {}, "tags": {}, "sessions": {}}
-        with self._reading() as connection:
+        with self.reading() as connection:
             for name, models, tags, session in connection.execute(query.order_by(table.c.started.desc()).limit(5000)):
                 for kind, values in (
                     ("names", [name]),
@@ -208,7 +234,7 @@ class Store:
 
     def stats(self) -> dict[str, Any]:
         """How much there is: `traces`, `spans`, `runs`, `labels`, `bytes` on the disk, `dropped` spans."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             counted: dict[str, Any] = {
                 name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
                 for name, table in (
@@ -368,7 +394,7 @@ class Store:
 
     # How
 
-    def _reading(self) -> AbstractContextManager[sa.Connection]:
+    def reading(self) -> AbstractContextManager[sa.Connection]:
         """A connection to read with, after what this process told was written."""
         writer = writer_at(self.database)
         if writer is not None:
@@ -436,7 +462,7 @@ class Store:
             table.c.request_key,
             table.c.response_key,
         ).where(where)
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()
             keys = {key for row in rows for key in (row[1], row[2], row[4], row[5]) if key is not None}
             blobs = load_blobs(connection, {bytes(key) for key in keys})
@@ -455,14 +481,14 @@ class Store:
         return found
 
     def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_record(row, kind) for row in connection.execute(query)]
 
     def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
         if not isinstance(id, str) or not id:
             raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
         query = sa.select(table).where(column >= id, column < id + "\uffff").limit(2)
-        with self._reading() as connection:
+        with self.reading() as connection:
             exact = connection.execute(sa.select(table).where(column == id)).first()
             rows = [exact] if exact is not None else connection.execute(query).all()
         if not rows:
