@@ -17,6 +17,7 @@ from outlast.errors import UsageError
 
 if TYPE_CHECKING:
     from outlast.tracing.record import TraceFilter, TraceRecord
+    from outlast.tracing.saving import WholeTrace
     from outlast.tracing.store import Store
 
 EPILOG = """\
@@ -36,7 +37,8 @@ The log is a store of traces: --store, else OUTLAST_TRACE, else OUTLAST_LOG (a f
 off), else log.db in the data folder. `outlast prompt` and `outlast chat` write it; programs do with OUTLAST_TRACE."""
 
 _VERBS = ("on", "off", "status", "path", "backup", "gc")
-_WHOLE, _SHORT, _PAGE = 3, 20, 500
+_WHOLE, _SHORT = 3, 20  # traces that are shown when nobody says how many
+_PAGE, _READ = 500, 100  # traces that are listed, and read whole, at once
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,25 +134,40 @@ def _found(store: Store, where: TraceFilter, most: int) -> Iterator[TraceRecord]
 
 
 def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log_text import replies, short_line, trace_data, whole
-
-    out = stdout()
     most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
-    traces = list(_found(store, where, most))[::-1]
-    snippets = _snippets(store, args.text) if args.text is not None and args.short else {}
-    if not traces:
-        say("outlast: no such traces")
-        return NO
+    if args.short and not args.json:
+        return _short(store, list(_found(store, where, most))[::-1], args)
+    ids = [trace.id for trace in _found(store, where, most)][::-1]
+    for start in range(0, len(ids), _READ):
+        for kept in store.whole(ids[start : start + _READ]):
+            _print(kept, args)
+    return _told(len(ids))
+
+
+def _print(kept: WholeTrace, args: argparse.Namespace) -> None:
+    from outlast.cli.talk.log_text import clean, overview, reply, trace_data
+
+    if args.json:
+        emit(trace_data(kept))
+    elif args.replies:
+        print(clean(reply(kept)), file=stdout())
+    else:
+        print("\n".join(overview(kept)), file=stdout())
+
+
+def _short(store: Store, traces: list[TraceRecord], args: argparse.Namespace) -> int:
+    from outlast.cli.talk.log_text import short_line
+
+    snippets = {} if args.text is None else _snippets(store, args.text)
     for trace in traces:
-        if args.json:
-            emit(trace_data(store, trace))
-        elif args.replies:
-            print(replies(store, trace), file=out)
-        elif args.short:
-            print(short_line(trace, snippets.get(trace.id, ""), _width()), file=out)
-        else:
-            print("\n".join(whole(store, trace)), file=out)
-    return OK
+        print(short_line(trace, snippets.get(trace.id, ""), _width()), file=stdout())
+    return _told(len(traces))
+
+
+def _told(count: int) -> int:
+    if not count:
+        say("outlast: no such traces")
+    return OK if count else NO
 
 
 def _snippets(store: Store, text: str) -> dict[str, str]:
@@ -166,25 +183,22 @@ def _width() -> int:
 
 def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
     """One trace, whole."""
-    from outlast.cli.talk.log_text import head, replies, steps, tree, whole, whole_data
+    from outlast.cli.talk.log_text import clean, head, overview, reply, steps, tree, whole_data
 
     trace = store.trace(trace_id)
+    (kept,) = store.whole([trace.id])
     if args.json:
-        emit_pretty(whole_data(store, trace))
+        emit_pretty(whole_data(kept))
         return OK
     out = stdout()
     if args.replies:
-        print(replies(store, trace), file=out)
+        print(clean(reply(kept)), file=out)
         return OK
-    spans = store.spans(trace.id)
-    if trace.kind == "lm":
-        print("\n".join(head(trace)), file=out)
-    else:
-        print("\n".join([*whole(store, trace), *tree(spans)]), file=out)
-    print("\n".join(steps(store, trace, spans)), file=out)
+    lines = head(trace) if trace.kind == "lm" else (*overview(kept), *tree(kept.spans))
+    print("\n".join((*lines, *steps(kept))), file=out)
     for label in store.labels(trace_id=trace.id):
         note = f": {label.note}" if label.note else ""
-        print(f"label {label.name}: {label.value} ({label.source} {label.author}){note}", file=out)
+        print(clean(f"label {label.name}: {label.value} ({label.source} {label.author}){note}"), file=out)
     return OK
 
 
@@ -204,8 +218,7 @@ def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
             row["unpriced"] += trace.cost is None and trace.calls > 0
     total = sums.pop("", None)
     if total is None:
-        say("outlast: no such traces")
-        return NO
+        return _told(0)
     if args.json:
         emit_pretty({"models": sums, "total": total})
         return OK

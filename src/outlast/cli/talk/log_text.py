@@ -14,7 +14,7 @@ from outlast.cli.talk.terminal import at_terminal, printable
 if TYPE_CHECKING:
     from outlast.messages import Message
     from outlast.tracing.record import Content, SpanRecord, TraceRecord
-    from outlast.tracing.store import Store
+    from outlast.tracing.saving import WholeTrace
 
 _BOLD, _DIM, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _MOST_SYSTEM = 500  # characters of a system message in the overview of a trace
@@ -69,9 +69,9 @@ def short_line(trace: TraceRecord, snippet: str = "", width: int = 100) -> str:
     return f"{head}{_styled(state, _RED)}  {one_line(said, room)}"
 
 
-def replies(store: Store, trace: TraceRecord) -> str:
+def reply(kept: WholeTrace) -> str:
     """What came out of a trace."""
-    found = outcome(store, trace)
+    found = outcome(kept)
     return found.text or found.error
 
 
@@ -89,17 +89,16 @@ class Outcome:
         self.outputs: Any = None
 
 
-def outcome(store: Store, trace: TraceRecord) -> Outcome:
+def outcome(kept: WholeTrace) -> Outcome:
     """What a trace was asked and answered: that of its one exchange, or the inputs and outputs of its program."""
     from outlast.types.media import short_media
 
-    found = Outcome()
-    spans = store.spans(trace.id)
+    found, trace = Outcome(), kept.trace
     found.error = trace.error
-    if not spans:
+    content = kept.contents.get(kept.spans[0].id) if kept.spans else None
+    if content is None:
         found.asked, found.text = trace.input, trace.output
         return found
-    content = store.content(spans[0])
     if trace.kind != "lm":
         found.inputs, found.outputs = short_media(content.inputs), short_media(content.outputs)
         found.asked = values_text(found.inputs) or trace.input
@@ -146,9 +145,9 @@ def head(trace: TraceRecord) -> Iterator[str]:
     yield _styled(ids + (f" · {clean(' '.join(trace.tags))}" if trace.tags else ""), _DIM)
 
 
-def whole(store: Store, trace: TraceRecord) -> Iterator[str]:
+def overview(kept: WholeTrace) -> Iterator[str]:
     """A trace as lines: where and when, what was asked, what came of it."""
-    found = outcome(store, trace)
+    found, trace = outcome(kept), kept.trace
     yield from head(trace)
     if found.system:
         yield _styled(f"system: {one_line(found.system, _MOST_SYSTEM)}", _DIM)
@@ -213,18 +212,17 @@ def _numbered(spans: Sequence[SpanRecord]) -> Iterator[tuple[int, SpanRecord]]:
     return enumerate((span for span in spans if span.kind in ("lm", "tool")), 1)
 
 
-def steps(store: Store, trace: TraceRecord, spans: Sequence[SpanRecord]) -> Iterator[str]:
+def steps(kept: WholeTrace) -> Iterator[str]:
     """What was sent and answered in every exchange, and what tools were given and gave, as lines.
 
     Messages that an exchange before has sent already, in the same order, stand there only.
     """
-    contents = store.contents(trace.id)
     sent: list[tuple[int, tuple[Message, ...]]] = []
-    for number, span in _numbered(spans):
-        if trace.kind != "lm":
+    for number, span in _numbered(kept.spans):
+        if kept.trace.kind != "lm":
             yield ""
             yield _styled(f"[{number}] {clean(span.lm_asked or span.name)} · {facts(span)}", _BOLD)
-        content = contents.get(span.id)
+        content = kept.contents.get(span.id)
         if content is None:
             lines: list[tuple[str, str]] = []
         else:
@@ -268,22 +266,21 @@ def as_data(record: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, "", (), {}, [])}
 
 
-def trace_data(store: Store, trace: TraceRecord) -> dict[str, Any]:
+def trace_data(kept: WholeTrace) -> dict[str, Any]:
     """A trace for one line of JSON: what is known of it, what was asked and what came of it as text, and of a program
     its inputs and outputs."""
-    found = outcome(store, trace)
+    found = outcome(kept)
     told = {"system": found.system, "prompt": found.asked, "reasoning": found.reasoning, "reply": found.text}
     told |= {"inputs": found.inputs, "outputs": found.outputs}
-    return {**as_data(trace), **{name: value for name, value in told.items() if value not in (None, "")}}
+    return {**as_data(kept.trace), **{name: value for name, value in told.items() if value not in (None, "")}}
 
 
-def whole_data(store: Store, trace: TraceRecord) -> dict[str, Any]:
+def whole_data(kept: WholeTrace) -> dict[str, Any]:
     """A trace with its spans and what went through each, as JSON-ready data."""
     from outlast.types.media import short_media
 
-    contents = store.contents(trace.id)
     spans: list[dict[str, Any]] = []
-    for span in store.spans(trace.id):
-        content = contents.get(span.id)
+    for span in kept.spans:
+        content = kept.contents.get(span.id)
         spans.append({**as_data(span), **({} if content is None else short_media(asdict(content)))})
-    return {**as_data(trace), "spans": spans}
+    return {**as_data(kept.trace), "spans": spans}
