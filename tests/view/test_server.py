@@ -156,17 +156,17 @@ def test_the_command_says_what_cannot_be_shown(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_without_a_name_it_is_the_store_here_or_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from outlast.cli.view import _place, shown_name
+    from outlast.cli.view import place_of, shown_name
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OUTLAST_TRACE", raising=False)
     monkeypatch.delenv("OUTLAST_LOG", raising=False)
-    assert _place(None).endswith("log.db")
+    assert place_of(None).endswith("log.db")
     (tmp_path / "traces.db").touch()
-    assert _place(None) == "traces.db"
-    assert _place("other.db") == "other.db"
+    assert place_of(None) == "traces.db"
+    assert place_of("other.db") == "other.db"
     monkeypatch.setenv("OUTLAST_TRACE", "kept.db")
-    assert _place(None) == "kept.db"
+    assert place_of(None) == "kept.db"
     assert shown_name("postgresql://me:secret@db.example/traces") == "db.example/traces"
     assert shown_name("/home/me/secret/traces.db") == "traces.db"
 
