@@ -211,3 +211,14 @@ def test_values_of_labels_as_verdicts_and_scores() -> None:
     ]
     assert verdict_of(0.6, threshold=0.7) == "fail"
     assert [score_of(value) for value in (0.3, "pass", False, 5, None)] == [0.3, 1.0, 0.0, None, None]
+
+
+def test_labels_of_several_traces_are_read_at_once(store: Store) -> None:
+    fill(store, *(trace(number) for number in range(4)))
+    for number in range(4):
+        store.add_label(id_of(number), "fail", author="ann")
+        store.add_label(id_of(number), "pass", author="ann")
+    some = [id_of(1), id_of(3), id_of(77)]
+    assert [(one.trace_id, one.value) for one in store.labels(some)] == [(id_of(1), "pass"), (id_of(3), "pass")]
+    assert len(store.labels(some, history=True)) == 4
+    assert store.labels([]) == []

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 POOL = 5_000  # newest traces that a choice is made from
 DECISIONS = 1_000  # traces whose exchanges are read for probabilities
-CLUSTERED = 1_500  # traces that are clustered
-MOST_CLUSTERS = 40
+CLUSTERED = 1_000  # traces that are clustered
+MOST_CLUSTERS = 30
 KEYS = ("name", "model", "tag", "status", "session", "program", "run")
 _PAGE = 1_000
+_TOGETHER = 250  # traces or spans that are read at once
 _NUMBER = re.compile(r"\d+")
 
 
@@ -188,10 +189,11 @@ def _uncertain(pool: Pool, n: int) -> list[Reasoned]:
             reach = max(pool.threshold, 1 - pool.threshold)
             why = f"{label.source} {label.author or label.name}: {score:.2f}"
             _keep(sure, label.trace_id, abs(score - pool.threshold) / reach, why)
-    for one in [one for one in pool.traces if one.calls][:DECISIONS]:
-        for name, probability, answers in _decisions(pool.store, one.id):
+    asked = [one.id for one in pool.traces if one.calls][:DECISIONS]
+    for start in range(0, len(asked), _TOGETHER):
+        for id, name, probability, answers in _decisions(pool.store, asked[start : start + _TOGETHER]):
             least = 1 / max(2, answers)
-            _keep(sure, one.id, max(0.0, probability - least) / (1 - least), f"{name}: sure to {probability:.0%}")
+            _keep(sure, id, max(0.0, probability - least) / (1 - least), f"{name}: sure to {probability:.0%}")
     ordered = sorted(sure, key=lambda id: (sure[id][0], id))
     return [(id, sure[id][1]) for id in ordered if sure[id][0] < 1][:n]
 
@@ -201,15 +203,19 @@ def _keep(sure: dict[str, tuple[float, str]], id: str, value: float, why: str) -
         sure[id] = (value, why)
 
 
-def _decisions(store: Store, trace_id: str) -> list[tuple[str, float, int]]:
-    """The decisions in the exchanges of a trace: the question, how likely the answer was, how many answers it had."""
-    found: list[tuple[str, float, int]] = []
-    for content in store.contents(trace_id).values():
-        told = (content.response or {}).get("decisions")
-        for name, decision in _table(told).items():
-            shares = [value for value in _table(_table(decision).get("probabilities")).values() if _is_number(value)]
-            if shares:
-                found.append((name, max(shares), len(shares)))
+def _decisions(store: Store, trace_ids: Sequence[str]) -> list[tuple[str, str, float, int]]:
+    """The decisions in the exchanges of traces: trace, question, how likely the answer was, how many answers it had."""
+    exchanges = {span.id: span.trace_id for span in store.spans_of(trace_ids) if span.kind == "lm"}
+    found: list[tuple[str, str, float, int]] = []
+    ids = list(exchanges)
+    for start in range(0, len(ids), _TOGETHER):
+        for span_id, content in store.contents_of(ids[start : start + _TOGETHER], of="span").items():
+            for name, decision in _table((content.response or {}).get("decisions")).items():
+                shares = [
+                    value for value in _table(_table(decision).get("probabilities")).values() if _is_number(value)
+                ]
+                if shares:
+                    found.append((exchanges[span_id], name, max(shares), len(shares)))
     return found
 
 

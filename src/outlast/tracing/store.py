@@ -302,7 +302,7 @@ class Store:
 
     def labels(
         self,
-        trace_id: str | None = None,
+        trace_id: str | Sequence[str] | None = None,
         name: str | None = None,
         author: str | None = None,
         source: str | None = None,
@@ -310,11 +310,13 @@ class Store:
         history: bool = False,
     ) -> list[LabelRecord]:
         """Labels, oldest first: the newest of each author under a name for a trace or span; all with `history`, but
-        those that were taken back."""
+        those that were taken back. `trace_id` may be several traces, by their whole ids."""
         table = schema.labels
         query = sa.select(table).where(table.c.undone.is_(None)).order_by(table.c.created, table.c.id)
-        if trace_id is not None:
+        if isinstance(trace_id, str):
             query = query.where(table.c.trace_id == self.trace(trace_id).id)
+        elif trace_id is not None:
+            query = query.where(table.c.trace_id.in_(list(trace_id)))
         for column, wanted in ((table.c.name, name), (table.c.author, author), (table.c.source, source)):
             if wanted is not None:
                 query = query.where(column == wanted)

@@ -48,7 +48,7 @@ def row_of(store: Store, trace: TraceRecord) -> Row | None:
     if not trace.run_id:
         return None
     query = _rows().where(table.c.run_id == trace.run_id, table.c.trace_id == trace.id).limit(1)
-    with store.database.reading() as connection:
+    with store.reading() as connection:
         found = connection.execute(query).first()
     return None if found is None else _row(found)
 
@@ -63,7 +63,7 @@ def others_of(store: Store, trace: TraceRecord) -> list[Other]:
     runs = [run for run in store.runs(kind="eval", limit=RUNS + 1) if run.id != trace.run_id]
     known = {run.id: run for run in runs}
     query = _rows().where(table.c.run_id.in_(list(known)), table.c.example == trace.example, table.c.epoch == 0)
-    with store.database.reading() as connection:
+    with store.reading() as connection:
         rows: Sequence[Row] = [_row(one) for one in connection.execute(query.limit(RUNS))]
     found = [Other(row, known[row.run_id].name or known[row.run_id].kind, known[row.run_id].started) for row in rows]
     return sorted(found, key=lambda one: -one.started)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlast.tracing.record import LabelRecord
 from outlast.tracing.verdicts import Both, beside_people, verdict_of
@@ -249,9 +249,3 @@ def _stale(version: str, pairs: Sequence[Both], known: Sequence[LabelRecord]) ->
         if one.source in ("human", "user") and one.rubric_version:
             versions.setdefault(one.trace_id, set()).add(one.rubric_version)
     return sum(both.trace_id in versions and version not in versions[both.trace_id] for both in pairs)
-
-
-def names_of(labels: Iterable[LabelRecord]) -> list[str]:
-    """The names of labels, the commonest first."""
-    counts: Counter[Any] = Counter(one.name for one in labels)
-    return [name for name, _ in counts.most_common()]

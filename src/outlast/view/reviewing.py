@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,9 +105,7 @@ def newest(labels: Iterable[LabelRecord]) -> dict[str, LabelRecord]:
 
 def mine(store: Store, task: Task, author: str) -> dict[str, LabelRecord]:
     """What somebody says of the traces of a queue today, by trace."""
-    inside = set(task.ids)
-    found = store.labels(name=task.label, author=author, source="human")
-    return {id: one for id, one in newest(found).items() if id in inside}
+    return newest(store.labels(task.ids, task.label, author, "human"))
 
 
 def standing(store: Store, task: Task, author: str) -> Standing:
@@ -135,16 +134,42 @@ def first_open(store: Store, task: Task, author: str) -> int | None:
 
 def last_act(store: Store, task: Task, author: str) -> LabelRecord | None:
     """The newest label that somebody gave in a queue on this page; what a merge of tags wrote does not count."""
-    inside = set(task.ids)
-    history = store.labels(name=task.label, author=author, source="human", history=True)
-    acts = [one for one in history if one.trace_id in inside and one.seconds_spent is not None]
+    history = store.labels(task.ids, task.label, author, "human", history=True)
+    acts = [one for one in history if one.seconds_spent is not None]
     return acts[-1] if acts else None
 
 
 def known_tags(store: Store, label: str, most: int = 24) -> list[str]:
-    """Tags that were given before, the commonest first."""
-    counts = Counter(tag for one in store.labels(name=label) if one.source in PEOPLE for tag in one.tags)
+    """Tags that people's labels have today, the commonest first."""
+    import sqlalchemy as sa
+
+    from outlast.tracing import schema
+
+    c = schema.labels.c
+    last = sa.func.row_number().over(
+        partition_by=[c.trace_id, c.span_id, c.author], order_by=[c.created.desc(), c.id.desc()]
+    )
+    people = sa.select(c.tags, last.label("place")).where(
+        c.name == label, c.undone.is_(None), c.source.in_(sorted(PEOPLE))
+    )
+    found = people.subquery()
+    counts: Counter[str] = Counter()
+    with store.reading() as connection:
+        for (text,) in connection.execute(sa.select(found.c.tags).where(found.c.place == 1, found.c.tags != "[]")):
+            counts.update(json.loads(text))
     return [tag for tag, _ in counts.most_common(most)]
+
+
+def label_names(store: Store) -> list[str]:
+    """The names under which people labelled, the commonest first."""
+    import sqlalchemy as sa
+
+    from outlast.tracing import schema
+
+    c = schema.labels.c
+    query = sa.select(c.name).where(c.undone.is_(None), c.source.in_(sorted(PEOPLE))).group_by(c.name)
+    with store.reading() as connection:
+        return list(connection.execute(query.order_by(sa.func.count().desc(), c.name)).scalars())
 
 
 def tags_of(chosen: Sequence[str], written: str) -> tuple[str, ...]:

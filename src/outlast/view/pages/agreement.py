@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from outlast.tracing.verdicts import DEFAULT, PEOPLE
 from outlast.view import opinions
-from outlast.view.pages.codes import label_names
 from outlast.view.rendering import query_of, render, site_of
+from outlast.view.reviewing import label_names
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -9,17 +9,15 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from outlast.errors import UsageError
-from outlast.tracing.verdicts import DEFAULT, PEOPLE
-from outlast.view import coding, opinions
+from outlast.tracing.verdicts import DEFAULT
+from outlast.view import coding
 from outlast.view.forms import Form, on_form
 from outlast.view.rendering import query_of, render, site_of
-from outlast.view.reviewing import LONGEST_NAME
+from outlast.view.reviewing import LONGEST_NAME, label_names
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-    from outlast.tracing.store import Store
 
 SHOWN = 200
 KINDS = {"": "with a note", "untagged": "without a tag", "all": "all"}
@@ -54,11 +52,6 @@ def codes(request: Request) -> Response:
         kinds=KINDS,
         changed=int(changed) if changed.isdecimal() else None,
     )
-
-
-def label_names(store: Store) -> list[str]:
-    """The names under which people labelled, the commonest first."""
-    return opinions.names_of(one for one in store.labels() if one.source in PEOPLE)
 
 
 def merge(request: Request, form: Form) -> Response:

@@ -56,7 +56,7 @@ def queues(request: Request) -> Response:
         strategies=STRATEGIES,
         keys=KEYS,
         most=MOST,
-        labels=sorted({DEFAULT, *(one.name for one in store.labels(source="human"))}),
+        labels=list(dict.fromkeys([DEFAULT, *reviewing.label_names(store)])),
     )
 
 
@@ -65,8 +65,8 @@ def _lines(store: Store, author: str) -> list[Line]:
     replaced = {str(one.about.get("follows")) for one in found}
     lines: list[Line] = []
     for queue in [one for one in found if one.id not in replaced][:SHOWN]:
-        task, inside = Task.of(queue), set(queue.trace_ids)
-        labels = [one for one in store.labels(name=task.label, source="human") if one.trace_id in inside]
+        task = Task.of(queue)
+        labels = store.labels(queue.trace_ids, task.label, source="human")
         others = tuple(sorted({one.author for one in labels} - {author}))
         lines.append(Line(task, reviewing.standing(store, task, author), others))
     return lines
