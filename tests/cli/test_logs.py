@@ -148,6 +148,12 @@ def test_where_the_log_is(outlast, desk: Path, monkeypatch) -> None:
     for variable, words in (("OUTLAST_LOG", ()), ("OUTLAST_TRACE", ()), ("OUTLAST_TRACE", ("--store", "c.db"))):
         monkeypatch.setenv(variable, f"{variable}.db")
         assert outlast("logs", "path", *words).out == f"{words[1] if words else variable + '.db'}\n"
+    for off in ("off", "0", "No"):
+        monkeypatch.setenv("OUTLAST_TRACE", off)
+        assert outlast("logs", "path").out == "OUTLAST_LOG.db\n"
+        monkeypatch.setenv("OUTLAST_LOG", off)
+        assert "off: OUTLAST_LOG is off" in outlast("logs", "status").out
+        monkeypatch.setenv("OUTLAST_LOG", "OUTLAST_LOG.db")
 
 
 def test_no_password_is_shown(outlast, monkeypatch) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from outlast.tracing.record import TraceRecord
     from outlast.tracing.store import Store
 
+_OFF = ("off", "0", "no", "false")  # as for OUTLAST_TRACE
 TAG = "cli"  # of every trace of prompt and chat
 _MOST_FAILED = 20  # exchanges without an answer that are passed over for the last one with one
 
@@ -29,14 +30,14 @@ def log_place() -> str:
     data folder. Whether anything is written is for `log_off` to say."""
     for variable in ("OUTLAST_TRACE", "OUTLAST_LOG"):
         named = os.environ.get(variable, "").strip()
-        if named and named.lower() not in ("off", "on"):
+        if named and named.lower() not in (*_OFF, "on"):
             return named
     return str(data_folder() / "log.db")
 
 
 def log_off() -> str:
     """Why nothing is logged; empty when it is."""
-    if os.environ.get("OUTLAST_LOG", "").strip().lower() == "off":
+    if os.environ.get("OUTLAST_LOG", "").strip().lower() in _OFF:
         return "OUTLAST_LOG is off"
     return "switched off by `outlast logs off`" if off_file().exists() else ""
 
