@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="sent along; repeat")
     parser.add_argument("--service", metavar="NAME", help="service.name (OTEL_SERVICE_NAME, else outlast)")
     parser.add_argument("--project", metavar="NAME", help="the project in Phoenix")
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds for one message (10)")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for one message (60)")
     which = parser.add_argument_group("which traces")
     which.add_argument("--since", metavar="TIME", help="such as '2 days', 90m, today, 2026-11-29")
     which.add_argument("--run", metavar="ID", help="of this run")

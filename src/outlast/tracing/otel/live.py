@@ -69,7 +69,7 @@ class OTel:
         project: str | None = None,
         exporter: SpanExporter | None = None,
         queue: int = 1024,
-        timeout: float = 10.0,
+        timeout: float = 30.0,
     ) -> None:
         need_sdk()
         self.format: Format = checked_format(format)
