@@ -248,3 +248,22 @@ def test_running_a_program_does_not_change_its_hash():
     with running(lm=ScriptedLM(lambda messages: "x")):
         program(question="?")
     assert program_hash(program) == before
+
+
+def test_a_parser_that_another_thread_disturbed_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ast
+
+    from outlast.tracing import source
+
+    def metric(example, out):
+        return out == 1
+
+    real, failures = ast.parse, iter([SystemError("AST constructor recursion depth mismatch")])
+
+    def disturbed(text: str) -> ast.Module:
+        for failure in failures:
+            raise failure
+        return real(text)
+
+    monkeypatch.setattr(source.ast, "parse", disturbed)
+    assert source.source_of(metric) == "def metric(example, out):\n    return out == 1"

@@ -15,6 +15,7 @@ _CHANGES = frozenset(
     {"append", "appendleft", "add", "update", "extend", "insert", "setdefault", "pop", "popitem", "popleft", "clear"}
     | {"remove", "discard", "sort", "reverse", "write", "put", "increment"}
 )
+_TRIES = 9
 _REMEMBERED = 2000  # functions: what their code tells is read once
 _MAKERS = frozenset({"__init__", "__post_init__", "__new__", "__init_subclass__", "__set_name__"})
 
@@ -112,7 +113,7 @@ def _declared(tree: ast.AST) -> frozenset[str]:
 def _tree(code: types.CodeType) -> ast.AST | None:
     """The function of this code in its source, without decorators."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+        tree = _parsed(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, ValueError, IndexError):
         return None
     if code.co_name == "<lambda>":
@@ -123,6 +124,17 @@ def _tree(code: types.CodeType) -> ast.AST | None:
             node.decorator_list = []
             return node
     return None
+
+
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree. Two threads that parse at the same time can disturb each other in some versions of Python (3.11
+    among them), which raises `SystemError` for a text that is fine."""
+    for _ in range(_TRIES):
+        try:
+            return ast.parse(text)
+        except SystemError:
+            continue
+    return ast.parse(text)
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
