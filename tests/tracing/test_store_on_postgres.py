@@ -212,3 +212,31 @@ def test_logs_of_other_tools_are_imported(store: str, tmp_path: Path) -> None:
             assert len(kept) == done.traces
             assert sum(len(one.spans) for one in opened.whole(trace.id for trace in kept)) == done.spans
         assert opened.search("Paris")
+
+
+def test_a_team_labels_queues_in_the_page(store: str) -> None:
+    from outlast.tracing.queues import STRATEGIES, choose, make_queue
+    from outlast.view.beside import others_of, row_of
+    from outlast.view.reviewing import Task, first_open, known_tags, label_names, standing
+
+    lm = answering(*"abcabc")
+    data = [ol.Example({"question": letter}, {"answer": letter}) for letter in "abx"]
+    for _ in range(2):
+        with ol.trace(store=store), ol.context(lm=lm):
+            ol.evaluate(ol.Predict(QA), data, lambda example, out: float(example.answer == out.answer), progress=False)
+    assert flush()
+    with ol.open_store(store) as kept:
+        for strategy in STRATEGIES:
+            choose(kept, strategy, 3)
+        task = Task.of(make_queue(kept, "all", "random", 6))
+        kept.add_label(task.ids[0], "fail", author="ann", tags=["old"], seconds_spent=2.0)
+        kept.add_label(task.ids[0], "pass", author="ann", tags=["new"], seconds_spent=3.0)
+        assert (known_tags(kept, "label"), label_names(kept)) == (["new"], ["label"])
+        assert standing(kept, task, "ann").counts == {"pass": 1}
+        assert standing(kept, task, "ann").seconds == 5.0
+        assert first_open(kept, task, "ann") == 2
+        trace = kept.traces(limit=1)[0]
+        row = row_of(kept, trace)
+        assert row is not None
+        assert row.targets in ({"answer": "a"}, {"answer": "b"}, {"answer": "x"})
+        assert [other.row.targets for other in others_of(kept, trace)] == [row.targets]
