@@ -138,12 +138,12 @@ def test_curve_tree_and_parts_are_there(chromium: Any, page: Page, found: Any) -
 def test_only_ledgers_that_were_named_are_opened(store: Store, found: Any, tmp_path: Path) -> None:
     secret = tmp_path / "other.study.db"
     Ledger(secret, {"program": "secret"}).close()
-    for number, told in enumerate((str(secret), str(Path(found.ledger).resolve()))):
+    for number, told in enumerate((str(secret), str(Path(found.ledger).resolve()), Path(found.ledger).name, "x.db")):
         run = RunRecord(f"{number:032x}", "compile", f"run {number}", "done", 1.0 + number, attributes={"ledger": told})
         store.save_records([run], [])
     with served(store, studies={"steps": Path(found.ledger).resolve()}) as page:
         listed = page.get("/compile").text
-        assert listed.count('href="/compile/steps"') == 2  # the card, and the run that wrote this ledger
+        assert listed.count('href="/compile/steps"') == 3  # the card, and the runs that wrote this ledger
         assert "other" not in listed
         for name in ("other", "other.study.db", "..", "%2e%2e%2fother.study.db", str(secret).replace("/", "%2f")):
             assert page.get(f"/compile/{name}").status == 404

@@ -45,9 +45,11 @@ def score_of(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """A trace on which people and a judge gave a verdict each: `people` by author, and the judge's label."""
+    """A trace on which people and a judge gave a verdict each: `people` by author, and the judge's label. `name` is
+    that of the people's labels."""
 
     trace_id: str
+    name: str
     people: Mapping[str, Verdict]
     judge: LabelRecord
     judged: Verdict
@@ -76,7 +78,8 @@ def beside_people(labels: Iterable[LabelRecord], threshold: float = THRESHOLD) -
         judged = verdict_of(one.value, threshold) if one.source in JUDGES and not one.span_id else None
         if judged is None:
             continue
-        beside = people.get((one.name if one.name in named else DEFAULT, one.trace_id))
+        name = one.name if one.name in named else DEFAULT
+        beside = people.get((name, one.trace_id))
         if beside:
-            found.append(Both(one.trace_id, beside, one, judged))
+            found.append(Both(one.trace_id, name, beside, one, judged))
     return found

@@ -39,6 +39,18 @@ class Other:
     started: float
 
 
+def previews(store: Store, ids: Sequence[str]) -> dict[str, str]:
+    """The beginning of what went into traces, by their whole ids; those that are gone are left out."""
+    import sqlalchemy as sa
+
+    from outlast.tracing import schema
+
+    c = schema.traces.c
+    with store.reading() as connection:
+        rows = connection.execute(sa.select(c.id, c.input).where(c.id.in_(list(ids))))
+        return {row[0]: row[1] for row in rows}
+
+
 def row_of(store: Store, trace: TraceRecord) -> Row | None:
     """The row that a trace is, None where it is none."""
 

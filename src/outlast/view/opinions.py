@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from outlast.tracing.record import LabelRecord
-from outlast.tracing.verdicts import Both, beside_people, verdict_of
+from outlast.tracing.verdicts import JUDGES, PEOPLE, Both, beside_people, verdict_of
 
 if TYPE_CHECKING:
     from outlast.evals.judging.labels import Labels
@@ -190,7 +190,7 @@ def judges(labels: Sequence[LabelRecord]) -> list[Judged]:
     counts: Counter[tuple[str, str, str, str]] = Counter()
     times: dict[tuple[str, str, str, str], list[float]] = {}
     for one in labels:
-        if one.source in ("judge", "classifier") and not one.span_id:
+        if one.source in JUDGES and not one.span_id:
             key = _version(one)
             counts[key] += 1
             times.setdefault(key, []).append(one.created)
@@ -244,8 +244,9 @@ def _stale(version: str, pairs: Sequence[Both], known: Sequence[LabelRecord]) ->
     """Of how many traces all that people said was under another version of the criterion than the judge's."""
     if not version:
         return 0
-    versions: dict[str, set[str]] = {}
+    versions: dict[tuple[str, str], set[str]] = {}
     for one in known:
-        if one.source in ("human", "user") and one.rubric_version:
-            versions.setdefault(one.trace_id, set()).add(one.rubric_version)
-    return sum(both.trace_id in versions and version not in versions[both.trace_id] for both in pairs)
+        if one.source in PEOPLE and one.rubric_version:
+            versions.setdefault((one.trace_id, one.name), set()).add(one.rubric_version)
+    keys = [(both.trace_id, both.name) for both in pairs]
+    return sum(key in versions and version not in versions[key] for key in keys)

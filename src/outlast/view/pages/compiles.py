@@ -68,7 +68,10 @@ def _named(studies: Mapping[str, Path], run: RunRecord) -> str:
     told = run.attributes.get("ledger")
     if not isinstance(told, str) or not told:
         return ""
-    return next((name for name, path in studies.items() if str(path.resolve()) == told or str(path) == told), "")
+    if told.startswith("/"):
+        return next((name for name, path in studies.items() if str(path) == told), "")
+    end = f"/{told.removeprefix('./')}"  # it is relative to where the compilation ran, which nobody knows here
+    return next((name for name, path in studies.items() if str(path).endswith(end)), "")
 
 
 def search(request: Request) -> Response:

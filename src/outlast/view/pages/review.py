@@ -15,7 +15,7 @@ from outlast.errors import DataError
 from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import JUDGES, PEOPLE, verdict_of
 from outlast.view import reviewing
-from outlast.view.beside import Other, Row, others_of, row_of
+from outlast.view.beside import Other, Row, others_of, previews, row_of
 from outlast.view.forms import Form, on_form
 from outlast.view.pages.programs import Change, changes_between
 from outlast.view.pages.trace import AT_ONCE, MOST, Shown, shown_steps, steps_of
@@ -171,6 +171,7 @@ def done(request: Request) -> Response:
         standing=reviewing.standing(store, task, author),
         rows=rows,
         current=task.is_current,
+        inputs=previews(store, task.ids),
         before=_before(request, store, task, author),
     )
 

@@ -33,10 +33,20 @@
   let kept = written();
   let waiting = 0;
   let leaving = false;
+  let pending = null; // the autosave that is on its way
 
-  async function save() {
+  function save() {
     clearTimeout(waiting);
-    if (leaving || written() === kept || note.disabled) return;
+    if (leaving || written() === kept || note.disabled) return pending;
+    const mine = (pending ?? Promise.resolve()).then(send).finally(() => {
+      if (pending === mine) pending = null;
+    });
+    pending = mine;
+    return mine;
+  }
+
+  async function send() {
+    if (written() === kept) return;
     tell();
     const now = written();
     const body = new URLSearchParams(new FormData(form));
@@ -64,6 +74,11 @@
   form.addEventListener("submit", (event) => {
     if (leaving) {
       event.preventDefault();
+      return;
+    }
+    if (pending) {
+      event.preventDefault(); // else an older note could arrive after the verdict, and count
+      pending.finally(() => form.requestSubmit(event.submitter));
       return;
     }
     leaving = true; // a second press of a key would label the next trace unseen
