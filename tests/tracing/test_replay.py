@@ -257,6 +257,14 @@ def test_one_exchange_is_asked_again_with_another_model_and_kept(path: Path) -> 
     assert (kept.run_id, kept.attributes["replay of"]) == (run.id, span.id)
 
 
+def test_what_replays_asked_is_no_part_of_the_recording(path: Path) -> None:
+    id = recorded(path, ol.Predict(QA), answering("Paris"), "capital?")
+    span = ol.open_store(path).spans(id)[1]
+    replay(span.id, store=path, mode="live", lm=answering("Madrid"))
+    with replaying(path), ol.context(lm=no_model()):
+        assert [ol.Predict(QA)(question="capital?").answer for _ in range(2)] == ["Paris", "Paris"]
+
+
 def test_one_exchange_is_asked_with_other_messages(path: Path) -> None:
     id = recorded(path, ol.Predict(QA), answering("Paris"), "capital?")
     span = ol.open_store(path).spans(id)[1]

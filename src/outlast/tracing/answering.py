@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -17,25 +19,42 @@ from outlast.lms.caching.tape import Exchange, asked_form, difference, key_of, r
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.messages import Request, Response, StreamEvent, events_of
 from outlast.runtime import current, default, running
-from outlast.tracing.exchanges import Kept, exchanges, find, kind_of, trace_ids
-from outlast.tracing.record import RunRecord
+from outlast.tracing.exchanges import Kept, each_exchange, find, kind_of, trace_ids
+from outlast.tracing.record import RunRecord, SpanRecord, TraceRecord
 from outlast.tracing.results import ToolResults, tool_results
 from outlast.tracing.runs import stored_run
 from outlast.tracing.store import Store, open_store
 
 Source = Store | str | os.PathLike[str]
-_NEAR = 50  # recorded requests that a missing one is compared with
+_LOOKED_AT = 5000  # recorded requests, of which those that share most lines with a missing one ...
+_NEAR = 50  # ... are compared with it
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was asked, in the form that requests are matched in, and what came of it; `where` names it in messages."""
+    """What was asked and what came of it; `where` names it in messages. The request is kept small, as it is seldom
+    looked at: in a run with long prompts all of them together would fill the memory."""
 
-    asked: Mapping[str, Any]
+    key: bytes
+    identity: str
+    packed: bytes
     response: Response | None
     error: tuple[str, str] | None
     where: str
     name: str
+
+    @classmethod
+    def of(
+        cls, asked: Mapping[str, Any], response: Response | None, error: tuple[str, str] | None, where: str, name: str
+    ) -> Answer:
+        """One of a request in the form that requests are matched in."""
+        packed = zlib.compress(json.dumps(asked["request"]).encode(), 1)
+        return cls(key_of(asked), str(asked["model"]), packed, response, error, where, name)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The request in that form."""
+        return {"model": self.identity, "request": json.loads(zlib.decompress(self.packed))}
 
 
 class Answers:
@@ -60,8 +79,8 @@ class Answers:
         self._found: dict[bytes, list[Answer]] = {}
         self._identities: dict[str, set[str]] = {}
         for one in self._all:
-            self._found.setdefault(key_of(one.asked), []).append(one)
-            self._identities.setdefault(one.name, set()).add(str(one.asked["model"]))
+            self._found.setdefault(one.key, []).append(one)
+            self._identities.setdefault(one.name, set()).add(one.identity)
         for found in self._found.values():
             _paid_first(found)
 
@@ -71,7 +90,7 @@ class Answers:
     @property
     def asked_most(self) -> tuple[str, str] | None:
         """Name and identity of the model that was asked most often."""
-        counts = Counter((one.name, str(one.asked["model"])) for one in self._all)
+        counts = Counter((one.name, one.identity) for one in self._all)
         return counts.most_common(1)[0][0] if counts else None
 
     def capabilities(self, name: str) -> Capabilities:
@@ -114,8 +133,8 @@ class Answers:
 
     def _missing(self, lm: LM, asked: Mapping[str, Any], request: Request) -> LMReplayError:
         wanted = _lines(asked)
-        near = sorted(self._all, key=lambda one: len(wanted & _lines(one.asked)))[-_NEAR:]
-        listed = [Exchange(number, dict(one.asked), Response("")) for number, one in enumerate(near)]
+        near = sorted(self._all[-_LOOKED_AT:], key=lambda one: len(wanted & _lines(one.asked)))[-_NEAR:]
+        listed = [Exchange(number, one.asked, Response("")) for number, one in enumerate(near)]
         told = difference(asked, listed, named=lambda number: near[number].where)
         count = f"{len(self._all)} recorded exchange{'' if len(self._all) == 1 else 's'}"
         return LMReplayError(
@@ -242,24 +261,23 @@ def recorded_in(source: Source, id: str | None, *, as_recorded: bool = True) -> 
 
 def _of_tape(one: Exchange, path: str) -> Answer:
     model = str(one.asked["model"])
-    return Answer(one.asked, one.response, None, f"{path}, line {one.line}", one.name or model)
+    return Answer.of(one.asked, one.response, None, f"{path}, line {one.line}", one.name or model)
 
 
 def _in_store(store: Store, id: str | None, as_recorded: bool) -> tuple[Answers, ToolResults]:
     if id is None:
-        records = [run for run in store.runs(limit=1_000_000) if not run.parent_id]
-        kept = [one for run in records for one in exchanges(store, run)]
-        kept.sort(key=lambda one: one.span.started)
-        ids = [trace for run in records for trace in trace_ids(store, run)]
+        whole = [run for run in store.runs(limit=1_000_000) if not run.parent_id and run.kind != "replay"]
+        records: list[RunRecord | TraceRecord | SpanRecord] = [*whole]
         place = f"{store.database.place!r}"
     else:
-        record = find(store, id)
-        records = [record] if isinstance(record, RunRecord) else []
-        kept, ids = exchanges(store, record), trace_ids(store, record)
-        place = f"{store.database.place!r} ({kind_of(record)} {record.id})"
-    dropped = sum(run.dropped for run in records)
+        records = [find(store, id)]
+        place = f"{store.database.place!r} ({kind_of(records[0])} {records[0].id})"
+    ids = [trace for record in records for trace in trace_ids(store, record)]
+    found = [(kept.span.started, answer_of(kept)) for record in records for kept in each_exchange(store, record)]
+    found.sort(key=lambda one: one[0])
+    dropped = sum(record.dropped for record in records if isinstance(record, RunRecord))
     hint = f"{dropped} spans were dropped while it was recorded, so it is not whole." if dropped else ""
-    answers = [one for one in map(answer_of, kept) if one is not None]
+    answers = [one for _, one in found if one is not None]
     return Answers(answers, place, as_recorded=as_recorded, hint=hint), tool_results(store, ids)
 
 
@@ -270,7 +288,7 @@ def answer_of(kept: Kept) -> Answer | None:
         return None
     error = None if kept.response is not None else (span.error_type, span.error)
     asked = asked_form(kept.identity or span.lm_asked, kept.request)
-    return Answer(asked, kept.response, error, f"span {span.id}", span.lm_asked)
+    return Answer.of(asked, kept.response, error, f"span {span.id}", span.lm_asked)
 
 
 def _paid_first(answers: list[Answer]) -> None:

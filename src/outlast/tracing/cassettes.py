@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.data.files import write_lines
 from outlast.errors import DataError
-from outlast.lms.caching.tape import key_of, written
+from outlast.lms.caching.tape import written
 from outlast.messages import Response
 from outlast.tracing.answering import answer_of
 from outlast.tracing.exchanges import exchanges, find, kind_of
@@ -57,14 +57,13 @@ def write_cassette(source: Store | str | os.PathLike[str], id: str, path: str | 
         raise DataError(f"the {kind_of(record)} {record.id} holds no answer of a model")
     said: dict[bytes, set[Any]] = {}
     for one in answers:
-        said.setdefault(key_of(one.asked), set()).add(_words(one.response))
+        said.setdefault(one.key, set()).add(_words(one.response))
     lines: list[str] = []
     seen: set[bytes] = set()
     for one in answers:
-        key = key_of(one.asked)
-        if key in seen and len(said[key]) == 1:
+        if one.key in seen and len(said[one.key]) == 1:
             continue
-        seen.add(key)
+        seen.add(one.key)
         assert one.response is not None
         lines.append(
             written({"model": one.asked["model"], "name": one.name, "request": one.asked["request"]}, one.response)

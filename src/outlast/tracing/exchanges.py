@@ -60,7 +60,7 @@ def kind_of(record: RunRecord | TraceRecord | SpanRecord) -> Kind:
 
 
 def trace_ids(store: Store, record: RunRecord | TraceRecord | SpanRecord) -> list[str]:
-    """The traces of a run and of the runs inside it, oldest first; the one trace of a trace or a span."""
+    """The traces of a run and of the runs inside it but replays, oldest first; the one trace of a trace or a span."""
     if isinstance(record, SpanRecord):
         return [record.trace_id]
     if isinstance(record, TraceRecord):
@@ -69,7 +69,8 @@ def trace_ids(store: Store, record: RunRecord | TraceRecord | SpanRecord) -> lis
     with store.reading() as connection:
         inside, wanted = [record.id], [record.id]
         while wanted:
-            wanted = list(connection.execute(sa.select(runs.c.id).where(runs.c.parent_id.in_(wanted))).scalars())
+            below = sa.select(runs.c.id).where(runs.c.parent_id.in_(wanted), runs.c.kind != "replay")
+            wanted = list(connection.execute(below).scalars())
             inside += wanted
         query = sa.select(traces.c.id).where(traces.c.run_id.in_(inside)).order_by(traces.c.started, traces.c.seq)
         return list(connection.execute(query).scalars())
@@ -81,15 +82,18 @@ def exchanges(store: Store, record: RunRecord | TraceRecord | SpanRecord) -> lis
     A reply that was put together from several exchanges is left out: those are what was sent. Raises `DataError` where
     no content was kept, with the reason.
     """
-    if isinstance(record, SpanRecord) and record.kind != "lm":
-        inside = _below(store.spans(record.trace_id), record.id)
-        found = [kept for kept in _of(store, [record.trace_id]) if kept.span.id in inside]
-    else:
-        found = list(_of(store, trace_ids(store, record)))
-        if isinstance(record, SpanRecord):
-            found = [kept for kept in found if kept.span.id == record.id]
-    found.sort(key=lambda kept: kept.span.started)
-    return found
+    return sorted(each_exchange(store, record), key=lambda kept: kept.span.started)
+
+
+def each_exchange(store: Store, record: RunRecord | TraceRecord | SpanRecord) -> Iterator[Kept]:
+    """The same one after the other, trace by trace, as a long run does not fit into memory."""
+    if not isinstance(record, SpanRecord):
+        yield from _of(store, trace_ids(store, record))
+        return
+    inside = {record.id} if record.kind == "lm" else _below(store.spans(record.trace_id), record.id)
+    for kept in _of(store, [record.trace_id]):
+        if kept.span.id in inside:
+            yield kept
 
 
 def _of(store: Store, ids: list[str]) -> Iterator[Kept]:
