@@ -108,6 +108,8 @@ def test_a_whole_evaluation_runs_offline(outlast: Any, monkeypatch: pytest.Monke
         raise AssertionError("a model was asked")
 
     monkeypatch.setattr(Baseline, "complete", refuse)
+    told = outlast("replay", "eval", "--store", "kept.db")
+    assert "outlast: the whole command, offline: outlast replay " in told.err
     again = outlast("replay", "eval", "--store", "kept.db", "--", *words, "--limit", "20", "--json")
     assert again.code == 0, again.err
     assert "20 answers from" in again.err

@@ -185,6 +185,8 @@ def _replay(store: Store, args: argparse.Namespace) -> int:
         emit_pretty(found.to_json())
     else:
         _show(found, args)
+        if program is None and found.kind == "run":
+            _hint(store.run(found.id))
     return OK if found.same or args.mode == "live" else NO
 
 
@@ -243,6 +245,16 @@ def _show(found: Replay, args: argparse.Namespace) -> None:
     if found.run_id:
         told += f"; kept as run {found.run_id[:12]}"
     say(f"outlast: {told}")
+
+
+def _hint(record: Any) -> None:
+    """How the command of an evaluation or a compilation runs as a whole, as its run says what it was."""
+    import shlex
+
+    words = record.provenance.get("argv") or ()
+    if getattr(record, "kind", "") in ("eval", "compile") and len(words) > 1:
+        said = shlex.join(str(word) for word in words[1:])
+        say(f"outlast: the whole command, offline: outlast replay {record.id[:12]} -- {said}")
 
 
 def _lines(trace: ReplayedTrace, every: bool) -> list[str]:
