@@ -240,3 +240,24 @@ def test_a_team_labels_queues_in_the_page(store: str) -> None:
         assert row is not None
         assert row.targets in ({"answer": "a"}, {"answer": "b"}, {"answer": "x"})
         assert [other.row.targets for other in others_of(kept, trace)] == [row.targets]
+
+
+def test_replays_feedback_and_examples_work_there_too(store: str) -> None:
+    lm = ScriptedLM(lambda messages: "<<answer>>\nParis\n<<end>>")
+    program = ol.Predict(QA)
+    with ol.trace(store=store), ol.context(lm=lm):
+        out = program(question="capital?")
+        label = ol.feedback(out, "pass")
+    assert label.trace_id == out.trace.id
+    calls = lm.calls
+    again = ol.replay(out.trace.id[:20], program, store=store)
+    assert (again.same, again.given, lm.calls) == (True, 1, calls)
+    live = ol.replay(out, program, store=store, mode="diff", lm=ScriptedLM(["<<answer>>\nRome\n<<end>>"]))
+    assert not live.same
+    with ol.open_store(store) as kept:
+        assert kept.run(live.run_id).kind == "replay"
+        [run] = kept.runs("process")
+    with ol.replaying(store, run.id):
+        assert program(question="capital?").answer == "Paris"
+    found = ol.examples_from_traces(store, label="pass")
+    assert [(one.question, one.answer) for one in found.data] == [("capital?", "Paris")]

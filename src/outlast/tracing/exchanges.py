@@ -111,7 +111,10 @@ def _response(span: SpanRecord, content: Content) -> Response | None:
     """The response, with where it came from."""
     if content.response is None:
         return None
-    return Response.from_json(content.response, cache=cast("Any", span.cache or "miss"))
+    try:
+        return Response.from_json(content.response, cache=cast("Any", span.cache or "miss"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"the response of the exchange {span.id} cannot be read: {error!r}") from error
 
 
 def request_of(store: Store, span: SpanRecord, content: Content) -> Request:
