@@ -11,6 +11,7 @@ from outlast.lms.caching.hiding import known_secrets, without_secrets
 from outlast.tracing.encoding import dumps
 from outlast.tracing.record import Content, SpanRecord
 from outlast.tracing.recorder import Exchange, Open, told_of
+from outlast.types import TRUSTED
 
 Key = tuple[str, str, int]
 
@@ -139,11 +140,8 @@ def of(kept: Exchange) -> Side:
     """An exchange as a side."""
     span, response = kept.span, kept.span.response
     request = span.request.to_json()
-    if span.request.label.to_json() != {} and "label" not in request:
-        from outlast.types import TRUSTED
-
-        if span.request.label is not TRUSTED:
-            request["label"] = span.request.label.to_json()
+    if span.request.label is not TRUSTED:
+        request["label"] = span.request.label.to_json()
     error = "" if span.error is None else "{}: {}".format(*told_of(span.error))
     usage = None if response is None else response.usage
     return Side(

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from outlast.data.dataset import Dataset
-from outlast.data.example import Example, id_of, input_hash, inputs_of
+from outlast.data.example import inputs_of
 from outlast.data.files import write_lines
-from outlast.data.jsonform import json_form
-from outlast.data.near import NearTexts, text_of
+from outlast.data.near import NearTexts
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.modules.module import Module
+from outlast.tracing.hygiene import Found, Held, scored, without_copies
 from outlast.tracing.record import ALL, LabelRecord, SpanRecord, TraceFilter, TraceRecord
 from outlast.tracing.store import Store, open_store
 
@@ -115,12 +115,12 @@ def examples_from_traces(
     try:
         maker = _Maker(opened, _narrowed(where, program, label, targets), path, label, label_name, targets, fields)
         found = list(maker.found(limit))
-        held = _Held(near)
+        held = Held(near)
         for one in kept_from:
             held.add_all("in a test split", (dict(inputs_of(example)) for example in one))
         if not evaluated:
-            held.add_all("scored by an evaluation", _scored(opened))
-        rows, traces = _without_copies(found, held, near, maker.dropped)
+            held.add_all("scored by an evaluation", scored(opened))
+        rows, traces = without_copies(found, held, near, maker.dropped)
         about = {
             "store": opened.database.place,
             "filter": _set(where),
@@ -174,13 +174,6 @@ def _set(where: TraceFilter) -> dict[str, Any]:
     return {f.name: value for f in fields(where) if (value := getattr(where, f.name)) is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    trace: str
-    inputs: dict[str, Any]
-    targets: dict[str, Any]
-
-
 class _Maker:
     """Reads traces and makes an example of each that will do."""
 
@@ -211,9 +204,9 @@ class _Maker:
             for one in store.labels():
                 self._labels.setdefault(one.trace_id, []).append(one)
 
-    def found(self, limit: int | None) -> list[_Found]:
+    def found(self, limit: int | None) -> list[Found]:
         """What the traces give, oldest first."""
-        made: list[_Found] = []
+        made: list[Found] = []
         for page in self._pages(limit):
             wanted = [one for one in page if self._wanted(one)]
             if wanted:
@@ -243,7 +236,7 @@ class _Maker:
             return True
         return False
 
-    def _read(self, traces: list[TraceRecord]) -> Iterator[_Found]:
+    def _read(self, traces: list[TraceRecord]) -> Iterator[Found]:
         spans: dict[str, list[SpanRecord]] = {}
         for span in self._store.spans_of([trace.id for trace in traces]):
             if (not span.parent_id) if not self._path else span.path == self._path and span.kind == "module":
@@ -259,7 +252,7 @@ class _Maker:
                 if made is not None:
                     yield made
 
-    def _made(self, trace: TraceRecord, span: SpanRecord, inputs: Any, outputs: Any) -> _Found | None:
+    def _made(self, trace: TraceRecord, span: SpanRecord, inputs: Any, outputs: Any) -> Found | None:
         if not isinstance(inputs, dict) or outputs is None:
             self.dropped["without content" if span.status == "ok" else "failed or not over"] += 1
             return None
@@ -282,7 +275,7 @@ class _Maker:
         if missing or not targets:
             self.dropped[f"without {', '.join(map(repr, missing)) or 'targets'}"] += 1
             return None
-        return _Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
+        return Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
 
     def _judged(self, trace: TraceRecord, span: SpanRecord) -> dict[str, LabelRecord] | None:
         """The labels that count, by name; None when the trace is not wanted for what they say."""
@@ -322,69 +315,3 @@ def _is_verdict(label: LabelRecord) -> bool:
 
 def _meant(value: Any) -> Any:
     return _SAME[value] if isinstance(value, bool) else value
-
-
-class _Held:
-    """Inputs that are not to be in the data, and what is near them."""
-
-    def __init__(self, near: float | None) -> None:
-        self._exact: dict[str, str] = {}
-        self._near = None if near is None else NearTexts(near)
-
-    def add_all(self, why: str, inputs: Iterable[Mapping[str, Any]]) -> None:
-        """Keep inputs, with the reason for which they are held."""
-        for one in inputs:
-            example = Example(json_form(dict(one), lenient=True))
-            key = input_hash(example)
-            if key not in self._exact:
-                self._exact[key] = why
-                if self._near is not None:
-                    self._near.add(why, text_of(inputs_of(example)))
-
-    def why(self, key: str, text: str) -> str | None:
-        """Why an example with these inputs is not to be in the data; None when it may."""
-        if key in self._exact:
-            return self._exact[key]
-        found = None if self._near is None else self._near.find(text)
-        return None if found is None else f"nearly {found}"
-
-
-def _scored(store: Store) -> Iterator[Mapping[str, Any]]:
-    """The inputs that evaluations in the store were scored on."""
-    for run in store.runs("eval", limit=1_000_000):
-        for row in store.results(run.id):
-            inputs: Any = row.inputs
-            if isinstance(inputs, dict):
-                yield cast("dict[str, Any]", inputs)
-
-
-def _without_copies(
-    found: Sequence[_Found], held: _Held, near: float | None, dropped: Counter[str]
-) -> tuple[list[Example], dict[str, str]]:
-    """One example for each input, without what is held and without near copies; and the trace of each."""
-    groups: dict[str, list[tuple[Example, str]]] = {}
-    for one in found:
-        names = {name: value for name, value in one.targets.items() if name not in one.inputs}
-        example = Example(one.inputs, names)
-        groups.setdefault(input_hash(example), []).append((example, one.trace))
-    known = None if near is None else NearTexts(near)
-    rows: list[Example] = []
-    traces: dict[str, str] = {}
-    for key, some in groups.items():
-        example, trace = some[-1]
-        text = text_of(inputs_of(example))
-        why = held.why(key, text)
-        if why is not None:
-            dropped[why] += len(some)
-        elif len({id_of(one) for one, _ in some}) > 1:
-            dropped["conflicting"] += len(some)
-        elif known is not None and known.find(text) is not None:
-            dropped["near copies"] += len(some)
-        else:
-            if len(some) > 1:
-                dropped["repeats"] += len(some) - 1
-            rows.append(example)
-            traces[id_of(example)] = trace
-            if known is not None:
-                known.add(key, text)
-    return rows, traces

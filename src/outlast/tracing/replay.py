@@ -15,14 +15,13 @@ from outlast.modules.module import Module
 from outlast.runtime import current, default, gather, run_blocking, running
 from outlast.tracing.aligned import Pair, Side, new_sides, of, paired, stored_sides
 from outlast.tracing.answering import Answered, Answers, offline, recorded_in, stand_in
+from outlast.tracing.collecting import Collected, collected
 from outlast.tracing.exchanges import Kept, exchanges, find, inputs_of_trace, kind_of, trace_ids
 from outlast.tracing.identity import program_hash
 from outlast.tracing.record import RunRecord, SpanRecord, TraceRecord
-from outlast.tracing.recorder import Exchange, Open, Place
-from outlast.tracing.runs import StoredRun
+from outlast.tracing.recorder import Exchange
 from outlast.tracing.store import Store, open_store
-from outlast.tracing.switch import begun, store_in_use
-from outlast.tracing.writer import Writer
+from outlast.tracing.switch import store_in_use
 
 Mode = Literal["cache", "live", "diff"]
 MODES = get_args(Mode)
@@ -195,7 +194,7 @@ async def _exchanges(
     kept = exchanges(store, record)
     if not kept:
         raise DataError(f"the {kind_of(record)} {record.id} holds no exchange with a model")
-    with _collected(store, record, mode) as told:
+    with collected(store, record, mode) as told:
         answers = recorded_in(store, record.id)[0] if mode == "cache" else None
         pairs = await gather(*(_again(one, answers, lm, messages, told) for one in kept), limit=max(1, concurrency))
     contents = store.contents_of(list({one.span.trace_id for one in kept}))
@@ -265,7 +264,7 @@ async def _programs(
             f"the {kind_of(record)} {record.id} holds no trace of a {type(program).__name__}; it has traces of {names}"
         )
     version = program_hash(program)
-    with _collected(store, record, mode) as told, _models(store, record, mode, lm) as answers:
+    with collected(store, record, mode) as told, _models(store, record, mode, lm) as answers:
         jobs = [_run(store, one, program, version, told, tools=mode != "cache") for one in mine]
         done = await gather(*jobs, limit=max(1, concurrency))
     given = 0 if answers is None else answers.given
@@ -312,55 +311,3 @@ async def _run(
     note = f"the program was version {then[:12]}, and is {version[:12]}" if then and then != version else ""
     new = found[0].state.id if told.run_id else ""
     return ReplayedTrace(trace.id, new, trace.name, pairs, note)
-
-
-# What happens now
-
-
-class Collected(Writer):
-    """Takes what is told of a replay, and passes it on to the store where that is wanted."""
-
-    def __init__(self, outer: Place | None) -> None:
-        self._outer = outer
-        self.run_id = "" if outer is None else outer.run_id
-        self._things: dict[str, list[Open | Exchange]] = {}
-
-    def put(self, thing: Any, size: int) -> bool:
-        """Keep it."""
-        if size and isinstance(thing, Open | Exchange):
-            self._things.setdefault(thing.state.place.attributes["replay of"], []).append(thing)
-        return self._outer is None or self._outer.writer.put(thing, size)
-
-    def place(self, id: str) -> Place:
-        """Where the replay of a trace or a span begins."""
-        return Place(self, self.run_id, attributes={"replay of": id})
-
-    def of(self, place: Place) -> list[Open | Exchange]:
-        """What was told there so far."""
-        return list(self._things.get(place.attributes["replay of"], ()))
-
-    def calls(self) -> int:
-        """The exchanges with models."""
-        every = [thing for things in self._things.values() for thing in things]
-        return sum(isinstance(thing, Exchange) and not thing.span.joined for thing in every)
-
-
-@contextmanager
-def _collected(store: Store, record: RunRecord | TraceRecord | SpanRecord, mode: Mode) -> Generator[Collected]:
-    if mode == "cache":
-        yield Collected(None)
-        return
-    place = begun(store.database.address)
-    run = StoredRun("replay", f"{kind_of(record)} {record.id[:12]}", place.run_id)
-    run.attributes = {"of": record.id, "mode": mode}
-    place.writer.put(run, 1000)
-    try:
-        yield Collected(place.about(run_id=run.id))
-    except BaseException:
-        run.end("error")
-        raise
-    finally:
-        if run.ended is None:
-            run.end()
-        place.writer.put(run, 0)
-        place.writer.flush(5.0)
