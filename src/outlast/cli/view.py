@@ -15,12 +15,14 @@ from outlast.cli.output import say
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
+    from outlast.view.replaying import Replays
     from outlast.view.server import Server
 
 EPILOG = """\
 examples:
   outlast view                            traces.db of this folder, or the log, in your browser
   outlast view postgresql://me@db/traces --no-open
+  outlast view traces.db -m openai/gpt-5-mini --budget 2     exchanges can be replayed from the page
   outlast view traces.db --export site    the same pages as files, for a CI run to keep
 
 The printed address holds a token; without it the page answers to nobody. Ctrl-C ends it."""
@@ -46,6 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study", action="append", default=[], metavar="FILE", help="the ledger of a search, to watch it while it runs"
     )
+    parser.add_argument(
+        "--lm", "-m", action="append", default=[], metavar="NAME", help="a model that may be asked from the page"
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="DOLLARS", help="what asking models from the page may cost in all (1)"
+    )
     parser.add_argument("--read-only", action="store_true", help="write nothing, not even labels")
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument("--export", metavar="DIR", help="write the pages as files and end")
@@ -61,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     need_packages()
     place = place_of(args.store)
     args.read_only = args.read_only or ("://" not in place and not os.access(place, os.W_OK))
+    replays = _replays(args)
     if args.export:
         return _export(place, args)
     with opened(place, read_only=args.read_only) as store:
@@ -74,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             read_only=args.read_only,
             artifacts=_artifacts(args.artifact),
             studies=_studies(args.study),
+            replays=replays,
         )
         server.run(lambda: _greet(server, args))
     say("outlast: the page is closed")
@@ -129,6 +139,24 @@ def _studies(paths: list[str]) -> dict[str, Path]:
     if len(set(names)) < len(names):
         names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
     return {name: Path(path).resolve() for name, path in zip(names, paths, strict=True)}
+
+
+def _replays(args: argparse.Namespace) -> Replays | None:
+    """The models that may be asked from the page, opened now, so that no request ever names one."""
+    if not args.lm:
+        if args.budget is not None:
+            raise UsageError("--budget bounds what models cost that are asked from the page; name one with --lm")
+        return None
+    if args.export or args.read_only:
+        why = "an export is files" if args.export else "a replay is kept in the store, which is only read here"
+        raise UsageError(f"{why}; leave --lm out")
+    from outlast.cli.aliases import resolved
+    from outlast.lms.models import BUILT_IN
+    from outlast.view.replaying import DOLLARS, Replays
+
+    fresh = [{} if resolved(name)[0] in BUILT_IN else {"cache": False} for name in args.lm]  # what it says now
+    models = [options.named_model(name, **told) for name, told in zip(args.lm, fresh, strict=True)]
+    return Replays(models, DOLLARS if args.budget is None else args.budget)
 
 
 def _greet(server: Server, args: argparse.Namespace) -> None:

@@ -76,6 +76,10 @@ class Reader:
         """The next exchange, which is not shown."""
         self.before = _keys(_messages(content.request))
 
+    def alone(self, content: Content) -> tuple[Turn, ...]:
+        """The turns of an exchange by themselves, whatever came before."""
+        return self._turns(_messages(content.request))
+
     def read(self, content: Content) -> Conversation:
         """The next exchange."""
         messages = _messages(content.request)

@@ -21,15 +21,20 @@ MOST = 2_000  # fields
 class Form:
     """The fields of a form; a name may stand there several times."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, longest: int = LONGEST) -> None:
         text = body.decode("utf-8", "replace")
         self.fields = [
-            (name, value[:LONGEST]) for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST)
+            (name, value[:longest]) for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST)
         ]
 
     def get(self, name: str, longest: int = 500) -> str:
         """The first value of a field, trimmed; "" where there is none."""
         return next((value.strip()[:longest] for known, value in self.fields if known == name), "")
+
+    def text(self, name: str) -> str | None:
+        """The first value of a field to the letter, with "\n" as line break; None where there is none."""
+        found = next((value for known, value in self.fields if known == name), None)
+        return None if found is None else found.replace("\r\n", "\n").replace("\r", "\n")
 
     def all(self, name: str, longest: int = 500) -> list[str]:
         """All values of a field that say something, each once."""
@@ -45,14 +50,17 @@ class Form:
         return value if abs(value) < 1e15 else None  # neither nan nor infinite
 
 
-def on_form(act: Callable[[Request, Form], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that reads the form and acts on it in a thread, where the store may block.
+def on_form(
+    act: Callable[[Request, Form], Response], *, longest: int = LONGEST
+) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that reads the form and acts on it in a thread, where the store may block. A field is cut at
+    `longest` characters.
 
     Who may send one is decided before, by the guard.
     """
 
     async def endpoint(request: Request) -> Response:
-        form = Form(await request.body())
+        form = Form(await request.body(), longest)
         return await run_in_threadpool(act, request, form)
 
     return endpoint

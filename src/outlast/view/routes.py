@@ -44,6 +44,7 @@ PAGES = (
     "judges",
     "review",
     "compiles",
+    "replay",
 )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uvicorn import Server as Uvicorn
 
     from outlast.tracing.store import Store
+    from outlast.view.replaying import Replays
 
 PORT = 7654
 TRIES = 20
@@ -28,7 +29,8 @@ class Server:
     """One page, bound to its address from the moment it is made.
 
     `host` is 127.0.0.1 unless told otherwise. `port` 0 takes any that is free; None takes 7654, or the next free one of
-    twenty. `allow` are further names that this machine is known by. Raises `ConfigError` when it cannot be bound.
+    twenty. `allow` are further names that this machine is known by, `replays` the models that may be asked from the
+    page. Raises `ConfigError` when it cannot be bound.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Server:
         read_only: bool = False,
         artifacts: Mapping[str, Mapping[str, Any]] | None = None,
         studies: Mapping[str, Path] | None = None,
+        replays: Replays | None = None,
     ) -> None:
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -50,6 +53,7 @@ class Server:
         self.site = replace(
             Site(store, name, place, read_only=read_only, artifacts=artifacts or {}, studies=studies or {}),
             hosts=_hosts(host, self.port, allow),
+            replays=replays,
         )
         self._running: Uvicorn | None = None
 

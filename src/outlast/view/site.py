@@ -14,6 +14,7 @@ from outlast.view.links import Links
 
 if TYPE_CHECKING:
     from outlast.tracing.store import Store
+    from outlast.view.replaying import Replays
 
 
 def _secret() -> str:
@@ -27,6 +28,7 @@ class Site:
     `token` opens the page; the browser then holds `session` in a cookie. `hosts` are the values of the Host header that
     are answered. `links` says how addresses are written: for a server or for files. `artifacts` are compiled files by
     name, read before the page was started, and `studies` ledgers of searches: a browser names them and never a path.
+    `replays` are the models that may be asked from the page, None where none may.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Site:
     read_only: bool = False
     artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     studies: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    replays: Replays | None = None
     token: str = field(default_factory=_secret)
     session: str = field(default_factory=_secret)
 

@@ -22,6 +22,11 @@ def clean(text: str) -> Markup:
     return Markup(_UNSEEN.sub(_number, str(escape(text))))
 
 
+def unseen(text: str) -> int:
+    """How many characters of a text cannot be seen."""
+    return len(_UNSEEN.findall(text))
+
+
 def _number(found: re.Match[str]) -> str:
     return f'<span class="unseen" title="a character that cannot be seen">U+{ord(found[0]):04X}</span>'
 

@@ -106,6 +106,21 @@
     });
   });
 
+  // A question to a model takes a while: the button says so, and a second click does nothing.
+  document.addEventListener("submit", (event) => {
+    const button = event.target.querySelector("button[data-busy]");
+    if (!button || event.defaultPrevented) return;
+    const before = button.textContent;
+    setTimeout(() => {
+      button.disabled = true;
+      button.textContent = button.dataset.busy;
+    });
+    addEventListener("pageshow", () => {
+      button.disabled = false;
+      button.textContent = before;
+    });
+  });
+
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-sends]");
     if (form) form.requestSubmit();
