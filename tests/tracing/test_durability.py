@@ -19,6 +19,7 @@ import outlast as ol
 from outlast.testing import ScriptedLM
 from outlast.tracing import writer as writing
 from outlast.tracing.record import ResultRecord
+from outlast.tracing.recorder import Place, Result
 from outlast.tracing.switch import flush
 
 # A process that says on stdout when each call was over, in seconds since 1970, with the id of its trace.
@@ -134,8 +135,9 @@ def test_one_span_that_no_database_takes_does_not_cost_the_others(tmp_path: Path
     with ol.trace(store=path):
         program(question="one")
         [writer] = [one for one in writing.all_writers() if one.database.path == path]
-        writer.put(ResultRecord("r", 0, score=object()), 1)  # type: ignore[arg-type]
-        writer.put(ResultRecord("r", 1, parts=None), 1)  # type: ignore[arg-type]
+        place = Place(writer, "r")
+        writer.put(Result(place, ResultRecord("r", 0, score=object())), 1)  # type: ignore[arg-type]
+        writer.put(Result(place, ResultRecord("r", 1, parts=None)), 1)  # type: ignore[arg-type]
         program(question="two")
     assert flush()
     with ol.open_store(path) as store:

@@ -283,6 +283,37 @@ def test_less_can_be_kept(path: Path, capture: Any) -> None:
     assert (keys, texts) == {"redacted": (1, 2), "hash": (1, 0), "off": (0, 0)}[capture]
 
 
+@pytest.mark.parametrize("capture", ["hash", "off"])
+def test_no_word_of_any_content_is_in_the_file(path: Path, capture: Any) -> None:
+    word = "".join(("Xan", "thippe"))  # not in this file as one: a diff of it is part of a run
+
+    def check(answer: str) -> tuple[bool, str]:
+        return False, f"never {word}"
+
+    program = ol.Predict(
+        QA.with_checks(ol.check(check, on_fail="raise")),
+        demos=[{"question": f"who is {word}?", "answer": f"it is {word}"}],
+        adapter=ol.JSON(reasks=0, fallback=None),
+    )
+    replies = [f"{word}?", {"answer": f"{word}!"}, LMServerError(f"{word} is down")]
+    data = [ol.Example({"question": f"{word} {n}"}, {"answer": word}) for n in range(3)]
+
+    @ol.metric
+    def scored(example: Any, out: Any) -> Any:
+        return ol.Score(0.0, feedback=f"not {word}")
+
+    with ol.trace(store=path, capture=capture), ol.context(lm=ScriptedLM(replies)):
+        ol.evaluate(program, data, scored, concurrency=1, progress=False)
+    store = kept(path)
+    [run] = store.runs(kind="eval")
+    assert store.count_results(run.id) == {"error": 3}
+    assert [one.error for one in store.results(run.id)] == ["ParseError", "CheckFailed", "LMServerError"]
+    assert store.search(word) == []
+    store.backup(path.with_name("copy.db"))
+    for file in path.parent.iterdir():
+        assert word.encode() not in file.read_bytes(), file
+
+
 def test_search_finds_what_went_in_and_came_out(path: Path) -> None:
     with ol.trace(store=path, tags=["nightly"], session="s1"), ol.context(lm=answering("a zebra", "an ibex")):
         ol.Predict(QA)(question="what has stripes?")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from outlast.data.jsonform import json_form
 from outlast.tracing.record import ResultRecord
-from outlast.tracing.recorder import Place
+from outlast.tracing.recorder import Place, Result
 from outlast.tracing.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def keep_row(place: Place, row: Row) -> None:
         json_form(row.targets, lenient=True),
         row.outputs,
     )
-    place.writer.put(kept, 1000)
+    place.writer.put(Result(place, kept), 1000)
 
 
 def keep_run(run: StoredRun, result: Evaluation) -> None:

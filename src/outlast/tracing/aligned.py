@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.lms.caching.hiding import known_secrets, without_secrets
-from outlast.tracing.encoding import dumps
+from outlast.tracing.packing import dumps
 from outlast.tracing.record import Content, SpanRecord
 from outlast.tracing.recorder import Exchange, Open, told_of
 from outlast.types import TRUSTED

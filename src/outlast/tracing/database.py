@@ -18,7 +18,7 @@ from outlast.tracing.packing import storable
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from outlast.tracing.encoding import Rows
+    from outlast.tracing.filing import Rows
 
 _PATIENCE = 30.0  # seconds that a writer waits for the others
 _KEYS = {"runs": "id", "traces": "id", "spans": "id", "results": "run_id, number, epoch"}  # rows that replace others

@@ -16,6 +16,7 @@ from outlast.messages import Request, Spending
 from outlast.runtime import Recording, Span, current
 from outlast.signatures.record import Record, outputs_of
 from outlast.tracing.packing import new_span_id, new_trace_id
+from outlast.tracing.record import ResultRecord
 from outlast.tracing.writer import Writer
 from outlast.types import TRUSTED, Label
 
@@ -101,6 +102,14 @@ class Place:
     def about(self, **changes: Any) -> Place:
         """The same place with other things said of its traces."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row of an evaluation, and the place that says how much of it is kept."""
+
+    place: Place
+    record: ResultRecord
 
 
 class Open:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from outlast.errors import OutlastError
 from outlast.lms.caching.hiding import known_secrets, without_secrets
 from outlast.tracing import schema
-from outlast.tracing.encoding import Encoder, Row, Rows
+from outlast.tracing.encoding import Encoder
+from outlast.tracing.filing import Row, Rows
 from outlast.tracing.packing import dumps
 from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceRecord
 

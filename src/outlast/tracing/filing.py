@@ -1,0 +1,169 @@
+"""Content goes into a store under the key of what it is: cleaned of secrets, hashed, packed, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, cast
+
+from outlast.lms.caching.hiding import hide_in_text, may_hold_secrets, without_secrets
+from outlast.messages import Message, Request
+from outlast.tracing.packing import IDENTITY, dumps, packed
+from outlast.tracing.recorder import Place
+from outlast.types import TRUSTED
+
+_KNOWN = 100_000  # keys of which this process knows that they are in the store
+_FRESH = 1200.0  # seconds for which it knows; `gc` leaves what is younger than an hour
+_PREFIXES = 512  # messages whose keys are remembered, as many requests begin with them
+_PREFIX_BYTES = 8 << 20
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one batch puts into the tables; those of `spans`, `traces`, `runs` and `results` replace what is there."""
+
+    runs: list[Row] = field(default_factory=list[Row])
+    traces: list[Row] = field(default_factory=list[Row])
+    spans: list[Row] = field(default_factory=list[Row])
+    blobs: list[Row] = field(default_factory=list[Row])
+    messages: list[Row] = field(default_factory=list[Row])
+    programs: list[Row] = field(default_factory=list[Row])
+    results: list[Row] = field(default_factory=list[Row])
+
+
+class Filing:
+    """Puts content into `_rows`, as the place that it is from allows. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, float] = {}
+        self._prefixes: dict[tuple[bytes | None, Message, Any], bytes] = {}
+        self._prefix_bytes = 0
+        self._secrets: Mapping[str, str] = {}
+        self._rows = Rows()
+        self._now = 0.0
+        self._place: Place | None = None
+
+    @property
+    def _shows(self) -> bool:
+        """Whether texts are kept at all."""
+        return self._place is None or self._place.capture in ("full", "redacted")
+
+    def _clean(self, text: str) -> str:
+        """The text as it may be stored, "" where none may."""
+        place = self._place
+        if not self._shows:
+            return ""
+        text = hide_in_text(text, self._secrets)
+        if place is None or not text:
+            return text
+        if place.capture == "redacted":
+            text = redacted(text)
+        return text if place.redact is None else own_redaction(place.redact, text)
+
+    def _cleaned(self, data: Any) -> Any:
+        place = self._place
+        data = without_secrets(data, self._secrets)
+        if place is not None and (place.capture == "redacted" or place.redact is not None):
+            return each_text(data, self._clean)
+        return data
+
+    def _written(self, value: Any) -> bytes:
+        """Content as the bytes that may be stored."""
+        place = self._place
+        plain = place is None or (place.capture != "redacted" and place.redact is None)
+        if plain and isinstance(value, str):
+            return dumps(hide_in_text(value, self._secrets)).encode("utf-8", "surrogatepass")
+        written = dumps(value)
+        if not plain or may_hold_secrets(written, self._secrets):
+            written = dumps(self._cleaned(value))
+        return written.encode("utf-8", "surrogatepass")
+
+    def _blob(self, value: Any) -> bytes | None:
+        """The key of some content, which goes into the store unless it is there."""
+        capture = "full" if self._place is None else self._place.capture
+        if value is None or capture == "off":
+            return None
+        raw = self._written(value)
+        key = blake2b(raw, digest_size=16).digest()
+        if capture != "hash" and self._is_new(key):
+            self._rows.blobs.append((key, *packed(raw), self._now))
+        return key
+
+    def _request(self, request: Request, trace: str, identity: str = "") -> tuple[bytes | None, bytes | None]:
+        """The keys of the last message, which leads to those before it, and of what stands beside the messages, with
+        the identity of the model where that is more than its name."""
+        if self._place is not None and self._place.capture == "off":
+            return None, None
+        tail: bytes | None = None
+        last = len(request.messages) - 1
+        for number, message in enumerate(request.messages):
+            tail = self._message(tail, message, trace, keep=number < last)
+        beside = request.beside_messages()
+        if request.label is not TRUSTED:
+            beside["label"] = request.label.to_json()
+        if identity:
+            beside[IDENTITY] = identity
+        return tail, self._blob(beside) if beside else None
+
+    def _message(self, parent: bytes | None, message: Message, trace: str, *, keep: bool) -> bytes:
+        kept_in = self._place
+        place = (parent, message, None if kept_in is None else (kept_in.capture, kept_in.redact))
+        if keep:
+            try:
+                found = self._prefixes.get(place)
+            except TypeError:  # a part that holds a list
+                keep, found = False, None
+            if found is not None and self._now - self._known.get(found, 0.0) < _FRESH:
+                return found
+        raw = self._written(message.to_json()["content"])
+        key = blake2b(parent or b"", digest_size=16, person=message.role.encode()[:16])
+        key.update(raw)
+        digest = key.digest()
+        if (self._place is None or self._place.capture != "hash") and self._is_new(digest):
+            self._rows.messages.append((digest, parent, message.role, *packed(raw), self._now, trace))
+        if keep:
+            self._prefix_bytes += len(raw)
+            if len(self._prefixes) >= _PREFIXES or self._prefix_bytes > _PREFIX_BYTES:
+                self._prefixes.clear()
+                self._prefix_bytes = len(raw)
+            self._prefixes[place] = digest
+            self._known.setdefault(digest, self._now)
+        return digest
+
+    def _is_new(self, key: bytes) -> bool:
+        """Whether something is perhaps not in the store yet; from now on it is."""
+        if self._now - self._known.get(key, 0.0) < _FRESH:
+            return False
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        self._known[key] = self._now
+        return True
+
+
+def redacted(text: str) -> str:
+    """The text without what identifies a person, as far as the built-in check finds it."""
+    from outlast.checks.pii import redact
+
+    return redact(text).text
+
+
+def own_redaction(redact: Callable[[str], str], text: str) -> str:
+    """What a user's function makes of a text; nothing of it is kept when that fails."""
+    try:
+        return str(redact(text))
+    except Exception as error:
+        return f"[not kept: redact raised {type(error).__name__}]"
+
+
+def each_text(data: Any, change: Callable[[str], str]) -> Any:
+    """JSON-ready data with every text changed."""
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, Mapping):
+        return {name: each_text(value, change) for name, value in cast("Mapping[str, Any]", data).items()}
+    if isinstance(data, (list, tuple)):
+        return [each_text(value, change) for value in cast("list[Any]", data)]
+    return data
