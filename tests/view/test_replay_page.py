@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from outlast.cli.app import main
+from outlast.cli.view import _replays
 from outlast.errors import ConfigError, UsageError
 from outlast.lms.models import open_model
 from outlast.messages import Message, Request, Settings, TextPart, ToolCall, user
@@ -206,6 +208,13 @@ def test_an_error_of_the_model_is_text(store: Store) -> None:
     assert trace.status == "error"
 
 
+def test_characters_that_hide_are_counted(store: Store) -> None:
+    lm, span = ScriptedLM(["a\u202eb"]), exchange(store)
+    answer = Tab(store, lm).send(span, **{"text-0-0": "left\u202eright\u200b"})
+    assert "It holds 2 characters that cannot be seen." in answer.text
+    assert "U+202E" in answer.text  # of the answer, as its number
+
+
 def test_two_clicks_are_one_call(store: Store) -> None:
     begun, go = threading.Event(), threading.Event()
 
@@ -282,6 +291,12 @@ def test_the_command_line_says_what_may_be_asked(
     ):
         assert main(["view", place, "--no-open", *more]) != 0
         assert said in capsys.readouterr().err
+    args = Namespace(lm=["outlast/baseline", "openai/gpt-5-mini"], budget=None, export=None, read_only=False)
+    replays = _replays(args)
+    assert replays is not None
+    assert [model.name for model in replays.models] == args.lm
+    assert (replays.dollars, replays.spent, replays.calls) == (1.0, 0.0, 0)
+    assert "Cached" not in [layer.kind for layer in replays.models[1].info()]  # what it says now is wanted
     with pytest.raises(UsageError):
         Replays([])
     with pytest.raises(ConfigError):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from outlast.errors import BudgetExceeded, ConfigError, DataError, UsageError
+from outlast.errors import DataError, OutlastError, UsageError
 from outlast.messages import Request as Asked
 from outlast.messages import ToolCall, ToolResult
 from outlast.tracing.exchanges import request_of
@@ -76,7 +76,7 @@ def send(request: Request, form: Form) -> Response:
     try:
         asked = with_settings(asked, settings)
         id = replays.send(store, span, asked, replays.model(form.get("model")))
-    except (UsageError, BudgetExceeded, ConfigError) as error:
+    except OutlastError as error:
         status = 400 if isinstance(error, UsageError) else 409
         return _page(request, base, asked, settings, trouble=str(error), chosen=form.get("model"), status=status)
     return RedirectResponse(f"/replay/{span.id}?shown={id}", 303)
