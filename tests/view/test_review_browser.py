@@ -131,6 +131,34 @@ def test_a_note_is_kept_by_whoever_walks_away_at_once(
     assert [one.value for one in store.labels()] == [None]
 
 
+def test_a_verdict_waits_for_the_note_that_is_on_its_way(
+    chromium: Any, page: Page, store: Store, queue: QueueRecord
+) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if route.request.headers.get("x-autosave") and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    with at(chromium, page, f"/review/{queue.id}/1") as seen:
+        seen.tab.route("**/say", hold)
+        seen.tab.keyboard.press("n")
+        seen.tab.keyboard.type("first")
+        seen.tab.keyboard.press("Escape")
+        seen.tab.wait_for_timeout(100)
+        seen.tab.locator("#note").fill("first and second")
+        seen.tab.keyboard.press("Escape")
+        seen.tab.keyboard.press("1")
+        seen.tab.wait_for_timeout(300)
+        assert seen.tab.url.endswith("/1")
+        held[0].continue_()
+        arrive(seen, queue, 2)
+    [label] = store.labels()
+    assert (label.value, label.note) == ("pass", "first and second")
+
+
 def test_two_quick_presses_label_one_trace(chromium: Any, page: Page, store: Store, queue: QueueRecord) -> None:
     with at(chromium, page, f"/review/{queue.id}/1") as seen:
         seen.tab.evaluate(
