@@ -29,6 +29,8 @@ from typing import Any
 
 import pytest
 
+from outlast.tracing.switch import flush
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"( *)```(\w*)(.*)")
@@ -174,6 +176,7 @@ def run_statement(node: ast.stmt, page: Page, module: types.ModuleType, *, shown
 
 def run_console(page: Page, block: Block, folder: Path) -> None:
     """Run the `$ ` commands of a block and compare what each prints. Only outlast's own commands are run."""
+    flush()  # what blocks before this one kept, as when a script has ended before its reader types a command
     starts = [n for n, line in enumerate(block.lines) if line.startswith("$ ")]
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for start, stop in zip(starts, [*starts[1:], len(block.lines)], strict=True):
