@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from outlast.cli.app import main
-from outlast.tracing.record import TraceRecord
+from outlast.tracing.record import RunRecord, TraceRecord
 from outlast.tracing.saving import WholeTrace
 from outlast.tracing.store import open_store
 
@@ -75,3 +75,14 @@ def test_what_makes_no_sense_is_said(path: str, tmp_path: Path, capsys: pytest.C
     assert main(["queue", path, "--criterion", "x"]) == 2
     assert main(["queue", str(tmp_path / "nothing.db")]) == 2
     assert not (tmp_path / "nothing.db").exists()
+
+
+def test_traces_of_evaluations_are_left_out_unless_asked_for(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store(path) as store:
+        run = RunRecord("e" * 32, "eval")
+        store.save_records([run], [WholeTrace(TraceRecord("f" * 32, name="E", started=9.0, run_id=run.id))])
+    assert main(["queue", path, "--program", "E"]) == 2
+    assert "1 of evaluations, compilations and replays was left out" in capsys.readouterr().err
+    for asked in (["--evaluated"], ["--run", "e" * 32]):
+        assert main(["queue", path, "--program", "E", "--name", asked[0][2:], *asked]) == 0
+        assert capsys.readouterr().out.split() == ["f" * 32]

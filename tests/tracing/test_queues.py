@@ -92,7 +92,22 @@ def test_rows_of_an_evaluation_that_failed_are_failures(store: Store) -> None:
         for number in range(3)
     ]
     store.save_records([run], rows)
-    assert choose(store, "failures").reasons == {id_of(0): "row 0: fail"}
+    assert choose(store, "failures", evaluated=True).reasons == {id_of(0): "row 0: fail"}
+    assert choose(store, "failures", where=TraceFilter(run=run.id)).trace_ids == (id_of(0),)
+
+
+def test_what_nobody_asked_in_earnest_is_left_out_unless_asked_for(store: Store) -> None:
+    runs = [RunRecord(kind[0] * 32, kind) for kind in ("eval", "compile", "replay", "process")]
+    rows = [trace(number, run_id=run.id) for number, run in enumerate(runs)]
+    rows += [trace(10, tags=("replay",)), trace(11, attributes={"a": 1, "of": "metric"}), trace(12, tags=("replayed",))]
+    store.save_records(runs, [WholeTrace(one) for one in rows])
+    chosen = choose(store, "random")
+    assert set(chosen.trace_ids) == {id_of(3), id_of(12)}
+    assert (chosen.pool, chosen.fitting, choose(store, most=1).fitting) == (2, 2, 2)
+    assert len(choose(store, "random", evaluated=True).trace_ids) == 7
+    assert choose(store, "random", where=TraceFilter(run=runs[0].id)).trace_ids == (id_of(0),)
+    with pytest.raises(UsageError, match="no trace fits the filter; 3 of evaluations, .* evaluated=True"):
+        make_queue(store, "q", where=TraceFilter(until=1_002.5))
 
 
 def test_uncertain_are_scores_near_the_line_and_decisions_that_could_be_either(store: Store) -> None:

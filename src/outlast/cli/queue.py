@@ -32,7 +32,9 @@ strategies:
   failures        errors, failed labels and rows; one of each kind first
   slow, costly    the longest, the dearest
 
-Prints the ids of the traces, one a line. They are chosen from the newest 5,000 that fit."""
+Prints the ids of the traces, one a line. They are chosen from the newest 5,000 that fit. Those of evaluations,
+compilations and replays are left out, as they are by outlast data from-traces, unless --evaluated or --run asks for
+them."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--tag", metavar="TAG")
     which.add_argument("--errors", action="store_true", help="those that failed")
     which.add_argument("--unlabelled", action="store_true", help="those that nobody has said anything of")
+    which.add_argument(
+        "--evaluated", action="store_true", help="also those of evaluations, compilations and replays (not without)"
+    )
     parser.add_argument("--list", action="store_true", help="the queues that there are")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
@@ -100,7 +105,8 @@ def _made(store: Store, args: argparse.Namespace) -> QueueRecord:
     if args.criterion and not args.label:
         raise UsageError("--criterion needs --label NAME: the labels that are given by it are called so")
     about = {name: value for name, value in (("label", args.label), ("criterion", args.criterion)) if value}
-    return make_queue(store, args.name, args.strategy, args.n, where=where, by=args.by, seed=args.seed, about=about)
+    how: dict[str, Any] = {"where": where, "by": args.by, "seed": args.seed, "evaluated": args.evaluated}
+    return make_queue(store, args.name, args.strategy, args.n, about=about, **how)
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:

@@ -17,14 +17,13 @@ from outlast.data.near import NearTexts
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.modules.module import Module
 from outlast.tracing.hygiene import Found, Held, scored, without_copies
-from outlast.tracing.record import ALL, LabelRecord, SpanRecord, TraceFilter, TraceRecord
+from outlast.tracing.record import ALL, ELSEWHERE, LabelRecord, SpanRecord, TraceFilter, TraceRecord
 from outlast.tracing.store import Store, open_store
 
 Targets = Literal["outputs", "corrections", "labels"]
 TARGETS = get_args(Targets)
 RANKS = ("human", "user", "code", "judge", "classifier")  # whose word counts, first to last
 _PAGE = 400
-_ELSEWHERE = ("eval", "compile", "replay")  # kinds of runs whose traces nobody asked for in earnest
 _SAME = {True: "pass", False: "fail"}
 
 
@@ -198,7 +197,7 @@ class _Maker:
         self._names = None if names is None else [names] if isinstance(names, str) else list(names)
         self._elsewhere: set[str] = set()
         if where.run is None:
-            self._elsewhere = {run.id for kind in _ELSEWHERE for run in store.runs(kind, limit=1_000_000)}
+            self._elsewhere = {run.id for kind in ELSEWHERE for run in store.runs(kind, limit=1_000_000)}
         self._labels: dict[str, list[LabelRecord]] = {}
         if label is not None or targets != "outputs":
             for one in store.labels():
@@ -226,7 +225,7 @@ class _Maker:
             yield page
 
     def _wanted(self, trace: TraceRecord) -> bool:
-        if trace.run_id in self._elsewhere:
+        if self._of_no_use(trace):
             self.dropped["of evaluations, compilations or replays"] += 1
         elif trace.kind != "program":
             self.dropped["of no program"] += 1
@@ -235,6 +234,11 @@ class _Maker:
         else:
             return True
         return False
+
+    def _of_no_use(self, trace: TraceRecord) -> bool:
+        if self._where.run is not None:
+            return False
+        return trace.run_id in self._elsewhere or "replay" in trace.tags or trace.attributes.get("of") == "metric"
 
     def _read(self, traces: list[TraceRecord]) -> Iterator[Found]:
         spans: dict[str, list[SpanRecord]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import UsageError, brief, did_you_mean
@@ -71,8 +71,11 @@ def choose(
     threshold: float = THRESHOLD,
     seed: int = 0,
     most: int = POOL,
+    evaluated: bool = False,
 ) -> Chosen:
-    """At most `n` traces among the newest `most` that fit `where`. The strategies:
+    """At most `n` traces among the newest `most` that fit `where`. Those of evaluations, compilations and replays, and
+    those of metrics, are not among them without `evaluated`, unless `where` names their run: no examples are made of
+    them afterwards. The strategies:
 
     random        each as likely as any other
     stratified    as many of each `by` (name, model, tag, status, session, program, run), so that rare ones are there
@@ -92,6 +95,7 @@ def choose(
     for name, value in (("n", n), ("most", most)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{name} is a whole number from 1; got {brief(value)}")
+    where = everyday(where, evaluated)
     traces = _newest(store, where, most)
     pool = Pool(store, traces, random.Random(seed), by, threshold)
     chosen = STRATEGIES[strategy].choose(pool, n)[:n]
@@ -112,12 +116,12 @@ def make_queue(
     and why each trace is there. Raises `UsageError` when nothing qualifies."""
     chosen = choose(store, strategy, n, **how)
     if not chosen.trace_ids:
-        fit = f"{chosen.fitting} traces fit the filter" if chosen.fitting else "no trace fits the filter"
-        raise UsageError(f"nothing to put in a queue: {fit}, and none of them qualifies as {strategy!r}")
+        raise UsageError(_nothing(store, strategy, chosen, how))
     where: TraceFilter = how.get("where", ALL)
     told = {
         **(about or {}),
         "asked": n,
+        "evaluated": bool(how.get("evaluated")),
         "seed": how.get("seed", 0),
         "filter": {key: value for key, value in asdict(where).items() if value is not None},
         "pool": chosen.pool,
@@ -127,6 +131,30 @@ def make_queue(
     if strategy == "stratified":
         told["by"] = how.get("by", "name")
     return store.add_queue(name or strategy, strategy, chosen.trace_ids, told)
+
+
+def everyday(where: TraceFilter, evaluated: bool = False) -> TraceFilter:
+    """The filter without traces of evaluations, compilations and replays, unless they or their run are asked for."""
+    return (
+        where if evaluated or where.run is not None or where.evaluated is not None else replace(where, evaluated=False)
+    )
+
+
+def _nothing(store: Store, strategy: str, chosen: Chosen, how: Mapping[str, Any]) -> str:
+    """Why there is nothing to put in a queue."""
+    where: TraceFilter = how.get("where", ALL)
+    if chosen.fitting:
+        told = f"{chosen.fitting} traces fit the filter, and none of them qualifies as {strategy!r}"
+    else:
+        told = "no trace fits the filter"
+    narrowed = everyday(where, bool(how.get("evaluated")))
+    others = store.count(replace(narrowed, evaluated=True)) if narrowed != where else 0
+    if others:
+        told += (
+            f"; {others:,} of evaluations, compilations and replays {'were' if others > 1 else 'was'} left out: "
+            "evaluated=True (--evaluated) takes them too"
+        )
+    return f"nothing to put in a queue: {told}"
 
 
 def _newest(store: Store, where: TraceFilter, most: int) -> list[TraceRecord]:

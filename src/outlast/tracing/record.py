@@ -200,7 +200,8 @@ class Hit:
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
     """Which traces: all that fit every field that is set. `since` and `until` are in seconds since 1970; `labelled`
-    asks for those with a label, or without."""
+    asks for those with a label, or without; `evaluated` for those of evaluations, compilations, replays and metrics, or
+    for all others."""
 
     run: str | None = None
     name: str | None = None
@@ -215,6 +216,8 @@ class TraceFilter:
     labelled: bool | None = None
     min_cost: float | None = None
     min_seconds: float | None = None
+    evaluated: bool | None = None
 
 
 ALL = TraceFilter()
+ELSEWHERE = ("eval", "compile", "replay")  # kinds of runs whose traces nobody asked for in earnest

@@ -20,6 +20,7 @@ from outlast.tracing.database import Database, database_at
 from outlast.tracing.packing import IDENTITY, dumps, new_trace_id
 from outlast.tracing.record import (
     ALL,
+    ELSEWHERE,
     Content,
     Hit,
     LabelRecord,
@@ -431,6 +432,8 @@ class Store:
             label = schema.labels
             told = sa.exists().where(label.c.trace_id == table.c.id, label.c.undone.is_(None))
             query = query.where(told if where.labelled else ~told)
+        if where.evaluated is not None:
+            query = query.where(_elsewhere() if where.evaluated else ~_elsewhere())
         if where.text:
             self._catch_up()
             words = text.matching(self.database.lite, where.text)
@@ -507,6 +510,16 @@ def open_store(place: str | os.PathLike[str], *, read_only: bool = False) -> Sto
     `ConfigError` for what names no store, `DataError` for what cannot be opened or is a database of something else.
     """
     return Store(database_at(place, read_only=read_only))
+
+
+def _elsewhere() -> sa.ColumnElement[bool]:
+    """Whether a trace is of an evaluation, a compilation or a replay, or of a metric: nobody asked in earnest."""
+    table, runs = schema.traces, schema.runs
+    return sa.or_(
+        table.c.run_id.in_(sa.select(runs.c.id).where(runs.c.kind.in_(ELSEWHERE))),
+        table.c.tags.contains(dumps("replay"), autoescape=True),
+        table.c.attributes.contains(dumps({"of": "metric"})[1:-1], autoescape=True),
+    )
 
 
 def _record(row: Any, kind: Callable[..., R]) -> R:

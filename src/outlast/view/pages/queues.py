@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from outlast.errors import UsageError
-from outlast.tracing.queues import KEYS, STRATEGIES, make_queue
+from outlast.tracing.queues import KEYS, STRATEGIES, everyday, make_queue
 from outlast.tracing.record import QueueRecord
 from outlast.tracing.verdicts import DEFAULT
 from outlast.view import reviewing
@@ -43,7 +43,7 @@ def queues(request: Request) -> Response:
     """The list, newest first, and the form for a new one; filters in the address fill the form."""
     store, author = site_of(request).store, reviewing.author_of(request)
     query = query_of(request, *_FIELDS)
-    where = filter_of(query)
+    where = everyday(filter_of(query), bool(request.query_params.get("evaluated")))
     return render(
         request,
         "queues.html",
@@ -52,6 +52,7 @@ def queues(request: Request) -> Response:
         author=author,
         query=query,
         fitting=store.count(where),
+        evaluated=bool(request.query_params.get("evaluated")),
         facets=store.facets(),
         strategies=STRATEGIES,
         keys=KEYS,
@@ -86,6 +87,7 @@ def make(request: Request, form: Form) -> Response:
         strategy,
         int(n),
         where=where,
+        evaluated=form.get("evaluated") == "yes",
         by=form.get("by") or "name",
         seed=int(form.number("seed") or 0),
         about=_asked(form, reviewing.author_of(request)),
