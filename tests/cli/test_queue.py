@@ -80,7 +80,9 @@ def test_what_makes_no_sense_is_said(path: str, tmp_path: Path, capsys: pytest.C
 def test_traces_of_evaluations_are_left_out_unless_asked_for(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     with open_store(path) as store:
         run = RunRecord("e" * 32, "eval")
-        store.save_records([run], [WholeTrace(TraceRecord("f" * 32, name="E", started=9.0, run_id=run.id))])
+        store.save_records(
+            [run], [WholeTrace(TraceRecord("f" * 32, name="E", status="ok", started=9.0, run_id=run.id))]
+        )
     assert main(["queue", path, "--program", "E"]) == 2
     assert "1 of evaluations, compilations and replays was left out" in capsys.readouterr().err
     for asked in (["--evaluated"], ["--run", "e" * 32]):
