@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from outlast.errors import UsageError
 from outlast.tracing.queues import make_queue
 from outlast.tracing.record import QueueRecord, TraceFilter
 from outlast.tracing.store import Store
+from outlast.view.corrections import Output, _allowed
 from outlast.view.reviewing import COOKIE, spent, tags_of
 from tests.view.kept import sample_store
 from tests.view.samples import _id
@@ -228,3 +230,62 @@ def test_tags_are_few_short_and_each_once() -> None:
     assert tags_of(["a", "b"], "b, c ,,a") == ("a", "b", "c")
     assert len(tags_of([str(number) for number in range(99)], "")) == 12
     assert len(tags_of([], "x" * 500)[0]) == 60
+
+
+def test_the_right_answer_is_kept_as_labels_named_after_the_outputs(
+    store: Store, page: Page, queue: QueueRecord
+) -> None:
+    trace = queue.trace_ids[0]
+    outputs = store.content(store.spans(trace)[0]).outputs
+    text = page.get(f"/review/{queue.id}/1", **as_ann(page)).text
+    assert "What it should have been" in text
+    assert re.search(
+        rf'<select [^>]*name="right.team".*<option value="{outputs["team"]}" selected>{outputs["team"]}</option>', text
+    )
+    assert re.search(r'<(input|textarea) [^>]*name="right.reasoning"', text)
+    team = next(one for one in ("cards", "billing") if one != outputs["team"])
+    fields = {f"{before}.{name}": value for before in ("was", "right") for name, value in outputs.items()}
+    say(page, queue, 1, value="fail", **{**fields, "right.team": team, "right.reasoning": "Cards, says he."})
+    assert {(one.name, one.value, one.source, one.author) for one in store.labels()} == {
+        ("label", "fail", "human", "ann"),
+        ("team", team, "human", "ann"),
+        ("reasoning", "Cards, says he.", "human", "ann"),
+    }
+    again = page.get(f"/review/{queue.id}/1", **as_ann(page)).text
+    assert f"came: {outputs['team']}" in again
+    say(
+        page,
+        queue,
+        1,
+        value="keep",
+        **{**fields, "was.team": team, "right.reasoning": "Cards, says he.", "was.reasoning": "Cards, says he."},
+    )
+    assert {one.name for one in store.labels()} == {"label", "reasoning"}
+
+
+def test_what_is_no_right_answer_is_refused_and_none_is_kept_while_one_writes(
+    store: Store, page: Page, queue: QueueRecord
+) -> None:
+    assert "is one of" in say(page, queue, 1, value="fail", **{"right.team": "the moon", "was.team": "?"}).text
+    page.post(f"/review/{queue.id}/1/say", {"note": "x", "right.reasoning": "Car"}, X_Autosave="1", **as_ann(page))
+    say(page, queue, 1, value="pass", **{"right.nobody": "x", "right.label": "x"})
+    assert [one.name for one in store.labels()] == ["label"]
+
+
+def test_what_is_written_becomes_a_value_of_the_kind_that_came() -> None:
+    assert Output("n", "number", 3, 3).read("7") == 7
+    assert Output("n", "number", 0.5, 0.5).read("7.25") == 7.25
+    assert Output("ok", "truth", True, True, (True, False)).read("no") is False
+    assert Output("said", "text", "7", "7").read("8") == "8"
+    with pytest.raises(UsageError, match="is a number; got 'high'"):
+        Output("n", "number", 3, 3).read("high")
+    with pytest.raises(UsageError, match="is a number"):
+        Output("n", "number", 3, 3).read("nan")
+
+
+def test_the_program_says_which_values_there_are() -> None:
+    line = "output team: {'enum': ['a | b', 'c'], 'type': 'string'} | the team | of today"
+    assert _allowed("team", line) == ("a | b", "c")
+    assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'null'}]} | ") == ("x",)
+    assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'string'}]} | ") == ()
+    assert _allowed("team", "output team: {'type': 'string'} | an 'enum' of teams") == ()

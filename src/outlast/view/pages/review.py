@@ -14,7 +14,7 @@ from starlette.routing import Route
 from outlast.errors import DataError
 from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import JUDGES, PEOPLE, verdict_of
-from outlast.view import reviewing
+from outlast.view import corrections, reviewing
 from outlast.view.beside import Other, Row, others_of, previews, row_of
 from outlast.view.forms import Form, on_form
 from outlast.view.pages.programs import Change, changes_between
@@ -78,6 +78,8 @@ def item(request: Request) -> Response:
         told=told,
         said=_said_by_others(store, task, trace_id, author) if told else [],
         look=look,
+        outputs=corrections.outputs_of(store, task, trace_id, author),
+        written=corrections.written,
         tags=list(dict.fromkeys([*(label.tags if label else ()), *reviewing.known_tags(store, task.label)])),
         reason=task.reasons.get(trace_id, ""),
         before=_before(request, store, task, author),
@@ -194,12 +196,16 @@ def jump(request: Request) -> Response:
 
 
 def say(request: Request, form: Form) -> Response:
-    """Keep what somebody says of a trace. With `keep` for a value the verdict stays as it was: a note is saved."""
+    """Keep what somebody says of a trace, and what it should have been. With `keep` for a value the verdict stays as
+    it was: a note is saved."""
     store, task = site_of(request).store, _task(request)
     number = _number(request, task)
     author, trace_id, value = reviewing.author_of(request), task.ids[number - 1], form.get("value") or _KEEP
     if value not in (*reviewing.VALUES, _KEEP):
         raise DataError(f"a trace is judged {', '.join(reviewing.VALUES)}; got {value!r}")
+    autosave = bool(request.headers.get("x-autosave"))
+    if not autosave:  # half a word is no right answer
+        corrections.keep(store, form, corrections.outputs_of(store, task, trace_id, author), trace_id, author)
     before = reviewing.mine(store, task, author).get(trace_id)
     note = form.get("note", reviewing.LONGEST_NOTE).replace("\r\n", "\n")
     tags = reviewing.tags_of(form.all("tag"), form.get("new_tags"))
@@ -217,7 +223,7 @@ def say(request: Request, form: Form) -> Response:
             rubric_version=before.rubric_version if kept and before is not None else task.version,
             seconds_spent=reviewing.spent(form.number("opened"), form.number("seconds")),
         )
-    if request.headers.get("x-autosave"):
+    if autosave:
         return Response(status_code=204)
     if value == _KEEP:
         return RedirectResponse(f"/review/{task.queue.id}/{number}?said=saved", 303)
