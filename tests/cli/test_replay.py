@@ -42,7 +42,7 @@ def test_a_trace_runs_again_without_a_model(outlast: Any, store: str, silent: li
     id = ids(store)[0]
     done = outlast("replay", "last", "--store", store, "--program", "app.py:Triage", "--all")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[0] == f"{id[:12]} Triage: the same"
+    assert done.out.splitlines()[0] == f"{id[:20]} Triage: the same"
     assert "  = lm route: the same" in done.out
     assert "1 trace replayed (1 answers from the store): 1 the same, 0 not" in done.err
     assert silent == []
@@ -87,7 +87,7 @@ def test_old_and_new_are_set_beside_each_other_and_kept(outlast: Any, store: str
     assert "the program was version" in done.out
     assert "  ~ lm route: inputs" in done.out
     [run] = ol.open_store(store).runs("replay")
-    assert f"kept as run {run.id[:12]}" in done.err
+    assert f"kept as run {run.id[:20]}" in done.err
     assert run.attributes == {"of": id, "mode": "diff"}
 
 

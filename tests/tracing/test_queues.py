@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from outlast.errors import UsageError
+from outlast.errors import DataError, UsageError
 from outlast.tracing.clusters import grouped, vectors_of
 from outlast.tracing.queues import STRATEGIES, choose, make_queue
 from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceFilter, TraceRecord
@@ -237,3 +237,25 @@ def test_labels_of_several_traces_are_read_at_once(store: Store) -> None:
     assert [(one.trace_id, one.value) for one in store.labels(some)] == [(id_of(1), "pass"), (id_of(3), "pass")]
     assert len(store.labels(some, history=True)) == 4
     assert store.labels([]) == []
+
+
+def test_two_queues_do_not_have_one_name(store: Store) -> None:
+    fill(store, trace(1))
+    first = make_queue(store, "mine")
+    with pytest.raises(UsageError, match=f"a queue 'mine' already, {first.id}, of 1 traces; give another name"):
+        make_queue(store, "mine")
+    assert [make_queue(store, "").name for _ in range(3)] == ["random", "random 2", "random 3"]
+    assert len(store.queues()) == 4
+
+
+def test_an_id_that_several_have_is_told_with_which(store: Store) -> None:
+    fill(store, *(trace(number, input=f"what\n{number}") for number in range(3)))
+    with pytest.raises(
+        DataError, match=f"several traces begin .*give more of the id\n  {id_of(2)}  program  Triage  wh"
+    ):
+        store.trace("0" * 30)
+    fill(store, *(trace(number) for number in range(3, 9)))
+    with pytest.raises(DataError) as told:
+        store.trace("0" * 30)
+    assert len(str(told.value).splitlines()) == 7
+    assert str(told.value).endswith("...")

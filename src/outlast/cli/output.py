@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _results: TextIO | None = None
 
+SHORT_ID = 20  # characters of an id that are shown: the first twelve are the time in milliseconds, which many share
+
 
 def stdout() -> TextIO:
     """Where results go."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
 from outlast.cli.app import OK
-from outlast.cli.output import emit, say, stdout
+from outlast.cli.output import SHORT_ID, emit, say, stdout
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _list(store: Store, args: argparse.Namespace) -> int:
         else:
             done = f"{told['labelled']} of {told['traces']}"
             name = "".join(one if one.isprintable() else "?" for one in queue.name)
-            print(f"{queue.id[:12]}  {done:>10}  {queue.strategy:<12}  {name}", file=stdout())
+            print(f"{queue.id[:SHORT_ID]}  {done:>10}  {queue.strategy:<12}  {name}", file=stdout())
     return OK
 
 

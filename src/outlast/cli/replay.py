@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
 from outlast.cli.app import NO, OK
-from outlast.cli.output import console, emit_pretty, say
+from outlast.cli.output import SHORT_ID, console, emit_pretty, say
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _show(found: Replay, args: argparse.Namespace) -> None:
         if found.mode == "live":
             out.print(_text(trace.outputs), soft_wrap=True)
             continue
-        head = f"{trace.trace_id[:12]} {trace.name}: {'the same' if trace.same else 'something else came out'}"
+        head = f"{trace.trace_id[:SHORT_ID]} {trace.name}: {'the same' if trace.same else 'something else came out'}"
         out.print(head + (f" ({trace.note})" if trace.note else ""), soft_wrap=True)
         for line in _lines(trace, args.all):
             out.print(line, soft_wrap=True)
@@ -243,7 +243,7 @@ def _show(found: Replay, args: argparse.Namespace) -> None:
     if found.left_out:
         told += f"; {found.left_out} of other programs left out"
     if found.run_id:
-        told += f"; kept as run {found.run_id[:12]}"
+        told += f"; kept as run {found.run_id[:SHORT_ID]}"
     say(f"outlast: {told}")
 
 
@@ -254,7 +254,7 @@ def _hint(record: Any) -> None:
     words = record.provenance.get("argv") or ()
     if getattr(record, "kind", "") in ("eval", "compile") and len(words) > 1:
         said = shlex.join(str(word) for word in words[1:])
-        say(f"outlast: the whole command, offline: outlast replay {record.id[:12]} -- {said}")
+        say(f"outlast: the whole command, offline: outlast replay {record.id[:SHORT_ID]} -- {said}")
 
 
 def _lines(trace: ReplayedTrace, every: bool) -> list[str]:

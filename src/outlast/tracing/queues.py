@@ -5,9 +5,10 @@ A strategy is a function of a pool of traces; it reads the store and changes not
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,7 +114,14 @@ def make_queue(
     **how: Any,
 ) -> QueueRecord:
     """Choose as `choose` does, and keep it in the store as a queue. `about` is kept with it, beside how it was chosen
-    and why each trace is there. Raises `UsageError` when nothing qualifies."""
+    and why each trace is there. Raises `UsageError` when nothing qualifies and when there is a queue of that `name`;
+    without a name it is called as the strategy, with a number where there is such a queue."""
+    taken = {one.name: one for one in store.queues()[::-1]}
+    if name in taken:
+        there = taken[name]
+        raise UsageError(
+            f"there is a queue {name!r} already, {there.id}, of {len(there.trace_ids)} traces; give another name"
+        )
     chosen = choose(store, strategy, n, **how)
     if not chosen.trace_ids:
         raise UsageError(_nothing(store, strategy, chosen, how))
@@ -130,7 +138,13 @@ def make_queue(
     }
     if strategy == "stratified":
         told["by"] = how.get("by", "name")
-    return store.add_queue(name or strategy, strategy, chosen.trace_ids, told)
+    called = name or next(one for one in _names(strategy) if one not in taken)
+    return store.add_queue(called, strategy, chosen.trace_ids, told)
+
+
+def _names(first: str) -> Iterator[str]:
+    yield first
+    yield from (f"{first} {number}" for number in itertools.count(2))
 
 
 def everyday(where: TraceFilter, evaluated: bool = False) -> TraceFilter:

@@ -492,14 +492,18 @@ class Store:
     def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
         if not isinstance(id, str) or not id:
             raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
-        query = sa.select(table).where(column >= id, column < id + "\uffff").limit(2)
+        query = sa.select(table).where(column >= id, column < id + "\uffff").order_by(column.desc()).limit(6)
         with self.reading() as connection:
             exact = connection.execute(sa.select(table).where(column == id)).first()
             rows = [exact] if exact is not None else connection.execute(query).all()
         if not rows:
             raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
         if len(rows) > 1:
-            raise DataError(f"several {noun}s begin with {id!r} in {self.database.place}: give more of the id")
+            listed = "".join(f"\n  {_shown(_record(row, kind))}" for row in rows[:5])
+            more = "\n  ..." if len(rows) > 5 else ""
+            raise DataError(
+                f"several {noun}s begin with {id!r} in {self.database.place}: give more of the id{listed}{more}"
+            )
         return _record(rows[0], kind)
 
 
@@ -510,6 +514,15 @@ def open_store(place: str | os.PathLike[str], *, read_only: bool = False) -> Sto
     `ConfigError` for what names no store, `DataError` for what cannot be opened or is a database of something else.
     """
     return Store(database_at(place, read_only=read_only))
+
+
+def _shown(record: Any) -> str:
+    """One of several that an id may mean, in a line."""
+    words = (
+        str(getattr(record, "id", "") or getattr(record, "hash", "")),
+        *(" ".join(str(getattr(record, name, "")).split())[:60] for name in ("kind", "name", "input")),
+    )
+    return "  ".join("".join(one if one.isprintable() else "?" for one in word) for word in words if word)
 
 
 def _elsewhere() -> sa.ColumnElement[bool]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from outlast.cli.output import SHORT_ID
 from outlast.cli.talk.terminal import at_terminal, printable
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def moment(started: float) -> str:
 
 def short_line(trace: TraceRecord, snippet: str = "", width: int = 100) -> str:
     """A trace in one line: its beginning, time, name, and what went in and came out."""
-    head = f"{trace.id[:12]}  {moment(trace.started)}  {printable(trace.name or ' + '.join(trace.models)) or '?'}"
+    head = f"{trace.id[:SHORT_ID]}  {moment(trace.started)}  {printable(trace.name or ' + '.join(trace.models)) or '?'}"
     state = "" if trace.status == "ok" else f"  {trace.status}"
     room = max(30, width - len(head) - len(state) - 2)
     said = snippet or (f"{trace.input} → {trace.error or trace.output}" if trace.output or trace.error else trace.input)

@@ -83,7 +83,7 @@ def make(request: Request, form: Form) -> Response:
     where = filter_of({name: text for name in _FIELDS if (text := form.get(name))})
     queue = make_queue(
         store,
-        form.get("called", 80) or strategy,
+        form.get("called", 80),
         strategy,
         int(n),
         where=where,
