@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def test_every_page_works_over_a_real_store(kept: Path) -> None:
             assert answer.status == 404
             assert str(kept) not in answer.text  # where things lie on the disk is nobody's business
     store.close()
+
+
+def test_an_error_never_says_where_the_store_lies(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(kept.parent.parent)
+    named = f"{kept.parent.name}/{kept.name}"
+    for place, told in ((named, named), (str(kept), ""), (str(kept), named)):
+        with closing(open_store(place, read_only=True)) as store, served(store, name="mine", place=told) as page:
+            answer = page.get("/traces/zzz")
+            assert (answer.status, kept.parent.name in answer.text) == (404, False)
+            assert " in mine" in answer.text
 
 
 @pytest.fixture

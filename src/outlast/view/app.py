@@ -60,13 +60,7 @@ def _cannot(request: Request, error: Exception) -> Response:
     """An error of ours says what is wrong in words that are meant for people."""
     status = 404 if isinstance(error, DataError) else 400
     title = "Not found" if status == 404 else "That cannot be shown"
-    return render(request, "message.html", status=status, title=title, said=_told(request, error))
-
-
-def _told(request: Request, error: Exception) -> str:
-    """What the error says, with the name of the store for where it is."""
-    site, said = site_of(request), str(error) or type(error).__name__
-    return said.replace(site.place, site.name) if site.place else said
+    return render(request, "message.html", status=status, title=title, said=site_of(request).told(error))
 
 
 def _broken(request: Request, error: Exception) -> Any:

@@ -43,6 +43,18 @@ class Site:
     token: str = field(default_factory=_secret)
     session: str = field(default_factory=_secret)
 
+    def told(self, error: Exception) -> str:
+        """What an error says, with the name of the store for where it is."""
+        database = self.store.database
+        places = {self.place, database.place, database.address}
+        if database.lite:
+            places |= {str(Path(database.address).resolve())}
+        said = str(error) or type(error).__name__
+        for place in sorted(places, key=len, reverse=True):
+            if "/" in place or "\\" in place:  # a bare name says nothing, and may be a part of other words
+                said = said.replace(place, self.name)
+        return said
+
     @property
     def form_token(self) -> str:
         """What every form sends back, so that another page cannot post in this one's name."""

@@ -78,7 +78,15 @@ def send(request: Request, form: Form) -> Response:
         id = replays.send(store, span, asked, replays.model(form.get("model")))
     except OutlastError as error:
         status = 400 if isinstance(error, UsageError) else 409
-        return _page(request, base, asked, settings, trouble=str(error), chosen=form.get("model"), status=status)
+        return _page(
+            request,
+            base,
+            asked,
+            settings,
+            trouble=site_of(request).told(error),
+            chosen=form.get("model"),
+            status=status,
+        )
     return RedirectResponse(f"/replay/{span.id}?shown={id}", 303)
 
 
