@@ -191,3 +191,28 @@ def test_the_quickstart_is_compiled_again_offline_to_the_same_file(
     )
     assert before == after
     assert len(before) > 100
+
+
+@pytest.mark.parametrize("mode", ["diff", "live"])
+def test_a_model_without_a_key_is_told_and_nothing_is_kept(
+    outlast: Any, store: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    before = ids(store)
+    for more in ((), ("--program", "app.py:Triage")):
+        done = outlast("replay", before[0], "--store", store, "--mode", mode, "--lm", "openai/gpt-5", *more)
+        assert done.code == 4
+        assert "needs a key and there is none" in done.err
+        assert len(done.err.splitlines()) == 1
+        assert done.out == ""
+    assert ids(store) == before
+    assert ol.open_store(store).runs("replay") == []
+
+
+def test_a_cassette_replaces_a_file_only_when_told(outlast: Any, store: str) -> None:
+    Path("x.jsonl").write_text("mine")
+    done = outlast("replay", ids(store)[0], "--store", store, "--to", "x.jsonl")
+    assert (done.code, Path("x.jsonl").read_text()) == (2, "mine")
+    assert "'x.jsonl' is there already" in done.err
+    assert outlast("replay", ids(store)[0], "--store", store, "--to", "x.jsonl", "--force").code == 0
+    assert "mine" not in Path("x.jsonl").read_text()

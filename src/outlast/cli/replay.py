@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="run this program again; app.py alone: the one in it that is of the stored name",
     )
     parser.add_argument("--to", metavar="X.jsonl", help="write the exchanges as a cassette, and replay nothing")
+    parser.add_argument("--force", action="store_true", help="replace the file of --to where there is one")
     parser.add_argument("--store", metavar="FILE|URL", help="the store of traces")
     parser.add_argument("--all", action="store_true", help="every span, not only those that differ")
     options.add_artifact(parser)
@@ -124,6 +125,8 @@ def opened(place: str | None, *, write: bool) -> Store:
 def _cassette(store: Store, args: argparse.Namespace) -> int:
     from outlast.tracing.cassettes import write_cassette
 
+    if Path(args.to).exists() and not args.force:
+        raise UsageError(f"{args.to!r} is there already; name another file, or give --force to replace it")
     written = write_cassette(store, args.id, args.to)
     if args.json:
         emit_pretty(written.to_json())

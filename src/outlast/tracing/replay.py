@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from outlast.errors import DataError, UsageError, brief
+from outlast.errors import ConfigError, DataError, LMError, UsageError, brief
 from outlast.lms.protocol import LM, recorded
+from outlast.lms.wire.model import WireLM
 from outlast.messages import Message, Request
 from outlast.modules.module import Module
 from outlast.runtime import current, default, gather, run_blocking, running
@@ -123,7 +124,8 @@ def replay(
     `lm` is the model to ask: for each exchange, or for the modules of the program that have none of their own; without
     it the one that was asked, by its name. `messages` are sent in place of those of a single exchange. `store` is the
     one in use unless given. Cost: none with "cache", else what the program or the exchanges take. Raises `DataError`
-    for what is not there or has no content, `UsageError`, and what the program raises for inputs that it cannot take.
+    for what is not there or has no content, `LMError` for a model without a key, `UsageError`, and what the program
+    raises for inputs that it cannot take.
     """
     return run_blocking(
         lambda: areplay(id, program, store=store, mode=mode, lm=lm, messages=messages, concurrency=concurrency)
@@ -194,6 +196,9 @@ async def _exchanges(
     kept = exchanges(store, record)
     if not kept:
         raise DataError(f"the {kind_of(record)} {record.id} holds no exchange with a model")
+    if mode != "cache":
+        for asked in {one.span.lm_asked for one in kept} if lm is None else (lm,):
+            _askable(opened_model(asked))
     with collected(store, record, mode) as told:
         answers = recorded_in(store, record.id)[0] if mode == "cache" else None
         pairs = await gather(*(_again(one, answers, lm, messages, told) for one in kept), limit=max(1, concurrency))
@@ -236,6 +241,18 @@ async def _again(
     return of(exchange), exchange.state.id
 
 
+def _askable(lm: LM) -> LM:
+    """The model. Raises `LMError` for one that has no key, before anything is kept: without an answer there is nothing
+    to set beside what is stored."""
+    leaf = getattr(lm, "leaf", None)
+    if isinstance(leaf, WireLM):
+        try:
+            leaf.check_key()
+        except ConfigError as error:
+            raise LMError(f"{error}. Nothing was asked, and nothing is kept") from error
+    return lm
+
+
 def opened_model(lm: LM | str) -> LM:
     """A model to ask anew: one that is given by name is opened without its cache."""
     if isinstance(lm, LM):
@@ -264,7 +281,7 @@ async def _programs(
             f"the {kind_of(record)} {record.id} holds no trace of a {type(program).__name__}; it has traces of {names}"
         )
     version = program_hash(program)
-    with collected(store, record, mode) as told, _models(store, record, mode, lm) as answers:
+    with _models(store, record, mode, lm) as answers, collected(store, record, mode) as told:
         jobs = [_run(store, one, program, version, told, tools=mode != "cache") for one in mine]
         done = await gather(*jobs, limit=max(1, concurrency))
     given = 0 if answers is None else answers.given
@@ -287,7 +304,7 @@ def _models(
     if chosen is None and current().lm is None and default("lm") is None:
         most = recorded_in(store, record.id)[0].asked_most
         chosen = None if most is None else most[0]
-    with running(**({} if chosen is None else {"lm": opened_model(chosen)}), memo=None, root=None):
+    with running(**({} if chosen is None else {"lm": _askable(opened_model(chosen))}), memo=None, root=None):
         yield None
 
 

@@ -144,6 +144,10 @@ class WireLM(LM):
             "learned": sorted(self._wire.refused),
         }
 
+    def check_key(self) -> None:
+        """Raise `ConfigError` when this model needs a key and there is none. Asks nobody."""
+        self._key()
+
     async def complete(self, request: Request) -> Response:
         """Answer one request. Raises an `LMError`, or `ConfigError` when there is no key, before any network."""
         if request.questions:
