@@ -59,7 +59,9 @@ def test_values_of_labels_are_json_where_they_can_be(outlast: Any, store: str) -
     ("words", "code", "told"),
     [
         (("--to", "train.csv"), 2, "--to names a file of JSON lines"),
-        (("--to", "train.jsonl", "--program", "Nobody"), 3, "no trace fits"),
+        (("--to", "train.jsonl", "--program", "Triagee"), 3, "there is no trace of 'Triagee' in "),
+        (("--to", "train.jsonl", "--program", "Triagee"), 3, "Did you mean 'Triage'?"),
+        (("--to", "train.jsonl", "--since", "2100-01-01"), 3, "fits the filter"),
         (("--to", "train.jsonl", "--near", "3"), 2, "a likeness is a number"),
         (("--to", "train.jsonl", "--never-into", "none.jsonl"), 3, "none.jsonl"),
         (("--to", "train.jsonl", "--since", "soon"), 2, "soon"),

@@ -208,7 +208,7 @@ def test_options_that_mean_nothing_are_refused(path: Path) -> None:
         examples_from_traces(path, program=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="the filter says name='Other'"):
         examples_from_traces(path, TraceFilter(name="Other"), program=Shop())
-    with pytest.raises(DataError, match="no trace fits"):
+    with pytest.raises(DataError, match="there is no trace of 'Nobody'"):
         examples_from_traces(path, program="Nobody")
 
 
@@ -249,3 +249,14 @@ def test_production_traces_make_a_program_better(path: Path, tmp_path: Path) -> 
 def _teams(data: ol.Dataset, known: ol.Dataset) -> list[tuple[Any, str]]:
     teams = {one.message: one.team for one in known}
     return [(one, teams[one.message]) for one in data]
+
+
+def test_why_nothing_is_left_is_told(path: Path) -> None:
+    ids = asked(path, *QUESTIONS)
+    with pytest.raises(DataError, match="3 traces of 'Shop' in .*, and none has a label"):
+        examples_from_traces(path, program="Shop", label="pass")
+    with pytest.raises(DataError, match=r"no trace of 'Shp' in .*\. Did you mean 'Shop'\? Programs: 'Shop'\."):
+        examples_from_traces(path, program="Shp", label="pass")
+    ol.feedback(ids[QUESTIONS[0]], True, store=path)
+    with pytest.raises(DataError, match="no trace of 'Shop' .* fits the filter"):
+        examples_from_traces(path, TraceFilter(until=1.0), program="Shop", label="pass")

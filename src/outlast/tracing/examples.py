@@ -112,8 +112,11 @@ def examples_from_traces(
             raise UsageError(f"never_into is a Dataset or a list of them; got {brief(one)}")
     opened = store if isinstance(store, Store) else open_store(store, read_only=True)
     try:
-        maker = _Maker(opened, _narrowed(where, program, label, targets), path, label, label_name, targets, fields)
+        narrowed = _narrowed(where, program, label, targets)
+        maker = _Maker(opened, narrowed, path, label, label_name, targets, fields)
         found = list(maker.found(limit))
+        if not maker.looked_at:
+            raise DataError(_none_fits(opened, narrowed))
         held = Held(near)
         for one in kept_from:
             held.add_all("in a test split", (dict(inputs_of(example)) for example in one))
@@ -136,7 +139,7 @@ def examples_from_traces(
             opened.close()
     dropped = dict(sorted(maker.dropped.items()))
     if not rows:
-        told = ", ".join(f"{number} {reason}" for reason, number in dropped.items()) or "no trace fits"
+        told = ", ".join(f"{number} {reason}" for reason, number in dropped.items())
         raise DataError(f"no example is left of {maker.looked_at} traces of {opened.database.place}: {told}")
     return TraceExamples(Dataset(rows), traces, dropped, about)
 
@@ -167,6 +170,24 @@ def _narrowed(where: TraceFilter, program: Any, label: Any, targets: Targets) ->
         if getattr(where, name) not in (None, changes[name]):
             raise UsageError(f"the filter says {name}={getattr(where, name)!r}, and the options {changes[name]!r}")
     return replace(where, **changes)
+
+
+def _none_fits(store: Store, where: TraceFilter) -> str:
+    """Why no trace was looked at: a name that none has, a label that is missing, or the rest of the filter."""
+    of = f" of {where.name!r}" if where.name is not None else f" of version {where.program}" if where.program else ""
+    if of and not store.count(TraceFilter(name=where.name, program=where.program)):
+        names = store.facets()["names"]
+        near = did_you_mean(where.name, names) if where.name is not None else ""
+        listed = f" Programs: {', '.join(map(repr, names[:20]))}." if names else " It holds no trace."
+        return f"there is no trace{of} in {store.database.place}.{near}{listed}"
+    others = store.count(replace(where, labelled=None)) if where.labelled else 0
+    if others:
+        count = f"{others:,} trace{'s' * (others != 1)}{of}"
+        return (
+            f"{count} in {store.database.place}, and none has a label. Labels come from `outlast view`, from "
+            "ol.feedback and from judges"
+        )
+    return f"no trace{of} in {store.database.place} fits the filter"
 
 
 def _set(where: TraceFilter) -> dict[str, Any]:
