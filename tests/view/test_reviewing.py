@@ -168,6 +168,29 @@ def test_jumping_is_by_number_and_by_id(page: Page, queue: QueueRecord) -> None:
     assert page.get(f"/review/{queue.id}/7").status == 404
 
 
+def test_ids_are_told_apart_by_their_ends(store: Store, page: Page) -> None:
+    ids = ["01a2291b458bdce99afdefd4edb1206c", "01a2291b42fffbc4a2031ef83a5230f3"]
+    queue = store.add_queue("two", "random", ids)
+    assert page.get(f"/review/{queue.id}/jump?to=3a5230f3").headers["location"].endswith("/2")
+    assert page.get(f"/review/{queue.id}/jump?to=%E2%80%A6edb1206c").headers["location"].endswith("/1")
+    done = page.get(f"/review/{queue.id}/done").text
+    assert [f'title="{id}">…{id[-8:]}<' in done for id in ids] == [True, True]
+
+
+def test_a_trace_shows_its_notes_and_leads_to_its_review(store: Store, page: Page, queue: QueueRecord) -> None:
+    inside, alone = queue.trace_ids[0], next(t.id for t in store.traces(limit=50) if t.id not in queue.trace_ids)
+    store.add_label(inside, "fail", author="bob", note="blames <b>the customer</b>")
+    text = page.get(f"/traces/{inside}").text
+    assert "<pre>blames &lt;b&gt;the customer&lt;/b&gt;</pre>" in text
+    assert f'href="/review/{queue.id}/1"' in text
+    assert f'value="{alone}">Review this trace' in page.get(f"/traces/{alone}").text
+    there = page.post("/review/trace", {"id": alone}).headers["location"]
+    assert page.get(there).status == 200
+    assert page.post("/review/trace", {"id": alone}).headers["location"] == there
+    assert page.post("/review/trace", {"id": inside}).headers["location"] == f"/review/{queue.id}/1"
+    assert page.post("/review/trace", {"id": "zzz"}).status == 404
+
+
 def test_a_queue_is_made_by_the_form(store: Store, page: Page) -> None:
     fields = {"strategy": "stratified", "by": "status", "n": "4", "called": "mix", "name": "Triage", "label": "ok?"}
     answer = page.post("/review/make", fields, **as_ann(page))

@@ -67,6 +67,17 @@ class Task:
         return label.rubric_version == self.version
 
 
+def places_of(store: Store, trace_id: str) -> list[tuple[QueueRecord, int]]:
+    """The queues that a trace is in, newest first, with its number in each; not those whose words were replaced."""
+    found = store.queues()
+    replaced = {str(one.about.get("follows")) for one in found}
+    return [
+        (one, one.trace_ids.index(trace_id) + 1)
+        for one in found
+        if one.id not in replaced and trace_id in one.trace_ids
+    ]
+
+
 def version_of(label: str, criterion: str) -> str:
     """The version of a criterion, as `ol.Rubric` counts it; "" without words."""
     if not criterion:

@@ -26,6 +26,7 @@ __all__ = [
     "score",
     "short",
     "short_hash",
+    "short_id",
     "size",
     "step_title",
     "tokens",
@@ -135,6 +136,12 @@ def size(number: Any) -> str:
 def short_hash(text: Any) -> str:
     """The first eight characters of a hash or an id."""
     return str(text or "")[:8]
+
+
+def short_id(text: Any) -> str:
+    """The last eight characters of an id: ids begin with the time, and those of one minute begin alike."""
+    whole = str(text or "")
+    return whole if len(whole) <= 8 else f"…{whole[-8:]}"
 
 
 def line(text: Any) -> str:

@@ -95,6 +95,18 @@ def make(request: Request, form: Form) -> Response:
     return RedirectResponse(f"/review/{queue.id}", 303)
 
 
+def one(request: Request, form: Form) -> Response:
+    """Review one trace: in a queue that has it, else in one of its own."""
+    store = site_of(request).store
+    trace = store.trace(form.get("id", 40))
+    if places := reviewing.places_of(store, trace.id):
+        queue, number = places[0]
+        return RedirectResponse(f"/review/{queue.id}/{number}", 303)
+    about = {"label": DEFAULT, "made_by": reviewing.author_of(request)}
+    made = store.add_queue(f"one {trace.name or trace.kind}"[:80], "picked", [trace.id], about)
+    return RedirectResponse(f"/review/{made.id}/1", 303)
+
+
 def _asked(form: Form, author: str) -> Mapping[str, Any]:
     label, criterion = " ".join(form.get("label", 60).split()), form.get("criterion", 4_000).replace("\r\n", "\n")
     told = {"label": label or DEFAULT, "criterion": criterion, "made_by": author}
@@ -133,6 +145,7 @@ def _own(path: str) -> str:
 ROUTES = [
     Route("/review", queues),
     Route("/review/make", on_form(make), methods=["POST"]),
+    Route("/review/trace", on_form(one), methods=["POST"]),
     Route("/review/me", on_form(name), methods=["POST"]),
     Route("/review/{queue}/criterion", on_form(criterion), methods=["POST"]),
 ]

@@ -179,11 +179,13 @@ def done(request: Request) -> Response:
 
 
 def jump(request: Request) -> Response:
-    """To a place of the queue by its number, or by the beginning of a trace's id."""
-    task, wanted = _task(request), request.query_params.get("to", "").strip().lower()[:40]
+    """To a place of the queue by its number, or by the beginning or the end of a trace's id."""
+    task, wanted = _task(request), request.query_params.get("to", "").strip(" …").lower()[:40]
     if wanted.isdecimal() and 1 <= int(wanted) <= len(task.ids):
         return RedirectResponse(f"/review/{task.queue.id}/{int(wanted)}", 303)
-    found = [number for number, id in enumerate(task.ids, 1) if wanted and id.startswith(wanted)]
+    found = [
+        number for number, id in enumerate(task.ids, 1) if wanted and (id.startswith(wanted) or id.endswith(wanted))
+    ]
     if len(found) != 1:
         how = "no trace" if not found else "several traces"
         raise DataError(

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from outlast.tracing.record import Content, SpanRecord, TraceRecord
 from outlast.view.conversation import Conversation, Reader
 from outlast.view.rendering import render, site_of
+from outlast.view.reviewing import places_of
 from outlast.view.values import raw, shown
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 40  # steps whose content stands in the page from the beginning
 MOST = 2_000  # steps that are shown of one trace
+MOST_PLACES = 3  # queues in which it can be reviewed
 _NOTHING = Content()
 
 
@@ -70,6 +72,7 @@ def trace(request: Request) -> Response:
         shown=shown_steps(steps, contents, at_once=at_once, raw_too=site.exported),
         left_out=max(0, len(spans) - MOST),
         labels=site.store.labels(trace_id=found.id),
+        places=[] if site.exported else places_of(site.store, found.id)[:MOST_PLACES],
         ticks=_ticks(_length(found, spans)),
     )
 
