@@ -73,6 +73,17 @@ def test_what_cannot_be_done_is_told(outlast: Any, store: str, words: tuple[str,
     assert told in done.err
 
 
+def test_corrections_are_checked_by_a_program_that_is_given(outlast: Any, store: str) -> None:
+    newest, other = ol.open_store(store).traces()[:2]
+    ol.feedback(newest.id, "no such team", name="team", store=store)
+    ol.feedback(other.id, "fraud", name="team", store=store)
+    words = ("data", "from-traces", store, "--targets", "corrections", "--fields", "team", "--to", "train.jsonl")
+    done = outlast(*words, "--program", "app.py:Triage")
+    assert done.code == 0, done.err
+    assert "1 not of the type of team" in done.err
+    assert [one.team for one in ol.Dataset.from_jsonl("train.jsonl")] == ["fraud"]
+
+
 @pytest.mark.slow
 def test_the_file_goes_into_compile(outlast: Any) -> None:
     """Run, put right, make a data set, compile: on the command line from beginning to end."""

@@ -260,3 +260,22 @@ def test_why_nothing_is_left_is_told(path: Path) -> None:
     ol.feedback(ids[QUESTIONS[0]], True, store=path)
     with pytest.raises(DataError, match="no trace of 'Shop' .* fits the filter"):
         examples_from_traces(path, TraceFilter(until=1.0), program="Shop", label="pass")
+
+
+def test_a_correction_is_of_the_type_of_the_output_or_left_out(path: Path) -> None:
+    ids = asked(path, *QUESTIONS)
+    ol.feedback(ids[QUESTIONS[0]], "perhaps", name="sure", store=path)
+    ol.feedback(ids[QUESTIONS[1]], "false", name="sure", store=path)
+    ol.feedback(ids[QUESTIONS[2]], 5, name="stars", store=path)
+    for which, at in ((Shop(), None), (Shop(), "ask")):
+        found = examples_from_traces(path, program=which, path=at, targets="corrections", fields=["sure"])
+        assert rows(found) == [({"question": QUESTIONS[1]}, {"sure": False})]
+        assert found.dropped == {"not of the type of sure": 1, "without a correction": 1}
+    assert len(examples_from_traces(path, program="Shop", targets="corrections").data) == 2  # no types are known
+
+
+def test_a_label_that_is_nearly_called_as_an_output_is_an_error(path: Path) -> None:
+    ids = asked(path, *QUESTIONS)
+    ol.feedback(ids[QUESTIONS[0]], "Oslo", name="anser", store=path)
+    with pytest.raises(UsageError, match="'anser', which is no output: answer, sure. Did you mean 'answer'?"):
+        examples_from_traces(path, targets="corrections")

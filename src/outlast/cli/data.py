@@ -16,6 +16,7 @@ from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from outlast.data.dataset import Dataset
+    from outlast.modules.module import Module
     from outlast.tracing.store import Store
 
 EPILOG = """\
@@ -27,7 +28,8 @@ examples:
 Traces of evaluations, compilations and replays are left out, and so are inputs that an evaluation was scored on or that
 stand in a file of --never-into, with near copies of them. Beside the file X.jsonl stands X.jsonl.about.json: the
 version, where it comes from, and what was left out. Labels come from the page (outlast view), from ol.feedback and from
-judges; a label under the name of an output is its right value (--targets corrections)."""
+judges; a label under the name of an output is its right value (--targets corrections); with --program app.py:name it is
+read as a value of the output's type, and left out when it is none."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("verb", choices=("from-traces",), help="from-traces: the one there is")
     parser.add_argument("store", nargs="?", metavar="STORE", help="a file or an address (OUTLAST_TRACE, traces.db)")
     parser.add_argument("--to", required=True, metavar="X.jsonl", help="the file to write")
-    parser.add_argument("--program", metavar="NAME", help="traces of this program: its class, or a version's hash")
+    parser.add_argument(
+        "--program",
+        metavar="NAME",
+        help="traces of this program: its class, a version's hash, or app.py:name, by which corrections are checked",
+    )
     parser.add_argument("--path", metavar="PATH", help="the module at this path in each trace, such as 'route'")
     what = parser.add_argument_group("examples")
     what.add_argument("--label", metavar="VALUE", help="only what was labelled so, such as pass (a JSON value or text)")
@@ -83,12 +89,13 @@ def run(args: argparse.Namespace) -> int:
         text=args.text,
         tag=args.tag,
     )
+    program = None if args.program is None else _program(args)
     with closing(opened(args.store, write=False)) as store:
         never = [_test_data(path, store, args) for path in args.never_into]
         found = examples_from_traces(
             store,
             where,
-            program=args.program,
+            program=program,
             path=args.path,
             label=_value(args.label),
             label_name=args.label_name,
@@ -105,6 +112,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         say(f"outlast: {found}; in {args.to}")
     return OK
+
+
+def _program(args: argparse.Namespace) -> Module | str:
+    """The program, where --program says where it is; else what it says."""
+    from outlast.cli.targets import load_program, looks_like_target
+
+    if not looks_like_target(args.program):
+        return args.program
+    program = load_program(args.program)
+    args.program = type(program).__name__
+    return program
 
 
 def _test_data(path: str, store: Store, args: argparse.Namespace) -> Dataset:

@@ -19,6 +19,7 @@ from outlast.modules.module import Module
 from outlast.tracing.hygiene import Found, Held, scored, without_copies
 from outlast.tracing.record import ALL, ELSEWHERE, LabelRecord, SpanRecord, TraceFilter, TraceRecord
 from outlast.tracing.store import Store, open_store
+from outlast.tracing.targets import OutputTypes, check_name
 
 Targets = Literal["outputs", "corrections", "labels"]
 TARGETS = get_args(Targets)
@@ -95,7 +96,8 @@ def examples_from_traces(
 
     `targets`: "outputs", what was given; "corrections", the same with labels under the name of an output in its place
     (the right value, as somebody says), from traces that have one or are labelled as `label` says; "labels", the labels
-    by name. `fields` keeps only these targets.
+    by name. `fields` keeps only these targets. Where `program` is a program, a correction is read as a value of its
+    output's type, and left out when it is none.
 
     Equal inputs are one example, and none when their targets differ ("conflicting"). Near copies are left out: `near`
     is the least likeness, see `NearTexts`; None leaves them in. So that no test is trained on, what stands in a data
@@ -113,7 +115,8 @@ def examples_from_traces(
     opened = store if isinstance(store, Store) else open_store(store, read_only=True)
     try:
         narrowed = _narrowed(where, program, label, targets)
-        maker = _Maker(opened, narrowed, path, label, label_name, targets, fields)
+        types = OutputTypes(program if isinstance(program, Module) else None, path)
+        maker = _Maker(opened, narrowed, path, label, label_name, targets, fields, types)
         found = list(maker.found(limit))
         if not maker.looked_at:
             raise DataError(_none_fits(opened, narrowed))
@@ -206,7 +209,9 @@ class _Maker:
         label_name: str | None,
         targets: Targets,
         names: Iterable[str] | None,
+        types: OutputTypes,
     ) -> None:
+        self._types = types
         self.dropped = Counter[str]()
         self.looked_at = 0
         self._store = store
@@ -290,7 +295,9 @@ class _Maker:
         if self._targets == "labels":
             given = {name: one.value for name, one in labels.items()}
         elif self._targets == "corrections":
-            right = {name: one.value for name, one in labels.items() if name in given and not _is_verdict(one)}
+            right = self._right(labels, given)
+            if right is None:
+                return None
             if not right and not self._agrees(labels):
                 self.dropped["without a correction"] += 1
                 return None
@@ -301,6 +308,21 @@ class _Maker:
             self.dropped[f"without {', '.join(map(repr, missing)) or 'targets'}"] += 1
             return None
         return Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
+
+    def _right(self, labels: Mapping[str, LabelRecord], given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The right values that labels say, by the output; None when one is not of its type."""
+        right: dict[str, Any] = {}
+        for name, one in labels.items():
+            if _is_verdict(one):
+                continue
+            check_name(name, given)
+            if name in given:
+                try:
+                    right[name] = self._types.read(name, one.value, given[name])
+                except ValueError:
+                    self.dropped[f"not of the type of {name}"] += 1
+                    return None
+        return right
 
     def _judged(self, trace: TraceRecord, span: SpanRecord) -> dict[str, LabelRecord] | None:
         """The labels that count, by name; None when the trace is not wanted for what they say."""
