@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -25,6 +26,7 @@ from outlast.tracing.store import Store, open_store
 from outlast.tracing.switch import flush
 from outlast.view.exporting import export
 from outlast.view.server import Server
+from tests.view.samples import filled, sample_records
 from tests.view.serving import served
 
 
@@ -220,3 +222,17 @@ def test_compiled_files_are_compared_by_name_and_never_by_path(empty: Store, tmp
             answer = page.get(f"/programs/diff?a={path}&b=file:new.outlast.json")
             assert answer.status in (400, 404)
             assert "secret</" not in answer.text
+
+
+def test_the_older_stands_first_and_a_compiled_file_last(tmp_path: Path) -> None:
+    files = {"new.outlast.json": {"parameters": {"answer.instruction": "Be brief."}, "program": {}}}
+    file = "file:new.outlast.json"
+    with closing(filled(tmp_path / "s.db", sample_records())) as store, served(store, artifacts=files) as page:
+        old, new, *_ = [one.hash for one in sorted(store.programs(), key=lambda one: one.first_seen)]
+        for first, second in ((old, file), (old, new)):
+            for v, w in ((first, second), (second, first)):
+                text = page.get(f"/programs/diff?v={v}&v={w}").text
+                [(a, b)] = re.findall(r"diff\?a=([^&]+)&amp;b=([^\"]+)\"", text)
+                assert (unquote(a), unquote(b)) == (second, first)  # what Swap leads to
+        assert '<th scope="col" colspan="2">Found</th>' in page.get("/traces?text=petrol").text
+        assert "Found</th>" not in page.get("/traces").text

@@ -7,6 +7,7 @@ import pytest
 from outlast.tracing.record import Content, SpanRecord, TraceRecord
 from outlast.view.conversation import Reader
 from outlast.view.pages.trace import _ticks, shown_steps, steps_of
+from outlast.view.wording import duration
 from tests.view.samples import _id, sample_records
 
 
@@ -40,6 +41,13 @@ def test_the_axis_has_a_few_round_times(seconds: float) -> None:
     ticks = _ticks(seconds)
     assert 1 <= len(ticks) <= 6
     assert all(0 < place < 100 for _, place in ticks)
+
+
+@pytest.mark.parametrize("seconds", [0.00003, 0.0004, 0.0021, 0.03, 0.9])
+def test_the_times_of_the_axis_can_be_told_apart(seconds: float) -> None:
+    said = [duration(at) for at, _ in _ticks(seconds)]
+    assert len(set(said)) == len(said)
+    assert "0 ms" not in said
 
 
 def message(role: str, text: str) -> dict[str, str]:

@@ -74,11 +74,15 @@ def ago(value: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """ "340 ms", "2.5 s", "3 min 20 s"; a dash where it is not known."""
+    """ "250 µs", "340 ms", "2.5 s", "3 min 20 s"; a dash where it is not known."""
     if not isinstance(seconds, int | float):
         return _UNKNOWN
-    if seconds < 0.0005:
+    if seconds <= 0:
         return "0 ms"
+    if seconds < 0.0009995:
+        return f"{1e6 * seconds:.3g} µs"
+    if seconds < 0.00995:
+        return f"{1000 * seconds:.1f}".removesuffix(".0") + " ms"
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 10:

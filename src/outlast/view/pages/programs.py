@@ -103,7 +103,7 @@ def diff(request: Request) -> Response:
     if "a" in query and "b" in query:
         sides = [_side(site, query["a"]), _side(site, query["b"])]
     elif len(named) == 2:
-        sides = [_side(site, one) for one in reversed(named)]  # the list shows the newest first
+        sides = [_side(site, one) for one in sorted(named, key=lambda id: _age(site, id))]
     else:
         raise UsageError(f"two versions are compared; {len(named)} are chosen")
     before, after = sides
@@ -191,6 +191,11 @@ def _side(site: Site, id: str) -> Side:
     if id.startswith(FILE):
         return _file(site, id.removeprefix(FILE))
     return _stored(site.store.program(id))
+
+
+def _age(site: Site, id: str) -> tuple[bool, float]:
+    """What sorts the older first, and compiled files after what the store saw run."""
+    return (True, 0.0) if id.startswith(FILE) else (False, site.store.program(id).first_seen)
 
 
 def _stored(found: ProgramRecord) -> Side:
