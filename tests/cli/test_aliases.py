@@ -51,7 +51,7 @@ def test_python_knows_no_aliases(outlast) -> None:
         (("set", "x"), 2, "outlast aliases set ALIAS MODEL"),
         (("set", "x", "openia/gpt"), 3, "Did you mean 'openai'"),
         (("remove", "x", "y"), 2, "outlast aliases remove ALIAS"),
-        (("remove", "x"), 1, "no alias 'x'"),
+        (("remove", "x"), 1, "no alias 'x'. There are none."),
         (("list", "x"), 2, "outlast aliases list"),
     ],
 )
@@ -68,3 +68,11 @@ def test_a_damaged_file_is_named(outlast, desk, text) -> None:
     assert result.code == 3
     assert "aliases.json" in result.err
     assert outlast("run", "app.py:route", "-m", "outlast/baseline", "-i", "message=x").code == 0
+
+
+def test_a_name_that_is_no_model_may_be_an_alias(outlast) -> None:
+    outlast("aliases", "set", "floor", "outlast/baseline")
+    assert "Aliases: floor." in outlast("aliases", "remove", "nope").err
+    asked = outlast("run", "app.py:Triage", "inputs.jsonl", "--lm", "mini")
+    assert asked.code == 3
+    assert "Or it is an alias (outlast aliases list)" in asked.err

@@ -252,3 +252,14 @@ def test_messages_that_were_sent_before_stand_once(outlast, desk: Path) -> None:
     assert shown.count("be brief") == 1
     assert "(the 2 messages of [1], and then)\n[assistant]\none\n[user]\nand\n[reply]\ntwo\n" in shown
     assert "(the 4 messages of [2], and then)\n[assistant]\ntwo\n[user]\nthen\n[reply]\nthree\n" in shown
+
+
+def test_an_id_that_is_not_in_the_log_may_be_in_a_store_of_the_folder(outlast, store: Path, monkeypatch) -> None:
+    assert store == Path("traces.db").absolute()
+    assert "--store traces.db" not in outlast("logs", "ffff", "--store", "traces.db").err
+    ol.open_store("log.db").close()
+    monkeypatch.setenv("OUTLAST_LOG", "log.db")
+    asked = outlast("logs", "ffff")
+    assert (asked.code, "in this folder: --store traces.db" in asked.err) == (3, True), asked.err
+    monkeypatch.setenv("OUTLAST_LOG", str(store))
+    assert "--store traces.db" not in outlast("logs", "ffff").err

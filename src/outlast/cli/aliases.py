@@ -116,7 +116,8 @@ def _remove(name: str) -> int:
     with one_at_a_time(aliases_file()):
         known = read_aliases()
         if name not in known:
-            say(f"outlast: no alias {name!r}.{did_you_mean(name, known)}")
+            listed = f" Aliases: {', '.join(sorted(known))}." if known else " There are none."
+            say(f"outlast: no alias {name!r}.{did_you_mean(name, known)}{listed}")
             return NO
         _write({one: entry for one, entry in known.items() if one != name})
     say(f"outlast: {name} is no alias any more")

@@ -65,7 +65,7 @@ _FILES = {"import": "importing"}  # where the name of the command is no name of 
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 the answer is no (a gate failed, not better, rows with errors)   2 usage
+  0 done   1 the answer is no (a gate failed, --require-better, rows with errors)   2 usage
   with --gate: 0 PASS   1 FAIL   2 INCONCLUSIVE   64 usage
   3 data, artefact or setting cannot be used   4 a model could not be asked
   70 exception in your own code   130 interrupted   141 the reader went away"""

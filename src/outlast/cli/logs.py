@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.cli.app import NO, OK
 from outlast.cli.output import console, emit, emit_pretty, say, stdout
-from outlast.errors import UsageError
+from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from outlast.tracing.record import TraceFilter, TraceRecord
@@ -185,7 +185,7 @@ def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
     """One trace, whole."""
     from outlast.cli.talk.log_text import clean, head, overview, reply, steps, tree, whole_data
 
-    trace = store.trace(trace_id)
+    trace = _named(store, trace_id, args)
     (kept,) = store.whole([trace.id])
     if args.json:
         emit_pretty(whole_data(kept))
@@ -200,6 +200,18 @@ def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
         note = f": {label.note}" if label.note else ""
         print(clean(f"label {label.name}: {label.value} ({label.source} {label.author}){note}"), file=out)
     return OK
+
+
+def _named(store: Store, id: str, args: argparse.Namespace) -> TraceRecord:
+    """The trace of an id; where the log has none, the error says that a store of this folder may."""
+    try:
+        return store.trace(id)
+    except DataError as error:
+        here, own = Path("traces.db"), store.database.path
+        elsewhere = here.is_file() and (own is None or own.absolute() != here.absolute())
+        if args.store is not None or not elsewhere or not str(error).startswith("there is no"):
+            raise
+        raise DataError(f"{error}. There is a traces.db in this folder: --store traces.db") from None
 
 
 def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
@@ -275,7 +287,6 @@ def _shown(args: argparse.Namespace) -> str:
 
 def _status(args: argparse.Namespace) -> int:
     from outlast.cli.talk.log import log_off, open_log
-    from outlast.errors import DataError
 
     off = log_off()
     told: dict[str, Any] = {"on": not off, "why_off": off or None, "place": _shown(args)}

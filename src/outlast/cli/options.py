@@ -105,7 +105,13 @@ def named_model(name: str, **told: Any) -> LM:
     from outlast.lms.models import open_model
 
     model, own = resolved(name)
-    return open_model(model, **{**own, **told})
+    chosen = {**own, **told}
+    try:
+        return open_model(model, **chosen)
+    except ConfigError as error:
+        if "/" in model or "base_url" in chosen:
+            raise
+        raise ConfigError(f"{error}. Or it is an alias (outlast aliases list): there is none of that name") from None
 
 
 def adapter_of(args: argparse.Namespace) -> Adapter | None:
