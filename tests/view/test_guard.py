@@ -126,6 +126,12 @@ def test_a_form_that_is_too_large_is_refused(page: Page) -> None:
     assert page.post("/nothing", {"a": "x" * 1_100_000}).status == 413
 
 
+def test_a_form_of_too_many_fields_is_refused(page: Page) -> None:
+    answer = page.post("/nothing", {f"f{number}": "" for number in range(3_000)})
+    assert (answer.status, "2,000 fields" in answer.text) == (400, True)
+    assert page.post("/nothing", {f"f{number}": "" for number in range(1_999)}).status == 404
+
+
 def test_a_read_only_store_takes_no_form() -> None:
     with served(Empty(), read_only=True) as running:
         assert running.post("/nothing", {"a": "b"}).status == 403

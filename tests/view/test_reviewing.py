@@ -312,3 +312,14 @@ def test_the_program_says_which_values_there_are() -> None:
     assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'null'}]} | ") == ("x",)
     assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'string'}]} | ") == ()
     assert _allowed("team", "output team: {'type': 'string'} | an 'enum' of teams") == ()
+
+
+def test_numbers_and_ids_that_no_store_holds_are_not_found(page: Page, queue: QueueRecord) -> None:
+    assert page.get(f"/runs/{RUN}/rows/0/0").status == 200
+    for digits in ("9" * 15, "9" * 21, "9" * 5_000):
+        for path in (f"/runs/{RUN}/rows/{digits}/0", f"/runs/{RUN}/rows/0/{digits}", f"/review/{queue.id}/{digits}"):
+            assert page.get(path).status == 404, path[:60]
+        assert page.get(f"/review/{queue.id}/1?from={digits}", **as_ann(page)).status == 200
+    for path in ("/traces/{}", "/runs/{}", "/traces/{}/steps/a", "/review/{}", "/compare?a={}&b={}"):
+        for id in ("%ED%A0%80", "%FF", "%00"):
+            assert page.get(path.replace("{}", id)).status in (400, 404), path

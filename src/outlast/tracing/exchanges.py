@@ -12,7 +12,7 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.messages import Request, Response
 from outlast.tracing import schema
 from outlast.tracing.record import Content, RunRecord, SpanRecord, TraceRecord
-from outlast.tracing.store import Store
+from outlast.tracing.store import Store, may_be_id
 
 Kind = Literal["run", "trace", "span"]
 _AT_ONCE = 400  # traces of one query
@@ -33,6 +33,8 @@ def find(store: Store, id: str) -> RunRecord | TraceRecord | SpanRecord:
     if not isinstance(id, str) or not id:
         raise UsageError(f"a run, a trace or a span is named by its id or a prefix of it; got {brief(id)}")
     found: list[RunRecord | TraceRecord | SpanRecord] = []
+    if not may_be_id(id):
+        raise DataError(f"there is no run, trace or span {id!r} in {store.database.place}")
     with store.reading() as connection:
         for table in (schema.runs, schema.traces, schema.spans):
             ids = connection.execute(

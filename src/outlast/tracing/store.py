@@ -492,6 +492,8 @@ class Store:
     def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
         if not isinstance(id, str) or not id:
             raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
+        if not may_be_id(id):
+            raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
         query = sa.select(table).where(column >= id, column < id + "\uffff").order_by(column.desc()).limit(6)
         with self.reading() as connection:
             exact = connection.execute(sa.select(table).where(column == id)).first()
@@ -514,6 +516,11 @@ def open_store(place: str | os.PathLike[str], *, read_only: bool = False) -> Sto
     `ConfigError` for what names no store, `DataError` for what cannot be opened or is a database of something else.
     """
     return Store(database_at(place, read_only=read_only))
+
+
+def may_be_id(id: str) -> bool:
+    """Whether a database can be asked for it: lone surrogates and null characters are in no text that it holds."""
+    return "\0" not in id and not any("\ud800" <= char <= "\udfff" for char in id)
 
 
 def _shown(record: Any) -> str:

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, Response
 
+from outlast.view.forms import MOST
 from outlast.view.site import Site
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ def _form_refusal(headers: Headers, body: bytes | None, site: Site) -> Response 
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         return refused(415, f"A form is sent as {FORM}.")
-    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    try:
+        fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST))
+    except ValueError:
+        return refused(400, f"A form holds at most {MOST:,} fields.")
     if not _same(headers.get("x-form-token") or fields.get("form_token", ""), site.form_token):
         return refused(403, "The form's token is missing or old; load the page again.")
     if site.read_only:

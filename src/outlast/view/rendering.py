@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.responses import HTMLResponse, Response
 
 from outlast.view import wording
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from outlast.view.site import Site
+
+
+class _Number(IntegerConvertor):
+    """A number in a path that every database can hold: a longer one is no page."""
+
+    regex = "[0-9]{1,15}"
+
+
+register_url_convertor("number", _Number())
 
 
 def site_of(request: Request) -> Site:

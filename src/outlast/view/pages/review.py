@@ -135,7 +135,7 @@ def _said_by_others(store: Store, task: Task, trace_id: str, author: str) -> lis
 
 def _before(request: Request, store: Store, task: Task, author: str) -> Mapping[str, Any] | None:
     """What was said of the trace that somebody comes from, and what judges say of it: now it may be told."""
-    text = request.query_params.get("from", "")
+    text = request.query_params.get("from", "")[:40]
     if not text.isdecimal() or not 1 <= int(text) <= len(task.ids):
         return None
     trace_id = task.ids[int(text) - 1]
@@ -249,6 +249,6 @@ ROUTES = [
     Route("/review/{queue}/done", done),
     Route("/review/{queue}/jump", jump),
     Route("/review/{queue}/undo", on_form(undo), methods=["POST"]),
-    Route("/review/{queue}/{number:int}", item),
-    Route("/review/{queue}/{number:int}/say", on_form(say), methods=["POST"]),
+    Route("/review/{queue}/{number:number}", item),
+    Route("/review/{queue}/{number:number}/say", on_form(say), methods=["POST"]),
 ]

@@ -116,4 +116,4 @@ def row(request: Request) -> Response:
     )
 
 
-ROUTES = [Route("/runs/{id}", run), Route("/runs/{id}/rows/{index:int}/{epoch:int}", row)]
+ROUTES = [Route("/runs/{id}", run), Route("/runs/{id}/rows/{index:number}/{epoch:number}", row)]
