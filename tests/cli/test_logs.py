@@ -13,6 +13,8 @@ import pytest
 
 import outlast as ol
 from outlast.testing import ScriptedLM
+from outlast.tracing.record import Content, SpanRecord, TraceRecord
+from outlast.tracing.saving import WholeTrace
 from outlast.tracing.switch import flush
 
 BASE = ("-m", "outlast/baseline")
@@ -114,6 +116,83 @@ def test_one_whole_with_its_spans(logs, outlast, desk: Path) -> None:
     assert logs(first, "-r").out == "forty two\n"
     wrong = logs("ffffffff")
     assert (wrong.code, "ffffffff" in wrong.err) == (3, True)
+
+
+HOSTILE = "\x1b]0;PWN\x07\x9b31m\u202eX\x7f\U000e0041"
+
+
+def at_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on stdout is a terminal."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+
+
+def acting(text: str) -> set[str]:
+    """What of the text acts on a terminal."""
+    return set(text) & set("\x1b\x07\x9b\u202e\x7f\U000e0041")
+
+
+@pytest.fixture
+def hostile(desk: Path) -> str:
+    """A store in which every text that somebody else writes is hostile."""
+    bad = HOSTILE
+    told = {"name": bad, "input": bad, "output": bad, "error": bad, "status": bad, "models": (bad,), "tags": (bad,)}
+    trace = TraceRecord("ab" * 16, started=1.0, session=bad, kind="program", **told)
+    top, inner = "1" * 16, "2" * 16
+    span = {"started": 1.0, "name": bad, "error_type": bad, "error": bad, "path": bad, "status": "error"}
+    lm = {"lm_asked": bad, "lm_answered": bad, "signature": bad, "cache": bad}
+    spans = [
+        SpanRecord(top, trace.id, kind="program", **span),
+        SpanRecord(inner, trace.id, parent_id=top, kind="lm", **span, **lm),
+    ]
+    with ol.open_store(desk / "bad.db") as made:
+        made.save_records([], [WholeTrace(trace, spans, {inner: Content({"a": bad}, {"b": bad})})])
+        made.add_label(trace.id, bad, author=bad, note=bad, name="said")
+    return trace.id
+
+
+@pytest.mark.parametrize("words", [("ab",), ("ab", "-r"), ("--short",), (), ("--cost",)])
+def test_nothing_that_is_stored_acts_on_a_terminal(outlast, hostile, monkeypatch, words) -> None:
+    at_terminal(monkeypatch)
+    done = outlast("logs", "--store", "bad.db", *words)
+    assert done.code == 0, done.err
+    assert "PWN" in done.out
+    assert acting(done.out + done.err) == set()
+
+
+@pytest.mark.parametrize("words", [("ab",), (), ("--cost",)])
+def test_json_says_the_same_at_a_terminal_in_escapes(outlast, hostile, monkeypatch, words) -> None:
+    raw = outlast("logs", "--store", "bad.db", "--json", *words).out
+    assert {"\x9b", "\u202e"} <= acting(raw)
+    at_terminal(monkeypatch)
+    shown = outlast("logs", "--store", "bad.db", "--json", *words).out
+    assert acting(shown) == set()
+    assert json.loads(shown) == json.loads(raw)
+    assert "\\u202e" in shown
+
+
+def test_no_path_acts_on_a_terminal(outlast, hostile, monkeypatch) -> None:
+    at_terminal(monkeypatch)
+    bad = HOSTILE.replace("/", "")
+    for words in (
+        ("logs", "--store", "bad.db", "backup", f"{bad}.db"),
+        ("view", "bad.db", "--export", f"out{bad}"),
+        ("logs", "path", "--store", f"{bad}.db"),
+        ("logs", bad, "--store", "bad.db"),
+        ("logs", f"--{bad}"),
+    ):
+        done = outlast(*words)
+        assert "PWN" in done.out + done.err, words
+        assert acting(done.out + done.err) == set(), words
+
+
+@pytest.mark.parametrize("command", ["logs", "replay"])
+def test_an_id_that_is_no_text_is_that_of_nothing(outlast, store: Path, command: str) -> None:
+    for id in ("\udcff", "ab\ud800", "a\0"):
+        done = outlast(command, id, "--store", str(store))
+        assert (done.code, done.out) == (3, "")
+        assert "there is no" in done.err
 
 
 def test_what_it_cost(logs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 import outlast as ol
 from outlast.lms.baseline.model import Baseline
+from outlast.testing import ScriptedLM
+from outlast.tracing.switch import flush
 
 
 @pytest.fixture
@@ -216,3 +219,25 @@ def test_a_cassette_replaces_a_file_only_when_told(outlast: Any, store: str) -> 
     assert "'x.jsonl' is there already" in done.err
     assert outlast("replay", ids(store)[0], "--store", store, "--to", "x.jsonl", "--force").code == 0
     assert "mine" not in Path("x.jsonl").read_text()
+
+
+@pytest.mark.parametrize("mode", ["live", "diff"])
+def test_nothing_that_a_model_says_acts_on_a_terminal(
+    outlast: Any, desk: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    bad = "\x1b]0;PWN\x07\x9b31m\u202eX"
+    program = ol.Predict("question -> answer")
+    with ol.trace(store="bad.db"), ol.context(lm=ScriptedLM(lambda m: {"answer": bad}, name=bad)):
+        program(question="why")
+    flush()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    done = outlast("replay", "last", "--store", "bad.db", "--mode", mode, "--lm", "outlast/baseline", "--all")
+    assert done.code in (0, 1), done.err
+    done_again = outlast("replay", "last", "--store", "bad.db", "--all")
+    told = done.out + done.err + done_again.out + done_again.err
+    assert "the same" in told
+    assert set(told) & set(bad) <= set("]0;PWN31mX")
+    written = outlast("replay", "last", "--store", "bad.db", "--to", f"{bad}.jsonl")
+    assert written.code == 0, written.err
+    assert "PWN" in written.err
+    assert set(written.err) & set(bad) <= set("]0;PWN31mX")

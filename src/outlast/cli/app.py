@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from outlast.cli.output import results_apart
+from outlast.cli.output import results_apart, say
 from outlast.errors import ConfigError, InputError, LMError, OutlastError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0] if "unrecognized" in message else ""
         hint = did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
-        print(f"{self.prog}: {message}.{hint} See {self.prog} --help.", file=sys.stderr)
+        say(f"{self.prog}: {message}.{hint} See {self.prog} --help.")
         raise SystemExit(USAGE)
 
 
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OutlastError as error:
         if debug:
             _print_traceback()
-        print(f"outlast: {_message(error)}", file=sys.stderr)
+        say(f"outlast: {_message(error)}")
         code = exit_code(error)
         return usage if code == USAGE else code
     except Exception:

@@ -266,7 +266,7 @@ def _manage(verb: str, args: argparse.Namespace) -> int:
     if (args.older_than is not None or args.labelled_too) and verb != "gc":
         raise UsageError("--older-than and --labelled-too go with gc")
     if verb == "path":
-        print(_shown(args), file=stdout())
+        print(_clean(_shown(args)), file=stdout())
         return OK
     if verb == "status":
         return _status(args)
@@ -299,8 +299,8 @@ def _status(args: argparse.Namespace) -> int:
         emit_pretty(told)
         return OK
     out = stdout()
-    print(f"log     {'on' if not off else f'off: {off}'}", file=out)
-    print(f"place   {told['place']}", file=out)
+    print(_clean(f"log     {'on' if not off else f'off: {off}'}"), file=out)
+    print(_clean(f"place   {told['place']}"), file=out)
     for name in ("traces", "spans", "labels", "bytes", "dropped"):
         if told.get(name) is not None:
             print(f"{name:<8}{told[name]:,}", file=out)

@@ -44,19 +44,40 @@ def results_apart() -> Generator[None]:
 
 
 def say(*lines: str) -> None:
-    """Words for the person at the terminal, on stderr."""
+    """Words for the person at the terminal, on stderr; what would act on it is shown as escapes."""
+    from outlast.cli.talk.terminal import printable
+
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def json_line(data: Any) -> str:
-    """One line of JSON. Lone surrogates, which a model may write, are kept as escapes."""
-    text = json.dumps(data, ensure_ascii=False, default=str)
+    """One line of JSON. Lone surrogates, which a model may write, are kept as escapes, and at a terminal all that
+    would act on it."""
+    return _json(data, None)
+
+
+def _json(data: Any, indent: int | None) -> str:
+    text = json.dumps(data, ensure_ascii=False, indent=indent, default=str)
     try:
         text.encode(stdout().encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(data, default=str)
-    return text
+        text = json.dumps(data, indent=indent, default=str)
+    return _harmless(text) if stdout().isatty() else text
+
+
+def _harmless(text: str) -> str:
+    """JSON that says the same, in which nothing acts on a terminal."""
+    from outlast.cli.talk.terminal import printable
+
+    if printable(text) == text:
+        return text
+    return "".join(char if printable(char) == char else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def emit(data: Any) -> None:
@@ -66,10 +87,7 @@ def emit(data: Any) -> None:
 
 def emit_pretty(data: Any) -> None:
     """A result as indented JSON on stdout."""
-    try:
-        print(json.dumps(data, ensure_ascii=False, indent=2, default=str), file=stdout())
-    except UnicodeEncodeError:
-        print(json.dumps(data, indent=2, default=str), file=stdout())
+    print(_json(data, 2), file=stdout())
 
 
 def console() -> Console:

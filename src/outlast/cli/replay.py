@@ -233,15 +233,17 @@ def _name_in(store: Store, args: argparse.Namespace) -> str:
 
 
 def _show(found: Replay, args: argparse.Namespace) -> None:
+    from outlast.cli.talk.terminal import shown
+
     out = console()
     for trace in found.traces:
         if found.mode == "live":
-            out.print(_text(trace.outputs), soft_wrap=True)
+            out.print(shown(_text(trace.outputs)), soft_wrap=True)
             continue
         head = f"{trace.trace_id[:SHORT_ID]} {trace.name}: {'the same' if trace.same else 'something else came out'}"
-        out.print(head + (f" ({trace.note})" if trace.note else ""), soft_wrap=True)
+        out.print(shown(head + (f" ({trace.note})" if trace.note else "")), soft_wrap=True)
         for line in _lines(trace, args.all):
-            out.print(line, soft_wrap=True)
+            out.print(shown(line), soft_wrap=True)
     told = str(found)
     if found.left_out:
         told += f"; {found.left_out} of other programs left out"

@@ -63,8 +63,9 @@ def moment(started: float) -> str:
 
 def short_line(trace: TraceRecord, snippet: str = "", width: int = 100) -> str:
     """A trace in one line: its beginning, time, name, and what went in and came out."""
-    head = f"{trace.id[:SHORT_ID]}  {moment(trace.started)}  {printable(trace.name or ' + '.join(trace.models)) or '?'}"
-    state = "" if trace.status == "ok" else f"  {trace.status}"
+    named = printable(trace.name or " + ".join(trace.models)) or "?"
+    head = f"{printable(trace.id[:SHORT_ID])}  {moment(trace.started)}  {named}"
+    state = "" if trace.status == "ok" else f"  {printable(trace.status)}"
     room = max(30, width - len(head) - len(state) - 2)
     said = snippet or (f"{trace.input} → {trace.error or trace.output}" if trace.output or trace.error else trace.input)
     return f"{head}{_styled(state, _RED)}  {one_line(said, room)}"
@@ -142,7 +143,7 @@ def _value(value: Any) -> str:
 def head(trace: TraceRecord) -> Iterator[str]:
     """When it was, what it was, and by what ids it is found."""
     yield _styled(f"── {moment(trace.started)} · {clean(_named(trace))} · {facts(trace)}", _BOLD)
-    ids = f"   {trace.id}" + (f" · session {clean(trace.session)}" if trace.session else "")
+    ids = f"   {clean(trace.id)}" + (f" · session {clean(trace.session)}" if trace.session else "")
     yield _styled(ids + (f" · {clean(' '.join(trace.tags))}" if trace.tags else ""), _DIM)
 
 
@@ -204,7 +205,8 @@ def _span_line(span: SpanRecord, number: int | None) -> str:
     if span.attempt:
         told.append(f" · try {span.attempt + 1}")
     line = clean(one_line("".join(told), 300))
-    wrong = f"  {span.error_type}: {one_line(span.error, 160)}" if span.error or span.error_type else ""
+    told = f"{one_line(span.error_type, 160)}: {one_line(span.error, 160)}"
+    wrong = f"  {told}" if span.error or span.error_type else ""
     return line + _styled(wrong, _RED)
 
 
@@ -229,7 +231,7 @@ def steps(kept: WholeTrace) -> Iterator[str]:
         else:
             lines = _tool(content) if span.kind == "tool" else _exchange(content, number, sent)
         for role, text in lines:
-            yield _styled(f"[{role}]" if role else f"({text})", _DIM)
+            yield _styled(f"[{clean(role)}]" if role else f"({text})", _DIM)
             if role:
                 yield clean(text)
         if not lines:
