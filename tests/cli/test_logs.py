@@ -195,6 +195,13 @@ def test_an_id_that_is_no_text_is_that_of_nothing(outlast, store: Path, command:
         assert "there is no" in done.err
 
 
+@pytest.mark.parametrize("option", ["-q", "-m", "--program", "--session", "--tag"])
+def test_what_is_no_text_is_in_no_trace(logs, option: str) -> None:
+    done = logs(option, "a\udcff")
+    assert (done.code, done.out) == (1, "")
+    assert "no such traces" in done.err
+
+
 def test_what_it_cost(logs) -> None:
     lines = logs("--cost").out.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["model", "b/two"]  # the dearest first

@@ -407,6 +407,9 @@ class Store:
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
         table = schema.traces
         exact = ((table.c.name, where.name), (table.c.status, where.status), (table.c.session, where.session))
+        asked = (where.name, where.status, where.session, where.program, dumps([where.lm, where.tag]))
+        if not all(may_be_id(one or "") for one in asked):
+            return query.where(sa.false())
         for column, wanted in exact:
             if wanted is not None:
                 query = query.where(column == wanted)
