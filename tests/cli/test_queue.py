@@ -16,7 +16,7 @@ from outlast.tracing.store import open_store
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     place = tmp_path / "traces.db"
-    with open_store(place) as store:
+    with open_store(place, create=True) as store:
         store.save_records(
             [],
             [

@@ -32,7 +32,7 @@ def stored(tmp_path: Path) -> str:
     own = tuple(
         replace(span, id=f"{n:016x}", trace_id=later.id, parent_id="") for n, span in enumerate(spans()[:1], 100)
     )
-    with ol.open_store(place) as store:
+    with ol.open_store(place, create=True) as store:
         wholes = [WholeTrace(first, tuple(spans()), contents()), WholeTrace(later, own), WholeTrace(going)]
         store.save_records([RunRecord(first.run_id, "import")], wholes)
         store.add_label(first.id, "fail", name="helpful", note="my private note")

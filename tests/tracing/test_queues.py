@@ -36,7 +36,7 @@ def trace(number: int, **more: Any) -> TraceRecord:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "traces.db") as opened:
+    with open_store(tmp_path / "traces.db", create=True) as opened:
         yield opened
 
 

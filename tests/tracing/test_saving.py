@@ -20,7 +20,7 @@ OTHER = WholeTrace(replace(trace(), id="f" * 32))
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     run = RunRecord(trace().run_id, "import", "a run", "done", 1.0, 2.0, summary={"a": 1}, attributes={"b": [2]})
     result = ResultRecord(run.id, 3, 1, "ex", trace().id, "pass", 1.0, "good", {"m": 0.5}, inputs={"q": 1}, outputs="x")
-    with ol.open_store(tmp_path / "t.db") as store:
+    with ol.open_store(tmp_path / "t.db", create=True) as store:
         saved = store.save_records([run], [replace(FIRST, result=result), OTHER])
         assert saved == Saved(runs=1, traces=2, spans=5, results=1)
         assert store.run(run.id) == run
@@ -30,7 +30,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
 
 
 def test_the_same_ids_replace_what_is_there(tmp_path: Path) -> None:
-    with ol.open_store(tmp_path / "t.db") as store:
+    with ol.open_store(tmp_path / "t.db", create=True) as store:
         store.save_records([], [FIRST])
         store.save_records([], [replace(FIRST, trace=replace(FIRST.trace, output="new"))])
         assert (store.count(), store.trace(FIRST.trace.id).output) == (1, "new")
@@ -39,7 +39,7 @@ def test_the_same_ids_replace_what_is_there(tmp_path: Path) -> None:
 
 def test_a_request_that_cannot_be_sent_again_is_lost_alone(tmp_path: Path) -> None:
     broken = {**contents(), f"{3:016x}": Content(None, None, {"messages": [{"role": "alien"}]}, None)}
-    with ol.open_store(tmp_path / "t.db") as store:
+    with ol.open_store(tmp_path / "t.db", create=True) as store:
         store.save_records([], [replace(FIRST, contents=broken)])
         found = store.contents(FIRST.trace.id)
         assert found[f"{3:016x}"].request is None
@@ -48,7 +48,7 @@ def test_a_request_that_cannot_be_sent_again_is_lost_alone(tmp_path: Path) -> No
 
 def test_many_are_written_a_few_hundred_at_a_time(tmp_path: Path) -> None:
     many = (replace(OTHER, trace=replace(OTHER.trace, id=f"{n:032x}", started=float(n))) for n in range(1001))
-    with ol.open_store(tmp_path / "t.db") as store:
+    with ol.open_store(tmp_path / "t.db", create=True) as store:
         assert store.save_records([], many).traces == 1001
         assert store.count() == 1001
 
@@ -59,12 +59,12 @@ def test_an_error_in_the_midst_keeps_what_was_written(tmp_path: Path) -> None:
             yield replace(OTHER, trace=replace(OTHER.trace, id=f"{n:032x}"))
         raise RuntimeError("the source is gone")
 
-    with ol.open_store(tmp_path / "t.db") as store:
+    with ol.open_store(tmp_path / "t.db", create=True) as store:
         with pytest.raises(RuntimeError, match="the source is gone"):
             store.save_records([], broken())
         assert store.count() == 400
 
 
 def test_too_many_at_once_are_refused(tmp_path: Path) -> None:
-    with ol.open_store(tmp_path / "t.db") as store, pytest.raises(UsageError, match="500 ids at most"):
+    with ol.open_store(tmp_path / "t.db", create=True) as store, pytest.raises(UsageError, match="500 ids at most"):
         store.whole(str(n) for n in range(501))

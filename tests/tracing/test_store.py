@@ -394,8 +394,14 @@ def test_a_backup_is_a_whole_store(path: Path) -> None:
         store.backup(copy)
 
 
+def test_a_store_that_is_not_there_is_no_empty_one(path: Path) -> None:
+    with pytest.raises(DataError, match="create=True"):
+        ol.open_store(path)
+    assert not path.exists()
+
+
 def test_a_store_is_for_its_owner_alone(path: Path) -> None:
-    ol.open_store(path)
+    ol.open_store(path, create=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -422,12 +428,12 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_that_a_newer_outlast_wrote_is_refused(path: Path) -> None:
-    ol.open_store(path).close()
+    ol.open_store(path, create=True).close()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
     db.close()
     with pytest.raises(DataError, match="use a newer one"):
-        ol.open_store(path)
+        ol.open_store(path, create=True)
 
 
 def test_options_are_checked_before_anything_runs(path: Path) -> None:

@@ -437,7 +437,7 @@ def large_run(rows: int = 10_000) -> Records:
 
 def filled(path: Path, records: Records) -> Store:
     """A store with these records; its file is new."""
-    store = open_store(path)
+    store = open_store(path, create=True)
     spans: dict[str, list[SpanRecord]] = {}
     for span in records.spans:
         spans.setdefault(span.trace_id, []).append(span)

@@ -39,7 +39,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "traces.db") as opened_store:
+    with open_store(tmp_path / "traces.db", create=True) as opened_store:
         yield opened_store
 
 

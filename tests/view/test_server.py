@@ -94,7 +94,7 @@ def test_an_error_never_says_where_the_store_lies(kept: Path, monkeypatch: pytes
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "empty.db") as made:
+    with open_store(tmp_path / "empty.db", create=True) as made:
         yield made
 
 

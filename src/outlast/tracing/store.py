@@ -512,13 +512,22 @@ class Store:
         return _record(rows[0], kind)
 
 
-def open_store(place: str | os.PathLike[str], *, read_only: bool = False) -> Store:
+def open_store(place: str | os.PathLike[str], *, read_only: bool = False, create: bool = False) -> Store:
     """The store of traces at a path, or at an address such as "postgresql://user@host/name".
 
-    A file is made when there is none, for the user alone to read; with `read_only` nothing is ever written. Raises
-    `ConfigError` for what names no store, `DataError` for what cannot be opened or is a database of something else.
+    With `read_only` nothing is ever written; with `create` a file is made when there is none, for the user alone to
+    read. Raises `ConfigError` for what names no store, `DataError` for a file that is not there, that cannot be opened
+    or that is a database of something else.
     """
-    return Store(database_at(place, read_only=read_only))
+    database = database_at(place, read_only=read_only)
+    if database.path is not None and not create and not database.path.exists():
+        writer = writer_at(database)
+        if writer is None or not writer.flush(_SETTLE) or not database.path.exists():
+            raise DataError(
+                f"there is no store of traces at {str(database.path)!r}. ol.trace(store=...) makes one, and so does "
+                "open_store(..., create=True)"
+            )
+    return Store(database)
 
 
 def may_be_id(id: str) -> bool:

@@ -134,7 +134,7 @@ def test_importing_twice_is_as_importing_once(tmp_path: Path) -> None:
     path = logs.inspect_eval(
         tmp_path / "a.eval", logs.inspect_sample(), logs.inspect_sample(epoch=2), logs.inspect_failed()
     )
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         assert import_log(store, "inspect", path) == import_log(store, "inspect", path)
         (run,) = store.runs()
         assert store.count() == 3

@@ -107,7 +107,7 @@ def test_only_what_came_after_an_id(tmp_path: Path) -> None:
 
 def test_importing_twice_is_as_importing_once(tmp_path: Path) -> None:
     logs.new_log(tmp_path / "logs.db").close()
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         first = import_log(store, "llm", tmp_path / "logs.db")
         store.add_label(store.traces()[0].id, "pass")
         second = import_log(store, "llm", tmp_path / "logs.db")
@@ -145,7 +145,7 @@ def test_secrets_of_this_process_do_not_get_into_the_store(tmp_path: Path, monke
     with logs.old_log(tmp_path / "logs.db") as connection:
         connection.execute("UPDATE responses SET prompt = ?", (f"my key is {secret}",))
     connection.close()
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         import_log(store, "llm", tmp_path / "logs.db")
         held = [store.trace(one.id).input for one in store.traces()]
         held += [str(store.contents(one.id)) for one in store.traces()]
@@ -218,7 +218,7 @@ def test_rows_that_nobody_foresaw_cost_themselves(tmp_path: Path) -> None:
     connection.execute("UPDATE messages SET role = 'alien' WHERE hash = 'm5'")
     connection.commit()
     connection.close()
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         done = import_log(store, "llm", tmp_path / "logs.db")
         assert done.traces + done.skipped == 9
         assert done.skipped == 0
@@ -244,7 +244,7 @@ def test_a_long_conversation_is_read_in_time(tmp_path: Path) -> None:
 
 def test_a_format_or_an_id_that_is_none_is_refused(tmp_path: Path) -> None:
     logs.old_log(tmp_path / "logs.db").close()
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         with pytest.raises(UsageError, match="Did you mean 'llm'"):
             import_log(store, "lm", tmp_path / "logs.db")
         with pytest.raises(UsageError, match="since="):

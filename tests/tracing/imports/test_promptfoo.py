@@ -100,7 +100,7 @@ def test_outputs_that_are_structure_are_kept_as_json(tmp_path: Path) -> None:
 def test_importing_twice_is_as_importing_once(tmp_path: Path) -> None:
     rows = [logs.promptfoo_row(test, column) for test in range(3) for column in (0, 1)]
     path = logs.promptfoo_results(tmp_path / "r.json", *rows)
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         assert import_log(store, "promptfoo", path) == import_log(store, "promptfoo", path)
         assert (store.count(), len(store.runs())) == (6, 2)
         assert [store.count_results(run.id) for run in store.runs()] == [{"pass": 3}] * 2
@@ -124,7 +124,7 @@ def test_rows_that_are_none_cost_themselves(tmp_path: Path) -> None:
         "no object",
     ]
     reading = read_promptfoo(logs.promptfoo_results(tmp_path / "r.json", *strange))
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         assert store.save_records(reading.runs, reading.traces).traces == 3
         assert [row.seconds for row in store.results(reading.runs[0].id)] == [0.0, 0.0, 0.0]
 

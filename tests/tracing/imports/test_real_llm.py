@@ -107,7 +107,7 @@ def test_all_of_it_goes_into_a_store(tmp_path: Path, database: Any) -> None:
         reply = Fake().prompt(words)
         reply.text()
         reply.log_to_db(database)
-    with ol.open_store(tmp_path / "traces.db") as store:
+    with ol.open_store(tmp_path / "traces.db", create=True) as store:
         assert import_log(store, "llm") == import_log(store, "llm")  # where llm keeps it
         assert [trace.output for trace in store.traces()] == ["heard three", "heard two", "heard one"]
         assert store.traces()[0].name == "llm:test-logged"
