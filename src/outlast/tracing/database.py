@@ -302,7 +302,7 @@ def database_at(place: str | os.PathLike[str], *, read_only: bool = False) -> Da
     """
     if isinstance(place, os.PathLike):
         place = os.fspath(place)
-    if not isinstance(place, str) or not place.strip():
+    if not isinstance(place, str) or not place.strip() or "\0" in place or place == ":memory:" or not _is_text(place):
         raise ConfigError(f"a store of traces is a path or a postgresql:// address; got {brief(place)}")
     if "://" in place:
         kind = place.partition("://")[0].partition("+")[0]
@@ -314,6 +314,14 @@ def database_at(place: str | os.PathLike[str], *, read_only: bool = False) -> Da
             )
         place = place.partition("://")[2].removeprefix("/")
     return Database(os.path.abspath(os.path.expanduser(place)), read_only=read_only)
+
+
+def _is_text(place: str) -> bool:
+    try:
+        os.fsencode(place)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shown_place(place: str) -> str:

@@ -7,21 +7,19 @@ import time
 import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
-from outlast.lms.caching.hiding import known_secrets
+from outlast.lms.caching.hiding import hide_in_text, without_secrets
 from outlast.messages import NO_SETTINGS, Settings
 from outlast.modules.module import Module
-from outlast.tracing.filing import Filing, Row, Rows
+from outlast.tracing.filing import Filing, Row, Rows, each_text, own_redaction
 from outlast.tracing.packing import dumps
 from outlast.tracing.record import ResultRecord
-from outlast.tracing.recorder import Exchange, Open, Result, TraceState, told_of
+from outlast.tracing.recorder import SEEN_SECRETS, Exchange, Open, Result, TraceState, remember_secrets, told_of
 from outlast.tracing.runs import StoredRun
 from outlast.tracing.versions import version_of
 from outlast.types import TRUSTED
-
-PREVIEW = 300  # characters of what went in and came out that a list shows
 
 
 class Encoder(Filing):
@@ -33,7 +31,8 @@ class Encoder(Filing):
 
     def rows(self, batch: list[Any], dropped: int) -> Rows:
         """The rows of what was told."""
-        self._rows, self._now, self._secrets = Rows(), time.time(), known_secrets()
+        remember_secrets()
+        self._rows, self._now, self._secrets = Rows(), time.time(), SEEN_SECRETS
         spans: dict[str, Open | Exchange] = {}
         states: dict[str, TraceState] = {}
         runs: dict[str, StoredRun] = {}
@@ -76,12 +75,34 @@ class Encoder(Filing):
                 run.dataset,
                 run.metric,
                 run.lm,
-                dumps(run.provenance),
+                dumps(self._provenance(run)),
                 dumps(run.summary),
                 dumps(run.attributes),
                 run.dropped,
             )
         )
+
+    def _provenance(self, run: StoredRun) -> Any:
+        """Where a run comes from, cleaned: what it was started with and what was changed may hold anything."""
+        told = dict(run.provenance or {})
+        if not run.shows:
+            told = {name: value for name, value in told.items() if name not in ("diff", "argv")}
+        told = without_secrets(told, self._secrets)
+        if run.redact is not None:
+            redact = run.redact
+            for name in ("argv", "diff"):
+                if name in told:
+                    told[name] = each_text(told[name], lambda text: own_redaction(redact, text))
+        return told
+
+    def _settings(self, settings: Settings) -> str:
+        """Settings as JSON, without what somebody wrote where no text is kept."""
+        if settings is NO_SETTINGS:
+            return "{}"
+        told = settings.to_json()
+        if not self._shows:
+            told = {name: value for name, value in told.items() if isinstance(value, int | float)}
+        return dumps(self._cleaned(told))
 
     def _trace(self, state: TraceState) -> Row:
         root, place, spent = state.root, state.place, state.spent
@@ -107,20 +128,20 @@ class Encoder(Filing):
             kind if kind in ("lm", "tool") else "program",
             name,
             program,
-            place.session,
+            hide_in_text(place.session, self._secrets),
             place.example,
             started,
             seconds,
             status,
-            "" if said is None else self._clean(f"{said[0]}: {said[1]}") or said[0],
+            "" if said is None else self._told(f"{said[0]}: {said[1]}") or said[0],
             spent.calls,
             spent.input_tokens if spent.calls > spent.untold else None,
             spent.output_tokens if spent.calls > spent.untold else None,
             spent.dollars if known else (0.0 if not spent.calls else None),
             _list(tuple(state.models)),
-            self._clean(preview(inputs)) if self._shows else "",
-            self._clean(preview(outputs)) if self._shows else "",
-            _list(place.tags),
+            self._preview(inputs),
+            self._preview(outputs),
+            self._own_words(place.tags),
             _attributes(place.attributes, spent.cached, state.sample),
             0,
         )
@@ -140,7 +161,7 @@ class Encoder(Filing):
             span.seconds,
             "error" if said is not None else "open" if span.seconds is None else "ok",
             "" if said is None else said[0],
-            "" if said is None else self._clean(said[1]),
+            "" if said is None else self._told(said[1]),
             *(0, 0, "", "", "", "", "{}", None, None, None, None, None, "", None, 0.0, "", ""),
             None if span.label is TRUSTED else dumps(span.label.to_json()),
             self._notes(span.notes),
@@ -164,7 +185,7 @@ class Encoder(Filing):
             facts = (
                 "",
                 "",
-                _settings(span.request.settings),
+                self._settings(span.request.settings),
                 None,
                 None,
                 None,
@@ -181,7 +202,7 @@ class Encoder(Filing):
             facts = (
                 response.model,
                 response.request_id or "",
-                _settings(span.request.settings),
+                self._settings(span.request.settings),
                 usage.input_tokens,
                 usage.output_tokens,
                 usage.cached_tokens,
@@ -206,7 +227,7 @@ class Encoder(Filing):
             span.seconds,
             "ok" if error is None else "error",
             "" if error is None else error[0],
-            "" if error is None else self._clean(error[1]),
+            "" if error is None else self._told(error[1]),
             span.attempt,
             span.joined,
             span.adapter,
@@ -220,7 +241,7 @@ class Encoder(Filing):
             self._blob(span.values) if error is not None and span.values else None,
             tail,
             beside,
-            None if response is None else self._blob(response.to_json()),
+            None if response is None else self._blob(response.to_json(), parts=True),
         )
 
     def _result(self, result: ResultRecord) -> Row:
@@ -233,7 +254,7 @@ class Encoder(Filing):
             result.state,
             result.score,
             self._clean(result.feedback),
-            dumps(dict(result.parts)),
+            dumps(without_secrets(dict(result.parts), self._secrets)) if self._shows else "{}",
             self._clean(result.error) or result.error.partition(":")[0],
             result.seconds,
             result.cost,
@@ -288,10 +309,6 @@ def _attributes(told: Mapping[str, Any], cached: int, sample: int) -> str:
     return dumps({**told, **({"cached": cached} if cached else {}), **({"sample": sample} if sample else {})})
 
 
-def _settings(settings: Settings) -> str:
-    return "{}" if settings is NO_SETTINGS else dumps(settings.to_json())
-
-
 def _signature(module: object) -> str:
     signature = getattr(module, "signature", None)
     name = getattr(signature, "__name__", "")
@@ -311,24 +328,3 @@ def _count(kept: Exchange) -> None:
         state.models.setdefault(span.lm)
     if isinstance(span.error, LMError) and not isinstance(span.error, LMCircuitOpen | LMReplayError):
         state.spent.fail()
-
-
-def preview(value: Any) -> str:
-    """The beginning of a value, for a list: a text as it is, one text of a mapping alone, else `name: text`s."""
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Any]", value)
-        if len(items) == 1:
-            return preview(next(iter(items.values())))
-        text = " · ".join(f"{name}: {_short(one)}" for name, one in list(items.items())[:12])
-    else:
-        text = _short(value)
-    text = " ".join(text[: 2 * PREVIEW].split())
-    return text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return value[: 2 * PREVIEW]
-    if value is None:
-        return ""
-    return dumps(value)[: 2 * PREVIEW]

@@ -17,6 +17,23 @@ _KNOWN = 100_000  # keys of which this process knows that they are in the store
 _FRESH = 1200.0  # seconds for which it knows; `gc` leaves what is younger than an hour
 _PREFIXES = 512  # messages whose keys are remembered, as many requests begin with them
 _PREFIX_BYTES = 8 << 20
+PREVIEW = 300  # characters of what went in and came out that a list shows
+LONGEST_ERROR = 2_000
+_STRUCTURE = {
+    "type",
+    "role",
+    "data",
+    "mime",
+    "id",
+    "kind",
+    "origin",
+    "state",
+    "model",
+    "finish",
+    "provider_finish",
+}.union(
+    ("request_id", "tier", "cost_source", "cache", "evidence")
+)  # of messages and replies: what they are made of, not what anybody wrote
 
 Row = tuple[Any, ...]
 
@@ -63,30 +80,51 @@ class Filing:
             text = redacted(text)
         return text if place.redact is None else own_redaction(place.redact, text)
 
-    def _cleaned(self, data: Any) -> Any:
+    def _cleaned(self, data: Any, *, parts: bool = False) -> Any:
         place = self._place
         data = without_secrets(data, self._secrets)
         if place is not None and (place.capture == "redacted" or place.redact is not None):
-            return each_text(data, self._clean)
+            return each_text(data, self._clean, parts=parts)
         return data
 
-    def _written(self, value: Any) -> bytes:
+    def _own_words(self, values: tuple[str, ...]) -> str:
+        """Tags as JSON."""
+        return dumps([hide_in_text(one, self._secrets) for one in values]) if values else "[]"
+
+    def _written(self, value: Any, *, parts: bool = False) -> bytes:
         """Content as the bytes that may be stored."""
         place = self._place
         plain = place is None or (place.capture != "redacted" and place.redact is None)
         if plain and isinstance(value, str):
             return dumps(hide_in_text(value, self._secrets)).encode("utf-8", "surrogatepass")
-        written = dumps(value)
-        if not plain or may_hold_secrets(written, self._secrets):
-            written = dumps(self._cleaned(value))
+        try:
+            written = dumps(value)
+            if not plain or may_hold_secrets(written, self._secrets):
+                written = dumps(self._cleaned(value, parts=parts))
+        except (ValueError, TypeError, RecursionError) as error:  # such as a number of 5,000 digits
+            written = dumps(f"(not kept: {type(error).__name__})")
         return written.encode("utf-8", "surrogatepass")
 
-    def _blob(self, value: Any) -> bytes | None:
+    def _preview(self, value: Any) -> str:
+        """The beginning of a value for a list, cleaned before it is cut."""
+        if not self._shows:
+            return ""
+        try:
+            return preview(self._cleaned(value))
+        except (ValueError, TypeError, RecursionError) as error:
+            return f"(not kept: {type(error).__name__})"
+
+    def _told(self, text: str) -> str:
+        """A text of an error, cleaned before it is cut."""
+        text = self._clean(text)
+        return text if len(text) <= LONGEST_ERROR else f"{text[: LONGEST_ERROR - 1]}…"
+
+    def _blob(self, value: Any, *, parts: bool = False) -> bytes | None:
         """The key of some content, which goes into the store unless it is there."""
         capture = "full" if self._place is None else self._place.capture
         if value is None or capture == "off":
             return None
-        raw = self._written(value)
+        raw = self._written(value, parts=parts)
         key = blake2b(raw, digest_size=16).digest()
         if capture != "hash" and self._is_new(key):
             self._rows.blobs.append((key, *packed(raw), self._now))
@@ -106,7 +144,7 @@ class Filing:
             beside["label"] = request.label.to_json()
         if identity:
             beside[IDENTITY] = identity
-        return tail, self._blob(beside) if beside else None
+        return tail, self._blob(beside, parts=True) if beside else None
 
     def _message(self, parent: bytes | None, message: Message, trace: str, *, keep: bool) -> bytes:
         kept_in = self._place
@@ -118,7 +156,7 @@ class Filing:
                 keep, found = False, None
             if found is not None and self._now - self._known.get(found, 0.0) < _FRESH:
                 return found
-        raw = self._written(message.to_json()["content"])
+        raw = self._written(message.to_json()["content"], parts=True)
         key = blake2b(parent or b"", digest_size=16, person=message.role.encode()[:16])
         key.update(raw)
         digest = key.digest()
@@ -154,16 +192,43 @@ def own_redaction(redact: Callable[[str], str], text: str) -> str:
     """What a user's function makes of a text; nothing of it is kept when that fails."""
     try:
         return str(redact(text))
-    except Exception as error:
+    except BaseException as error:  # whatever it is, the thread that writes goes on
         return f"[not kept: redact raised {type(error).__name__}]"
 
 
-def each_text(data: Any, change: Callable[[str], str]) -> Any:
-    """JSON-ready data with every text changed."""
+def each_text(data: Any, change: Callable[[str], str], *, parts: bool = False, inside: bool = False) -> Any:
+    """JSON-ready data with every text changed, keys of objects `inside` others too, but not the names of inputs and
+    outputs; of the `parts` of messages and replies only what somebody wrote, so that they can still be read."""
     if isinstance(data, str):
         return change(data)
     if isinstance(data, Mapping):
-        return {name: each_text(value, change) for name, value in cast("Mapping[str, Any]", data).items()}
+        return {
+            change(name) if inside and not parts else name: value
+            if parts and name in _STRUCTURE and isinstance(value, str)
+            else each_text(value, change, parts=parts, inside=True)
+            for name, value in cast("Mapping[str, Any]", data).items()
+        }
     if isinstance(data, (list, tuple)):
-        return [each_text(value, change) for value in cast("list[Any]", data)]
+        return [each_text(value, change, parts=parts, inside=True) for value in cast("list[Any]", data)]
     return data
+
+
+def preview(value: Any) -> str:
+    """The beginning of a value, for a list: a text as it is, one text of a mapping alone, else `name: text`s."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value)
+        if len(items) == 1:
+            return preview(next(iter(items.values())))
+        text = " · ".join(f"{name}: {_short(one)}" for name, one in list(items.items())[:12])
+    else:
+        text = _short(value)
+    text = " ".join(text[: 2 * PREVIEW].split())
+    return text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value[: 2 * PREVIEW]
+    if value is None:
+        return ""
+    return dumps(value)[: 2 * PREVIEW]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from outlast.data.jsonform import json_form
+from outlast.lms.caching.hiding import known_secrets
 from outlast.messages import Request, Spending
 from outlast.runtime import Recording, Span, current
 from outlast.signatures.record import Record, outputs_of
@@ -22,7 +23,40 @@ from outlast.types import TRUSTED, Label
 
 Capture = Literal["full", "redacted", "hash", "off"]
 CAPTURES = ("full", "redacted", "hash", "off")
+_LONGEST = 100_000  # characters of the text of an exception
+SEEN_SECRETS: dict[str, str] = {}  # values of the environment that were secrets while something was told
 _ATOMS = frozenset((str, int, float, bool, type(None)))
+
+
+def remember_secrets() -> None:
+    """Know the secrets of this moment: a variable may be gone when what was told is written."""
+    SEEN_SECRETS.update(known_secrets())
+
+
+class Nowhere:
+    """Keeps nothing: for the thread that writes, so that what it runs is not told in turn."""
+
+    trace = ""
+
+    def module(self, module: object, path: str | None, inputs: Mapping[str, Any]) -> Recording:
+        """Nothing is kept."""
+        return self
+
+    def tool(self, name: str, arguments: Mapping[str, Any]) -> Recording:
+        """Nothing is kept."""
+        return self
+
+    def exchange(self, span: Span) -> None:
+        """Nothing is kept."""
+
+    def amend(self, request: Request, outcome: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def note(self, checks: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def end(self, value: Any, *, error: BaseException | None = None, label: Label | None = None) -> None:
+        """Nothing is kept."""
 
 
 class TraceState:
@@ -223,12 +257,12 @@ class Exchange:
 
 
 def told_of(error: BaseException) -> tuple[str, str]:
-    """The type and the text of an exception, at most 2,000 characters."""
+    """The type and the text of an exception, of which the store keeps the beginning."""
     try:
         text = str(error)
-    except Exception:  # of a user's class
+    except BaseException:  # of a user's class, whose error it is that goes on
         text = "(its text cannot be made)"
-    return type(error).__name__, text if len(text) <= 2000 else f"{text[:1999]}…"
+    return type(error).__name__, text[:_LONGEST]
 
 
 def still(value: Any) -> Any:

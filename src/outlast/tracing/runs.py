@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,8 @@ class StoredRun:
         self.attributes: Mapping[str, Any] = {}
         self.provenance: Mapping[str, Any] | None = None if described else {}
         self.dropped = 0
+        self.shows = True  # whether texts are kept
+        self.redact: Callable[[str], str] | None = None
 
     def end(self, status: str = "done") -> None:
         """It is over: "done", "error" or "interrupted"."""
@@ -75,6 +77,7 @@ def stored_run(kind: str, name: str = "") -> Generator[StoredRun | None]:
         yield None
         return
     run = StoredRun(kind, name, place.run_id)
+    run.shows, run.redact = place.capture in ("full", "redacted"), place.redact
     place.writer.put(run, 1000)
     try:
         with running(recording=place.about(run_id=run.id)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
-from outlast.tracing.recorder import CAPTURES, Capture, Place
+from outlast.tracing.recorder import CAPTURES, Capture, Place, remember_secrets
 from outlast.tracing.writer import writer_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _place(
         changes["tags"] = listed
     inner = recording()
     if store is not None:
-        place = begun(store)
+        place = begun(store, shows=capture not in ("hash", "off"), redact=redact)
         if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
             place = place.about(run_id=inner.run_id, example=inner.example)
         return place.about(**changes)
@@ -184,16 +184,19 @@ def _place(
     return None
 
 
-def begun(store: str | os.PathLike[str]) -> Place:
-    """The place of this process in a store, where its traces begin. Raises `ConfigError`, `DataError`."""
+def begun(store: str | os.PathLike[str], *, shows: bool = True, redact: Callable[[str], str] | None = None) -> Place:
+    """The place of this process in a store, where its traces begin. What is kept of the process itself is as `shows`
+    and `redact` said when it began. Raises `ConfigError`, `DataError`."""
     from outlast.tracing.database import database_at
     from outlast.tracing.runs import StoredRun
 
+    remember_secrets()
     database = database_at(store)
     writer = writer_of(database)
     writer.database.open()
     if writer.run is None:
         writer.run = StoredRun("process")
+        writer.run.shows, writer.run.redact = shows, redact
         writer.put(writer.run, 1000)
     return Place(writer, writer.run.id)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from outlast.runtime import running
 from outlast.runtime.waiting import forks
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ _BATCH = 2_000
 _PAUSE = 0.2  # seconds between batches: what a killed process loses at most is of this age, and of one batch
 _IDLE = 3.0  # seconds without news after which the thread ends
 _FAREWELL = 10.0  # seconds that a process waits for its last batch
+_NEEDED = (
+    *("checks.pii", "checks.redaction", "checks.secrets", "lms.keys", "modules.paths", "modules.state"),
+    *("tracing.encoding", "tracing.identity", "tracing.provenance", "tracing.text", "tracing.versions"),
+)
 _RETRY = 1.0  # seconds until what could not be written is tried again
 
 
@@ -56,6 +63,9 @@ class Writer:
         self._encoder: Encoder | None = None
         self._ended = False
         self.run: StoredRun | None = None
+        finalizers = sys.modules.get("multiprocessing.util")
+        if finalizers is not None:  # its processes do not end by way of `atexit`
+            finalizers.Finalize(None, self._farewell, exitpriority=100)
 
     def put(self, thing: Any, size: int) -> bool:
         """Keep something, an estimate of whose bytes is given; 0 says that it is already known, which is always taken.
@@ -86,6 +96,7 @@ class Writer:
         with self._lock:
             if self._thread is not None or self._ended:
                 return
+            _load()
             self._thread = threading.Thread(target=self._work, name="outlast-traces", daemon=True)
             try:
                 self._thread.start()
@@ -93,6 +104,16 @@ class Writer:
                 self._thread = None
 
     def _work(self) -> None:
+        from outlast.tracing.recorder import Nowhere
+
+        try:
+            with running(recording=Nowhere()):  # what `redact` asks is not told in turn
+                self._write_all()
+        finally:
+            if self._thread is threading.current_thread():  # a defect ended it: whatever comes next begins another
+                self._thread = None
+
+    def _write_all(self) -> None:
         while True:
             wrote = self._write_batch()
             if wrote and len(self._queue) >= _BATCH:
@@ -217,6 +238,13 @@ class Writer:
         if problem != self.problem:
             self.problem = problem
             logger.warning("store of traces %s: %s", self.database.place, problem)
+
+
+def _load() -> None:
+    """Import all that the thread uses before there is one: two threads that import may wait for one another for ever,
+    and a fork in the middle of an import leaves half a module."""
+    for name in _NEEDED:
+        import_module(f"outlast.{name}")
 
 
 _writers: dict[str, Writer] = {}

@@ -19,13 +19,14 @@ _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|glpat|ghp|gho|ghs|xox[abps])[-_][A-Za-z0-9_-]{16,}"
     r"|\bgithub_pat_\w{20,}|\bAIza[\w-]{30,}|\bAKIA[0-9A-Z]{16}\b"
     r"|\bBearer [A-Za-z0-9._~+/-]{16,}=*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
+    r"|(?<=://)[^\s:@/\"']+:[^\s:@/\"']{3,}(?=@)",
     re.DOTALL,
 )
-_VARIABLES = re.compile(r".*(_API_KEY|_TOKEN|_SECRET|_PASSWORD|_ACCESS_KEY)", re.IGNORECASE)
+_VARIABLES = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT)|PGPASSWORD|APIKEY", re.IGNORECASE)
 _SIGNS = (
     *(f"{head}{sign}" for head in ("sk", "pk", "rk", "xai", "hf", "glpat", "ghp", "gho", "ghs") for sign in "-_"),
-    *("xox", "github_pat_", "AIza", "AKIA", "Bearer ", "-----BEGIN"),  # "gsk" holds "sk"
+    *("xox", "github_pat_", "AIza", "AKIA", "Bearer ", "-----BEGIN", "://"),  # "gsk" holds "sk"
 )  # one of them is in every text that `_SHAPES` finds something in
 _WORDS = (
     *("authorization", "passw", "secret", "cookie", "credential"),
@@ -66,14 +67,22 @@ def without_secrets(data: Any, known: Mapping[str, str]) -> Any:
     if isinstance(data, Mapping):
         entries = cast("Mapping[Any, Any]", data).items()
         return {
-            name: HIDDEN
-            if isinstance(value, str) and isinstance(name, str) and _NAMES.fullmatch(name)
+            hide_in_text(name, known) if isinstance(name, str) else name: HIDDEN
+            if isinstance(name, str) and _is_plain(value) and _NAMES.fullmatch(name)
             else without_secrets(value, known)
             for name, value in entries
         }
     if isinstance(data, list | tuple):
         return [without_secrets(value, known) for value in cast("list[Any]", data)]
     return data
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value may be a secret as a whole: not an object, such as the schema of a field named "password"."""
+    if isinstance(value, list | tuple):
+        listed = cast("list[Any]", value)
+        return bool(listed) and all(_is_plain(one) for one in listed)
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def hide_in_text(text: str, known: Mapping[str, str]) -> str:
