@@ -80,7 +80,7 @@ def own_files_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_configured() -> Iterator[None]:
     """Put the defaults of `ol.configure` back as they were."""
-    before = {name: default(name) for name in ("lm", "adapter", "approver")}
-    set_defaults(lm=None, adapter=None, approver=None)
+    before = {name: default(name) for name in ("lm", "adapter", "approver", "recording")}
+    set_defaults(lm=None, adapter=None, approver=None, recording=None)
     yield
     set_defaults(**before)

@@ -146,7 +146,7 @@ def hostile(desk: Path) -> str:
         SpanRecord(top, trace.id, kind="program", **span),
         SpanRecord(inner, trace.id, parent_id=top, kind="lm", **span, **lm),
     ]
-    with ol.open_store(desk / "bad.db") as made:
+    with ol.open_store(desk / "bad.db", create=True) as made:
         made.save_records([], [WholeTrace(trace, spans, {inner: Content({"a": bad}, {"b": bad})})])
         made.add_label(trace.id, bad, author=bad, note=bad, name="said")
     return trace.id
@@ -343,7 +343,7 @@ def test_messages_that_were_sent_before_stand_once(outlast, desk: Path) -> None:
 def test_an_id_that_is_not_in_the_log_may_be_in_a_store_of_the_folder(outlast, store: Path, monkeypatch) -> None:
     assert store == Path("traces.db").absolute()
     assert "--store traces.db" not in outlast("logs", "ffff", "--store", "traces.db").err
-    ol.open_store("log.db").close()
+    ol.open_store("log.db", create=True).close()
     monkeypatch.setenv("OUTLAST_LOG", "log.db")
     asked = outlast("logs", "ffff")
     assert (asked.code, "in this folder: --store traces.db" in asked.err) == (3, True), asked.err

@@ -104,6 +104,7 @@ def test_one_exchange_is_sent_again(outlast: Any, store: str) -> None:
 
 def test_a_whole_evaluation_runs_offline(outlast: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("eval", "app.py:Triage", "data.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
+    monkeypatch.setattr(sys, "argv", ["outlast", *words])  # what the run says it was
     first = outlast(*words, "--limit", "20", "--json", "--trace", "kept.db")
     assert first.code == 0
 

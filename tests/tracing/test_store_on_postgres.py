@@ -227,8 +227,8 @@ def test_a_team_labels_queues_in_the_page(store: str) -> None:
     assert flush()
     with ol.open_store(store) as kept:
         for strategy in STRATEGIES:
-            choose(kept, strategy, 3)
-        task = Task.of(make_queue(kept, "all", "random", 6))
+            choose(kept, strategy, 3, evaluated=True)
+        task = Task.of(make_queue(kept, "all", "random", 6, evaluated=True))
         kept.add_label(task.ids[0], "fail", author="ann", tags=["old"], seconds_spent=2.0)
         kept.add_label(task.ids[0], "pass", author="ann", tags=["new"], seconds_spent=3.0)
         assert (known_tags(kept, "label"), label_names(kept)) == (["new"], ["label"])

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 VARIABLE = "OUTLAST_TRACE"
 _COLLECTOR = "OUTLAST_OTEL"
 _OFF = ("0", "off", "false", "no")
-_OPTIONS = ("capture", "redact", "session", "tags")
+
+
+class Options(TypedDict, total=False):
+    """How much is kept, and what is said of it; see `trace`."""
+
+    capture: Capture | None
+    redact: Callable[[str], str] | None
+    session: str | None
+    tags: Iterable[str]
+
+
+_OPTIONS = tuple(Options.__annotations__)
 
 
 @contextmanager
@@ -70,7 +81,7 @@ def configure(
     approver: Callable[..., Any] | None = None,
     trace: str | os.PathLike[str] | bool | None = None,
     otel: OTel | str | bool | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> None:
     """Set process-wide defaults, at any time and from any thread; None leaves a thing as it is.
 

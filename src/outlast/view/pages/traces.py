@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from starlette.routing import Route
@@ -71,8 +71,9 @@ def traces(request: Request) -> Response:
 def filter_of(query: Mapping[str, str]) -> TraceFilter:
     """The filter that an address says. Raises `UsageError` for a number or a time that is none."""
     labelled = {"yes": True, "no": False}.get(query.get("labelled", ""))
+    texts: dict[str, Any] = {name: query[name] for name in _TEXTS if name in query}
     return TraceFilter(
-        **{name: query[name] for name in _TEXTS if name in query},
+        **texts,
         since=_time(query, "since"),
         until=_time(query, "until"),
         labelled=labelled,
