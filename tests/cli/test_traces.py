@@ -90,7 +90,7 @@ def test_many_traces_of_one_moment_all_arrive(outlast, tmp_path: Path, collector
     for n in range(1200):
         own = replace(one, id=f"{n:032x}", started=one.started + n // 700)
         wholes.append(WholeTrace(own, (replace(spans()[0], id=f"{n + 1:016x}", trace_id=own.id),)))
-    with ol.open_store(place) as store:
+    with ol.open_store(place, create=True) as store:
         store.save_records([], wholes)
     assert outlast("traces", "export", place, "--otlp", collector.url, "--json").json["traces"] == 1200
     assert len({span.span_id for span in collector.spans}) == 1200

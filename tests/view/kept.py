@@ -29,7 +29,7 @@ def sample_store(path: Path, records: Records | None = None) -> Store:
     wholes = [_whole(records, trace) for trace in records.traces]
     for number, row in enumerate(records.results):
         wholes.append(_as_row(_whole(records, by_id[row.trace_id]), row, number))
-    store = open_store(path)
+    store = open_store(path, create=True)
     store.save_records(records.runs, wholes)
     return store
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     files: list[str | None] = [args.db] if args.db is not None else list(args.files)
     if not files and args.format != "llm":
         raise UsageError(f"which files of {args.format}? outlast import {args.format} FILE ...")
-    with open_store(args.store or log_place()) as store:
+    with open_store(args.store or log_place(), create=True) as store:
         for file in files or [None]:
             done = import_log(store, args.format, file, since=args.since)
             if args.json:

@@ -38,6 +38,8 @@ class Encoder(Filing):
         runs: dict[str, StoredRun] = {}
         for thing in batch:
             if isinstance(thing, (Open, Exchange)):
+                if isinstance(thing, Open):
+                    thing.seen += 1
                 spans[thing.id] = thing
                 states[thing.state.id] = thing.state
             elif isinstance(thing, StoredRun):
@@ -118,8 +120,9 @@ class Encoder(Filing):
         else:
             assert root is not None
             kind, name, program = root.kind, root.name, self._program(root.module_value)
-            started, seconds, said = root.started, root.seconds, root.error
-            inputs, outputs = root.inputs, root.outputs
+            over = root.seen > 1  # else what is inside it may still wait to be written
+            started, seconds, said = root.started, root.seconds if over else None, root.error if over else None
+            inputs, outputs = root.inputs, root.outputs if over else None
         status = "error" if said is not None else "open" if seconds is None else "ok"
         known = spent.calls > 0 and spent.unpriced == 0
         return (
@@ -147,7 +150,8 @@ class Encoder(Filing):
         )
 
     def _open(self, span: Open) -> Row:
-        said = span.error
+        over = span.seen > 1
+        seconds, said = (span.seconds, span.error) if over else (None, None)
         return (
             span.id,
             span.state.id,
@@ -158,8 +162,8 @@ class Encoder(Filing):
             _signature(span.module_value),
             self._program(span.module_value) if span.kind == "program" else "",
             span.started,
-            span.seconds,
-            "error" if said is not None else "open" if span.seconds is None else "ok",
+            seconds,
+            "error" if said is not None else "open" if seconds is None else "ok",
             "" if said is None else said[0],
             "" if said is None else self._told(said[1]),
             *(0, 0, "", "", "", "", "{}", None, None, None, None, None, "", None, 0.0, "", ""),

@@ -165,6 +165,7 @@ class Open:
         "parent",
         "path",
         "seconds",
+        "seen",
         "started",
         "state",
     )
@@ -184,6 +185,9 @@ class Open:
         self.notes: Mapping[str, Any] | None = None
         self.seconds: float | None = None
         self.exchanges: dict[int, Exchange] | None = None
+        self.seen = (
+            0  # how often the writer was told of it: when it began, and when it ended with all that is inside it
+        )
         self.started = time.time()
         self.clock = time.perf_counter()
 

@@ -42,7 +42,7 @@ def import_log(
     from outlast.tracing.store import Store, open_store
 
     if isinstance(store, (str, os.PathLike)):
-        with open_store(store) as opened:
+        with open_store(store, create=True) as opened:
             return import_log(opened, format, path, since=since)
     if not isinstance(store, Store):
         raise UsageError(f"import_log takes a store, or where it is; got {brief(store)}")
