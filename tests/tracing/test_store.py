@@ -345,9 +345,10 @@ def test_labels_of_an_author_follow_one_another_and_can_be_taken_back(path: Path
     assert [(one.author, one.value) for one in store.labels(author="ada")] == [("ada", "pass")]
     assert store.labels(author="ada")[0] == first
     assert store.count(TraceFilter(labelled=True)) == 1
-    for bad in ([1], {"a": 1}):
+    for bad in ([1], {"a": 1}, float("nan")):
         with pytest.raises(UsageError, match="the value of a label"):
             store.add_label(spans.id, bad)
+    assert store.add_label(spans.id, "odd \ud800", note=f"see {KEY}").note == "see [hidden]"
     with pytest.raises(UsageError, match="source"):
         store.add_label(spans.id, 1, source="god")
     with pytest.raises(DataError, match="there is no trace"):

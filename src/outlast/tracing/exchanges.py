@@ -12,7 +12,8 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.messages import Request, Response
 from outlast.tracing import schema
 from outlast.tracing.record import Content, RunRecord, SpanRecord, TraceRecord
-from outlast.tracing.store import Store, may_be_id
+from outlast.tracing.rows import may_be_id
+from outlast.tracing.store import Store
 
 Kind = Literal["run", "trace", "span"]
 _AT_ONCE = 400  # traces of one query

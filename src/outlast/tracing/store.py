@@ -5,61 +5,46 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema, text
 from outlast.tracing.content import conversation, load_blobs, load_messages
-from outlast.tracing.database import Database, database_at
-from outlast.tracing.packing import IDENTITY, dumps, new_trace_id
+from outlast.tracing.database import database_at
+from outlast.tracing.opinions import Opinions
+from outlast.tracing.packing import IDENTITY, dumps
 from outlast.tracing.record import (
     ALL,
     ELSEWHERE,
     Content,
     Hit,
-    LabelRecord,
     ProgramRecord,
-    QueueRecord,
     ResultRecord,
     RunRecord,
     SpanRecord,
     TraceFilter,
     TraceRecord,
 )
+from outlast.tracing.rows import SETTLE, may_be_id, record
 from outlast.tracing.writer import writer_at
 
 if TYPE_CHECKING:
     from outlast.tracing.saving import Saved, WholeTrace
 
-R = TypeVar("R")
-
-_SETTLE = 2.0  # seconds that a reader waits for what its own process has to write
-
-SOURCES = ("human", "judge", "user", "code", "classifier")
-_JSON = {"provenance", "summary", "attributes", "models", "tags", "settings", "notes", "label", "parts", "shape"}.union(
-    ("inputs", "targets", "outputs", "value", "about", "trace_ids")
-)
-_LISTS = {"models", "tags", "notes", "trace_ids"}
 _ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seconds"}
 
 
-class Store:
+class Store(Opinions):
     """What was kept of runs, traces, spans, results and labels. Get one from `open_store`.
 
     Safe for threads. Reading never waits for other processes that write, nor they for it; what this process has told is
-    written first. Ids may be given as prefixes that only
-    one has. Raises `DataError` for ids that nothing has and when the database cannot be read.
+    written first. Ids may be given as prefixes that only one has. Raises `DataError` for ids that nothing has and when
+    the database cannot be read.
     """
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        database.open()
 
     # What there is
 
@@ -177,7 +162,7 @@ class Store:
             found = connection.exec_driver_sql(statement, values).all()
             table = schema.traces
             rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
-        known = {row.seq: _record(row, TraceRecord) for row in rows}
+        known = {row.seq: record(row, TraceRecord) for row in rows}
         return [Hit(known[seq], snippet) for seq, snippet in found if seq in known]
 
     def results(
@@ -254,108 +239,6 @@ class Store:
         counted["bytes"] = size if path is None else sum(_size(Path(f"{path}{end}")) for end in ("", "-wal"))
         return counted
 
-    # What people say of it
-
-    def add_label(
-        self,
-        trace_id: str,
-        value: Any,
-        *,
-        name: str = "label",
-        note: str = "",
-        tags: Sequence[str] = (),
-        author: str = "",
-        source: str = "human",
-        span_id: str | None = None,
-        rubric: str = "",
-        rubric_version: str = "",
-        seconds_spent: float | None = None,
-    ) -> LabelRecord:
-        """Say something of a trace, or of a span of it. The newest label of an author under a name counts.
-
-        Raises `UsageError` for a value that is no text, number, truth value or None.
-        """
-        if value is not None and not isinstance(value, (str, int, float, bool)):
-            raise UsageError(f"the value of a label is a text, a number, True, False or None; got {brief(value)}")
-        if source not in SOURCES:
-            raise UsageError(f"the source of a label is one of {', '.join(SOURCES)}; got {brief(source)}")
-        if isinstance(tags, str):
-            raise UsageError(f"tags are a list of texts; got {brief(tags)}")
-        record = LabelRecord(
-            new_trace_id(),
-            self.trace(trace_id).id,
-            "" if span_id is None else self.span(span_id).id,
-            name,
-            value,
-            note,
-            tuple(tags),
-            author,
-            source,
-            rubric,
-            rubric_version,
-            time.time(),
-            seconds_spent,
-        )
-        with self.database.changing() as connection:
-            connection.execute(sa.insert(schema.labels).values(**_values(record), undone=None))
-            self._unindex(connection, record.trace_id)
-        return record
-
-    def labels(
-        self,
-        trace_id: str | Sequence[str] | None = None,
-        name: str | None = None,
-        author: str | None = None,
-        source: str | None = None,
-        *,
-        history: bool = False,
-    ) -> list[LabelRecord]:
-        """Labels, oldest first: the newest of each author under a name for a trace or span; all with `history`, but
-        those that were taken back. `trace_id` may be several traces, by their whole ids."""
-        table = schema.labels
-        query = sa.select(table).where(table.c.undone.is_(None)).order_by(table.c.created, table.c.id)
-        if isinstance(trace_id, str):
-            query = query.where(table.c.trace_id == self.trace(trace_id).id)
-        elif trace_id is not None:
-            query = query.where(table.c.trace_id.in_(list(trace_id)))
-        for column, wanted in ((table.c.name, name), (table.c.author, author), (table.c.source, source)):
-            if wanted is not None:
-                query = query.where(column == wanted)
-        found = self._all(query, LabelRecord)
-        if history:
-            return found
-        newest: dict[tuple[str, ...], LabelRecord] = {}
-        for one in found:
-            key = one.trace_id, one.span_id, one.name, one.author
-            newest.pop(key, None)
-            newest[key] = one
-        return list(newest.values())
-
-    def undo_label(self, label_id: str) -> None:
-        """Take a label back; what its author said before counts again. It stays in the store, marked."""
-        found = self._one(schema.labels, schema.labels.c.id, label_id, LabelRecord, "label")
-        with self.database.changing() as connection:
-            table = schema.labels
-            connection.execute(sa.update(table).where(table.c.id == found.id).values(undone=time.time()))
-            self._unindex(connection, found.trace_id)
-
-    def add_queue(
-        self, name: str, strategy: str, trace_ids: Iterable[str], about: Mapping[str, Any] | None = None
-    ) -> QueueRecord:
-        """Keep a list of traces that somebody is to look at, in this order."""
-        record = QueueRecord(new_trace_id(), name, strategy, time.time(), dict(about or {}), tuple(trace_ids))
-        with self.database.changing() as connection:
-            connection.execute(sa.insert(schema.queues).values(**_values(record)))
-        return record
-
-    def queues(self) -> list[QueueRecord]:
-        """All queues, newest first."""
-        return self._all(sa.select(schema.queues).order_by(schema.queues.c.created.desc()), QueueRecord)
-
-    def queue(self, id: str) -> QueueRecord:
-        """One queue."""
-        return self._one(schema.queues, schema.queues.c.id, id, QueueRecord, "queue")
-
     # Upkeep
 
     def save_records(self, runs: Iterable[RunRecord], traces: Iterable[WholeTrace]) -> Saved:
@@ -396,13 +279,6 @@ class Store:
         return f"<Store {self.database.place}>"
 
     # How
-
-    def reading(self) -> AbstractContextManager[sa.Connection]:
-        """A connection to read with, after what this process told was written."""
-        writer = writer_at(self.database)
-        if writer is not None:
-            writer.flush(_SETTLE)
-        return self.database.reading()
 
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
         table = schema.traces
@@ -457,9 +333,6 @@ class Store:
         while self.database.index_some() and time.monotonic() < until:
             pass
 
-    def _unindex(self, connection: sa.Connection, trace_id: str) -> None:
-        connection.execute(sa.update(schema.traces).where(schema.traces.c.id == trace_id).values(indexed=0))
-
     def _contents(self, where: Any) -> dict[str, Content]:
         table = schema.spans
         query = sa.select(
@@ -488,29 +361,6 @@ class Store:
             found[id] = Content(of(inputs), of(outputs), request, of(response), (kept or {}).get(IDENTITY, ""))
         return found
 
-    def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
-        with self.reading() as connection:
-            return [_record(row, kind) for row in connection.execute(query)]
-
-    def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
-        if not isinstance(id, str) or not id:
-            raise UsageError(f"a {noun} is named by its id or a prefix of it; got {brief(id)}")
-        if not may_be_id(id):
-            raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
-        query = sa.select(table).where(column >= id, column < id + "\uffff").order_by(column.desc()).limit(6)
-        with self.reading() as connection:
-            exact = connection.execute(sa.select(table).where(column == id)).first()
-            rows = [exact] if exact is not None else connection.execute(query).all()
-        if not rows:
-            raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
-        if len(rows) > 1:
-            listed = "".join(f"\n  {_shown(_record(row, kind))}" for row in rows[:5])
-            more = "\n  ..." if len(rows) > 5 else ""
-            raise DataError(
-                f"several {noun}s begin with {id!r} in {self.database.place}: give more of the id{listed}{more}"
-            )
-        return _record(rows[0], kind)
-
 
 def open_store(place: str | os.PathLike[str], *, read_only: bool = False, create: bool = False) -> Store:
     """The store of traces at a path, or at an address such as "postgresql://user@host/name".
@@ -522,26 +372,12 @@ def open_store(place: str | os.PathLike[str], *, read_only: bool = False, create
     database = database_at(place, read_only=read_only)
     if database.path is not None and not create and not database.path.exists():
         writer = writer_at(database)
-        if writer is None or not writer.flush(_SETTLE) or not database.path.exists():
+        if writer is None or not writer.flush(SETTLE) or not database.path.exists():
             raise DataError(
                 f"there is no store of traces at {str(database.path)!r}. ol.trace(store=...) makes one, and so does "
                 "open_store(..., create=True)"
             )
     return Store(database)
-
-
-def may_be_id(id: str) -> bool:
-    """Whether a database can be asked for it: lone surrogates and null characters are in no text that it holds."""
-    return "\0" not in id and not any("\ud800" <= char <= "\udfff" for char in id)
-
-
-def _shown(record: Any) -> str:
-    """One of several that an id may mean, in a line."""
-    words = (
-        str(getattr(record, "id", "") or getattr(record, "hash", "")),
-        *(" ".join(str(getattr(record, name, "")).split())[:60] for name in ("kind", "name", "input")),
-    )
-    return "  ".join("".join(one if one.isprintable() else "?" for one in word) for word in words if word)
 
 
 def _elsewhere() -> sa.ColumnElement[bool]:
@@ -552,25 +388,6 @@ def _elsewhere() -> sa.ColumnElement[bool]:
         table.c.tags.contains(dumps("replay"), autoescape=True),
         table.c.attributes.contains(dumps({"of": "metric"})[1:-1], autoescape=True),
     )
-
-
-def _record(row: Any, kind: Callable[..., R]) -> R:
-    told = row._mapping
-    values: dict[str, Any] = {}
-    for f in fields(cast("Any", kind)):
-        value = told["number" if f.name == "index" else f.name]
-        if f.name in _JSON and isinstance(value, str) and not (f.name in ("inputs", "outputs") and kind is SpanRecord):
-            value = json.loads(value)
-            if f.name in _LISTS:
-                value = tuple(value)
-        values[f.name] = value
-    return kind(**values)
-
-
-def _values(record: Any) -> dict[str, Any]:
-    return {
-        f.name: dumps(getattr(record, f.name)) if f.name in _JSON else getattr(record, f.name) for f in fields(record)
-    }
 
 
 def _as_tree(spans: list[SpanRecord]) -> list[SpanRecord]:
