@@ -404,6 +404,10 @@ def test_a_store_that_is_not_there_is_no_empty_one(path: Path) -> None:
 def test_a_store_is_for_its_owner_alone(path: Path) -> None:
     ol.open_store(path, create=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    touched = path.with_name("touched.db")
+    touched.touch(0o644)
+    ol.open_store(touched)
+    assert stat.S_IMODE(touched.stat().st_mode) == 0o600
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:

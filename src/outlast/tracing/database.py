@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +154,9 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            return
+            with suppress(OSError):  # somebody else's: what can be done with it shows when it is opened
+                if os.path.getsize(path) == 0:  # made beforehand, and nobody's store yet
+                    os.chmod(path, 0o600)
         except OSError as error:
             raise DataError(f"the store {self.place!r} cannot be made: {error.strerror or error}") from error
 
