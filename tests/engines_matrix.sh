@@ -30,11 +30,13 @@ for package in "${wanted[@]}"; do
   version=$("$venv/bin/python" -c "from importlib.metadata import version; print(version('$name'))")
   tests=(tests/lms/engines)
   [ "$name" = llm ] && tests+=(tests/compat tests/tracing/imports/test_real_llm.py)
-  if PYTHONPATH=src:. "$venv/bin/python" -m pytest -o addopts= -q --strict-markers --import-mode=importlib \
-    "${tests[@]}" > "$venv/tests.log" 2>&1; then
-    echo "passed  $name $version: $(tail -1 "$venv/tests.log")"
+  if PYTHONPATH=src:. PYTEST_ADDOPTS="-o addopts= -q --strict-markers --import-mode=importlib" \
+    "$venv/bin/python" tests/again.py "${tests[@]}" > "$venv/tests.log" 2>&1; then
+    echo "passed  $name $version: $(grep -E '^[0-9]+ (passed|failed)' "$venv/tests.log" | head -1)"
+    grep -A4 '^NOT STEADY' "$venv/tests.log"
   else
-    echo "FAILED  $name $version: $(tail -1 "$venv/tests.log") (see $venv/tests.log)"
+    echo "FAILED  $name $version (all of it in $venv/tests.log):"
+    tail -100 "$venv/tests.log"
     failed=1
   fi
 done

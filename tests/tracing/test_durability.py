@@ -224,6 +224,14 @@ def test_a_program_ends_at_once_when_nothing_waits(tmp_path: Path) -> None:
         assert store.count() == 3
 
 
+def test_what_a_process_did_last_is_found_by_who_may_only_read(tmp_path: Path) -> None:
+    path = tmp_path / "traces.db"
+    busy(path, 20).communicate(timeout=30)
+    with ol.open_store(path, read_only=True) as store:
+        assert len(store.search("19 of")) == 1
+        assert len(store.search("of")) == 20
+
+
 def test_memory_stays_flat_while_traces_are_kept(tmp_path: Path) -> None:
     code = (
         BUSY.replace('print(f"{time.time():.3f} {out.trace.id}", flush=True)', "pass")

@@ -48,6 +48,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with ol.context(lm=ScriptedLM([ValueError("the model is away")])), pytest.raises(ValueError, match="away"):
             program(question="And the sea?")
     assert flush()
+    with open_store(path) as store:
+        store.search("sky")  # what is searched is made by those who write, a moment later
     return path
 
 

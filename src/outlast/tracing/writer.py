@@ -28,6 +28,7 @@ _BATCH = 2_000
 _PAUSE = 0.2  # seconds between batches: what a killed process loses at most is of this age, and of one batch
 _IDLE = 3.0  # seconds without news after which the thread ends
 _FAREWELL = 10.0  # seconds that a process waits for its last batch
+_LAST_LOOK = 0.3  # seconds more, for what it wrote last to be found by a search
 _NEEDED = (
     *("checks.pii", "checks.redaction", "checks.secrets", "lms.keys", "modules.paths", "modules.state"),
     *("tracing.encoding", "tracing.identity", "tracing.provenance", "tracing.text", "tracing.versions"),
@@ -231,6 +232,10 @@ class Writer:
             self.run.end()
             self.put(self.run, 0)
         self.flush(_FAREWELL)
+        until = time.monotonic() + _LAST_LOOK
+        while self._thread is not None and not self._asleep and time.monotonic() < until:
+            self._news.set()
+            time.sleep(0.002)
         self._ended = True
         self._news.set()
 
