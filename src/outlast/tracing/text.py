@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from outlast.tracing import schema
 from outlast.tracing.content import load_blobs, load_messages
-from outlast.tracing.packing import storable
+from outlast.tracing.packing import storable, unpacked
 
 _MOST = 20_000  # characters of a trace that can be searched
 _LATE = 600.0  # seconds after which a trace that has not ended is indexed as it is
@@ -36,16 +36,8 @@ def index(connection: sa.Connection, most: int, now: float) -> bool:
         notes.setdefault(trace_id, []).append(note)
     found: list[tuple[int, str]] = []
     for row in waiting:
-        texts = dict.fromkeys(
-            [
-                row.error,
-                *bodies.get(row.id, ()),
-                row.input,
-                row.output,
-                " ".join(json.loads(row.tags)),
-                *notes.get(row.id, ()),
-            ]
-        )
+        body = [text for text in bodies.get(row.id, ()) if text] or [row.input, row.output]
+        texts = dict.fromkeys([row.error, *body, " ".join(json.loads(row.tags)), *notes.get(row.id, ())])
         found.append((row.seq, storable("\n".join(text for text in texts if text)[:_MOST].replace("\0", " "))))
     put(connection, found)
     connection.execute(sa.update(traces).where(traces.c.seq.in_([row.seq for row in waiting])).values(indexed=1))
@@ -66,47 +58,41 @@ def put(connection: sa.Connection, found: list[tuple[int, str]]) -> None:
 
 
 def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """The texts of traces: what their parts were given and gave, what models answered, and system prompts where they
-    were first seen (they stand in all that follow, too)."""
+    """The texts of traces: what their parts were given and gave, in order, then system prompts where they were first
+    seen (they stand in all that follow, too).
+
+    A prompt that a module wrote holds what the module was given, in a frame that nobody looks for, and the reply what
+    it gave; so of such an exchange only what stands nowhere else is taken: the reasoning, and a reply that was refused.
+    """
     spans, messages = schema.spans, schema.messages
+    columns = (spans.c.kind, spans.c.signature, spans.c.status, spans.c.error, spans.c.request_tail)
+    keys = (spans.c.inputs_key, spans.c.outputs_key, spans.c.response_key)
     rows = connection.execute(
-        sa.select(
-            spans.c.trace_id,
-            spans.c.kind,
-            spans.c.error,
-            spans.c.request_tail,
-            spans.c.inputs_key,
-            spans.c.outputs_key,
-            spans.c.response_key,
-        )
-        .where(spans.c.trace_id.in_(ids))
-        .order_by(spans.c.started)
+        sa.select(spans.c.trace_id, *columns, *keys).where(spans.c.trace_id.in_(ids)).order_by(spans.c.started)
     ).all()
-    asked = {row.trace_id for row in rows if row.request_tail is not None}
-    told = ((row.response_key,) if row.kind == "lm" else (row.inputs_key, row.outputs_key) for row in rows)
-    keys = {key for some in told for key in some if key is not None}
-    blobs = load_blobs(connection, keys)
-    tails = load_messages(connection, {row.request_tail for row in rows if row.request_tail is not None}, depth=1)
+    alone = {row.request_tail for row in rows if not row.signature} - {None}
+    wanted = {key for row in rows for key in (row.inputs_key, row.outputs_key, row.response_key) if key is not None}
+    blobs = load_blobs(connection, wanted)
+    tails = load_messages(connection, alone, depth=1)
     found: dict[str, list[str]] = {}
     for row in rows:
         texts = found.setdefault(row.trace_id, [])
-        if row.request_tail in tails:
+        if row.kind != "lm":
+            texts.extend(_texts([blobs.get(row.inputs_key), blobs.get(row.outputs_key)]))
+        elif not row.signature and row.request_tail in tails:
             texts.extend(_texts(tails[row.request_tail][1]))
-        if row.kind == "tool" or row.trace_id not in asked:  # else the prompt and the reply hold it
-            for key in (row.inputs_key, row.outputs_key):
-                texts.extend(_texts(blobs.get(key)))
         response = blobs.get(row.response_key)
         if isinstance(response, Mapping):
             told = cast("Mapping[str, Any]", response)
-            texts.extend(_texts([told.get("text"), told.get("reasoning"), told.get("tool_calls")]))
+            texts.extend(_texts(told.get("reasoning")))
+            if not row.signature or row.status != "ok":
+                texts.extend(_texts([told.get("text"), told.get("tool_calls")]))
         texts.append(row.error)
     first = connection.execute(
         sa.select(messages.c.first_trace, messages.c.codec, messages.c.data).where(
             messages.c.first_trace.in_(ids), sa.text("role = 'system'")
         )
     )
-    from outlast.tracing.packing import unpacked
-
     for trace_id, codec, data in first:
         found.setdefault(trace_id, []).extend(_texts(unpacked(codec, bytes(data))))
     return found
