@@ -223,6 +223,7 @@ def main() -> int:
             queries: dict[str, Callable[[], Any]] = {
                 "the newest 50 traces": lambda: store.traces(limit=50),
                 "runs": lambda: store.runs(),
+                "what runs came to": lambda: store.totals(store.runs()),
                 "one trace with its content": lambda: (store.trace(some), store.spans(some), store.contents(some)),
                 "search: two frequent words": lambda: store.search("account transfer"),
                 "search: a rare number": lambda: store.search(str(some_number(store, some))),

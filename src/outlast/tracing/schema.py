@@ -38,6 +38,7 @@ runs = sa.Table(
     sa.Column("attributes", _Json, nullable=False),
     sa.Column("dropped", sa.Integer, nullable=False),
     sa.Index("runs_started", "started"),
+    sa.Index("runs_parent", "parent_id"),
 )
 
 traces = sa.Table(
@@ -67,6 +68,7 @@ traces = sa.Table(
     sa.Column("indexed", sa.Integer, nullable=False),  # 0 until its text can be searched
     sa.Index("traces_started", "started"),
     sa.Index("traces_run", "run_id", "started"),
+    sa.Index("traces_sums", "run_id", "status", "calls", "input_tokens", "output_tokens", "cost"),
     sa.Index("traces_name", "name", "started"),
     sa.Index("traces_session", "session", "started"),
     sa.Index("traces_program", "program", "started"),

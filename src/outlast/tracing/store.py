@@ -34,6 +34,7 @@ from outlast.tracing.writer import writer_at
 
 if TYPE_CHECKING:
     from outlast.tracing.saving import Saved, WholeTrace
+    from outlast.tracing.totals import RunTotals
 
 _ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seconds"}
 
@@ -61,6 +62,14 @@ class Store(Opinions):
     def run(self, id: str) -> RunRecord:
         """One run."""
         return self._one(schema.runs, schema.runs.c.id, id, RunRecord, "run")
+
+    def totals(self, runs: Iterable[RunRecord | str]) -> dict[str, RunTotals]:
+        """What runs came to, by their whole ids: traces, calls, tokens, cost, errors, those of the runs inside them
+        included. Runs that there are not are left out."""
+        from outlast.tracing.totals import totals
+
+        with self.reading() as connection:
+            return totals(connection, runs)
 
     def traces(self, where: TraceFilter = ALL, limit: int = 50, before: float | None = None) -> list[TraceRecord]:
         """Traces, newest first; `before` is the `started` of the last one that was seen."""
