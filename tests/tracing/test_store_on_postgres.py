@@ -115,6 +115,27 @@ def answering(*texts: str) -> ScriptedLM:
     )
 
 
+def test_traces_of_one_moment_come_once_each(store: str) -> None:
+    from outlast.tracing.record import RunRecord, TraceRecord
+    from outlast.tracing.saving import WholeTrace
+
+    moment = 1_795_989_110.1234567
+    runs = [RunRecord(f"{at:032x}", "eval", started=moment) for at in range(5)]
+    records = [TraceRecord(f"{at:032x}", started=moment, seconds=0.1, status="ok", input=str(at)) for at in range(7)]
+    with ol.open_store(store) as kept:
+        kept.save_records(runs, [WholeTrace(one) for one in records])
+        seen: list[str] = []
+        place: str | None = ""
+        while place is not None:
+            page = kept.traces(limit=3, before=place or None)
+            seen += [one.input for one in page]
+            place = page.next
+        assert seen == ["6", "5", "4", "3", "2", "1", "0"]
+        assert [one.input for one in kept.all_traces()] == seen
+        some = kept.runs(limit=3)
+        assert [run.id for run in [*some, *kept.runs(before=some.next)]] == [run.id for run in runs[::-1]]
+
+
 def test_a_team_keeps_searches_and_labels_traces(store: str) -> None:
     lm = answering("a zebra", "an ibex\0 with a null")
     with ol.trace(store=store, tags=["nightly"]), ol.context(lm=lm):

@@ -6,7 +6,6 @@ Shows the last traces, or one whole with the tree of its spans: `outlast logs ID
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ off), else log.db in the data folder. `outlast prompt` and `outlast chat` write 
 
 _VERBS = ("on", "off", "status", "path", "backup", "gc")
 _WHOLE, _SHORT = 3, 20  # traces that are shown when nobody says how many
-_PAGE, _READ = 500, 100  # traces that are listed, and read whole, at once
+_FOUND, _READ = 500, 100  # traces whose text is shown, and that are read whole at once
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -119,25 +118,12 @@ def _answering(model: str) -> str:
     return (model if through is None else through[1]).rpartition("/")[2] or model
 
 
-def _found(store: Store, where: TraceFilter, most: int) -> Iterator[TraceRecord]:
-    """Traces, newest first, a page at a time; all when `most` is 0."""
-    before: float | None = None
-    left = most
-    while True:
-        size = min(left, _PAGE) if most else _PAGE
-        page = store.traces(where, limit=size, before=before)
-        yield from page
-        left -= len(page)
-        if len(page) < size or (most and left <= 0):
-            return
-        before = page[-1].started
-
-
 def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
+    found = store.all_traces(where, most or None)
     if args.short and not args.json:
-        return _short(store, list(_found(store, where, most))[::-1], args)
-    ids = [trace.id for trace in _found(store, where, most)][::-1]
+        return _short(store, list(found)[::-1], args)
+    ids = [trace.id for trace in found][::-1]
     for start in range(0, len(ids), _READ):
         for kept in store.whole(ids[start : start + _READ]):
             _print(kept, args)
@@ -172,7 +158,7 @@ def _told(count: int) -> int:
 
 def _snippets(store: Store, text: str) -> dict[str, str]:
     """Where the words stand in the last traces that hold them."""
-    return {hit.trace.id: hit.snippet for hit in store.search(text, limit=_PAGE)}
+    return {hit.trace.id: hit.snippet for hit in store.search(text, limit=_FOUND)}
 
 
 def _width() -> int:
@@ -217,7 +203,7 @@ def _named(store: Store, id: str, args: argparse.Namespace) -> TraceRecord:
 def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     """What traces cost, by model."""
     sums: dict[str, dict[str, Any]] = {}
-    for trace in _found(store, where, args.n or 0):
+    for trace in store.all_traces(where, args.n or None):
         for name in (" + ".join(trace.models) or "no model", ""):
             row = sums.setdefault(
                 name, {"traces": 0, "calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "unpriced": 0}

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -239,14 +240,8 @@ class _Maker:
         return made[::-1]
 
     def _pages(self, limit: int | None) -> Iterator[list[TraceRecord]]:
-        before: float | None = None
-        left = limit
-        while left is None or left > 0:
-            page = self._store.traces(self._where, limit=_PAGE if left is None else min(_PAGE, left), before=before)
-            if not page:
-                return
-            before = page[-1].started
-            left = None if left is None else left - len(page)
+        found = self._store.all_traces(self._where, limit)
+        while page := list(islice(found, _PAGE)):
             self.looked_at += len(page)
             yield page
 

@@ -25,7 +25,6 @@ DECISIONS = 1_000  # traces whose exchanges are read for probabilities
 CLUSTERED = 1_000  # traces that are clustered
 MOST_CLUSTERS = 30
 KEYS = ("name", "model", "tag", "status", "session", "program", "run")
-_PAGE = 1_000
 _TOGETHER = 250  # traces or spans that are read at once
 _NUMBER = re.compile(r"\d+")
 
@@ -172,15 +171,7 @@ def _nothing(store: Store, strategy: str, chosen: Chosen, how: Mapping[str, Any]
 
 
 def _newest(store: Store, where: TraceFilter, most: int) -> list[TraceRecord]:
-    found: list[TraceRecord] = []
-    before: float | None = None
-    while len(found) < most:
-        page = store.traces(where, limit=min(_PAGE, most - len(found)), before=before)
-        found += page
-        if len(page) < _PAGE:
-            break
-        before = page[-1].started
-    return [one for one in found if one.status != "open"]
+    return [one for one in store.all_traces(where, most) if one.status != "open"]
 
 
 # The strategies

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from outlast.tracing.content import conversation, load_blobs, load_messages
 from outlast.tracing.database import database_at
 from outlast.tracing.opinions import Opinions
 from outlast.tracing.packing import IDENTITY, dumps
+from outlast.tracing.paging import Page, older, place_of
 from outlast.tracing.record import (
     ALL,
     ELSEWHERE,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from outlast.tracing.saving import Saved, WholeTrace
     from outlast.tracing.totals import RunTotals
 
+R = TypeVar("R")
+
+_PAGE = 1_000  # traces that `all_traces` reads at once
 _ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seconds"}
 
 
@@ -49,15 +54,13 @@ class Store(Opinions):
 
     # What there is
 
-    def runs(self, kind: str | None = None, limit: int = 50, before: float | None = None) -> list[RunRecord]:
-        """Runs, newest first; `before` is the `started` of the last one that was seen."""
+    def runs(self, kind: str | None = None, limit: int = 50, before: str | float | None = None) -> Page[RunRecord]:
+        """Runs, newest first, in pages as those of `traces`."""
         table = schema.runs
-        query = sa.select(table).order_by(table.c.started.desc(), table.c.id.desc()).limit(_count(limit))
+        query = sa.select(table)
         if kind is not None:
             query = query.where(table.c.kind == kind)
-        if before is not None:
-            query = query.where(table.c.started < before)
-        return self._all(query, RunRecord)
+        return self._page(query, table.c.started, table.c.id, RunRecord, limit, before)
 
     def run(self, id: str) -> RunRecord:
         """One run."""
@@ -71,14 +74,28 @@ class Store(Opinions):
         with self.reading() as connection:
             return totals(connection, runs)
 
-    def traces(self, where: TraceFilter = ALL, limit: int = 50, before: float | None = None) -> list[TraceRecord]:
-        """Traces, newest first; `before` is the `started` of the last one that was seen."""
+    def traces(self, where: TraceFilter = ALL, limit: int = 50, before: str | float | None = None) -> Page[TraceRecord]:
+        """Traces, newest first; of those that began at one moment, the one that was kept last.
+
+        The list that it gives has a `next`, None where no more follow: as `before` it gives the page after this one.
+        Pages that are read so skip none and repeat none, also where many began at one moment and while others come and
+        go. `before` may be a moment too, in seconds since 1970: what began earlier. Raises `UsageError` for anything
+        else. `all_traces` reads all pages.
+        """
         table = schema.traces
         query = self._filtered(sa.select(table), where)
-        if before is not None:
-            query = query.where(table.c.started < before)
-        query = query.order_by(table.c.started.desc(), table.c.seq.desc()).limit(_count(limit))
-        return self._all(query, TraceRecord)
+        return self._page(query, table.c.started, table.c.seq, TraceRecord, limit, before)
+
+    def all_traces(self, where: TraceFilter = ALL, limit: int | None = None) -> Iterator[TraceRecord]:
+        """The traces that fit, newest first, at most `limit`: read a page at a time, so that they may be as many as
+        there are."""
+        left, before = math.inf if limit is None else _count(limit), None
+        while left > 0:
+            page = self.traces(where, limit=int(min(left, _PAGE)), before=before)
+            yield from page
+            left, before = left - len(page), page.next
+            if before is None:
+                return
 
     def count(self, where: TraceFilter = ALL) -> int:
         """How many traces fit."""
@@ -288,6 +305,26 @@ class Store(Opinions):
         return f"<Store {self.database.place}>"
 
     # How
+
+    def _page(
+        self,
+        query: sa.Select[Any],
+        started: sa.Column[Any],
+        last: sa.Column[Any],
+        kind: Callable[..., R],
+        limit: int,
+        before: str | float | None,
+    ) -> Page[R]:
+        """A page of what a query finds, the newest first, those of one moment by another column."""
+        if before is not None:
+            query = query.where(older(before, started, last))
+        query = query.order_by(started.desc(), last.desc()).limit(_count(limit) + 1)
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        some = rows[:limit]
+        more = len(rows) > len(some) > 0
+        at = place_of(some[-1]._mapping[started], some[-1]._mapping[last]) if more else None
+        return Page([record(row, kind) for row in some], at)
 
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
         table = schema.traces

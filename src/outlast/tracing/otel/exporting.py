@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from outlast.tracing.record import ALL, TraceFilter, TraceRecord
 if TYPE_CHECKING:
     from outlast.tracing.store import Store
 
-_PAGE: Final = 500
 _TOGETHER: Final = 50  # traces that are read at once
 
 
@@ -62,7 +60,7 @@ def export_traces(
 def _spans(
     store: Store, where: TraceFilter, format: Format, content: bool, limit: int | None, counts: ExportCounts
 ) -> Iterator[ExportedSpan]:
-    for some in _groups(newest_first(store, where, limit)):
+    for some in _groups(store.all_traces(where, limit)):
         over = [trace for trace in some if trace.seconds is not None]
         counts.open += len(some) - len(over)
         for one in store.whole([trace.id for trace in over], contents=content):
@@ -74,22 +72,3 @@ def _spans(
 def _groups(traces: Iterator[TraceRecord]) -> Iterator[list[TraceRecord]]:
     while some := list(islice(traces, _TOGETHER)):
         yield some
-
-
-def newest_first(store: Store, where: TraceFilter = ALL, limit: int | None = None) -> Iterator[TraceRecord]:
-    """All traces that fit, at most `limit`, a page at a time; those of one moment too."""
-    left = math.inf if limit is None else limit
-    seen: set[str] = set()
-    until, size = where.until, _PAGE
-    while left > 0:
-        page = store.traces(replace(where, until=until), limit=size)
-        fresh = [trace for trace in page if trace.id not in seen]
-        yield from fresh[: int(min(left, len(fresh)))]
-        left -= len(fresh)
-        if len(page) < size:
-            return
-        last = page[-1].started
-        if page[0].started == last:  # those of one moment fill it: look at more of them
-            size *= 2
-        seen = {trace.id for trace in page if trace.started == last}
-        until = math.nextafter(last, math.inf)  # those of the same moment may be on the next page

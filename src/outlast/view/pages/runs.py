@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from outlast.tracing.record import RunRecord
 from outlast.view.evaluations import figures_of
-from outlast.view.pages.traces import number
 from outlast.view.rendering import query_of, render, site_of
 
 if TYPE_CHECKING:
@@ -23,9 +21,7 @@ def runs(request: Request) -> Response:
     """The table, newest first; `kind`, `metric`, `dataset` and `program` narrow it."""
     store = site_of(request).store
     query = query_of(request, "kind", "metric", "dataset", "program", "before")
-    found: list[RunRecord] = store.runs(kind=query.get("kind"), limit=PAGE + 1, before=number(query, "before"))
-    more, found = len(found) > PAGE, found[:PAGE]
-    last = found[-1].started if found else None
+    found = store.runs(query.get("kind"), PAGE, query.get("before"))
     names = ("metric", "dataset", "program")
     chosen = [run for run in found if all(getattr(run, name) == query[name] for name in names if name in query)]
     return render(
@@ -36,7 +32,7 @@ def runs(request: Request) -> Response:
         kinds=KINDS,
         comparable=sum(run.kind == "eval" for run in chosen) > 1,
         narrowed=[name for name in names if name in query],
-        next_before=last if more else None,
+        next_before=found.next,
     )
 
 

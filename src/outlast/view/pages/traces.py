@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.routing import Route
 
 from outlast.errors import UsageError
+from outlast.tracing.paging import Page
 from outlast.tracing.record import TraceFilter
 from outlast.view.rendering import query_of, render, site_of
 from outlast.view.texts import clean
@@ -48,11 +49,7 @@ def traces(request: Request) -> Response:
     text, narrowed = query.get("text", ""), [name for name in FILTERS if name in query]
     ranked = bool(text) and not narrowed and "before" not in query
     hits = store.search(text, limit=PAGE) if ranked else []
-    found = (
-        [hit.trace for hit in hits] if ranked else store.traces(where, limit=PAGE + 1, before=number(query, "before"))
-    )
-    more = not ranked and len(found) > PAGE
-    found = found[:PAGE]
+    found = Page(hit.trace for hit in hits) if ranked else store.traces(where, PAGE, query.get("before"))
     return render(
         request,
         "traces.html",
@@ -64,7 +61,7 @@ def traces(request: Request) -> Response:
         text=text,
         narrowed=narrowed,
         ranked=ranked,
-        next_before=found[-1].started if more else None,
+        next_before=found.next,
     )
 
 
