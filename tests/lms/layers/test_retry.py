@@ -326,3 +326,30 @@ def test_the_time_of_tries_before_is_told(waits):
     assert Retrying(Failing())("hi").queued_seconds == 0.0
     facts = Retrying(Failing(), 2).facts()
     assert (facts["retries"], facts["retried"], facts["budget"]) == (2, 0, 0.3)
+
+
+def unsent(kind: type[LMError] = LMConnectionError) -> LMError:
+    error = kind("no connection")
+    error.sent = False
+    return error
+
+
+@pytest.mark.parametrize("kind", [LMConnectionError, LMTimeout])
+def test_where_nothing_ever_answered_there_is_one_more_try(waits, kind: type[LMError]) -> None:
+    """A wrong address or a server that is off: whoever waits at a terminal is told at once."""
+    inner = Failing(*(unsent(kind) for _ in range(9)))
+    with pytest.raises(kind) as caught:
+        Retrying(inner, random=Fixed(1.0))("hi")
+    assert (inner.calls, waits) == (2, [1.0])
+    assert "nothing has answered there yet" in str(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("first", [None, LMServerError("busy"), LMRateLimited("slow down")])
+def test_a_server_that_answered_once_is_waited_for(waits, first: LMError | None) -> None:
+    inner = Failing(*([] if first is None else [first]))
+    lm = Retrying(inner, random=Fixed(0.0))
+    lm("hi")
+    before = inner.calls
+    inner.errors = [unsent() for _ in range(4)]
+    assert lm("hi").text == "ok"
+    assert inner.calls == before + 5

@@ -29,6 +29,9 @@ class Retrying(Trying, Wrapper):
     After a rate limit all calls of this LM pause together: as long as the server says, or `base` at most when it says
     nothing. No try begins later than `deadline` seconds after the first. A stream is tried again only while nothing of
     it was given on. Keys that are refused, accounts without credit and requests that are wrong are never tried again.
+    Where nothing has answered this LM yet and there is no connection either, there is one more try and no other: a
+    wrong address or a server that was not started is told within a second or so, while one that goes away during a run
+    is waited for.
 
     `budget` bounds what an outage costs: within a minute at most 200 retries plus that share of the calls follow
     failures other than rate limits, and beyond it the error is raised at once; None for no bound. `inner` must not
@@ -61,6 +64,7 @@ class Retrying(Trying, Wrapper):
         self._random = random or random_module.SystemRandom()
         self._paused_until = 0.0
         self._retried = 0
+        self._reached = False  # whether anything answered, if only with an error
 
     async def reach(self, request: Request, attempt: Attempt[T]) -> tuple[T, Mark]:
         """The result of the first try that succeeds. Raises the last error when none does."""
@@ -77,6 +81,7 @@ class Retrying(Trying, Wrapper):
             try:
                 result = await attempt(self.inner)
             except LMError as error:
+                self._reached = self._reached or error.sent
                 wait = self._wait(error, tries, time.monotonic() - started)
                 if isinstance(wait, str):
                     if tries > 1 or wait:
@@ -87,6 +92,7 @@ class Retrying(Trying, Wrapper):
                     pause = wait if error.retry_after is not None else min(wait, self.base)
                     self._paused_until = max(self._paused_until, time.monotonic() + pause)
             else:
+                self._reached = True
                 return result, Mark(attempts=tries - 1, queued_seconds=queued if queued > 1e-3 else 0.0)
             self._retried += 1
             await sleep(wait)
@@ -95,6 +101,8 @@ class Retrying(Trying, Wrapper):
         """Seconds to wait before the next try, or why there is none ("" when that is plain)."""
         if not error.retryable or tries > self.retries or isinstance(error, LMQuotaError | LMAuthError):
             return ""
+        if not (self._reached or error.sent) and tries > 1:
+            return ": nothing has answered there yet"
         asked = error.retry_after
         if asked is None:
             wait = self._random.random() * min(self.max_wait, self.base * 2.0 ** min(tries - 1, 64))
