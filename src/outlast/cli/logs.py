@@ -184,7 +184,8 @@ def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
     print("\n".join((*lines, *steps(kept))), file=out)
     for label in store.labels(trace_id=trace.id):
         note = f": {label.note}" if label.note else ""
-        print(clean(f"label {label.name}: {label.value} ({label.source} {label.author}){note}"), file=out)
+        of = f" of step {label.span_id}" if label.span_id else ""
+        print(clean(f"label {label.name}{of}: {label.value} ({label.source} {label.author}){note}"), file=out)
     return OK
 
 

@@ -110,7 +110,11 @@ def _made(store: Store, args: argparse.Namespace) -> QueueRecord:
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:
-    labelled = {(one.name, one.trace_id) for one in store.labels() if one.source == "human" and one.value is not None}
+    labelled = {
+        (one.name, one.trace_id)
+        for one in store.labels()
+        if one.source == "human" and one.value is not None and not one.span_id
+    }
     for queue in reversed(store.queues()):
         told = _told(queue)
         label = str(queue.about.get("label") or "label")

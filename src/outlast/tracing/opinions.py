@@ -39,7 +39,7 @@ class Opinions(Reading):
         """Say something of a trace, or of a span of it. The newest label of an author under a name counts.
 
         Secrets in its texts are hidden. Raises `UsageError` for a value that is no text, finite number, truth value or
-        None.
+        None, and for a span of another trace.
         """
         plain = value is None or isinstance(value, (str, int, float, bool))
         if not plain or (isinstance(value, float) and not math.isfinite(value)):
@@ -48,10 +48,11 @@ class Opinions(Reading):
             raise UsageError(f"the source of a label is one of {', '.join(SOURCES)}; got {brief(source)}")
         if isinstance(tags, str):
             raise UsageError(f"tags are a list of texts; got {brief(tags)}")
+        trace = self._one(schema.traces, schema.traces.c.id, trace_id, TraceRecord, "trace").id
         record = LabelRecord(
             new_trace_id(),
-            self._one(schema.traces, schema.traces.c.id, trace_id, TraceRecord, "trace").id,
-            "" if span_id is None else self._one(schema.spans, schema.spans.c.id, span_id, SpanRecord, "span").id,
+            trace,
+            "" if not span_id else self._span_in(trace, span_id),
             _told(name),
             _told(value) if isinstance(value, str) else value,
             _told(note),
@@ -123,6 +124,13 @@ class Opinions(Reading):
     def queue(self, id: str) -> QueueRecord:
         """One queue."""
         return self._one(schema.queues, schema.queues.c.id, id, QueueRecord, "queue")
+
+    def _span_in(self, trace_id: str, span_id: str) -> str:
+        """The whole id of a span of a trace."""
+        span = self._one(schema.spans, schema.spans.c.id, span_id, SpanRecord, "span")
+        if span.trace_id != trace_id:
+            raise UsageError(f"the span {span.id!r} is of the trace {span.trace_id}, not of {trace_id}")
+        return span.id
 
     def _unindex(self, connection: sa.Connection, trace_id: str) -> None:
         connection.execute(sa.update(schema.traces).where(schema.traces.c.id == trace_id).values(indexed=0))

@@ -21,6 +21,7 @@ _FILES = {
     "page.js": ("static", "text/javascript"),
     "review.css": ("static", "text/css"),
     "review.js": ("static", "text/javascript"),
+    "steps.js": ("static", "text/javascript"),
     "icon.svg": ("static", "image/svg+xml"),
     "htmx.min.js": ("vendor", "text/javascript"),
 }

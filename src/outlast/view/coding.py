@@ -25,8 +25,8 @@ class Tag:
 
 
 def people_say(store: Store, name: str) -> list[LabelRecord]:
-    """What people say today under a name, newest first."""
-    return [one for one in reversed(store.labels(name=name)) if one.source in PEOPLE and not one.span_id]
+    """What people say today under a name of traces and of their steps, newest first."""
+    return [one for one in reversed(store.labels(name=name)) if one.source in PEOPLE]
 
 
 def tags_of(labels: Iterable[LabelRecord]) -> list[Tag]:
@@ -86,6 +86,7 @@ def _rewritten(
                 tags=tags,
                 author=one.author,
                 source=one.source,
+                span_id=one.span_id,
                 rubric=one.rubric,
                 rubric_version=one.rubric_version,
             )

@@ -34,6 +34,7 @@ PAGES = (
     "home",
     "traces",
     "trace",
+    "step_labels",
     "runs",
     "run",
     "compare",

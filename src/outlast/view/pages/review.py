@@ -14,13 +14,14 @@ from starlette.routing import Route
 from outlast.errors import DataError
 from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import JUDGES, PEOPLE, verdict_of
-from outlast.view import corrections, reviewing
+from outlast.view import corrections, reviewing, step_labels
 from outlast.view.beside import Other, Row, others_of, previews, row_of
 from outlast.view.forms import Form, on_form
 from outlast.view.pages.programs import Change, changes_between
 from outlast.view.pages.trace import AT_ONCE, MOST, Shown, shown_steps, steps_of
 from outlast.view.rendering import render, site_of
 from outlast.view.reviewing import Task
+from outlast.view.step_labels import Asked
 from outlast.view.values import shown
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ def item(request: Request) -> Response:
         told=told,
         said=_said_by_others(store, task, trace_id, author) if told else [],
         look=look,
+        spoken=step_labels.steps_of_labels(
+            [] if look.trace is None else store.labels(trace_id=look.trace.id),
+            author,
+            None if site_of(request).read_only else Asked(task.label, task, number),
+            blind=not told,
+        ),
         outputs=corrections.outputs_of(store, task, trace_id, author),
         written=corrections.written,
         tags=list(dict.fromkeys([*(label.tags if label else ()), *reviewing.known_tags(store, task.label)])),
@@ -241,7 +248,8 @@ def undo(request: Request, form: Form) -> Response:
         number = form.number("number") or 1
         return RedirectResponse(f"/review/{task.queue.id}/{int(max(1, min(number, len(task.ids))))}?said=nothing", 303)
     store.undo_label(last.id)
-    return RedirectResponse(f"/review/{task.queue.id}/{task.ids.index(last.trace_id) + 1}?said=undone", 303)
+    anchor = f"#s-{last.span_id}" if last.span_id else ""
+    return RedirectResponse(f"/review/{task.queue.id}/{task.ids.index(last.trace_id) + 1}?said=undone{anchor}", 303)
 
 
 ROUTES = [

@@ -11,10 +11,12 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from outlast.tracing.record import Content, SpanRecord, TraceRecord
+from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
+from outlast.tracing.verdicts import DEFAULT
 from outlast.view.conversation import Conversation, Reader
 from outlast.view.rendering import render, site_of
-from outlast.view.reviewing import places_of
+from outlast.view.reviewing import Task, author_of, places_of
+from outlast.view.step_labels import Asked, steps_of_labels
 from outlast.view.values import raw, shown
 
 if TYPE_CHECKING:
@@ -62,6 +64,10 @@ def trace(request: Request) -> Response:
     steps = steps_of(found, spans[:MOST])
     contents: Mapping[str, Content] = site.store.contents(found.id)
     at_once = MOST if site.exported else AT_ONCE
+    labels: list[LabelRecord] = site.store.labels(trace_id=found.id)
+    places = [] if site.exported else places_of(site.store, found.id)
+    name = Task.of(places[0][0]).label if places else DEFAULT
+    asked = None if site.exported or site.read_only else Asked(name)
     return render(
         request,
         "trace.html",
@@ -71,8 +77,9 @@ def trace(request: Request) -> Response:
         steps=steps,
         shown=shown_steps(steps, contents, at_once=at_once, raw_too=site.exported),
         left_out=max(0, len(spans) - MOST),
-        labels=site.store.labels(trace_id=found.id),
-        places=[] if site.exported else places_of(site.store, found.id)[:MOST_PLACES],
+        labels=[one for one in labels if not one.span_id],
+        spoken=steps_of_labels(labels, author_of(request), asked),
+        places=places[:MOST_PLACES],
         ticks=_ticks(_length(found, spans)),
     )
 
