@@ -7,6 +7,7 @@
   const waiting = new WeakMap();
   const pending = new WeakMap(); // the autosave that is on its way
   const gone = new WeakSet(); // forms whose verdict was sent
+  let held = null; // keys that were pressed while a form was on its way: they are about the step, not the page
 
   const written = (form) => {
     const fields = new FormData(form);
@@ -66,6 +67,7 @@
   });
   for (const name of ["htmx:responseError", "htmx:sendError"]) {
     document.addEventListener(name, (event) => {
+      held = null;
       const form = event.target.closest(".step-form");
       if (!form) return;
       gone.delete(form);
@@ -81,6 +83,9 @@
       kept.set(form, written(form));
       form.querySelector(".verdict").focus({ preventScroll: true });
       form.scrollIntoView({ block: "nearest" });
+      const key = held?.[0];
+      held = null;
+      if (key) inside[key](form);
     } else {
       place.closest("section[data-span]")?.focus({ preventScroll: true });
     }
@@ -96,7 +101,13 @@
     if (folded) folded.open = true;
     if (!chosen) return;
     for (const one of all) one.toggleAttribute("data-current", one === chosen);
-    chosen.querySelector("[data-say]")?.click();
+    const link = chosen.querySelector("[data-say]");
+    if (!link || chosen.querySelector(".step-form")) {
+      chosen.querySelector(".step-form .verdict")?.focus();
+      return;
+    }
+    held = [];
+    link.click();
   }
 
   // On a page where j and k go to another trace, s and S go from step to step.
@@ -146,6 +157,11 @@
         return;
       }
       if (typing(event.target)) return;
+      if (held) {
+        if (Object.hasOwn(inside, event.key)) held.push(event.key);
+        stop();
+        return;
+      }
       if (event.key === "l") {
         open();
         stop();
