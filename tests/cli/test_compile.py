@@ -344,3 +344,18 @@ def test_every_named_optimizer_is_offered(words: tuple[str, ...], made: str) -> 
 def test_auto_searches_unless_another_is_named_and_a_proposer_may_be_given(outlast, desk) -> None:
     words = (*COMPILE, "--rollouts", "90", "--proposer", "outlast/baseline", "--json")
     assert outlast(*words).json["search"]["optimizer"] == "Auto"
+
+
+@pytest.mark.parametrize("command", ["compile", "prune"])
+def test_a_budget_without_room_for_a_search_leaves_the_file_of_before_alone(compiled, outlast, desk, command) -> None:
+    path = desk / "b.outlast.json"
+    before = path.read_text()
+    words = [command, *COMPILE[1:], "--from", "b.outlast.json"] if command == "prune" else list(COMPILE)
+    result = outlast(*words, "--out", "b.outlast.json", "--html", "c.html", "--rollouts", "40")
+    assert result.code == 1
+    assert "too little for a search, so nothing is saved to b.outlast.json" in result.err
+    assert "would do" in result.out
+    assert path.read_text() == before
+    assert "would do" in (desk / "c.html").read_text()
+    told = outlast(*words, "--out", "b.outlast.json", "--rollouts", "40", "--json")
+    assert (told.code, told.json["saved"]) == (1, None)

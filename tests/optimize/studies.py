@@ -70,7 +70,7 @@ def study_of(program: ol.Module, *, train: int = 12, select: int = 12, budget: A
         train=things(train, name=name),
         select=things(select, first=train, name=name),
         ledger=options.pop("ledger", None) or Ledger(None, {}),
-        purse=Purse(budget) if budget is not None else None,
+        purse=Purse(budget) if budget is not None else options.pop("purse", None),
         **options,
     )
 

@@ -362,23 +362,27 @@ def test_a_dead_server_ends_the_compile_with_its_cause():
     assert lm.calls == 3
 
 
-def test_a_metric_that_returns_nothing_is_told_after_three_examples():
+def test_a_metric_that_returns_nothing_is_told_after_a_first_look():
     def silent(example: Any, out: Any) -> Any:
         _ = out.team == example.team
 
     lm = WORLD.lm()
-    with pytest.raises(SearchStopped, match=r"'silent' returned None for the first 3 .*a 'return' missing") as caught:
+    with pytest.raises(SearchStopped, match=r"'silent' returned None for the first 10 .*a 'return' missing") as caught:
         compiled(metric=silent, lm=lm)
-    assert lm.calls <= 6
+    assert lm.calls <= 20
     assert "ol.unscored(reason)" in str(caught.value)
 
 
-def test_a_metric_that_cannot_judge_some_goes_on():
+@pytest.mark.parametrize("silent", [2, 3, 9])
+def test_a_metric_that_cannot_judge_the_first_examples_goes_on(silent: int):
     def some(example: Any, out: Any) -> Any:
         return None if example.message in first else out.team == example.team
 
-    first = {example.message for example in split_data(WORLD.data(), 0)["confirm"][:2]}
-    assert compiled(metric=some).report.verdict.start is not None
+    confirm = split_data(WORLD.data(), 0)["confirm"]
+    first = {example.message for example in confirm[:silent]}
+    found = compiled(metric=some).report
+    assert found.verdict.start is not None
+    assert found.verdict.paired is None or found.verdict.paired.n == len(confirm) - silent
 
 
 def test_other_seeds_on_a_ledger_are_named_where_they_split_the_data(tmp_path: Path):
@@ -451,7 +455,7 @@ def test_a_metric_that_raises_on_some_leaves_those_out_of_the_proof():
 
 @pytest.mark.parametrize("value", [None, float("nan"), "good"])
 def test_a_metric_that_never_scores_ends_the_compile(value: Any):
-    with pytest.raises(ol.OutlastError, match="could be scored|fails on the first|returned None for the first 3"):
+    with pytest.raises(ol.OutlastError, match="could be scored|fails on the first|returned None for the first 10"):
         compiled(metric=lambda example, out: value)
 
 

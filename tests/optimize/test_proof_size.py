@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import outlast as ol
-from outlast.errors import UsageError
+from outlast.errors import SearchStopped, UsageError
 from outlast.optimize.candidate import Candidate
 from outlast.testing.world import Triage, World, right
 
@@ -63,10 +64,14 @@ def test_parts_that_were_given_are_used_whole():
         proof(2 * 100, data=parts)
 
 
-def searched(optimizer: ol.Optimizer, **limits: int) -> ol.Report:
+def compile_within(optimizer: ol.Optimizer, **limits: int) -> ol.Compiled[Triage]:
     budget, lm = ol.Budget(**limits), WORLD.lm()
     options: dict[str, Any] = {"optimizer": optimizer, "budget": budget, "lm": lm, "study": False, "progress": False}
-    return ol.compile(Triage(), WORLD.data(), right, **options).report
+    return ol.compile(Triage(), WORLD.data(), right, **options)
+
+
+def searched(optimizer: ol.Optimizer, **limits: int) -> ol.Report:
+    return compile_within(optimizer, **limits).report
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,20 @@ def test_a_search_that_ran_out_before_it_came_to_anything_says_how_much_would_do
     report = searched(ol.GEPA(), rollouts=60)
     assert "left only 20 rollouts for a search beside the proof; about " in report.verdict.reason
     assert report.stopped == "the budget of rollouts was used up"
+
+
+def test_what_had_no_budget_for_a_search_goes_over_no_file_of_before(tmp_path: Path):
+    path = tmp_path / "a.outlast.json"
+    path.write_text("a better one")
+    found = compile_within(ol.Auto(), calls=80)
+    assert not found.report.searched
+    with pytest.raises(
+        SearchStopped, match=r"nothing is saved: .* too little budget for a search.*would do\. Raise it"
+    ):
+        found.save(path)
+    assert path.read_text() == "a better one"
+    assert found.save(path, anyway=True).read_text().startswith("{")
+    assert compile_within(ol.Auto(), calls=400).report.searched
 
 
 def test_twenty_examples_are_the_fewest():

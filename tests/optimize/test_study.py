@@ -193,7 +193,7 @@ def test_the_leader_needs_more_than_a_few_lucky_examples():
         for candidate in list(study.candidates):
             gain = {"start": 0.0, steady.id: 0.5}.get(candidate, 1.0)
             if candidate in ("start", steady.id) or number < 2:
-                study._count((candidate, id_of(example), 0), Outcome(candidate, id_of(example), 0, "fail", gain))
+                study._count(Outcome(candidate, id_of(example), 0, "fail", gain), 0.0)
     assert study.leader() is steady
 
 
@@ -291,7 +291,7 @@ def test_a_metric_that_raises_on_some_examples_leaves_those_out():
     assert odd
     assert all(outcome.value is None and "broken label" in outcome.error for outcome in odd)
     assert all(outcome.value == 1.0 for outcome in outcomes if outcome.example[0] != "0")
-    assert study.failures == len(odd)
+    assert study.failures.count == len(odd)
 
 
 def test_a_metric_that_always_raises_ends_the_search_with_its_cause():
@@ -318,7 +318,7 @@ def test_failures_here_and_there_do_not_end_a_search():
 
     study = make(train=data[:10], select=data[10:], metric=shaky)
     outcomes = within(study, world.lm(), lambda: study.evaluate(study.start, data))
-    assert study.failures == 30
+    assert study.failures.count == 30
     assert sum(outcome.value is None for outcome in outcomes) == 30
 
 
@@ -384,7 +384,7 @@ def test_the_listener_is_told_ten_times_a_second_at_most_and_at_every_phase():
     study = make(listener=told.append, expected=100)
     within(study, WORLD.lm(), lambda: study.evaluate(study.start, DATA))
     assert 1 <= len(told) <= 5
-    study.tell(now=True)
+    study.standing.tell(now=True)
     last = told[-1]
     assert last.rollouts == 60
     assert last.expected_calls == 200  # two calls each

@@ -25,8 +25,9 @@ examples:
 
 DATA is split by content into train (demonstrations), select (ranking) and confirm (proof). Interrupted or killed, run
 the same command again: it goes on where it was and pays nothing twice. Without --out nothing is written; when the
-winner is not proven better, --out holds the program as it was and says so. An --out that is there is only replaced
-when it is a compiled file of the same program; --force replaces any."""
+winner is not proven better, --out holds the program as it was and says so; when the budget left too little for a
+search, it is not written, and the command exits with 1. An --out that is there is only replaced when it is a compiled
+file of the same program; --force replaces any."""
 
 # The class of each name, and what it calls the options that the command line has for it.
 _OPTIMIZERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -159,12 +160,27 @@ def run(args: argparse.Namespace) -> int:
         console().print(str(compiled.report), soft_wrap=True)
         say("outlast: interrupted, nothing saved. Run the same command again: it goes on and pays nothing twice.")
         return INTERRUPTED
-    if args.out:
-        compiled.save(args.out)
+    saved = save(compiled, args)
     if args.html:
         compiled.to_html(args.html)
-    _report(compiled, args)
-    return NO if args.require_better and not compiled.improved else OK
+    _report(compiled, args, saved)
+    return code_of(compiled, args, saved)
+
+
+def save(compiled: Compiled[Any], args: argparse.Namespace) -> str | None:
+    """Write the result where --out says and give the path; None when it has nothing that a search could have found."""
+    if not args.out:
+        return None
+    if not compiled.report.searched:
+        say(f"outlast: the budget left too little for a search, so nothing is saved to {args.out}")
+        return None
+    compiled.save(args.out)
+    return args.out
+
+
+def code_of(compiled: Compiled[Any], args: argparse.Namespace, saved: str | None) -> int:
+    """The exit code of a search that came to its end: `NO` when --require-better or --out did not get its wish."""
+    return NO if (args.require_better and not compiled.improved) or (args.out and saved is None) else OK
 
 
 def optimizer_of(args: argparse.Namespace) -> Optimizer:
@@ -226,7 +242,7 @@ def check_replaceable(path: str, program: Module) -> None:
         )
 
 
-def _report(compiled: Compiled[Any], args: argparse.Namespace) -> None:
+def _report(compiled: Compiled[Any], args: argparse.Namespace, saved: str | None) -> None:
     report = compiled.report
     if args.json:
         emit_pretty(
@@ -235,14 +251,14 @@ def _report(compiled: Compiled[Any], args: argparse.Namespace) -> None:
                 "improved": compiled.improved,
                 "seconds": round(report.seconds, 3),
                 "ledger": None if compiled.ledger is None else str(compiled.ledger),
-                "saved": args.out,
+                "saved": saved,
                 "html": args.html,
             }
         )
         return
     console().print(str(report), soft_wrap=True)
-    if not compiled.improved and args.out:
-        say(f"outlast: not proven better, so {args.out} holds the program as it was")
-    for what, path in (("compiled file", args.out), ("report", args.html), ("ledger", compiled.ledger)):
+    if not compiled.improved and saved:
+        say(f"outlast: not proven better, so {saved} holds the program as it was")
+    for what, path in (("compiled file", saved), ("report", args.html), ("ledger", compiled.ledger)):
         if path:
             say(f"{what}: {path}")

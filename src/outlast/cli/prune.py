@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
-from outlast.cli.app import INTERRUPTED, NO, OK
-from outlast.cli.compile import add_search, add_task, budget_of, check_replaceable, check_writable
+from outlast.cli.app import INTERRUPTED
+from outlast.cli.compile import add_search, add_task, budget_of, check_replaceable, check_writable, code_of, save
 from outlast.cli.output import console, emit_pretty, say
 from outlast.cli.wording import clean
 
@@ -69,15 +69,14 @@ def run(args: argparse.Namespace) -> int:
         console().print(str(compiled.report), soft_wrap=True)
         say("outlast: interrupted, nothing saved. Run the same command again: it goes on and pays nothing twice.")
         return INTERRUPTED
-    if args.out:
-        compiled.save(args.out)
+    saved = save(compiled, args)
     if args.html:
         compiled.to_html(args.html)
-    _report(pruned, args)
-    return NO if args.require_better and not pruned.improved else OK
+    _report(pruned, args, saved)
+    return code_of(compiled, args, saved)
 
 
-def _report(pruned: Pruned[Any], args: argparse.Namespace) -> None:
+def _report(pruned: Pruned[Any], args: argparse.Namespace, saved: str | None) -> None:
     compiled = pruned.compiled
     if args.json:
         emit_pretty(
@@ -86,15 +85,15 @@ def _report(pruned: Pruned[Any], args: argparse.Namespace) -> None:
                 "improved": pruned.improved,
                 "seconds": round(compiled.report.seconds, 3),
                 "ledger": None if compiled.ledger is None else str(compiled.ledger),
-                "saved": args.out,
+                "saved": saved,
                 "html": args.html,
             }
         )
         return
     for line in str(pruned).split("\n"):
         console().print(clean(line), soft_wrap=True, markup=False, highlight=False)
-    if not pruned.improved and args.out:
-        say(f"outlast: not proven as good and shorter, so {args.out} holds the program as it was")
-    for what, path in (("compiled file", args.out), ("report", args.html), ("ledger", compiled.ledger)):
+    if not pruned.improved and saved:
+        say(f"outlast: not proven as good and shorter, so {saved} holds the program as it was")
+    for what, path in (("compiled file", saved), ("report", args.html), ("ledger", compiled.ledger)):
         if path:
             say(f"{what}: {path}")

@@ -82,9 +82,10 @@ class Optimized(Generic[R]):
         """Write `params` and how they came about to `path` (by custom `*.outlast.json`); gives the path.
 
         The file is made to be read in a review: sorted, a line for each line of text. `load_params` reads it. Raises
-        `SearchStopped` for a search that was interrupted and proved nothing, unless `anyway`; see `Compiled.save`.
+        `SearchStopped` for a search that was interrupted and proved nothing, or had no budget, unless `anyway`; see
+        `Compiled.save`.
         """
-        self.compiled.refuse_interrupted(anyway)
+        self.compiled.refuse_unsearched(anyway)
         record = {**self.report.record, "function": name_of(self.function)}
         return artifact.save(self.compiled.program, path, record=record)
 

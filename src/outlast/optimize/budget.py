@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from outlast.errors import BudgetExceeded
@@ -48,21 +47,31 @@ class Purse(Meter):
         self.keep_back(amounts)
 
     def free(self, name: str) -> float:
-        """What is left of one thing when nothing is held back."""
-        return math.inf if self.limits[name] is None else self.left(name) + self._held.get(name, 0)
+        """What is left of one thing when nothing is held back; of time, here and in budgets around."""
+        return self._time_of(self.soonest) if name == "seconds" else self.left(name) + self._held.get(name, 0)
 
     def seconds_left(self) -> float:
-        """The time until what still runs is given up, here and in budgets around; infinite without a limit."""
-        return self.soonest.left("seconds")
+        """The time until what still runs is given up, here and in budgets around; infinite without a limit.
+
+        Whichever budget the time is of, what is held back is not in it.
+        """
+        return self.free("seconds") - self._held.get("seconds", 0)
 
     @property
     def soonest(self) -> Meter:
         """The budget whose time ends first, this one or one around it."""
-        return min(self.chain, key=lambda one: one.left("seconds"))
+        return min(self.chain, key=self._time_of)
+
+    def _time_of(self, meter: Meter) -> float:
+        return meter.left("seconds") + (self._held.get("seconds", 0) if meter is self else 0)
 
     def late(self) -> BudgetExceeded:
         """The error for what the time did not last for."""
-        return self.soonest._refusal("seconds", UNBOUNDED)
+        meter = self.soonest
+        before, error = meter.refused, meter._refusal("seconds", UNBOUNDED)
+        if meter is not self and meter.left("seconds") > 0:  # the rest is held back, which is no refusal of others
+            meter.refused = before
+        return error
 
     def own(self, key: str) -> None:
         """The reply of this key was asked for, and counted, by this run."""

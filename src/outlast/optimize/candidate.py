@@ -28,6 +28,11 @@ class Candidate:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @property
+    def may_win(self) -> bool:
+        """Not so a teacher that was adopted: it is no change of the start program."""
+        return self.id == "start" or bool(self.changes)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -280,11 +280,11 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
     study.ledger.add_examples("confirm", setting.parts["confirm"])
     about = {"seed": setting.seed, "budget": study.purse.budget.to_json(), "known": study.known}
     study.ledger.add_event("run", {**setting.optimizer.describe(), **about})
-    winner, stopped, expected = study.start, "", None
+    winner, stopped, cramp, expected = study.start, "", "", None
     try:
         with study.stage("start"):
             proof = await first_proof(study, setting, least)
-        expected = study.expected_calls()
+        expected = study.plan.expected_calls()
         with study.stage("search"):
             cramp = cramped(study, setting.optimizer.least(len(study.train), len(study.select)))
             winner, stopped = await _search(study, setting.optimizer)
@@ -313,15 +313,16 @@ async def _compile(program: M, setting: Setting, study: Study, least: int) -> Co
         spending=study.purse.paid,
         proposing=study.advisor.purse.paid if study.advisor.purse is not study.purse else None,
         seconds=time.monotonic() - began,
-        points=tuple(study.points),
+        points=tuple(study.standing.points),
         stopped=stopped,
         record=record,
         known=study.known,
-        failures=study.failures,
+        failures=study.failures.count,
         expected=expected,
         ranked=ranked_gain(study, winner),
         reads=reads,
         no_proposals=study.advisor.failures,
+        searched=not cramp,
     )
     built = cast("M", study.build(winner))
     return Compiled(built if verdict.ships else program, built, program, report, study.ledger.path)
@@ -356,7 +357,7 @@ def preferred(study: Study, prefer: Prefer, best: Candidate) -> Candidate:
 async def _search(study: Study, optimizer: Optimizer) -> tuple[Candidate, str]:
     """The winner of the search and why it ended early, if it did."""
     try:
-        async with study.deadline.within(grace=_GRACE):
+        async with study.plan.deadline.within(grace=_GRACE):
             winner = await optimizer.search(study)
     except BudgetExceeded as error:
         return study.leader(), f"the budget of {error.limit or study.purse.budget} was used up"

@@ -13,23 +13,24 @@ class Deadline:
     """Gives up what runs `within` it once the seconds of a purse, less what is held back of them, are used up.
 
     One timer serves all; `moved` says that what is held back has changed. What was asked and paid stays counted.
+    `bounded` is whether there is such an end, in the purse or in budgets around it.
     """
 
     def __init__(self, purse: Purse) -> None:
         self._purse = purse
-        self._bounded = any(meter.limits["seconds"] is not None for meter in purse.chain)
+        self.bounded = any(meter.limits["seconds"] is not None for meter in purse.chain)
         self._open: dict[asyncio.Timeout, float] = {}  # what runs, and how much longer it may than others
         self._timer: asyncio.TimerHandle | None = None
 
     def check(self) -> None:
         """Raise `BudgetExceeded` when no time is left."""
-        if self._bounded and self._purse.seconds_left() <= 0:
+        if self.bounded and self._purse.seconds_left() <= 0:
             raise self._purse.late()
 
     @asynccontextmanager
     async def within(self, *, grace: float = 0.0) -> AsyncGenerator[None]:
         """Cancel what runs in here at the deadline and raise `BudgetExceeded`; `grace` seconds later than others."""
-        if not self._bounded:
+        if not self.bounded:
             yield
             return
         scope = asyncio.timeout(None)

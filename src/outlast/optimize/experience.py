@@ -9,18 +9,18 @@ from outlast.optimize.candidate import Outcome
 
 
 class Experience:
-    """Counts rollouts; tells the scale of their scores, and how many more an amount of money or time pays for, when
-    `concurrency` of them run at once."""
+    """Counts rollouts (`count`); tells the scale of their scores, and how many more an amount of money or time pays
+    for, when `concurrency` of them run at once."""
 
     def __init__(self, concurrency: int = 1) -> None:
         self._concurrency = concurrency
         self._least = self._most = math.nan
         self._spent = {"calls": 0.0, "tokens": 0.0, "dollars": 0.0, "seconds": 0.0}
-        self._count = 0
+        self.count = 0
 
     def add(self, outcome: Outcome) -> None:
         """Learn from one rollout."""
-        self._count += 1
+        self.count += 1
         if (value := outcome.value) is not None:
             self._least, self._most = min(value, self._least), max(value, self._most)
         for name in self._spent:
@@ -38,14 +38,14 @@ class Experience:
 
     def each(self, name: str) -> float:
         """What a rollout took of one thing on average; 0 before the first."""
-        return self._spent[name] / self._count if self._count else 0.0
+        return self._spent[name] / self.count if self.count else 0.0
 
-    def affords(self, amount: Callable[[str], float | None]) -> float:
-        """How many rollouts these amounts pay for, by name (None: without a limit); infinite before the first one."""
-        rollouts = amount("rollouts")
-        found = math.inf if rollouts is None else rollouts
+    def affords(self, amount: Callable[[str], float]) -> float:
+        """How many rollouts these amounts pay for, by name (infinite: no limit); infinite before the first one, unless
+        rollouts are limited."""
+        found = amount("rollouts")
         for name, spent in self._spent.items():
-            if spent > 0 and (some := amount(name)) is not None:
+            if spent > 0:
                 at_once = self._concurrency if name == "seconds" else 1
-                found = min(found, some * self._count * at_once / spent)
+                found = min(found, amount(name) * self.count * at_once / spent)
         return found

@@ -24,7 +24,7 @@ from outlast.tracing.identity import name_of
 
 _PROBES = 3  # examples that may fail for no fault of the program before a compile gives up
 _PROOF_SHARE = 0.25  # of a budget, when it does not pay for the whole proof and a search
-_FIRST_LOOK = 10  # examples that tell what a rollout costs
+_FIRST_LOOK = 10  # examples that tell what a rollout costs, and whether the metric gives anything at all
 _NO_ANSWER = ("AnswerError", "ParseError", "LMContextError")  # a prompt may mend these
 
 
@@ -64,11 +64,12 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
         if study.rollouts:
             _refuse_unpayable(study.purse, study.rollouts, least, len(confirm), study.known)
         looked = await study.evaluate(study.start, confirm[:_FIRST_LOOK])
+        _refuse_silent(setting, looked)
         _refuse_unseen(study.purse, setting.program, looked)
         _refuse_unpriced(study, setting, looked)
         _refuse_slow(study, least, len(confirm))
-        size = max(least, int(min(len(confirm), study.share(_PROOF_SHARE) / 2)))
-        study.reserve.examples = size
+        size = max(least, int(min(len(confirm), study.plan.share(_PROOF_SHARE) / 2)))
+        study.plan.reserve.examples = size
         outcomes = await study.evaluate(study.start, confirm[:size])
     except BudgetExceeded as error:
         own = study.purse.refused is not None
@@ -90,9 +91,19 @@ async def first_proof(study: Study, setting: Setting, least: int) -> list[Outcom
     return outcomes
 
 
+def _refuse_silent(setting: Setting, outcomes: Sequence[Outcome]) -> None:
+    """Stop when the metric returned None for all of a first look, as one does that lacks a `return`; None for some is
+    its way to say that it cannot judge them."""
+    if all(outcome.state == "unscored" and outcome.feedback == NO_RESULT for outcome in outcomes):
+        raise SearchStopped(
+            f"the metric {name_of(setting.metric)!r} returned None for the first {len(outcomes)} confirmation "
+            f"examples, which is no score: is a 'return' missing? What it cannot judge it says with ol.unscored(reason)."
+        )
+
+
 def _refuse_slow(study: Study, least: int, confirm: int) -> None:
     """Refuse what the proof will not fit in at the speed of the first rollouts."""
-    purse, at_once = study.purse, study.reserve.concurrency
+    purse, at_once = study.purse, study.plan.reserve.concurrency
     left = purse.seconds_left()
     if study.known or math.isinf(left):
         return
@@ -137,23 +148,17 @@ def _refuse_unpriced(study: Study, setting: Setting, outcomes: Sequence[Outcome]
 
 
 async def _probe(study: Study, setting: Setting, examples: Dataset) -> None:
-    """One rollout of the start program before all others; what is nobody's fault, and no score, may be chance twice."""
+    """One rollout of the start program before all others; what is nobody's fault may be chance twice."""
     for number in range(_PROBES):
         outcome = (await study.evaluate(study.start, examples[number : number + 1]))[0]
-        silent = outcome.state == "unscored" and outcome.feedback == NO_RESULT
-        if not silent and (outcome.state != "error" or outcome.error.startswith(_NO_ANSWER)):
+        if outcome.state != "error" or outcome.error.startswith(_NO_ANSWER):
             return
         ours = not outcome.answered and not isinstance(study.program, Function)  # whose exceptions may be answers
         if number < _PROBES - 1 and not ours:
             continue
         first = f"the first {number + 1} confirmation examples" if number else "the first confirmation example"
-        if silent:
-            raise SearchStopped(
-                f"the metric {name_of(setting.metric)!r} returned None for {first}, which is no score: is a 'return' "
-                f"missing? What it cannot judge it says with ol.unscored(reason)."
-            )
-        whose = f"the metric {name_of(setting.metric)!r}" if study.metric_failed else "the program as it is"
-        raise SearchStopped(f"{whose} fails on {first}: {outcome.error}") from study.last_failure
+        whose = f"the metric {name_of(setting.metric)!r}" if study.failures.in_metric else "the program as it is"
+        raise SearchStopped(f"{whose} fails on {first}: {outcome.error}") from study.failures.last
 
 
 def answer_interrupt() -> str:
@@ -174,13 +179,15 @@ def go_on(study: Study) -> str:
 def spare_of(study: Study, winner: Candidate) -> float:
     """How many rollouts can be paid beyond the proof; under a limit in seconds what the first run found, so that
     compiling again repeats the proof, however much faster it is."""
-    if study.purse.limits["seconds"] is None:
-        return study.spare(winner)
-    about = {"winner": winner.id, "budget": study.purse.budget.to_json()}
+    if not study.plan.deadline.bounded:
+        return study.plan.spare(winner)
+    about: dict[str, Any] = {"winner": winner.id, "budget": study.purse.budget.to_json()}
+    if around := [limit for meter in study.purse.chain[1:] if (limit := meter.limits["seconds"]) is not None]:
+        about["around"] = around
     for known in study.ledger.events("spare"):
         if known["about"] == about:
             return known["rollouts"]
-    rollouts = min(study.spare(winner), float(sys.maxsize))
+    rollouts = min(study.plan.spare(winner), float(sys.maxsize))
     study.ledger.add_event("spare", {"about": about, "rollouts": rollouts})
     return rollouts
 

@@ -40,7 +40,8 @@ class Report:
     gain: the best of many flatters itself. `failures` counts rollouts of this run that failed for no fault of a
     candidate. `proposing` is what proposals cost that were paid from a budget of their own. `reads` tells how often the
     examples of the proof were read: a compile repeated until it says "better" proves nothing. `no_proposals` says how
-    many proposals failed, and why the last one did, when more than half of them did.
+    many proposals failed, and why the last one did, when more than half of them did. `searched` is False when the
+    budget left too little for a search, and what there was of it found nothing.
     """
 
     verdict: Verdict
@@ -59,6 +60,7 @@ class Report:
     reads: Reads | None = None
     proposing: Spending | None = None
     no_proposals: str = ""
+    searched: bool = True
 
     @property
     def optimism(self) -> float | None:
@@ -139,23 +141,30 @@ class Compiled(Generic[M]):
     def save(self, path: str | os.PathLike[str], *, anyway: bool = False) -> Path:
         """Write `program` and how it came about to `path` (by custom `*.outlast.json`); gives the path.
 
-        Raises `SearchStopped`, and writes nothing, when the compile was interrupted and proved nothing: what would be
-        written is the program as it was given, perhaps over a better one. `anyway=True` writes it all the same.
+        Raises `SearchStopped`, and writes nothing, when the compile was interrupted and proved nothing, or had no
+        budget for a search: what would be written is the program as it was given, perhaps over a better one.
+        `anyway=True` writes it all the same.
         """
-        self.refuse_interrupted(anyway)
+        self.refuse_unsearched(anyway)
         models: list[str] = []
         if self.program is self.winner:
             models = [one for one in self.report.candidate.changes if one == "lm" or one.endswith(".lm")]
         return artifact.save(self.program, path, record=self.report.record, models=models)
 
-    def refuse_interrupted(self, anyway: bool = False) -> None:
-        """Raise `SearchStopped` when the compile was interrupted and proved nothing; see `save`."""
-        if anyway or self.improved or self.report.stopped != INTERRUPTED:
+    def refuse_unsearched(self, anyway: bool = False) -> None:
+        """Raise `SearchStopped` when the compile ended before it could find or prove anything; see `save`."""
+        if anyway or self.improved:
             return
-        goes_on = "it goes on where it was" if self.ledger is not None else KEPT_NOWHERE
+        if self.report.stopped == INTERRUPTED:
+            goes_on = "it goes on where it was" if self.ledger is not None else KEPT_NOWHERE
+            why, advice = "was interrupted before anything was proven", f"Run the same compile again ({goes_on})"
+        elif not self.report.searched:
+            why, advice = "had too little budget for a search", f"{self.report.verdict.reason} Raise it"
+        else:
+            return
         raise SearchStopped(
-            f"nothing is saved: the compile was interrupted before anything was proven, so that this would write the "
-            f"program as it was given. Run the same compile again ({goes_on}), or give anyway=True."
+            f"nothing is saved: the compile {why}, so that this would write the program as it was given. {advice}, or "
+            f"give anyway=True."
         )
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:

@@ -18,7 +18,7 @@ def cramped(study: Study, least: int) -> str:
         return ""
     enough: list[str] = []
     for name, limit in study.purse.limits.items():
-        each = 1.0 if name == "rollouts" else study.experience.each(name)
+        each = 1.0 if name == "rollouts" else study.plan.experience.each(name)
         if limit is not None and name != "seconds" and (short := least * each - study.purse.left(name)) > 0:
             need = float(f"{limit + short:.{_DIGITS}g}")
             need += 0 if need >= limit + short else 10 ** (len(str(int(need))) - _DIGITS)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.optimize.budget import Purse
+from outlast.optimize.race import Tally
+from outlast.optimize.screen import change_lines, interval_of, success_counts
+
+if TYPE_CHECKING:
+    from outlast.optimize.candidate import Candidate
+    from outlast.optimize.study import Study
+
+_TELL_EVERY = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +68,73 @@ class Progress:
     best_diff: tuple[str, ...] = ()
     operators: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     note: str = ""
+
+
+class Standing:
+    """Notes where a study stands, and tells its listener, ten times a second at most unless something new began."""
+
+    def __init__(self, study: Study, listener: Callable[[Progress], None] | None) -> None:
+        self.points: list[Point] = []
+        self._study = study
+        self._listener = listener
+        self._leader: Candidate | None = None
+        self._note = ""
+        self._told = 0.0
+        self._shown: tuple[str, tuple[str, ...]] = ("", ())
+
+    def mark(self, leader: Candidate) -> None:
+        """Note the leader, for the curve of score against calls."""
+        study, tally = self._study, self._study.tally(leader)
+        point = Point(study.calls, study.rollouts, leader.id, tally.mean, len(tally.values))
+        self.points.append(point)
+        study.ledger.add_event("point", point.to_json())
+        self._leader = leader
+        self.tell(now=True)
+
+    def note(self, text: str) -> None:
+        """Say something to those who watch."""
+        self._note = text
+        self.tell(now=True)
+
+    def tell(self, *, now: bool = False) -> None:
+        """Tell the listener, `now` or when it was not told for a while."""
+        clock = time.monotonic()
+        if self._listener is None or (clock - self._told < _TELL_EVERY and not now):
+            return
+        self._told = clock
+        self._listener(self._progress())
+
+    def _progress(self) -> Progress:
+        study, leader = self._study, self._leader
+        best = study.tally(leader) if leader is not None else Tally()
+        start = study.tally(study.start)
+        ends = interval_of(best.values)
+        return Progress(
+            phase=study.phase,
+            rollouts=study.rollouts,
+            expected=study.plan.expected,
+            expected_calls=study.plan.expected_calls(),
+            candidates=len(study.candidates) - 1,
+            alive=study.alive,
+            leader=leader.id if leader is not None else "",
+            score=best.mean if best.values else None,
+            start_score=start.mean if start.values else None,
+            meter=study.purse,
+            known=study.known,
+            curve=tuple(point.score for point in self.points),
+            low=ends[0] if ends else None,
+            high=ends[1] if ends else None,
+            proposing=study.advisor.purse if study.advisor.purse is not study.purse else None,
+            best_origin=leader.origin if leader is not None else "",
+            best_diff=self._best_diff(leader),
+            operators=success_counts(list(study.candidates.values()), study.accepted),
+            note=self._note,
+        )
+
+    def _best_diff(self, leader: Candidate | None) -> tuple[str, ...]:
+        """What differs in the leader, made once for each."""
+        if leader is None or leader == self._study.start:
+            return ()
+        if self._shown[0] != leader.id:
+            self._shown = (leader.id, tuple(change_lines(self._study.program, self._study.build(leader))))
+        return self._shown[1]
