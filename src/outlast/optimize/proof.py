@@ -97,7 +97,8 @@ def _refuse_silent(setting: Setting, outcomes: Sequence[Outcome]) -> None:
     if all(outcome.state == "unscored" and outcome.feedback == NO_RESULT for outcome in outcomes):
         raise SearchStopped(
             f"the metric {name_of(setting.metric)!r} returned None for the first {len(outcomes)} confirmation "
-            f"examples, which is no score: is a 'return' missing? What it cannot judge it says with ol.unscored(reason)."
+            f"examples, which is no score: is a 'return' missing? What it cannot judge it says with "
+            f"ol.unscored(reason)."
         )
 
 
