@@ -22,6 +22,7 @@ _FILES = {
     "review.css": ("static", "text/css"),
     "review.js": ("static", "text/javascript"),
     "steps.js": ("static", "text/javascript"),
+    "live.js": ("static", "text/javascript"),
     "icon.svg": ("static", "image/svg+xml"),
     "htmx.min.js": ("vendor", "text/javascript"),
 }

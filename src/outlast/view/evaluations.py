@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from outlast.evals.comparing.comparison import Comparison
     from outlast.evals.evaluation import Evaluation
     from outlast.tracing.store import Store
+    from outlast.tracing.totals import RunTotals
 
 _NUMBERS = re.compile(r"\d+")
 _LONGEST = 300
@@ -33,6 +34,10 @@ class Figures:
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    traces: int | None = None
+    errors: int | None = None
+    open: int = 0
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,31 @@ class Group:
     count: int
 
 
+def figures_with_totals(store: Store, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Figures]]:
+    """Runs with their figures: from their summary, and for those that say nothing of what they spent, as a process, the
+    sums of their traces."""
+    found = [(run, figures_of(run)) for run in runs]
+    silent = [run.id for run, figures in found if figures.calls is None]
+    totals = store.totals(silent) if silent else {}
+    return [(run, _added(figures, totals[run.id]) if run.id in totals else figures) for run, figures in found]
+
+
+def _added(figures: Figures, sums: RunTotals) -> Figures:
+    if not sums.traces:
+        return figures
+    tokens = sums.input_tokens + sums.output_tokens
+    return replace(
+        figures,
+        cost=sums.cost if figures.cost is None else figures.cost,
+        calls=sums.calls,
+        tokens=tokens if tokens or not sums.calls else None,
+        traces=sums.traces,
+        errors=sums.errors,
+        open=sums.open,
+        unpriced=sums.unpriced,
+    )
+
+
 def figures_of(run: RunRecord) -> Figures:
     """The figures in the summary of a run, as `outlast.evals.keeping` writes it; what has another form is ignored."""
     told = run.summary
@@ -51,6 +81,7 @@ def figures_of(run: RunRecord) -> Figures:
     spent: Mapping[str, Any] = cast("Mapping[str, Any]", spending) if isinstance(spending, Mapping) else {}
     score = _number(told.get("score"))
     states = told.get("states")
+    counts = cast("Mapping[str, int]", states) if isinstance(states, Mapping) else None
     tokens = [_number(spent.get(name)) for name in ("input_tokens", "output_tokens")]
     return Figures(
         n=_whole(told.get("n")),
@@ -58,7 +89,8 @@ def figures_of(run: RunRecord) -> Figures:
         low=_number(told.get("low")),
         high=_number(told.get("high")),
         share=score is None or 0 <= score <= 1,
-        states=cast("Mapping[str, int]", states) if isinstance(states, Mapping) else None,
+        states=counts,
+        errors=_whole(counts.get("error", 0)) if counts is not None else None,
         cost=_number(spent.get("dollars")),
         calls=_whole(spent.get("calls")),
         tokens=int(sum(one or 0 for one in tokens)) if any(tokens) else None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from outlast.tracing.store import Store
 
-_LEFT = ("htmx.min.js", "steps.js")
+_LEFT = ("htmx.min.js", "steps.js", "live.js")
 
 
 class Exported(NamedTuple):

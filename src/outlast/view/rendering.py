@@ -50,7 +50,8 @@ def render(request: Request, template: str, *, status: int = 200, media: bool = 
     filters of `wording`, and:
 
     `site`; `here` (the section of the navigation); `q` (the query as a dict); `link(path, anchor="", **query)` and
-    `link_here(**changes)` for addresses; `static(name)`; `exported`; `form_token`; `part` (asked for by htmx).
+    `link_here(**changes)` for addresses; `static(name)`; `exported`; `form_token`; `part` (asked for by htmx); `live`
+    (what a page of something that runs asks again with).
     """
     site, path = site_of(request), request.url.path
     query = dict(request.query_params)
@@ -78,6 +79,7 @@ def render(request: Request, template: str, *, status: int = 200, media: bool = 
         "form_token": site.form_token,
         "part": is_part(request),
         "title": "",
+        "live": "",
     }
     body = environment().get_template(template).render({**shown, **values})
     response = HTMLResponse(body, status)

@@ -102,7 +102,7 @@ def search(request: Request) -> Response:
         "said": said,
         "search_words": search_words,
         "result": searches.table(watched.summary.record, "result"),
-        "live": watched.state == "running" and not site_of(request).exported,
+        "asks_again": watched.state == "running" and not site_of(request).exported,
     }
     if is_part(request):
         return render(request, "compile_live.html", **drawn)

@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from outlast.errors import DataError, UsageError
 from outlast.tracing.record import ResultRecord, RunRecord, TraceFilter
-from outlast.view.evaluations import figures_of, group_key, groups_of
+from outlast.view.evaluations import figures_with_totals, group_key, groups_of
+from outlast.view.live import live_version, unchanged, version_of
 from outlast.view.rendering import query_of, render, site_of
 from outlast.view.values import raw, shown
 from outlast.view.wording import run_title
@@ -31,6 +32,11 @@ def run(request: Request) -> Response:
     store = site_of(request).store
     found: RunRecord = store.run(request.path_params["id"])
     counts: dict[str, int] = store.count_results(found.id)
+    figures = figures_with_totals(store, [found])[0][1]
+    children: Sequence[RunRecord] = [one for one in store.runs(limit=200) if one.parent_id == found.id]
+    version = version_of(found.status, counts, figures, [(one.id, one.status) for one in children])
+    if (same := unchanged(request, version)) is not None:
+        return same
     query = query_of(request, "state", "error", "order", "page")
     page = _page(query.get("page", "1"))
     errors: Sequence[ResultRecord] = (
@@ -42,7 +48,7 @@ def run(request: Request) -> Response:
         "run.html",
         title=run_title(found),
         run=found,
-        figures=figures_of(found),
+        figures=figures,
         counts=counts,
         everything=sum(counts.values()),
         groups=groups_of(errors),
@@ -56,7 +62,8 @@ def run(request: Request) -> Response:
         if counts
         else [],
         traces=[] if counts else store.traces(TraceFilter(run=found.id), limit=PAGE),
-        children=[one for one in store.runs(limit=200) if one.parent_id == found.id],
+        children=children,
+        live=live_version(request, found.status == "open", version),
         provenance=shown(dict(found.provenance)) if found.provenance else None,
         summary=raw({"summary": dict(found.summary), "attributes": dict(found.attributes)}),
     )

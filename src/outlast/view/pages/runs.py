@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from outlast.view.evaluations import figures_of
+from outlast.view.evaluations import figures_with_totals
 from outlast.view.rendering import query_of, render, site_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def runs(request: Request) -> Response:
         request,
         "runs.html",
         title="Runs",
-        runs=[(run, figures_of(run)) for run in chosen],
+        runs=figures_with_totals(store, chosen),
         kinds=KINDS,
         comparable=sum(run.kind == "eval" for run in chosen) > 1,
         narrowed=[name for name in names if name in query],

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import DEFAULT
 from outlast.view.conversation import Conversation, Reader
+from outlast.view.live import live_version, unchanged, version_of
 from outlast.view.rendering import render, site_of
 from outlast.view.reviewing import Task, author_of, places_of
 from outlast.view.step_labels import Asked, steps_of_labels
@@ -61,6 +62,9 @@ def trace(request: Request) -> Response:
     site = site_of(request)
     found: TraceRecord = site.store.trace(request.path_params["id"])
     spans: list[SpanRecord] = site.store.spans(found.id)
+    version = version_of(found.status, [(span.id, span.status) for span in spans])
+    if (same := unchanged(request, version)) is not None:
+        return same
     steps = steps_of(found, spans[:MOST])
     contents: Mapping[str, Content] = site.store.contents(found.id)
     at_once = MOST if site.exported else AT_ONCE
@@ -81,6 +85,7 @@ def trace(request: Request) -> Response:
         spoken=steps_of_labels(labels, author_of(request), asked),
         places=places[:MOST_PLACES],
         ticks=_ticks(_length(found, spans)),
+        live=live_version(request, found.status == "open", version),
     )
 
 

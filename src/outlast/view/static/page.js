@@ -127,8 +127,8 @@
   });
 
   // The bar of a span is marked in the tree while its section is on the screen.
-  const watched = "IntersectionObserver" in window && document.querySelectorAll("section[data-span]");
-  if (watched && watched.length) {
+  const sections = () => [...document.querySelectorAll("section[data-span]")];
+  if ("IntersectionObserver" in window && document.querySelector(".tree")) {
     const seen = new Set();
     const mark = new IntersectionObserver(
       (entries) => {
@@ -136,7 +136,7 @@
           if (entry.isIntersecting) seen.add(entry.target);
           else seen.delete(entry.target);
         }
-        const first = [...watched].find((section) => seen.has(section));
+        const first = sections().find((section) => seen.has(section));
         for (const line of document.querySelectorAll(".tree [aria-current]")) line.removeAttribute("aria-current");
         if (first) {
           document.querySelector(`.tree a[href="#${first.id}"]`)?.setAttribute("aria-current", "true");
@@ -144,6 +144,8 @@
       },
       { rootMargin: "-60px 0px -60% 0px" },
     );
-    for (const section of watched) mark.observe(section);
+    const watch = () => sections().forEach((section) => mark.observe(section));
+    watch();
+    document.addEventListener("fresh", watch); // a page of what runs has new ones
   }
 })();
