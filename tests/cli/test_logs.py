@@ -253,7 +253,8 @@ def test_no_password_is_shown(outlast, monkeypatch) -> None:
 def test_there_is_none_yet(outlast) -> None:
     for words in ((), ("--cost",), ("gc", "--older-than", "1d"), ("backup", "x.db"), ("--store", "none.db")):
         result = outlast("logs", *words)
-        assert (result.code, "no log yet" in result.err) == (3, True)
+        said = "no store of traces at 'none.db'" if "none.db" in words else "no traces yet: no traces.db in this folder"
+        assert (result.code, said in result.err) == (3, True)
     assert outlast("logs", "status").code == 0
     assert not (Path("none.db")).exists()
 
@@ -338,14 +339,3 @@ def test_messages_that_were_sent_before_stand_once(outlast, desk: Path) -> None:
     assert shown.count("be brief") == 1
     assert "(the 2 messages of [1], and then)\n[assistant]\none\n[user]\nand\n[reply]\ntwo\n" in shown
     assert "(the 4 messages of [2], and then)\n[assistant]\ntwo\n[user]\nthen\n[reply]\nthree\n" in shown
-
-
-def test_an_id_that_is_not_in_the_log_may_be_in_a_store_of_the_folder(outlast, store: Path, monkeypatch) -> None:
-    assert store == Path("traces.db").absolute()
-    assert "--store traces.db" not in outlast("logs", "ffff", "--store", "traces.db").err
-    ol.open_store("log.db", create=True).close()
-    monkeypatch.setenv("OUTLAST_LOG", "log.db")
-    asked = outlast("logs", "ffff")
-    assert (asked.code, "in this folder: --store traces.db" in asked.err) == (3, True), asked.err
-    monkeypatch.setenv("OUTLAST_LOG", str(store))
-    assert "--store traces.db" not in outlast("logs", "ffff").err

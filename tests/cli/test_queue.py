@@ -73,7 +73,7 @@ def test_what_makes_no_sense_is_said(path: str, tmp_path: Path, capsys: pytest.C
     assert main(["queue", path, "--strategy", "costly"]) == 2
     assert "none of them qualifies" in capsys.readouterr().err
     assert main(["queue", path, "--criterion", "x"]) == 2
-    assert main(["queue", str(tmp_path / "nothing.db")]) == 2
+    assert main(["queue", str(tmp_path / "nothing.db")]) == 3
     assert not (tmp_path / "nothing.db").exists()
 
 

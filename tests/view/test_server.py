@@ -162,7 +162,7 @@ def test_the_command_starts_prints_its_address_and_ends_by_ctrl_c(kept: Path) ->
 
 
 def test_the_command_says_what_cannot_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["view", str(tmp_path / "none.db"), "--no-open"]) == 2
+    assert main(["view", str(tmp_path / "none.db"), "--no-open"]) == 3
     assert "no store" in capsys.readouterr().err
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "other.db").write_text("not a database")
@@ -170,18 +170,9 @@ def test_the_command_says_what_cannot_be_shown(tmp_path: Path, capsys: pytest.Ca
     assert main(["view", "--port", "99999"]) == 2
 
 
-def test_without_a_name_it_is_the_store_here_or_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from outlast.cli.view import place_of, shown_name
+def test_the_page_shows_no_password_and_no_folder() -> None:
+    from outlast.cli.view import shown_name
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OUTLAST_TRACE", raising=False)
-    monkeypatch.delenv("OUTLAST_LOG", raising=False)
-    assert place_of(None).endswith("log.db")
-    (tmp_path / "traces.db").touch()
-    assert place_of(None) == "traces.db"
-    assert place_of("other.db") == "other.db"
-    monkeypatch.setenv("OUTLAST_TRACE", "kept.db")
-    assert place_of(None) == "kept.db"
     assert shown_name("postgresql://me:secret@db.example/traces") == "db.example/traces"
     assert shown_name("/home/me/secret/traces.db") == "traces.db"
 

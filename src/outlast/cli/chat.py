@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a template with a schema or extract asks once; use outlast prompt -t")
     if args.go_on and args.cid is not None:
         raise UsageError("--continue is for the last conversation; --cid names another one")
-    before = earlier(args.cid) if args.go_on or args.cid is not None else Earlier(new_session())
+    before = earlier(args.cid, args.store) if args.go_on or args.cid is not None else Earlier(new_session())
     settings = settings_of(args, template)
     params = pairs(args.p, "-p")
     system = template.filled("", params)[1]
-    named = how_asked(args, template, before.asked)
+    named = how_asked(args, template, before)
     lm = model_to_ask(named, cache=args.cache)
     chat = Chat(lm, named, args.system or system or before.system, settings, before.session, args)
     chat.messages = list(before.messages)
@@ -180,7 +180,7 @@ class Chat:
         messages = with_system(self.system, asked)
         events = self.lm.events(messages, **self.settings) if at_terminal() and not self.args.no_stream else None
         try:
-            with logged(self.session, "chat", self.named, off=self.args.no_log) as kept:
+            with logged(self.session, "chat", self.named, store=self.args.store, off=self.args.no_log) as kept:
                 response = self.lm(messages, **self.settings) if events is None else print_stream(events)
         except KeyboardInterrupt:
             said = "" if events is None else events.text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import OK
 from outlast.cli.output import emit_pretty, say
-from outlast.cli.replay import opened
+from outlast.cli.stores import RULE, add_store, elsewhere, named, opened, place_of
 from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from outlast.modules.module import Module
     from outlast.tracing.store import Store
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast data from-traces traces.db --program Triage --label pass --to train.jsonl --never-into test.jsonl
   outlast data from-traces --program Triage --targets corrections --label pass --to train.jsonl
@@ -29,13 +29,15 @@ Traces of evaluations, compilations and replays are left out, and so are inputs 
 stand in a file of --never-into, with near copies of them. Beside the file X.jsonl stands X.jsonl.about.json: the
 version, where it comes from, and what was left out. Labels come from the page (outlast view), from ol.feedback and from
 judges; a label under the name of an output is its right value (--targets corrections); with --program app.py:name it is
-read as a value of the output's type, and left out when it is none."""
+read as a value of the output's type, and left out when it is none.
+
+{RULE}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("verb", choices=("from-traces",), help="from-traces: the one there is")
-    parser.add_argument("store", nargs="?", metavar="STORE", help="a file or an address (OUTLAST_TRACE, traces.db)")
+    add_store(parser)
     parser.add_argument("--to", required=True, metavar="X.jsonl", help="the file to write")
     parser.add_argument(
         "--program",
@@ -90,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         tag=args.tag,
     )
     program = None if args.program is None else _program(args)
-    with closing(opened(args.store, write=False)) as store:
+    place = place_of(named(args))
+    with closing(opened(place)) as store:
         never = [_test_data(path, store, args) for path in args.never_into]
         found = examples_from_traces(
             store,
@@ -110,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         emit_pretty({name: value for name, value in found.to_json().items() if name != "traces"})
     else:
-        say(f"outlast: {found}; in {args.to}")
+        say(f"outlast: {found}; in {args.to}{'' if len(found.data) else f'. Looked in {place}.{elsewhere(place)}'}")
     return OK
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from outlast.cli.app import OK
 from outlast.cli.output import emit, say, stdout
+from outlast.cli.stores import RULE, add_store_option, place_of
 from outlast.cli.wording import clean, counted
 from outlast.errors import UsageError
 
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
     from outlast.tracing.imports.logs import Imported
     from outlast.tracing.store import Store
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast import llm                              the log that llm keeps on this machine
   outlast import llm --since 01m8mbkbc4q8vm98je9fkd5g11
   outlast import inspect logs/*.eval --store traces.db
   outlast import promptfoo results.json && outlast view
 
-The files are only read. Without --store the traces go where `outlast logs` looks: OUTLAST_TRACE, else the log of
-`outlast prompt`. Logs of Inspect that are packed with zstd need: pip install 'outlast[inspect]'."""
+The files are only read. {RULE}
+Logs of Inspect that are packed with zstd need: pip install 'outlast[inspect]'."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="a logs.db, an .eval or .json, a results.json")
     parser.add_argument("--db", metavar="FILE", help="of llm: its database (LLM_USER_PATH, else where llm keeps it)")
     parser.add_argument("--since", metavar="ID", help="of llm: only what came after the entry with this id")
-    parser.add_argument("--store", metavar="STORE", help="a file or the address of a database")
+    add_store_option(parser)
     parser.add_argument("--json", action="store_true", help="a line of JSON for each file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
-    from outlast.cli.talk.log import log_place
     from outlast.tracing.imports.logs import import_log
     from outlast.tracing.store import open_store
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     files: list[str | None] = [args.db] if args.db is not None else list(args.files)
     if not files and args.format != "llm":
         raise UsageError(f"which files of {args.format}? outlast import {args.format} FILE ...")
-    with open_store(args.store or log_place(), create=True) as store:
+    with open_store(place_of(args.store).address, create=True) as store:
         for file in files or [None]:
             done = import_log(store, args.format, file, since=args.since)
             if args.json:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli.app import NO, OK
 from outlast.cli.output import console, emit, emit_pretty, say, stdout
+from outlast.cli.stores import RULE, Place, add_store_option, elsewhere, opened, place_of, where_else
+from outlast.cli.talk.keeping import VERBS, manage
 from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from outlast.tracing.saving import WholeTrace
     from outlast.tracing.store import Store
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast logs                             the last three, prompts and replies
   outlast logs --short -n 20               one line each
@@ -32,10 +33,10 @@ examples:
   outlast logs backup copy.db
   outlast logs gc --older-than 30d         forget what is older; what has labels stays
 
-The log is a store of traces: --store, else OUTLAST_TRACE, else OUTLAST_LOG (a file, the address of a database, or
-off), else log.db in the data folder. `outlast prompt` and `outlast chat` write it; programs do with OUTLAST_TRACE."""
+{RULE}
+`outlast prompt` and `outlast chat` write there; programs do with OUTLAST_TRACE or ol.trace(store=...). Your log is
+log.db in the data folder, or where OUTLAST_LOG says; OUTLAST_LOG=off keeps nothing of prompt and chat."""
 
-_VERBS = ("on", "off", "status", "path", "backup", "gc")
 _WHOLE, _SHORT = 3, 20  # traces that are shown when nobody says how many
 _FOUND, _READ = 500, 100  # traces whose text is shown, and that are read whole at once
 
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     how.add_argument("-r", "--replies", action="store_true", help="what came out alone")
     how.add_argument("--json", action="store_true", help="one line of JSON each")
     how.add_argument("--cost", action="store_true", help="calls, tokens and dollars by model, of all of them")
-    parser.add_argument("--store", metavar="FILE|URL", help="another store of traces")
+    add_store_option(parser)
     parser.add_argument("--older-than", metavar="TIME", help="of gc: such as 30d")
     parser.add_argument("--labelled-too", action="store_true", help="of gc: forget what has labels as well")
 
@@ -73,19 +74,21 @@ def _number(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Show, switch, copy or shorten the log."""
     word = args.what[0] if args.what else ""
-    if word in _VERBS:
-        return _manage(word, args)
+    if word in VERBS:
+        return manage(word, args)
     if args.older_than is not None or args.labelled_too:
         raise UsageError("--older-than goes with gc: outlast logs gc --older-than 30d")
     if len(args.what) > 1:
         raise UsageError(f"outlast logs shows one trace by its id, or many by options; got {' '.join(args.what)!r}")
-    from outlast.cli.talk.log import open_log
-
-    with closing(open_log(args.store, searched=args.text is not None)) as store:
+    place = place_of(args.store)
+    with closing(opened(place, searched=args.text is not None)) as store:
         if word:
-            return _one(store, word, args)
+            return _one(store, place, word, args)
         where = _filter(store, args)
-        return _cost(store, where, args) if args.cost else _many(store, where, args)
+        found = _cost(store, where, args) if args.cost else _many(store, where, args)
+        if not found:
+            say(f"outlast: no such traces in {place}.{elsewhere(place)}")
+    return OK if found else NO
 
 
 def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
@@ -119,6 +122,7 @@ def _answering(model: str) -> str:
 
 
 def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
+    """Show traces; gives how many there were."""
     most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
     found = store.all_traces(where, most or None)
     if args.short and not args.json:
@@ -127,7 +131,7 @@ def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     for start in range(0, len(ids), _READ):
         for kept in store.whole(ids[start : start + _READ]):
             _print(kept, args)
-    return _told(len(ids))
+    return len(ids)
 
 
 def _print(kept: WholeTrace, args: argparse.Namespace) -> None:
@@ -147,13 +151,7 @@ def _short(store: Store, traces: list[TraceRecord], args: argparse.Namespace) ->
     snippets = {} if args.text is None else _snippets(store, args.text)
     for trace in traces:
         print(short_line(trace, snippets.get(trace.id, ""), _width()), file=stdout())
-    return _told(len(traces))
-
-
-def _told(count: int) -> int:
-    if not count:
-        say("outlast: no such traces")
-    return OK if count else NO
+    return len(traces)
 
 
 def _snippets(store: Store, text: str) -> dict[str, str]:
@@ -167,11 +165,11 @@ def _width() -> int:
     return get_terminal_size((100, 24)).columns if stdout().isatty() else 160
 
 
-def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
+def _one(store: Store, place: Place, trace_id: str, args: argparse.Namespace) -> int:
     """One trace, whole."""
     from outlast.cli.talk.log_text import clean, head, overview, reply, steps, tree, whole_data
 
-    trace = _named(store, trace_id, args)
+    trace = _named(store, place, trace_id)
     (kept,) = store.whole([trace.id])
     if args.json:
         emit_pretty(whole_data(kept))
@@ -189,20 +187,16 @@ def _one(store: Store, trace_id: str, args: argparse.Namespace) -> int:
     return OK
 
 
-def _named(store: Store, id: str, args: argparse.Namespace) -> TraceRecord:
-    """The trace of an id; where the log has none, the error says that a store of this folder may."""
+def _named(store: Store, place: Place, id: str) -> TraceRecord:
+    """The trace of an id. Raises `DataError`, which says where there is one."""
     try:
         return store.trace(id)
     except DataError as error:
-        here, own = Path("traces.db"), store.database.path
-        elsewhere = here.is_file() and (own is None or own.absolute() != here.absolute())
-        if args.store is not None or not elsewhere or not str(error).startswith("there is no"):
-            raise
-        raise DataError(f"{error}. There is a traces.db in this folder: --store traces.db") from None
+        raise where_else(place, error, id) from None
 
 
 def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
-    """What traces cost, by model."""
+    """What traces cost, by model; gives how many there were."""
     sums: dict[str, dict[str, Any]] = {}
     for trace in store.all_traces(where, args.n or None):
         for name in (" + ".join(trace.models) or "no model", ""):
@@ -217,10 +211,10 @@ def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
             row["unpriced"] += trace.cost is None and trace.calls > 0
     total = sums.pop("", None)
     if total is None:
-        return _told(0)
+        return 0
     if args.json:
         emit_pretty({"models": sums, "total": total})
-        return OK
+        return total["traces"]
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -233,95 +227,10 @@ def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
         counts = (f"{row[key]:,}" for key in ("traces", "calls", "input_tokens", "output_tokens"))
         table.add_row(_clean(name), *counts, f"${row['cost']:.4f}{more}")
     console().print(table)
-    return OK
+    return total["traces"]
 
 
 def _clean(text: str) -> str:
     from outlast.cli.talk.log_text import clean
 
     return clean(text)
-
-
-# Managing
-
-
-def _manage(verb: str, args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log import switch
-
-    if len(args.what) != (2 if verb == "backup" else 1):
-        raise UsageError(f"it is: outlast logs {verb}{' PATH' if verb == 'backup' else ''}")
-    if (args.older_than is not None or args.labelled_too) and verb != "gc":
-        raise UsageError("--older-than and --labelled-too go with gc")
-    if verb == "path":
-        print(_clean(_shown(args)), file=stdout())
-        return OK
-    if verb == "status":
-        return _status(args)
-    if verb in ("on", "off"):
-        switch(verb == "on")
-        say(f"outlast: the log is {verb}")
-        return OK
-    return _backup(args) if verb == "backup" else _gc(args)
-
-
-def _shown(args: argparse.Namespace) -> str:
-    """Where the log is, without a password."""
-    from outlast.cli.talk.log import log_place
-    from outlast.tracing.database import shown_place
-
-    return shown_place(args.store or log_place())
-
-
-def _status(args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log import log_off, open_log
-
-    off = log_off()
-    told: dict[str, Any] = {"on": not off, "why_off": off or None, "place": _shown(args)}
-    try:
-        with closing(open_log(args.store)) as store:
-            told |= store.stats()
-    except DataError:
-        told["traces"] = 0
-    if args.json:
-        emit_pretty(told)
-        return OK
-    out = stdout()
-    print(_clean(f"log     {'on' if not off else f'off: {off}'}"), file=out)
-    print(_clean(f"place   {told['place']}"), file=out)
-    for name in ("traces", "spans", "labels", "bytes", "dropped"):
-        if told.get(name) is not None:
-            print(f"{name:<8}{told[name]:,}", file=out)
-    return OK
-
-
-def _backup(args: argparse.Namespace) -> int:
-    from outlast.cli.talk.log import open_log
-
-    path = Path(args.what[1])
-    if path.exists():
-        raise UsageError(f"{str(path)!r} is there already; name another file")
-    with closing(open_log(args.store)) as store:
-        store.backup(path)
-    say(f"outlast: copied to {path}")
-    return OK
-
-
-def _gc(args: argparse.Namespace) -> int:
-    from outlast import open_store
-    from outlast.cli.talk.log import log_place, open_log
-    from outlast.cli.talk.since import span_of
-
-    if args.older_than is None:
-        raise UsageError("gc of what? outlast logs gc --older-than 30d")
-    age = span_of(args.older_than)
-    open_log(args.store).close()  # raises when there is none, which would be made otherwise
-    with closing(open_store(args.store or log_place())) as store:
-        before = store.stats()
-        store.gc(older_than=age, keep_labelled=not args.labelled_too)
-        after = store.stats()
-    gone = before.get("traces", 0) - after.get("traces", 0)
-    if args.json:
-        emit_pretty({"removed": gone, "left": after.get("traces")})
-    else:
-        say(f"outlast: {gone:,} traces are gone, {after.get('traces', 0):,} are left")
-    return OK

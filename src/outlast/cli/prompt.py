@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
     attachments = [attachment(place, mime) for place, mime in places]
     before = _before(args)
-    named = how_asked(args, template, before.asked)
+    named = how_asked(args, template, before)
     lm = model_to_ask(named, cache=args.cache)
     asked = Asked(lm, named, prompt, args.system or system or before.system, attachments, settings, before)
     if shape is None:
@@ -127,7 +127,7 @@ def _before(args: argparse.Namespace) -> Earlier:
 
     if args.go_on and args.cid is not None:
         raise UsageError("--continue is for the last conversation; --cid names another one")
-    return earlier(args.cid) if args.go_on or args.cid is not None else Earlier(new_session())
+    return earlier(args.cid, args.store) if args.go_on or args.cid is not None else Earlier(new_session())
 
 
 def _text(args: argparse.Namespace, asked: Asked, *, extract: bool) -> int:
@@ -138,7 +138,7 @@ def _text(args: argparse.Namespace, asked: Asked, *, extract: bool) -> int:
 
     messages = with_system(asked.system, (*asked.before.messages, turn(asked.prompt, asked.attachments)))
     live = at_terminal() and not (extract or args.json or args.no_stream)
-    with logged(asked.before.session, "prompt", asked.named, off=args.no_log) as kept:
+    with logged(asked.before.session, "prompt", asked.named, store=args.store, off=args.no_log) as kept:
         events = asked.lm.events(messages, **asked.settings) if live else None
         response = asked.lm(messages, **asked.settings) if events is None else print_stream(events)
     answer = first_block(response.text) if extract else response.text
@@ -161,7 +161,7 @@ def _values(args: argparse.Namespace, asked: Asked, shape: Shape) -> int:
     from outlast.signatures.record import outputs_of
 
     program, inputs = _program(asked, shape)
-    with logged(asked.before.session, "prompt", asked.named, off=args.no_log) as kept:
+    with logged(asked.before.session, "prompt", asked.named, store=args.store, off=args.no_log) as kept:
         outputs = outputs_of(program(**inputs))
     answer = json_form(shape.answer(outputs), lenient=True)
     if at_terminal() and not args.json:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
 from outlast.cli.app import OK
 from outlast.cli.output import SHORT_ID, emit, say, stdout
+from outlast.cli.stores import RULE, add_store, named, opened, place_of
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
     from outlast.tracing.record import QueueRecord
     from outlast.tracing.store import Store
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast queue traces.db                                50 at random
   outlast queue traces.db --strategy clusters -n 30 --unlabelled
@@ -34,12 +36,14 @@ strategies:
 
 Prints the ids of the traces, one a line. They are chosen from the newest 5,000 that fit. Those of evaluations,
 compilations and replays are left out, as they are by outlast data from-traces, unless --evaluated or --run asks for
-them."""
+them.
+
+{RULE}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("store", nargs="?", metavar="STORE", help="a file or a database URL (OUTLAST_TRACE, traces.db)")
+    add_store(parser)
     parser.add_argument("--strategy", default="random", metavar="NAME", help="how they are chosen (random)")
     parser.add_argument("-n", type=options.count, default=50, metavar="N", help="how many at most (50)")
     parser.add_argument("--by", default="name", metavar="KEY", help="strata: name, model, tag, status, session (name)")
@@ -66,9 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make a queue, or list them."""
-    from outlast.cli.view import opened, place_of
-
-    with opened(place_of(args.store), read_only=args.list) as store:
+    with closing(opened(place_of(named(args)), write=not args.list)) as store:
         if args.list:
             return _list(store, args)
         queue = _made(store, args)
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     beyond = f" (the newest of {about['fitting']:,} that fit)" if about["fitting"] > about["pool"] else ""
     say(
         f"outlast: queue {queue.name!r}: {len(queue.trace_ids)} of {about['pool']:,} traces{beyond}, {queue.strategy}. "
-        f"Label them with: outlast view {args.store or ''}".rstrip()
+        f"Label them with: outlast view {named(args) or ''}".rstrip()
     )
     return OK
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import NO, OK
 from outlast.cli.output import SHORT_ID, console, emit_pretty, say
-from outlast.errors import UsageError
+from outlast.cli.stores import RULE, Place, add_store_option, elsewhere, opened, place_of, where_else
+from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from outlast.lms.protocol import LM
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from outlast.tracing.replay import Replay, ReplayedTrace
     from outlast.tracing.store import Store
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast replay 0193a5b2                               its exchanges, answered from the store
   outlast replay 0193a5b2 --program app.py:triage       the program runs again; no model is reached, no tool runs
@@ -38,7 +39,9 @@ the models said in the run. --mode cache reaches no model: what is not in the st
 differs. live and diff keep what happens in the store, in a run of kind "replay".
 
 It exits with 1 where something else came out than is stored (not with --mode live), with 4 for a request that is not
-in the store. The store is --store, else OUTLAST_TRACE, else traces.db here, else the log of outlast prompt."""
+in the store.
+
+{RULE}"""
 
 TAKES_COMMAND = True
 _KINDS = ("process", "eval", "compile", "cli")
@@ -61,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", metavar="X.jsonl", help="write the exchanges as a cassette, and replay nothing")
     parser.add_argument("--force", action="store_true", help="replace the file of --to where there is one")
-    parser.add_argument("--store", metavar="FILE|URL", help="the store of traces")
+    add_store_option(parser)
     parser.add_argument("--all", action="store_true", help="every span, not only those that differ")
     options.add_artifact(parser)
     parser.add_argument("--artifact", dest="artifact", metavar="X.outlast.json", help="the same as --from")
@@ -72,8 +75,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
     _check(args)
-    with closing(opened(args.store, write=False)) as store:
-        args.id = _meant(store, args.id)
+    place = place_of(args.store)
+    with closing(opened(place)) as store:
+        args.id = _meant(store, place, args.id)
         if args.to is not None:
             return _cassette(store, args)
         if args.beyond is not None:
@@ -96,30 +100,20 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("after -- stands a command, such as: -- eval app.py:triage data.jsonl --metric app.py:correct")
 
 
-def _meant(store: Store, id: str) -> str:
-    """The id that is meant: names of kinds stand for the newest run of it. Raises `DataError`."""
-    from outlast.errors import DataError
+def _meant(store: Store, place: Place, id: str) -> str:
+    """The whole id that is meant: names of kinds stand for the newest run of it. Raises `DataError`."""
+    from outlast.tracing.exchanges import find
 
     if id != "last" and id not in _KINDS:
-        return id
+        try:
+            return find(store, id).id
+        except DataError as error:
+            raise where_else(place, error, id) from None
     found = store.traces(limit=1) if id == "last" else store.runs(id, limit=1)
     if not found:
-        raise DataError(
-            f"there is no {'trace' if id == 'last' else f'run of the kind {id!r}'} in {store.database.place}"
-        )
+        noun = "trace" if id == "last" else f"run of the kind {id!r}"
+        raise DataError(f"there is no {noun} in {place}.{elsewhere(place)}")
     return found[0].id
-
-
-def opened(place: str | None, *, write: bool) -> Store:
-    """The store that is meant. Raises `DataError` when it is not there."""
-    from outlast.cli.talk.log import open_log
-    from outlast.tracing.store import open_store
-
-    where = place or (None if os.environ.get("OUTLAST_TRACE") or not Path("traces.db").is_file() else "traces.db")
-    if not write:
-        return open_log(where)
-    with closing(open_log(where)) as found:
-        return open_store(found.database.address)
 
 
 def _cassette(store: Store, args: argparse.Namespace) -> int:
@@ -169,11 +163,9 @@ def _alone() -> Generator[None]:
 def _replay(store: Store, args: argparse.Namespace) -> int:
     from outlast.modules.settings import context
     from outlast.runtime import set_defaults
-    from outlast.tracing.exchanges import find
     from outlast.tracing.replay import replay
 
     program = None if args.program is None else _program(store, args)
-    find(store, args.id)  # before a model is opened
     set_defaults(recording=None)  # a replay says itself where it is kept
     with context(adapter=options.adapter_of(args)):
         found = replay(

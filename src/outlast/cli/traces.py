@@ -10,10 +10,11 @@ from typing import Any
 from outlast.cli import options
 from outlast.cli.app import NO, OK
 from outlast.cli.output import emit_pretty, say
+from outlast.cli.stores import RULE, add_store, elsewhere, named, opened, place_of
 from outlast.cli.wording import counted
 from outlast.errors import UsageError
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   outlast traces export --otlp http://localhost:4318                      (Jaeger, or any collector)
   outlast traces export traces.db --otlp http://localhost:6006 --project support       (Phoenix)
@@ -21,13 +22,15 @@ examples:
   outlast traces export --since '2 hours' --content --format gen_ai
 
 Without --otlp the variables of OpenTelemetry say where, such as OTEL_EXPORTER_OTLP_ENDPOINT; a key is better kept in
-OTEL_EXPORTER_OTLP_HEADERS than on a command line. Messages, inputs and outputs stay here without --content."""
+OTEL_EXPORTER_OTLP_HEADERS than on a command line. Messages, inputs and outputs stay here without --content.
+
+{RULE}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("verb", choices=("export",), help="export: send traces over OTLP/HTTP")
-    parser.add_argument("store", nargs="?", metavar="STORE", help="a file or an address (OUTLAST_TRACE, else the log)")
+    add_store(parser)
     parser.add_argument("--otlp", metavar="URL", help="the collector; /v1/traces is added where there is no path")
     parser.add_argument(
         "--format",
@@ -51,7 +54,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives its exit code."""
-    from outlast.cli.talk.log import open_log
     from outlast.cli.talk.since import moment_of
     from outlast.tracing.otel.exporting import export_traces
     from outlast.tracing.otel.live import checked_headers
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     where = TraceFilter(
         run=args.run, name=args.name, tag=args.tag, since=None if args.since is None else moment_of(args.since)
     )
-    with open_log(args.store) as store:
+    place = place_of(named(args))
+    with opened(place) as store:
         sender = Sender(
             otlp_exporter(args.otlp, headers, args.timeout), resource_attributes(args.service, args.project)
         )
@@ -84,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         emit_pretty(asdict(done))
     else:
         _tell(done)
+        if not done.traces and not done.stopped:
+            say(f"outlast: looked in {place}.{elsewhere(place)}")
     return NO if done.lost else OK
 
 

@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING, Any
 from outlast.cli import options
 from outlast.cli.app import OK
 from outlast.cli.output import say
+from outlast.cli.stores import RULE, Place, add_store, elsewhere, named, opened, place_of
 from outlast.errors import UsageError
 
 if TYPE_CHECKING:
     from outlast.view.replaying import Replays
     from outlast.view.server import Server
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
-  outlast view                            traces.db of this folder, or the log, in your browser
+  outlast view                            the store of this folder, or your log, in your browser
   outlast view postgresql://me@db/traces --no-open
   outlast view traces.db -m openai/gpt-5-mini --budget 2     exchanges can be replayed from the page
   outlast view traces.db --export site    the same pages as files, for a CI run to keep
 
-The printed address holds a token; without it the page answers to nobody. Ctrl-C ends it."""
+The printed address holds a token; without it the page answers to nobody. Ctrl-C ends it.
+
+{RULE}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "store", nargs="?", metavar="STORE", help="a file or a database URL (traces.db here, else the log)"
-    )
+    add_store(parser)
     parser.add_argument("--port", type=_port, metavar="N", help="where it listens (7654, or the next that is free)")
     parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the address it listens on (127.0.0.1)")
     parser.add_argument(
@@ -67,16 +68,16 @@ def run(args: argparse.Namespace) -> int:
     from outlast.view.server import Server, need_packages
 
     need_packages()
-    place = place_of(args.store)
-    args.read_only = args.read_only or ("://" not in place and not os.access(place, os.W_OK))
+    place = place_of(named(args))
+    args.read_only = args.read_only or (place.file is not None and not os.access(place.file, os.W_OK))
     replays = _replays(args)
     if args.export:
         return _export(place, args)
-    with opened(place, read_only=args.read_only) as store:
+    with opened(place, write=not args.read_only) as store:
         server = Server(
             store,
-            name=shown_name(place),
-            place=place,
+            name=shown_name(place.address),
+            place=place.address,
             host=args.host,
             port=args.port,
             allow=args.allow_host,
@@ -85,17 +86,9 @@ def run(args: argparse.Namespace) -> int:
             studies=_studies(args.study),
             replays=replays,
         )
-        server.run(lambda: _greet(server, args))
+        server.run(lambda: _greet(server, place, args))
     say("outlast: the page is closed")
     return OK
-
-
-def place_of(given: str | None) -> str:
-    """Which store: the one named, traces.db here, or the log of `outlast logs`."""
-    from outlast.cli.talk.log import log_place
-
-    named = os.environ.get("OUTLAST_TRACE", "") or os.environ.get("OUTLAST_LOG", "")
-    return given or ("traces.db" if not named and Path("traces.db").is_file() else log_place())
 
 
 def shown_name(place: str) -> str:
@@ -106,17 +99,6 @@ def shown_name(place: str) -> str:
 
     parts = urlsplit(place)
     return f"{parts.hostname or ''}{parts.path}"
-
-
-def opened(place: str, *, read_only: bool) -> Any:
-    """The store, as a context that closes it. A file that is not there is no store: nothing is made by looking."""
-    from contextlib import closing
-
-    from outlast.tracing.store import open_store
-
-    if "://" not in place and not Path(place).exists():
-        raise UsageError(f"no store {place!r}. Trace something first: OUTLAST_TRACE={place} python app.py")
-    return closing(open_store(place, read_only=read_only))
 
 
 def _artifacts(paths: list[str]) -> dict[str, dict[str, Any]]:
@@ -159,9 +141,11 @@ def _replays(args: argparse.Namespace) -> Replays | None:
     return Replays(models, DOLLARS if args.budget is None else args.budget)
 
 
-def _greet(server: Server, args: argparse.Namespace) -> None:
+def _greet(server: Server, place: Place, args: argparse.Namespace) -> None:
     """Say where the page is, and open it."""
     say(f"outlast: {server.site.name} at {server.url}", "outlast: Ctrl-C ends it")
+    if place.why != "named":
+        say(f"outlast: it shows {place}.{elsewhere(place)}")
     if not server.local:
         say(f"outlast: it listens on {args.host}: the token is the only door, and what is sent is not encrypted")
     if not args.no_open and sys.stderr.isatty():
@@ -170,14 +154,14 @@ def _greet(server: Server, args: argparse.Namespace) -> None:
         webbrowser.open(server.url)
 
 
-def _export(place: str, args: argparse.Namespace) -> int:
+def _export(place: Place, args: argparse.Namespace) -> int:
     from outlast.view.exporting import export
 
-    with opened(place, read_only=True) as store:
+    with opened(place) as store:
         done = export(
             store,
             args.export,
-            name=shown_name(place),
+            name=shown_name(place.address),
             most=args.limit,
             artifacts=_artifacts(args.artifact),
             studies=_studies(args.study),

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
+from outlast.cli.stores import HERE, add_store_option
 from outlast.errors import ConfigError, DataError, UsageError, refuse_unknown
 
 if TYPE_CHECKING:
+    from outlast.cli.talk.log import Earlier
     from outlast.cli.talk.template import Template
     from outlast.lms.protocol import LM
     from outlast.messages import Message
@@ -31,6 +33,7 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("conversation and log")
     group.add_argument("--continue", "-c", dest="go_on", action="store_true", help="go on with the last conversation")
     group.add_argument("--cid", metavar="ID", help="go on with this one: its session, or the id of a trace of it")
+    add_store_option(group, words="the store of traces that it is kept in, and that -c and --cid look in")
     group.add_argument("--no-log", "-n", action="store_true", help="keep nothing of it")
     parser.add_argument("--template", "-t", metavar="NAME", help="a template; see outlast templates")
     parser.add_argument(
@@ -76,17 +79,23 @@ def _value(text: str) -> Any:
         return text
 
 
-def how_asked(args: argparse.Namespace, template: Template, before: Mapping[str, str]) -> dict[str, str]:
+def how_asked(args: argparse.Namespace, template: Template, before: Earlier) -> dict[str, str]:
     """How the model is named: by --lm, else the template, else as `before` in the conversation, else by the alias
-    `default`; with --base-url and --dialect. Raises `ConfigError` when there is no model."""
+    `default`; with --base-url and --dialect. Raises `ConfigError` when there is no model, and `DataError` when only a
+    file that lies in the folder says where it is."""
     from outlast.cli.aliases import resolved
 
     told = options.given_options(args)
     name = args.lm or template.model
     if name is not None:
         return {"lm": name, **told}
-    if before:
-        return {**before, **told}
+    if before.address and "base_url" not in told:
+        raise DataError(
+            f"this conversation of {HERE} in this folder was with {before.address}, and a file that lies in a folder "
+            f"does not say where your words go: --base-url {before.address} does, and so does -m with an alias"
+        )
+    if before.asked:
+        return {**before.asked, **told}
     if resolved("default")[0] == "default":
         raise ConfigError(
             "no model: give -m openai/gpt-5-mini, or make one the default: outlast aliases set default "

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from outlast.cli.stores import OFF, Place, elsewhere, opened, place_of, where_else
 from outlast.errors import ConfigError, DataError, OutlastError
-from outlast.lms.places import config_folder, data_folder, write_settings
+from outlast.lms.places import config_folder, write_settings
 
 if TYPE_CHECKING:
     from outlast.messages import Message, Spending
@@ -20,24 +21,13 @@ if TYPE_CHECKING:
     from outlast.tracing.record import TraceRecord
     from outlast.tracing.store import Store
 
-_OFF = ("off", "0", "no", "false")  # as for OUTLAST_TRACE
 TAG = "cli"  # of every trace of prompt and chat
 _MOST_FAILED = 20  # exchanges without an answer that are passed over for the last one with one
 
 
-def log_place() -> str:
-    """Where the log is: `OUTLAST_TRACE` or `OUTLAST_LOG` (a file or the address of a database), else `log.db` in the
-    data folder. Whether anything is written is for `log_off` to say."""
-    for variable in ("OUTLAST_TRACE", "OUTLAST_LOG"):
-        named = os.environ.get(variable, "").strip()
-        if named and named.lower() not in (*_OFF, "on"):
-            return named
-    return str(data_folder() / "log.db")
-
-
 def log_off() -> str:
     """Why nothing is logged; empty when it is."""
-    if os.environ.get("OUTLAST_LOG", "").strip().lower() in _OFF:
+    if os.environ.get("OUTLAST_LOG", "").strip().lower() in OFF:
         return "OUTLAST_LOG is off"
     return "switched off by `outlast logs off`" if off_file().exists() else ""
 
@@ -56,25 +46,6 @@ def switch(on: bool) -> None:
         off_file().unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot remove {str(off_file())!r}: {error.strerror}") from error
-
-
-def open_log(place: str | None = None, *, searched: bool = False) -> Store:
-    """The log, or the store at `place`, for reading. Raises `DataError` when there is none yet, `ConfigError`.
-
-    One that is to be `searched` is opened so that texts which came since can be indexed, where that is allowed.
-    """
-    from outlast import open_store
-
-    where = place or log_place()
-    if "://" not in where and not Path(where).expanduser().is_file():
-        why = f" ({log_off()})" if place is None and log_off() else ""
-        raise DataError(f"there is no log yet at {where!r}{why}. Whatever `outlast prompt` asks is logged there")
-    if searched:
-        try:
-            return open_store(where)
-        except (ConfigError, DataError):  # not ours to write; what is indexed can be searched
-            return open_store(where, read_only=True)
-    return open_store(where, read_only=True)
 
 
 class Logged:
@@ -125,9 +96,14 @@ class Logged:
 
 @contextmanager
 def logged(
-    session: str, command: str, asked: Mapping[str, str] | None = None, *, off: bool = False
+    session: str,
+    command: str,
+    asked: Mapping[str, str] | None = None,
+    *,
+    store: str | None = None,
+    off: bool = False,
 ) -> Generator[Logged]:
-    """A block whose exchanges are one turn of a session in the log; when that fails, stderr says so and it goes on.
+    """A block whose exchanges are one turn of a session in the store; when that fails, stderr says so and it goes on.
 
     `asked` is how the model was named, so that the conversation can go on with it.
     """
@@ -138,7 +114,7 @@ def logged(
     began = time.perf_counter()
     with ExitStack() as stack:
         if not (off or log_off()):
-            kept = _opened(stack, session, command, asked or {})
+            kept = _begun(stack, place_of(store), session, command, asked or {})
         elif os.environ.get("OUTLAST_TRACE", "").strip():
             ol.configure(trace=False)
         told.spans = kept if kept is not None else stack.enter_context(ol.trace())
@@ -150,23 +126,22 @@ def logged(
         told.trace_id = kept.id
 
 
-def _opened(stack: ExitStack, session: str, command: str, asked: Mapping[str, str]) -> Any:
+def _begun(stack: ExitStack, place: Place, session: str, command: str, asked: Mapping[str, str]) -> Any:
     """Begin to keep what happens; None where that cannot be done."""
     import outlast as ol
     from outlast.cli.output import say
     from outlast.runtime import recording, running
-    from outlast.tracing.recorder import Place
+    from outlast.tracing import recorder
 
-    place = log_place()
     try:
-        if "://" not in place:
-            Path(place).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        kept = stack.enter_context(ol.trace(store=place, session=session, tags=(TAG, command)))
+        if place.file is not None:
+            place.file.parent.mkdir(parents=True, exist_ok=True)
+        kept = stack.enter_context(ol.trace(store=place.address, session=session, tags=(TAG, command)))
     except (OutlastError, OSError) as error:
         say(f"outlast: not logged: {error}")
         return None
     here = recording()
-    if isinstance(here, Place):
+    if isinstance(here, recorder.Place):
         stack.enter_context(running(recording=here.about(attributes={"asked": dict(asked)})))
     return kept
 
@@ -179,35 +154,42 @@ def new_session() -> str:
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """A conversation so far: its messages without a system message, that message's text, and how the model was named:
-    `lm`, and where they were given `base_url` and `dialect`."""
+    `lm`, and where they were given `base_url` and `dialect`. `address` is a `base_url` that is not trusted."""
 
     session: str
     messages: tuple[Message, ...] = ()
     system: str = ""
     asked: Mapping[str, str] = field(default_factory=dict[str, str])
+    address: str = ""
 
 
-def earlier(session: str | None = None) -> Earlier:
+def earlier(session: str | None = None, store: str | None = None) -> Earlier:
     """The conversation of this name, or of the trace of this id, or the last one; as it was at its last answer.
 
     Raises `DataError` when there is none.
     """
     from outlast.tracing.record import TraceFilter
 
-    with closing(open_log()) as store:
+    place = place_of(store)
+    with closing(opened(place)) as kept:
         if session is None:
-            found = store.traces(TraceFilter(tag=TAG), limit=_MOST_FAILED)
+            found = kept.traces(TraceFilter(tag=TAG), limit=_MOST_FAILED)
         else:
-            found = store.traces(TraceFilter(session=session), limit=_MOST_FAILED)
+            found = kept.traces(TraceFilter(session=session), limit=_MOST_FAILED)
             if not found:
-                session = _session_of(store, session)
-                found = store.traces(TraceFilter(session=session), limit=_MOST_FAILED)
+                session = _session_of(kept, place, session)
+                found = kept.traces(TraceFilter(session=session), limit=_MOST_FAILED)
         for trace in found:
-            told = _answered(store, trace)
+            told = _answered(kept, trace)
             if told is not None:
-                return told
-    where = "the log holds no answer" if session is None else f"the conversation {session!r} holds no answer"
-    raise DataError(f"{where} to go on with")
+                return told if place.why != "here" else _without_address(told)
+    where = f"{place} holds no answer" if session is None else f"the conversation {session!r} holds no answer"
+    raise DataError(f"{where} to go on with.{elsewhere(place) if session is None else ''}")
+
+
+def _without_address(told: Earlier) -> Earlier:
+    """A conversation of a file that lies in a folder, which may be anybody's: it does not say where words are sent."""
+    return replace(told, asked={"lm": told.asked.get("lm", "")}, address=told.asked.get("base_url", ""))
 
 
 def _answered(store: Store, trace: TraceRecord) -> Earlier | None:
@@ -225,8 +207,11 @@ def _answered(store: Store, trace: TraceRecord) -> Earlier | None:
     return None
 
 
-def _session_of(store: Store, trace_id: str) -> str:
-    session = store.trace(trace_id).session
+def _session_of(store: Store, place: Place, trace_id: str) -> str:
+    try:
+        session = store.trace(trace_id).session
+    except DataError as error:
+        raise where_else(place, error, trace_id) from None
     if not session:
         raise DataError(f"the trace {trace_id!r} is no part of a conversation")
     return session
