@@ -55,6 +55,7 @@ class Encoder(Filing):
         for state in states.values():
             self._place = state.place
             self._rows.traces.append(self._trace(state))
+        self._cleans.clear()
         return self._rows
 
     def _run(self, run: StoredRun, dropped: int) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, cast
+from itertools import islice
+from typing import Any, NamedTuple, cast
 
-from outlast.lms.caching.hiding import hide_in_text, may_hold_secrets, without_secrets
+from pydantic_core import to_json
+
+from outlast.lms.caching.hiding import hide_in_text, without_secrets
 from outlast.messages import Message, Request
 from outlast.tracing.packing import IDENTITY, dumps, packed
 from outlast.tracing.recorder import Place
@@ -19,6 +23,8 @@ _PREFIXES = 512  # messages whose keys are remembered, as many requests begin wi
 _PREFIX_BYTES = 8 << 20
 PREVIEW = 300  # characters of what went in and came out that a list shows
 LONGEST_ERROR = 2_000
+_LONGEST_NUMBER = 4300  # digits that Python reads
+_NUMBER = re.compile(rb"[\[{:,]-?\d{4300}")
 _STRUCTURE = {
     "type",
     "role",
@@ -51,13 +57,21 @@ class Rows:
     results: list[Row] = field(default_factory=list[Row])
 
 
+class _Prefix(NamedTuple):
+    message: Message
+    parent: bytes | None
+    how: tuple[str, Any] | None  # much of it is kept
+    key: bytes
+
+
 class Filing:
     """Puts content into `_rows`, as the place that it is from allows. Used by one thread."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, float] = {}
-        self._prefixes: dict[tuple[bytes | None, Message, Any], bytes] = {}
+        self._prefixes: dict[int, _Prefix] = {}  # by the identity of the message
         self._prefix_bytes = 0
+        self._cleans: dict[int, tuple[Any, Place | None, Any]] = {}
         self._secrets: Mapping[str, str] = {}
         self._rows = Rows()
         self._now = 0.0
@@ -87,30 +101,30 @@ class Filing:
             return each_text(data, self._clean, parts=parts)
         return data
 
+    def _cleaned_once(self, value: Any) -> Any:
+        """`_cleaned`, remembered while the batch is written: what goes in and comes out is stored whole and shown."""
+        found = self._cleans.get(id(value))
+        if found is None or found[0] is not value or found[1] is not self._place:
+            found = self._cleans[id(value)] = value, self._place, self._cleaned(value)
+        return found[2]
+
     def _own_words(self, values: tuple[str, ...]) -> str:
         """Tags as JSON."""
         return dumps([hide_in_text(one, self._secrets) for one in values]) if values else "[]"
 
     def _written(self, value: Any, *, parts: bool = False) -> bytes:
         """Content as the bytes that may be stored."""
-        place = self._place
-        plain = place is None or (place.capture != "redacted" and place.redact is None)
-        if plain and isinstance(value, str):
-            return dumps(hide_in_text(value, self._secrets)).encode("utf-8", "surrogatepass")
         try:
-            written = dumps(value)
-            if not plain or may_hold_secrets(written, self._secrets):
-                written = dumps(self._cleaned(value, parts=parts))
+            return as_bytes(self._cleaned(value, parts=True) if parts else self._cleaned_once(value))
         except (ValueError, TypeError, RecursionError) as error:  # such as a number of 5,000 digits
-            written = dumps(f"(not kept: {type(error).__name__})")
-        return written.encode("utf-8", "surrogatepass")
+            return as_bytes(f"(not kept: {type(error).__name__})")
 
     def _preview(self, value: Any) -> str:
         """The beginning of a value for a list, cleaned before it is cut."""
         if not self._shows:
             return ""
         try:
-            return preview(self._cleaned(value))
+            return preview(self._cleaned_once(value))
         except (ValueError, TypeError, RecursionError) as error:
             return f"(not kept: {type(error).__name__})"
 
@@ -135,10 +149,7 @@ class Filing:
         the identity of the model where that is more than its name."""
         if self._place is not None and self._place.capture == "off":
             return None, None
-        tail: bytes | None = None
-        last = len(request.messages) - 1
-        for number, message in enumerate(request.messages):
-            tail = self._message(tail, message, trace, keep=number < last)
+        tail = self._conversation(request.messages, trace)
         beside = request.beside_messages()
         if request.label is not TRUSTED:
             beside["label"] = request.label.to_json()
@@ -146,30 +157,41 @@ class Filing:
             beside[IDENTITY] = identity
         return tail, self._blob(beside, parts=True) if beside else None
 
-    def _message(self, parent: bytes | None, message: Message, trace: str, *, keep: bool) -> bytes:
-        kept_in = self._place
-        place = (parent, message, None if kept_in is None else (kept_in.capture, kept_in.redact))
-        if keep:
-            try:
-                found = self._prefixes.get(place)
-            except TypeError:  # a part that holds a list
-                keep, found = False, None
-            if found is not None and self._now - self._known.get(found, 0.0) < _FRESH:
-                return found
+    def _conversation(self, messages: Sequence[Message], trace: str) -> bytes | None:
+        """The key of the last message. Those before it are mostly the very objects of an earlier request."""
+        place, fresh = self._place, self._now - _FRESH
+        how = None if place is None else (place.capture, place.redact)
+        tail: bytes | None = None
+        for message in messages[:-1]:
+            known = self._prefixes.get(id(message))
+            if (
+                known is not None
+                and known.message is message
+                and known.parent == tail
+                and known.how == how
+                and self._known.get(known.key, 0.0) > fresh
+            ):
+                tail = known.key
+                continue
+            key, size = self._message(tail, message, trace)
+            self._prefix_bytes += size
+            if len(self._prefixes) >= _PREFIXES or self._prefix_bytes > _PREFIX_BYTES:
+                self._prefixes.clear()
+                self._prefix_bytes = size
+            self._prefixes[id(message)] = _Prefix(message, tail, how, key)
+            self._known.setdefault(key, self._now)
+            tail = key
+        return self._message(tail, messages[-1], trace)[0] if messages else None
+
+    def _message(self, parent: bytes | None, message: Message, trace: str) -> tuple[bytes, int]:
+        """The key of a message after another, which goes into the store unless it is there, and its size in bytes."""
         raw = self._written(message.to_json()["content"], parts=True)
         key = blake2b(parent or b"", digest_size=16, person=message.role.encode()[:16])
         key.update(raw)
         digest = key.digest()
         if (self._place is None or self._place.capture != "hash") and self._is_new(digest):
             self._rows.messages.append((digest, parent, message.role, *packed(raw), self._now, trace))
-        if keep:
-            self._prefix_bytes += len(raw)
-            if len(self._prefixes) >= _PREFIXES or self._prefix_bytes > _PREFIX_BYTES:
-                self._prefixes.clear()
-                self._prefix_bytes = len(raw)
-            self._prefixes[place] = digest
-            self._known.setdefault(digest, self._now)
-        return digest
+        return digest, len(raw)
 
     def _is_new(self, key: bytes) -> bool:
         """Whether something is perhaps not in the store yet; from now on it is."""
@@ -179,6 +201,17 @@ class Filing:
             self._known.clear()
         self._known[key] = self._now
         return True
+
+
+def as_bytes(data: Any) -> bytes:
+    """Data as JSON on one line that can be read again."""
+    try:
+        raw = to_json(data, inf_nan_mode="constants", fallback=str)
+    except ValueError:  # such as half of a character
+        return dumps(data).encode("utf-8", "surrogatepass")
+    if len(raw) > _LONGEST_NUMBER and _NUMBER.search(raw):
+        raise ValueError("a number is too long")
+    return raw
 
 
 def redacted(text: str) -> str:
@@ -215,14 +248,15 @@ def each_text(data: Any, change: Callable[[str], str], *, parts: bool = False, i
 
 def preview(value: Any) -> str:
     """The beginning of a value, for a list: a text as it is, one text of a mapping alone, else `name: text`s."""
-    if isinstance(value, Mapping):
+    while isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value)
-        if len(items) == 1:
-            return preview(next(iter(items.values())))
-        text = " · ".join(f"{name}: {_short(one)}" for name, one in list(items.items())[:12])
-    else:
-        text = _short(value)
-    text = " ".join(text[: 2 * PREVIEW].split())
+        if len(items) != 1:
+            value = " · ".join([f"{name}: {_short(one)}" for name, one in islice(items.items(), 12)])
+            break
+        value = next(iter(items.values()))
+    text = _short(value)
+    if "\n" in text or "  " in text or not text.isprintable():
+        text = " ".join(text.split())
     return text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"
 
 
