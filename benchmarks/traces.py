@@ -115,10 +115,13 @@ def costs(calls: int) -> dict[str, float]:
     return {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
 
 
-def written(calls: int) -> float:
-    """Spans a second that are written while nothing else runs: what was told of some calls is kept back until then."""
+def written(calls: int) -> tuple[float, float]:
+    """Spans a second that are written while nothing else runs, and microseconds of CPU a span: what was told of some
+    calls is kept back until then."""
     draw = random.Random(2)
-    one, inputs, rates = program(draw), inputs_for(draw, calls), []
+    one, inputs = program(draw), inputs_for(draw, calls)
+    rates: list[float] = []
+    cpus: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(5):
             with ol.trace(store=Path(folder) / f"{turn}.db"):
@@ -131,10 +134,11 @@ def written(calls: int) -> float:
                     time.sleep(0.05)
                 ask(one, inputs)
                 place.writer._start = begin
-            clock = time.perf_counter()
+            clock, cpu = time.perf_counter(), time.process_time()
             assert flush(120)
             rates.append(2 * calls / (time.perf_counter() - clock))
-    return statistics.median(rates)
+            cpus.append((time.process_time() - cpu) / (2 * calls) * 1e6)
+    return statistics.median(rates), statistics.median(cpus)
 
 
 def inputs_for(draw: random.Random, calls: int) -> list[tuple[str, str]]:
@@ -195,11 +199,11 @@ def main() -> int:
         fill(Path(options.fill[0]), int(options.fill[1]), int(options.fill[2]))
         return 0
     cost = costs(options.calls)
-    rate = written(options.calls)
+    rate, cpu = written(options.calls)
     print(
         f"CPU a call: off {cost['off']:.0f} us; on {cost['thread']:.0f} us in the thread that calls, "
         f"{cost['process']:.0f} us in the whole process; {cost['rate']:,.0f} spans a second with the calls that make "
-        f"them, {rate:,.0f} by themselves"
+        f"them, {rate:,.0f} by themselves ({cpu:.0f} us of CPU a span)"
     )
     with tempfile.TemporaryDirectory() as folder:
         path = options.store or Path(folder) / "large.db"

@@ -74,7 +74,6 @@ class Question:
     run: Run
     showing: Showing | None = None
     watch: Watch | None = None
-    adapter: str = ""
 
 
 async def ask_model(question: Question, plans: Callable[[Adapter], Plan], adapter: Adapter) -> Answer:
@@ -174,14 +173,12 @@ async def _with(
     prepared = plan.prepare(question.inputs)
     request = prepared.request(question.settings, question.run.sample, question.run.label)
     name = type(adapter).__name__
-    if question.run.recording is not None:
-        question = replace(question, adapter=name)
     last: AnswerError | None = None
     ask_once = _try if question.showing is None else _unbroken
     left = adapter.reasks
     while True:
         try:
-            response, found, last = await ask_once(question, prepared, request, sum(tried.values()))
+            response, found, last = await ask_once(question, prepared, request, sum(tried.values()), name)
         except LMUnsupported:  # the server says so only when it is asked
             if adapter.fallback is None:
                 raise
@@ -273,7 +270,7 @@ def _complete(question: Question, request: Request, **outcome: Any) -> None:
 
 
 async def _unbroken(
-    question: Question, prepared: Prepared, request: Request, attempt: int
+    question: Question, prepared: Prepared, request: Request, attempt: int, adapter: str
 ) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
     """`_try`, again when the stream of a reply breaks off: layers that retry cannot take back what was shown."""
     from outlast.adapters.showing import BREAKS
@@ -282,7 +279,7 @@ async def _unbroken(
     breaks = 0
     while True:
         try:
-            return await _try(question, prepared, request, attempt)
+            return await _try(question, prepared, request, attempt, adapter)
         except LMError as error:
             if not (error.begun and error.retryable) or breaks == BREAKS:
                 raise
@@ -292,7 +289,7 @@ async def _unbroken(
 
 
 async def _try(
-    question: Question, prepared: Prepared, request: Request, attempt: int
+    question: Question, prepared: Prepared, request: Request, attempt: int, adapter: str
 ) -> tuple[Response, dict[str, Any] | FollowUp, ParseError | None]:
     """Send one request and read the reply; a reply that cannot be read is given back with its error."""
     started = time.time()
@@ -343,7 +340,7 @@ async def _try(
                 time.perf_counter() - clock,
                 request.label,
                 sum(part.module == ASKER for part in parts),
-                question.adapter,
+                "" if kept is None else adapter,
                 question.lm.name,
                 "" if kept is None else question.lm.identity,
             )
