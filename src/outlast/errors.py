@@ -307,7 +307,14 @@ class LMUnsupported(LMRequestError):
 
 
 class LMReplayError(LMError, LookupError):
-    """A recording does not hold the request, or cannot be read."""
+    """A recording does not hold the request, or cannot be read.
+
+    `difference` is how it differs from the nearest recorded one, as a whole unified diff, where that was worked out;
+    the message shows a few lines of it. `others` are the messages of further requests that were missing.
+    """
+
+    difference = ""
+    others: tuple[str, ...] = ()
 
 
 class LMModelChanged(LMError, ValueError):

@@ -132,6 +132,57 @@ def test_a_command_that_asks_for_more_than_was_recorded_is_stopped(outlast: Any,
     assert silent == []
 
 
+def test_a_miss_is_told_in_a_few_lines_and_whole_when_asked(outlast: Any, store: str, silent: list[Any]) -> None:
+    """One changed option: what differs, how many others, and no wall of prompts."""
+    run = ol.open_store(store).runs("cli")[0].id
+    more = {"message": "a message that nobody sent before", "team": "cards"}
+    Path("more.jsonl").write_text(
+        "".join(json.dumps({**more, "message": f"{more['message']} {n}"}) + "\n" for n in range(9))
+    )
+    words = ("eval", "app.py:Triage", "more.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
+    done = outlast("replay", run, "--store", store, "--", *words, "--json", "--concurrency", "1")
+    assert done.code == 4
+    lines = done.err.splitlines()
+    assert len(lines) < 20, done.err
+    assert max(map(len, lines)) < 400, done.err
+    assert sum(line.startswith(("-", "+")) for line in lines) in range(1, 9)
+    assert "+a message that nobody sent before 0" in lines
+    assert "outlast: 8 other requests are not there either" in lines
+    assert "outlast: --verbose shows all of it" in lines
+    assert "outlast: 0 answers from" in lines[-1]
+    done = outlast("replay", run, "--store", store, "--verbose", "--", *words, "--json", "--concurrency", "1")
+    assert all(f"nobody sent before {n}" in done.err for n in range(9))
+    assert "+++ asked now" in done.err
+    assert "--verbose" not in done.err
+    assert silent == []
+
+
+def test_a_miss_says_which_options_changed(outlast: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("eval", "app.py:Triage", "data.jsonl", "--metric", "app.py:correct", "--lm", "outlast/baseline")
+    then = (*words, "--limit", "3", "--trace", "kept.db", "--json")
+    monkeypatch.setattr(sys, "argv", ["outlast", *then])  # what the run says it was
+    assert outlast(*then).code == 0
+    now = outlast(
+        "replay", "eval", "--store", "kept.db", "--", *words, "--limit", "3", "--seed", "5", "--out", "x.json"
+    )
+    assert now.code in (2, 4)
+    now = outlast("replay", "eval", "--store", "kept.db", "--", *words, "--limit", "4", "--save", "rows.jsonl")
+    assert now.code == 4
+    assert "outlast: the run was with: --limit 3\noutlast: this command is with: --limit 4\n" in now.err
+
+
+def test_a_miss_of_a_program_is_told_in_the_same_way(outlast: Any, store: str, silent: list[Any]) -> None:
+    text = Path("app.py").read_text().replace("Route a customer message", "Send a customer message")
+    Path("app2.py").write_text(text)
+    run = ol.open_store(store).runs("cli")[0].id
+    done = outlast("replay", run, "--store", store, "--program", "app2.py:Triage")
+    assert done.code == 4
+    assert "outlast: 4 other requests are not there either\noutlast: --verbose shows all of it\n" in done.err
+    assert len(done.err.splitlines()) < 12
+    whole = outlast("replay", run, "--store", store, "--program", "app2.py:Triage", "--verbose")
+    assert whole.err.count("is not in the recording") == 5
+
+
 def test_a_cassette_for_tests_is_written(outlast: Any, store: str) -> None:
     run = ol.open_store(store).runs("cli")[0].id
     done = outlast("replay", run, "--store", store, "--to", "triage.jsonl")

@@ -96,7 +96,7 @@ def test_a_request_that_is_not_recorded_is_loud_also_where_it_is_swallowed(tmp_p
     path = tmp_path / "qa.jsonl"
     with replay(path, lm=answering("one"), mode="record"):
         ol.Predict(QA)(question="What?")
-    with pytest.raises(LMReplayError, match=r"qa\.jsonl.*\n.*line 1"), replay(path):
+    with pytest.raises(LMReplayError, match=r"qa\.jsonl.*nearest, line 1, differs:\n-What\?\n\+Who\?$"), replay(path):
         ol.Predict(QA)(question="Who?")
 
     def swallow() -> None:

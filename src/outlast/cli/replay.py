@@ -6,21 +6,23 @@ import argparse
 import difflib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli import options
-from outlast.cli.app import NO, OK
+from outlast.cli.app import MODEL, NO, OK
 from outlast.cli.output import SHORT_ID, console, emit_pretty, say
 from outlast.cli.stores import RULE, Place, add_store_option, elsewhere, opened, place_of, where_else
-from outlast.errors import DataError, UsageError
+from outlast.cli.wording import counted
+from outlast.errors import DataError, LMReplayError, OutlastError, UsageError
 
 if TYPE_CHECKING:
     from outlast.lms.protocol import LM
     from outlast.modules.module import Module
     from outlast.tracing.aligned import Pair
+    from outlast.tracing.answering import Answers
     from outlast.tracing.replay import Replay, ReplayedTrace
     from outlast.tracing.store import Store
 
@@ -46,6 +48,7 @@ in the store.
 TAKES_COMMAND = True
 _KINDS = ("process", "eval", "compile", "cli")
 _LINES = 12  # of a difference that is shown
+_RESULTS = {"-o", "--out", "--trace", "--study", "--save", "--html", "--json", "--no-progress", "--force", "--debug"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace the file of --to where there is one")
     add_store_option(parser)
     parser.add_argument("--all", action="store_true", help="every span, not only those that differ")
+    parser.add_argument(
+        "--verbose", "-v", action="store_true", help="differences whole, and every request that is not in the store"
+    )
     options.add_artifact(parser)
     parser.add_argument("--artifact", dest="artifact", metavar="X.outlast.json", help="the same as --from")
     options.add_model(parser, concurrency=8)
@@ -134,11 +140,49 @@ def _command(store: Store, args: argparse.Namespace) -> int:
     from outlast.cli.app import dispatch
     from outlast.tracing.answering import replaying
 
-    with _alone(), replaying(store, args.id) as answers:
-        code = dispatch(list(args.beyond))
+    answers: Answers | None = None
+    try:
+        with _alone(), replaying(store, args.id) as answers:
+            code = dispatch(list(args.beyond))
+    except OutlastError:
+        if answers is None or not answers.missed:
+            raise
+        first, *others = answers.missed
+        for line in (*missing(first, tuple(map(str, others)), verbose=args.verbose), *_other_words(store, args)):
+            say(line)
+        code = MODEL
     if not args.no_progress:
-        say(f"outlast: {answers.given} answers from {store.database.place}; no model was asked")
+        say(f"outlast: {counted(answers.given, 'answer')} from {store.database.place}; no model was asked")
     return code
+
+
+def _other_words(store: Store, args: argparse.Namespace) -> list[str]:
+    """How the command differs from that of the run, in the words that may change what is asked."""
+    from outlast.tracing.exchanges import find
+
+    said = [str(word) for word in getattr(find(store, args.id), "provenance", {}).get("argv") or ()][1:]
+    if said[:1] != args.beyond[:1]:
+        return []
+    then, now = (_options(words) for words in (said, args.beyond))
+    return [
+        f"outlast: {whose}: {'  '.join(words)}"
+        for whose, words in (
+            ("the run was with", [one for one in then if one not in now]),
+            ("this command is with", [one for one in now if one not in then]),
+        )
+        if words
+    ]
+
+
+def _options(words: Sequence[str]) -> list[str]:
+    """Words of a command, each option with its value, without those that say where results go."""
+    found: list[str] = []
+    for word in words:
+        if word.startswith("-") or not found or not found[-1].startswith("-") or " " in found[-1]:
+            found.append(word)
+        else:
+            found[-1] += f" {word}"
+    return [one for one in found if one.partition(" ")[0].partition("=")[0] not in _RESULTS]
 
 
 @contextmanager
@@ -167,15 +211,19 @@ def _replay(store: Store, args: argparse.Namespace) -> int:
 
     program = None if args.program is None else _program(store, args)
     set_defaults(recording=None)  # a replay says itself where it is kept
-    with context(adapter=options.adapter_of(args)):
-        found = replay(
-            args.id,
-            program,
-            store=store.database.address,
-            mode=args.mode,
-            lm=_model(args),
-            concurrency=args.concurrency,
-        )
+    try:
+        with context(adapter=options.adapter_of(args)):
+            found = replay(
+                args.id,
+                program,
+                store=store.database.address,
+                mode=args.mode,
+                lm=_model(args),
+                concurrency=args.concurrency,
+            )
+    except LMReplayError as error:
+        say(*missing(error, error.others, verbose=args.verbose))
+        return MODEL
     if args.json:
         emit_pretty(found.to_json())
     else:
@@ -222,6 +270,20 @@ def _name_in(store: Store, args: argparse.Namespace) -> str:
 
 
 # Words
+
+
+def missing(error: LMReplayError, others: tuple[str, ...], *, verbose: bool) -> Iterator[str]:
+    """What was asked and is not in the recording, as lines: how the first differs from the nearest, and the others."""
+    text = str(error)
+    if verbose and error.difference:
+        text = f"{text.partition(chr(10))[0]}\n{error.difference}"
+    yield f"outlast: {text}"
+    if others:
+        yield f"outlast: {counted(len(others), 'other request')} {'is' if len(others) == 1 else 'are'} not there either"
+        for other in others if verbose else ():
+            yield f"outlast: {other}"
+    if not verbose and (others or " more line" in text):
+        yield "outlast: --verbose shows all of it"
 
 
 def _show(found: Replay, args: argparse.Namespace) -> None:

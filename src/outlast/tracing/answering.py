@@ -15,7 +15,7 @@ from typing import Any
 
 from outlast import errors
 from outlast.errors import DataError, LMError, LMReplayError, OutlastError, UsageError, brief
-from outlast.lms.caching.tape import Exchange, asked_form, difference, key_of, read_tape
+from outlast.lms.caching.tape import Exchange, asked_form, difference, key_of, read_tape, shortened
 from outlast.lms.protocol import LM, Capabilities, Wrapper
 from outlast.messages import Request, Response, StreamEvent, events_of
 from outlast.runtime import current, default, running
@@ -27,7 +27,8 @@ from outlast.tracing.store import Store, open_store
 
 Source = Store | str | os.PathLike[str]
 _LOOKED_AT = 5000  # recorded requests, of which those that share most lines with a missing one ...
-_NEAR = 50  # ... are compared with it
+_NEAR = 8  # ... are compared with it
+_EXPLAINED = 3  # missing requests for which that is done: what differs is mostly the same in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +133,32 @@ class Answers:
         return next(iter(known)) if len(known) == 1 and identity not in known else identity
 
     def _missing(self, lm: LM, asked: Mapping[str, Any], request: Request) -> LMReplayError:
+        count = f"{len(self._all)} recorded exchange{'' if len(self._all) == 1 else 's'}"
+        text = f"this request of {lm.name!r} is not in the recording {self.place} ({count}). {self._hint}".rstrip()
+        told = self._difference(asked) if len(self.missed) < _EXPLAINED else ""
+        if told:
+            where = told.partition("\n")[0].removeprefix("--- ").removeprefix(f"{self.place[1:-1]}, ")
+            text += f" The nearest, {where}, differs:\n{shortened(told)}"
+        elif self._all:
+            last = request.messages[-1].shown if request.messages else ""
+            text += f" It ends: {brief(last[-100:])}"
+        error = LMReplayError(text, request=request)
+        error.difference = told
+        return error
+
+    def _difference(self, asked: Mapping[str, Any]) -> str:
+        """How a request differs from the nearest recorded one. Costs up to a second for long prompts."""
         wanted = _lines(asked)
         near = sorted(self._all[-_LOOKED_AT:], key=lambda one: len(wanted & _lines(one.asked)))[-_NEAR:]
         listed = [Exchange(number, one.asked, Response("")) for number, one in enumerate(near)]
-        told = difference(asked, listed, named=lambda number: near[number].where)
-        count = f"{len(self._all)} recorded exchange{'' if len(self._all) == 1 else 's'}"
-        return LMReplayError(
-            f"this request of {lm.name!r} is not in the recording {self.place} ({count}). {self._hint}".rstrip()
-            + (f" The nearest differs:\n{told}" if told else ""),
-            request=request,
-        )
+        return difference(asked, listed, named=lambda number: near[number].where, most=None)
 
     def check(self) -> None:
         """Raise the first error for something that was not there, though the code inside went on."""
         if self.missed:
-            raise self.missed[0]
+            first, *others = self.missed
+            first.others = tuple(map(str, others))
+            raise first
 
 
 class Answered(Wrapper):

@@ -16,6 +16,7 @@ import pytest
 import outlast as ol
 from outlast.errors import ConfigError, LMReplayError, LMServerError, UsageError
 from outlast.lms.caching.cassette import Cassette
+from outlast.lms.caching.tape import shortened
 from outlast.lms.protocol import LM
 from outlast.messages import (
     Citation,
@@ -354,3 +355,19 @@ def test_a_program_runs_from_a_recording_without_a_key(path: Path) -> None:
     offline = Cassette(Counting("openai/m"), path)
     out = ol.Predict("question -> answer: int", lm=offline)(question="6 x 7?")
     assert (out.answer, out.trace[0].response.cache) == (42, "replayed")
+
+
+def test_a_few_lines_of_a_difference_are_those_with_words() -> None:
+    told = ["--- line 1", "+++ asked now", "@@ -1,9 +1,9 @@", ' "role": "user",', "-old words", "-  },", "-<<end>>"]
+    told += [f"-old {n}" for n in range(9)] + ["+new words", "+<<end>>", f"+{'long ' * 99}"]
+    assert shortened("\n".join(told)).split("\n") == [
+        "-old words",
+        "-old 0",
+        "-old 1",
+        "-old 2",
+        "+new words",
+        f"+{'long ' * 99}"[:109] + "…",
+        "... 9 more lines",
+    ]
+    assert shortened("--- a\n+++ b\n@@ -1 +1 @@\n-  }\n+  ]") == "-  }\n+  ]"
+    assert shortened("--- a\n+++ b\n@@ -1 +1 @@\n-x: 1\n+x: 2") == "-x: 1\n+x: 2"

@@ -8,7 +8,7 @@ import difflib
 import json
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -93,10 +93,14 @@ def read_tape(path: Path) -> Iterator[Exchange]:
 
 
 def difference(
-    asked: Mapping[str, Any], recorded: list[Exchange], *, named: Callable[[int], str] = "line {}".format
+    asked: Mapping[str, Any],
+    recorded: list[Exchange],
+    *,
+    named: Callable[[int], str] = "line {}".format,
+    most: int | None = _SHOWN,
 ) -> str:
-    """How a request differs from the nearest recorded one, as a unified diff; empty when nothing is recorded. `named`
-    gives the name of one from its line."""
+    """How a request differs from the nearest recorded one, as a unified diff of `most` lines, all when None; empty when
+    nothing is recorded. `named` gives the name of one from its line."""
     if not recorded:
         return ""
     wanted = _pretty(asked)
@@ -111,8 +115,22 @@ def difference(
     lines = list(
         difflib.unified_diff(_pretty(nearest.asked), wanted, named(nearest.line), "asked now", lineterm="", n=1)
     )
-    more = [f"... {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return "\n".join([*lines[:_SHOWN], *more])
+    most = len(lines) if most is None else most
+    more = [f"... {len(lines) - most} more lines"] if len(lines) > most else []
+    return "\n".join([*lines[:most], *more])
+
+
+def shortened(told: str, most: int = 6, width: int = 110) -> str:
+    """A few lines of a unified diff, some that went and some that came, each cut: those with words that are not on both
+    sides, or where there are none, the first."""
+    sides = [[line for line in told.split("\n")[3:] if line[:1] == sign] for sign in "-+"]
+    both = Counter(line[1:] for line in sides[0]) & Counter(line[1:] for line in sides[1])
+    words = [[line for line in lines if line[1:] not in both and any(map(str.isalnum, line))] for lines in sides]
+    listed = words if any(words) else sides
+    fair = max(most // 2, most - min(map(len, listed)))
+    shown = [line if len(line) <= width else f"{line[: width - 1]}…" for lines in listed for line in lines[:fair]]
+    left = sum(map(len, sides)) - len(shown)
+    return "\n".join([*shown, *([f"... {left} more lines"] if left else [])])
 
 
 class TapeWriter:
