@@ -127,6 +127,12 @@ CALLS: list[tuple[str, Any, type[BaseException], str]] = [
     ("metric that is none", lambda: ol.evaluate(program(), rows(), untyped(3), progress=False), UsageError, "metric"),
     ("evaluate with a typo", lambda: untyped(ol.evaluate)(program(), rows(), right, num_thread=4), TypeError, "num"),
     ("too little data to compile", lambda: ol.compile(program(), rows(20), right, study=False), DataError, "at least"),
+    (
+        "misspelt option of compile",
+        lambda: ol.compile(program(), rows(), right, optimzer=None),
+        UsageError,
+        "optimizer",
+    ),
     ("compile of no program", lambda: ol.compile(untyped(3), rows(), right, study=False), UsageError, "program"),
     ("negative budget", lambda: ol.Budget(calls=-1), UsageError, "calls"),
     ("budget of text", lambda: ol.Budget(dollars=untyped("2")), UsageError, "number"),

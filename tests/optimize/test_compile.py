@@ -796,3 +796,27 @@ def test_a_first_proof_is_counted_where_replies_were_known(tmp_path: Path, monke
 def test_options_that_mean_nothing_are_refused(option: str, value: Any):
     with pytest.raises(UsageError, match=f"^{option} is a "):
         compiled(lm=World(examples=80).lm(), **{"study": False, option: value})
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda **options: ol.compile(Triage(), [], right, **options),
+            "compile has no option 'concurency'.*'concurrency'",
+        ),
+        (lambda **options: ol.prune(Triage(), [], right, **options), "prune has no option 'concurency'"),
+        (lambda **options: ol.headroom(Triage(), [], right, **options), "headroom has no option 'concurency'"),
+        (lambda **options: ol.optimize(len, [], right, params={}, **options), "optimize has no option 'concurency'"),
+    ],
+)
+def test_an_option_that_is_not_there_is_refused_with_those_that_are(call: Any, said: str):
+    with pytest.raises(UsageError, match=said):
+        call(concurency=4)
+
+
+def test_prune_and_optimize_take_no_more_than_they_hand_on():
+    with pytest.raises(UsageError, match="prune has no option 'margin'"):
+        ol.prune(Triage(), [], right, margin=0.1)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="optimize has no option 'lm'.*Options: params, "):
+        ol.optimize(len, [], right, params={}, lm="x")  # type: ignore[call-arg]

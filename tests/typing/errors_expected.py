@@ -35,7 +35,9 @@ class Waiting(ol.Module):
         return 3
 
 
-async def mistakes() -> None:
+async def mistakes(data: ol.Dataset) -> None:
+    ol.compile(triage, data, ol.exact_match("team"), optimzer=ol.Auto())  # error
+    await ol.aoptimize(len, data, ol.exact_match("team"), params={}, lm="openai/gpt-5")  # error
     ol.Predict(Triage)(mesage="x")  # error
     ol.Predict(Triage).stream(mesage="x")  # error
     Program().stream(question=3)  # error

@@ -7,27 +7,26 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 from outlast import artifact
 from outlast.data.example import Example, inputs_of
 from outlast.errors import ArtifactError, ConfigError, UsageError, did_you_mean
 from outlast.evals.forms import Metric
-from outlast.lms.protocol import LM
 from outlast.modules.paths import spaces_of
 from outlast.modules.settings import chosen_lm
 from outlast.modules.spaces import Space, Text
 from outlast.optimize.auto import Auto
-from outlast.optimize.compile import Compiled, Data, Report, acompile
+from outlast.optimize.compile import Compiled, Report, acompile
 from outlast.optimize.function import Function, spaces_from
 from outlast.optimize.locks import Locks
 from outlast.optimize.operators import defaults
 from outlast.optimize.operators.tune import Tune
+from outlast.optimize.options import OptimizeOptions, Options
 from outlast.optimize.param_search import ParamSearch
-from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
-from outlast.optimize.study import Progress
-from outlast.runtime import Budget, current, run_blocking
+from outlast.optimize.setting import Data
+from outlast.runtime import current, run_blocking
 from outlast.tracing.identity import name_of
 
 __all__ = ["Optimized", "aoptimize", "load_params", "optimize"]
@@ -103,18 +102,7 @@ def optimize(
     metric: Metric,
     *,
     params: Mapping[str, Any],
-    optimizer: Optimizer | None = None,
-    budget: Budget | None = None,
-    proposer: LM | str | None = None,
-    proposer_budget: Budget | None = None,
-    lock: Sequence[str] = (),
-    prefer: Prefer | str = "best",
-    seed: int = 0,
-    study: str | os.PathLike[str] | bool | None = None,
-    margin: float = 0.0,
-    level: float = 0.95,
-    concurrency: int | None = None,
-    progress: bool | Callable[[Progress], None] = True,
+    **options: Unpack[OptimizeOptions],
 ) -> Optimized[R]:
     """Search for better parameters of a function, and prove the gain on data that the search never ranked on.
 
@@ -134,26 +122,7 @@ def optimize(
     Everything else (ledger, resuming, proof, Ctrl-C, what is raised) is as for `compile`.
     Cost: at most (rollouts of the optimizer + 2 x confirm examples) runs of the function, and the proposals.
     """
-    return run_blocking(
-        lambda: aoptimize(
-            function,
-            data,
-            metric,
-            params=params,
-            optimizer=optimizer,
-            budget=budget,
-            proposer=proposer,
-            proposer_budget=proposer_budget,
-            lock=lock,
-            prefer=prefer,
-            seed=seed,
-            study=study,
-            margin=margin,
-            level=level,
-            concurrency=concurrency,
-            progress=progress,
-        )
-    )
+    return run_blocking(lambda: aoptimize(function, data, metric, params=params, **options))
 
 
 async def aoptimize(
@@ -162,40 +131,15 @@ async def aoptimize(
     metric: Metric,
     *,
     params: Mapping[str, Any],
-    optimizer: Optimizer | None = None,
-    budget: Budget | None = None,
-    proposer: LM | str | None = None,
-    proposer_budget: Budget | None = None,
-    lock: Sequence[str] = (),
-    prefer: Prefer | str = "best",
-    seed: int = 0,
-    study: str | os.PathLike[str] | bool | None = None,
-    margin: float = 0.0,
-    level: float = 0.95,
-    concurrency: int | None = None,
-    progress: bool | Callable[[Progress], None] = True,
+    **options: Unpack[OptimizeOptions],
 ) -> Optimized[R]:
     """`optimize` from async code; takes and gives the same. A cancelled task gets the result so far."""
+    chosen = Options.of(options, "optimize", ("params", *OptimizeOptions.__annotations__))
     names = _input_names(data)
     program = Function(function, params, names)
     _check_call(function, program, names)
-    compiled = await acompile(
-        program,
-        data,
-        metric,
-        optimizer=optimizer or _default_optimizer(program, proposer, lock),
-        budget=budget,
-        proposer=proposer,
-        proposer_budget=proposer_budget,
-        lock=lock,
-        prefer=prefer,
-        seed=seed,
-        study=study,
-        margin=margin,
-        level=level,
-        concurrency=concurrency,
-        progress=progress,
-    )
+    search = chosen.optimizer or _default_optimizer(program, chosen.proposer, chosen.lock)
+    compiled = await acompile(program, data, metric, **{**options, "optimizer": search})
     return Optimized(function, compiled)
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 from outlast import artifact
-from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
-from outlast.data.example import Example
 from outlast.errors import BudgetExceeded, UsageError, brief
 from outlast.evals.forms import Metric, as_metric
 from outlast.evals.reads import note_read
@@ -21,58 +17,35 @@ from outlast.evals.score import check_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.modules.settings import as_adapter, as_lm, chosen_adapter
-from outlast.optimize.auto import Auto
 from outlast.optimize.budget import Purse
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.locks import Locks
+from outlast.optimize.options import CompileOptions, Options
 from outlast.optimize.prefer import Prefer, choose
 from outlast.optimize.progress import shown
 from outlast.optimize.proof import answer_interrupt, confirm, first_proof, go_on, unpayable
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled, Report, ranked_gain, record_of
 from outlast.optimize.room import NO_ROOM, came_to_nothing, cramped
-from outlast.optimize.setting import FEWEST, SMALLEST, Setting, default_lm, ledger_path, split_data
+from outlast.optimize.setting import FEWEST, SMALLEST, Data, Setting, default_lm, ledger_path, split_data
 from outlast.optimize.study import Progress, Study
 from outlast.optimize.verdict import Verdict
-from outlast.runtime import Budget, current, run_blocking, running
+from outlast.runtime import Budget, Meter, current, run_blocking, running
 from outlast.tracing.identity import metric_hash, name_of, program_hash
 from outlast.tracing.runs import StoredRun, stored_run
 
 if TYPE_CHECKING:
     from outlast.evals.reads import Reads
-    from outlast.lms.batch.batched import Transport
 
 __all__ = ["Compiled", "Report", "acompile", "compile"]
 
 M = TypeVar("M", bound=Module)
-Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]
 
-_AT_ONCE, _IN_BATCHES = 32, 1000  # rollouts at a time
 _GRACE = 0.1  # seconds that a search gets to end by itself when its time is over
 
 
-def compile(
-    program: M,
-    data: Data,
-    metric: Metric,
-    *,
-    optimizer: Optimizer | None = None,
-    budget: Budget | None = None,
-    lock: Sequence[str] = (),
-    prefer: Prefer | str = "best",
-    seed: int = 0,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    study: str | os.PathLike[str] | bool | None = None,
-    margin: float = 0.0,
-    level: float = 0.95,
-    concurrency: int | None = None,
-    proposer: LM | str | None = None,
-    proposer_budget: Budget | None = None,
-    transport: Transport = "direct",
-    progress: bool | Callable[[Progress], None] = True,
-) -> Compiled[M]:
+def compile(program: M, data: Data, metric: Metric, **options: Unpack[CompileOptions]) -> Compiled[M]:
     """Search for better parameters of `program`, then prove the gain on data that the search never ranked on.
 
     `data` is split by the hashes of its examples into train (demonstrations), select (ranking) and confirm (proof), or
@@ -96,10 +69,11 @@ def compile(
     unless given. With `proposer_budget` proposals are paid from that alone, and `budget` bounds the program's own
     calls; without it both are paid from `budget`. When the budget of the proposer ends, the search goes on without it.
 
-    `margin` is the loss that still counts as "no worse", in score. `concurrency` is how many rollouts run at once (32;
-    with batches 1,000). `transport="batch"` asks through the providers' batch interfaces, at half the price and within
-    a day for each step of the search; what is under way is kept in `<study>.batches.db`, so that the same compile goes
-    on with it after a crash.
+    `lm` and `adapter` stand in for those of the surrounding block. `seed` (0) decides the split of the data and what
+    is drawn, `level` (0.95) is that of the intervals. `margin` is the loss that still counts as "no worse", in score.
+    `concurrency` is how many rollouts run at once (32; with batches 1,000). `transport="batch"` asks through the
+    providers' batch interfaces, at half the price and within a day for each step of the search; what is under way is
+    kept in `<study>.batches.db`, so that the same compile goes on with it after a crash.
     `progress` is True (a live line on a terminal, else a line now and then on stderr), False, or a function that gets
     a `Progress` at most ten times a second.
 
@@ -113,104 +87,38 @@ def compile(
     later `SearchStopped` when rollouts keep failing. Cost in LM calls: at most (rollouts of the optimizer + 2 x
     confirm examples) x calls of a rollout, and the proposals.
     """
-    return run_blocking(
-        lambda: acompile(
-            program,
-            data,
-            metric,
-            optimizer=optimizer,
-            budget=budget,
-            lock=lock,
-            prefer=prefer,
-            seed=seed,
-            lm=lm,
-            adapter=adapter,
-            study=study,
-            margin=margin,
-            level=level,
-            concurrency=concurrency,
-            proposer=proposer,
-            proposer_budget=proposer_budget,
-            transport=transport,
-            progress=progress,
-        )
-    )
+    return run_blocking(lambda: acompile(program, data, metric, **options))
 
 
-async def acompile(
-    program: M,
-    data: Data,
-    metric: Metric,
-    *,
-    optimizer: Optimizer | None = None,
-    budget: Budget | None = None,
-    lock: Sequence[str] = (),
-    prefer: Prefer | str = "best",
-    seed: int = 0,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    study: str | os.PathLike[str] | bool | None = None,
-    margin: float = 0.0,
-    level: float = 0.95,
-    concurrency: int | None = None,
-    proposer: LM | str | None = None,
-    proposer_budget: Budget | None = None,
-    transport: Transport = "direct",
-    progress: bool | Callable[[Progress], None] = True,
-) -> Compiled[M]:
+async def acompile(program: M, data: Data, metric: Metric, **options: Unpack[CompileOptions]) -> Compiled[M]:
     """`compile` from async code; takes and gives the same. A cancelled task gets the result so far."""
     from outlast.lms.batch.batched import carried
 
-    search = Auto() if optimizer is None else optimizer
-    limits = Budget() if budget is None else budget
-    _check_options(program, metric, search, limits, seed, margin, level, concurrency)
-    if proposer_budget is not None and not isinstance(proposer_budget, Budget):
-        raise UsageError(f"proposer_budget is an ol.Budget; got {brief(proposer_budget)}")
-    writer = as_lm(proposer) if proposer is not None else None
+    if not isinstance(program, Module):
+        raise UsageError(f"compile takes a program (an ol.Module); got {brief(program)}")
+    check_metric(metric)
+    chosen = Options.of(options, "compile")
+    writer = as_lm(chosen.proposer) if chosen.proposer is not None else None
+    setting = _setting(program, data, metric, chosen)
     whole = isinstance(data, Mapping)  # parts that were given are used whole
-    locks, wish = Locks.on(program, lock), Prefer.read(prefer)
-    _check_wish(wish, margin, transport)
-    scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
-    parts = split_data(data, seed)
-    run = current()
-    model = as_lm(lm) if lm is not None else default_lm(program, run)
-    chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
-    setting = Setting(
-        program, parts, scoring, search, seed, model, chosen, level, wish.margin or margin, locks.paths, wish
-    )
-    setting.check()
-    artifact.to_data(program)  # what no file can hold is found here, not after the search
-    ledger = Ledger(ledger_path(study, setting, writer), setting.identity(), seed=None if whole else seed)
+    ledger = Ledger(ledger_path(chosen.study, setting, writer), setting.identity(), seed=None if whole else chosen.seed)
     try:
-        least = len(parts["confirm"]) if whole else min(FEWEST, len(parts["confirm"]))
-        _check_calls(limits, least, len(parts["confirm"]))
+        confirm = len(setting.parts["confirm"])
+        least = confirm if whole else min(FEWEST, confirm)
+        _check_calls(chosen.limits, least, confirm)
+        run = current()
         with (
-            running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None),
-            carried(transport, ledger.path, subject="compile") as in_batches,
-            shown(progress, limits) as listener,
+            running(lm=setting.lm, adapter=setting.adapter, root=None, trace=None, meter=None, memo=None),
+            carried(chosen.transport, ledger.path, subject="compile") as in_batches,
+            shown(chosen.progress, chosen.limits) as listener,
             stored_run("compile", type(program).__name__) as kept,
         ):
             if kept is not None:
                 _keep(kept, setting, ledger.path)
-            job = Study(
-                program,
-                scoring,
-                train=parts["train"],
-                select=parts["select"],
-                ledger=ledger,
-                purse=Purse(limits, run.meter),
-                confirm=len(parts["confirm"]),
-                expected=_expected(search, program, parts),
-                fills=search.takes_what_is_paid,
-                seed=seed,
-                concurrency=concurrency or (_IN_BATCHES if in_batches else _AT_ONCE),
-                proposer=writer,
-                proposer_purse=Purse(proposer_budget, run.meter) if proposer_budget is not None else None,
-                listener=listener,
-                lock=locks.paths,
-            )
+            width = chosen.width(in_batches=in_batches)
+            job = _study(setting, chosen, ledger, run.meter, writer, width, listener)
             try:
-                search.check(job)
+                setting.optimizer.check(job)
                 compiled = await _compile(program, setting, job, least)
                 if kept is not None:
                     kept.summary = {"verdict": compiled.report.verdict.word, "headline": str(compiled.report)}
@@ -219,6 +127,62 @@ async def acompile(
                 job.close()
     finally:
         ledger.close()
+
+
+def _setting(program: Module, data: Data, metric: Metric, chosen: Options) -> Setting:
+    """What is compiled, by what and how, checked as far as it can be before anything is spent."""
+    locks, wish = Locks.on(program, chosen.lock), chosen.wish
+    scoring = as_metric(metric)  # a judge takes its model from around the compile, not from the program
+    parts = split_data(data, chosen.seed)
+    run = current()
+    model = as_lm(chosen.lm) if chosen.lm is not None else default_lm(program, run)
+    adapter = as_adapter(chosen.adapter) if chosen.adapter is not None else chosen_adapter(None, run)
+    setting = Setting(
+        program,
+        parts,
+        scoring,
+        chosen.search,
+        chosen.seed,
+        model,
+        adapter,
+        chosen.level,
+        wish.margin or chosen.margin,
+        locks.paths,
+        wish,
+    )
+    setting.check()
+    artifact.to_data(program)  # what no file can hold is found here, not after the search
+    return setting
+
+
+def _study(
+    setting: Setting,
+    chosen: Options,
+    ledger: Ledger,
+    around: Meter | None,
+    writer: LM | None,
+    concurrency: int,
+    listener: Callable[[Progress], None] | None,
+) -> Study:
+    """The study of a compile, within its budgets and those around it."""
+    own = chosen.proposer_budget
+    return Study(
+        setting.program,
+        setting.metric,
+        train=setting.parts["train"],
+        select=setting.parts["select"],
+        ledger=ledger,
+        purse=Purse(chosen.limits, around),
+        confirm=len(setting.parts["confirm"]),
+        expected=_expected(setting.optimizer, setting.program, setting.parts),
+        fills=setting.optimizer.takes_what_is_paid,
+        seed=setting.seed,
+        concurrency=concurrency,
+        proposer=writer,
+        proposer_purse=Purse(own, around) if own is not None else None,
+        listener=listener,
+        lock=setting.lock,
+    )
 
 
 def _keep(run: StoredRun, setting: Setting, ledger: Path | None) -> None:
@@ -236,35 +200,6 @@ def _keep(run: StoredRun, setting: Setting, ledger: Path | None) -> None:
 def _expected(search: Optimizer, program: Module, parts: Mapping[str, Dataset]) -> int:
     """The most rollouts of search and proof together, as far as no budget limits them."""
     return search.estimate(program, len(parts["train"]), len(parts["select"])) + 2 * len(parts["confirm"])
-
-
-def _check_options(
-    program: Any, metric: Any, search: Any, budget: Any, seed: Any, margin: Any, level: Any, concurrency: Any
-) -> None:
-    if not isinstance(program, Module):
-        raise UsageError(f"compile takes a program (an ol.Module); got {brief(program)}")
-    check_metric(metric)
-    if not isinstance(search, Optimizer):
-        raise UsageError(f"optimizer is an Optimizer such as ol.Auto(); got {brief(search)}")
-    if not isinstance(budget, Budget):
-        raise UsageError(f"budget is an ol.Budget(calls=, tokens=, dollars=, seconds=, rollouts=); got {brief(budget)}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise UsageError(f"seed is a whole number; got {brief(seed)}")
-    whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
-    if concurrency is not None and not (whole and concurrency >= 1):
-        raise UsageError(f"concurrency is a whole number from 1; got {brief(concurrency)}")
-    if not isinstance(level, int | float) or not 0.5 <= level < 1:
-        raise UsageError(f"level is a share from 0.5 to below 1, such as 0.95; got {brief(level)}")
-    number = isinstance(margin, int | float) and not isinstance(margin, bool)
-    if not number or not 0 <= margin < math.inf:
-        raise UsageError(f"margin is a score from 0, such as 0.02; got {brief(margin)}")
-
-
-def _check_wish(wish: Prefer, margin: float, transport: Transport) -> None:
-    if wish.cost is not None and margin:
-        raise UsageError(f"prefer={str(wish)!r} brings its own margin; leave margin={margin!r} out")
-    if wish.cost == "seconds" and transport == "batch":
-        raise UsageError(f"prefer={str(wish)!r} needs the time of calls, which batches do not tell; ask directly")
 
 
 def _check_calls(budget: Budget, least: int, confirm: int) -> None:

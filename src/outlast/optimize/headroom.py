@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from outlast.adapters.protocol import Adapter
 from outlast.data.dataset import Dataset
 from outlast.data.example import Example
-from outlast.errors import DataError, UsageError, brief
+from outlast.errors import DataError, UsageError, brief, refuse_unknown
 from outlast.evals.forms import Metric, as_metric
 from outlast.lms.protocol import LM
 from outlast.modules.module import Module
@@ -20,7 +20,7 @@ from outlast.optimize.budget import Purse
 from outlast.optimize.demos import changes_for, labeled_demos
 from outlast.optimize.ledger import Ledger
 from outlast.optimize.pool import Gain, gain_between
-from outlast.optimize.setting import SMALLEST, dataset_of, default_lm, split_data
+from outlast.optimize.setting import SMALLEST, Data, dataset_of, default_lm, split_data
 from outlast.optimize.study import Study
 from outlast.runtime import Budget, current, run_blocking, running
 
@@ -102,84 +102,79 @@ class Headroom:
         return "; ".join(said) + (": no headroom" if self.none else "")
 
 
-def headroom(
-    program: Module,
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
-    metric: Metric,
-    *,
-    examples: int = 20,
-    draws: int = 3,
-    strong: LM | str | None = None,
-    demos: bool = True,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    budget: Budget | None = None,
-    seed: int = 0,
-) -> Headroom:
+class HeadroomOptions(TypedDict, total=False):
+    """The keywords of `headroom` and `aheadroom`, for editors and type checkers; `Options` has the defaults."""
+
+    examples: int
+    draws: int
+    strong: LM | str | None
+    demos: bool
+    lm: LM | str | None
+    adapter: Adapter | None
+    budget: Budget | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The keywords with their defaults, checked."""
+
+    examples: int = 20
+    draws: int = 3
+    strong: Any = None
+    demos: bool = True
+    lm: Any = None
+    adapter: Any = None
+    budget: Budget | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("examples", 2), ("draws", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UsageError(f"headroom({name}=...) is a whole number from {least}; got {brief(value)}")
+
+
+def headroom(program: Module, data: Data, metric: Metric, **options: Unpack[HeadroomOptions]) -> Headroom:
     """Test whether a search could gain anything, before paying for one.
 
-    Runs `program` on up to `examples` of the data, `draws` times each, then once with eight labelled demonstrations
-    (unless `demos` is False or the data have none for it) and once with the model `strong`, if one is named. `data` is
-    what `compile` takes; of parts given by name, "select" is run on, "train" shown, and "confirm" stays unseen.
+    Runs `program` on up to `examples` (20) of the data, `draws` (3) times each, then once with eight labelled
+    demonstrations (unless `demos` is False or the data have none for it) and once with the model `strong`, if one is
+    named. `data` is what `compile` takes; of parts given by name, "select" is run on, "train" shown, and "confirm"
+    stays unseen.
     Raises `UsageError` for bad options, `DataError` for fewer than 20 examples, `BudgetExceeded` when the budget ends.
     Cost: examples x (draws + 2) rollouts at most.
     """
-    return run_blocking(
-        lambda: aheadroom(
-            program,
-            data,
-            metric,
-            examples=examples,
-            draws=draws,
-            strong=strong,
-            demos=demos,
-            lm=lm,
-            adapter=adapter,
-            budget=budget,
-            seed=seed,
-        )
-    )
+    return run_blocking(lambda: aheadroom(program, data, metric, **options))
 
 
-async def aheadroom(
-    program: Module,
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
-    metric: Metric,
-    *,
-    examples: int = 20,
-    draws: int = 3,
-    strong: LM | str | None = None,
-    demos: bool = True,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    budget: Budget | None = None,
-    seed: int = 0,
-) -> Headroom:
+async def aheadroom(program: Module, data: Data, metric: Metric, **options: Unpack[HeadroomOptions]) -> Headroom:
     """`headroom` from async code; takes and gives the same."""
-    for name, value, least in (("examples", examples, 2), ("draws", draws, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(f"headroom({name}=...) is a whole number from {least}; got {brief(value)}")
+    refuse_unknown(options, HeadroomOptions.__annotations__, "headroom")
+    chosen = Options(**options)
     if not isinstance(program, Module):
         raise UsageError(f"headroom takes a program (an ol.Module); got {brief(program)}")
-    parts = _parts(data, seed)
+    parts = _parts(data, chosen.seed)
     run = current()
-    model = as_lm(lm) if lm is not None else default_lm(program, run)
-    chosen = as_adapter(adapter) if adapter is not None else chosen_adapter(None, run)
+    model = as_lm(chosen.lm) if chosen.lm is not None else default_lm(program, run)
+    adapter = as_adapter(chosen.adapter) if chosen.adapter is not None else chosen_adapter(None, run)
     ledger = Ledger(None, {})
-    with running(lm=model, adapter=chosen, root=None, trace=None, meter=None, memo=None):
+    with running(lm=model, adapter=adapter, root=None, trace=None, meter=None, memo=None):
         study = Study(
             program,
             as_metric(metric),
             train=parts["train"],
             select=parts["select"],
             ledger=ledger,
-            purse=Purse(budget or Budget(), run.meter),
-            seed=seed,
+            purse=Purse(chosen.budget or Budget(), run.meter),
+            seed=chosen.seed,
         )
         try:
             with study.stage("headroom"):
-                other = None if strong is None else as_lm(strong)
-                return await probe(study, examples=examples, draws=draws, demos=demos, strong=other)
+                other = None if chosen.strong is None else as_lm(chosen.strong)
+                return await probe(
+                    study, examples=chosen.examples, draws=chosen.draws, demos=chosen.demos, strong=other
+                )
         finally:
             study.close()
             ledger.close()

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast
 
-from outlast.adapters.protocol import Adapter
-from outlast.data.dataset import Dataset
-from outlast.data.example import Example
 from outlast.errors import UsageError
 from outlast.evals.forms import Metric
-from outlast.lms.protocol import LM
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.compile import acompile
 from outlast.optimize.lineage import Effect
 from outlast.optimize.operators.prune import Prune
+from outlast.optimize.options import Options, PruneOptions
 from outlast.optimize.prefer import Prefer
 from outlast.optimize.protocol import Optimizer
 from outlast.optimize.report import Compiled
-from outlast.optimize.study import Progress, Study
-from outlast.runtime import Budget, run_blocking
+from outlast.optimize.setting import Data
+from outlast.optimize.study import Study
+from outlast.runtime import run_blocking
 
 if TYPE_CHECKING:
-    from outlast.lms.batch.batched import Transport
+    pass
 
 M = TypeVar("M", bound=Module)
 _TOGETHER = 6  # sets of parts that are tried together, about
@@ -107,21 +104,12 @@ class PruneSearch(Optimizer):
 
 def prune(
     program: M | Compiled[M],
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    data: Data,
     metric: Metric,
     *,
     within: float = 2.0,
     most_tokens: int | None = None,
-    lock: Sequence[str] = (),
-    budget: Budget | None = None,
-    seed: int = 0,
-    lm: LM | str | None = None,
-    adapter: Adapter | None = None,
-    study: str | os.PathLike[str] | bool | None = None,
-    level: float = 0.95,
-    concurrency: int | None = None,
-    transport: Transport = "direct",
-    progress: bool | Callable[[Progress], None] = True,
+    **options: Unpack[PruneOptions],
 ) -> Pruned[M]:
     """Leave out of the instructions and demonstrations of a program what does not help, and prove that nothing is lost.
 
@@ -135,37 +123,20 @@ def prune(
     `compile` raises. Cost in LM calls: at most ((parts + 2) x select + 6 x train + 2 x confirm examples) x calls of a
     rollout; with the ledger (`study`) of an earlier prune only what is not in it is paid.
     """
-    return run_blocking(
-        lambda: aprune(
-            program,
-            data,
-            metric,
-            within=within,
-            most_tokens=most_tokens,
-            lock=lock,
-            budget=budget,
-            seed=seed,
-            lm=lm,
-            adapter=adapter,
-            study=study,
-            level=level,
-            concurrency=concurrency,
-            transport=transport,
-            progress=progress,
-        )
-    )
+    return run_blocking(lambda: aprune(program, data, metric, within=within, most_tokens=most_tokens, **options))
 
 
 async def aprune(
     program: M | Compiled[M],
-    data: Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]],
+    data: Data,
     metric: Metric,
     *,
     within: float = 2.0,
     most_tokens: int | None = None,
-    **options: Any,
+    **options: Unpack[PruneOptions],
 ) -> Pruned[M]:
     """`prune` from async code; takes and gives the same."""
+    Options.of(options, "prune", ("within", "most_tokens", *PruneOptions.__annotations__))
     given = cast("M", program.program if isinstance(program, Compiled) else program)
     search = PruneSearch(Prune(within=within, most_tokens=most_tokens))
     wish = Prefer("tokens", within=within)

@@ -30,6 +30,7 @@ from outlast.runtime import Run, default
 from outlast.signatures.codec import codecs
 from outlast.tracing.identity import metric_hash, name_of, program_hash
 
+Data = Dataset | Sequence[Example] | Mapping[str, Dataset | Sequence[Example]]  # whole, or in parts by name
 SHARES = {"train": 0.4, "select": 0.3, "confirm": 0.3}
 SMALLEST = 10  # examples in a part; with fewer nothing can be told
 FEWEST = 20  # examples that a proof is made on when a budget does not pay for all
