@@ -13,8 +13,9 @@ from outlast.errors import UsageError
 from outlast.tracing.queues import make_queue
 from outlast.tracing.record import QueueRecord, TraceFilter
 from outlast.tracing.store import Store
-from outlast.view.corrections import Output, _allowed
+from outlast.view.corrections import Output
 from outlast.view.reviewing import COOKIE, spent, tags_of
+from outlast.view.schemas import choices_in, schema_in
 from tests.view.kept import sample_store
 from tests.view.samples import _id
 from tests.view.serving import Page, served
@@ -307,11 +308,14 @@ def test_what_is_written_becomes_a_value_of_the_kind_that_came() -> None:
 
 
 def test_the_program_says_which_values_there_are() -> None:
+    def allowed(name: str, line: str) -> tuple[Any, ...]:
+        return choices_in(schema_in(name, line))
+
     line = "output team: {'enum': ['a | b', 'c'], 'type': 'string'} | the team | of today"
-    assert _allowed("team", line) == ("a | b", "c")
-    assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'null'}]} | ") == ("x",)
-    assert _allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'string'}]} | ") == ()
-    assert _allowed("team", "output team: {'type': 'string'} | an 'enum' of teams") == ()
+    assert allowed("team", line) == ("a | b", "c")
+    assert allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'null'}]} | ") == ("x",)
+    assert allowed("team", "output team: {'anyOf': [{'const': 'x'}, {'type': 'string'}]} | ") == ()
+    assert allowed("team", "output team: {'type': 'string'} | an 'enum' of teams") == ()
 
 
 def test_numbers_and_ids_that_no_store_holds_are_not_found(page: Page, queue: QueueRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -29,7 +30,10 @@ class OutputTypes:
                 self._codecs.setdefault(name, []).append(known[name])
 
     def read(self, name: str, value: Any, given: Any) -> Any:
-        """The value as JSON data of the type of that output, which gave `given`. Raises `ValueError`."""
+        """The value as JSON data of the type of that output, which gave `given`. A list or an object that somebody put
+        right is JSON in a text. Raises `ValueError`."""
+        if isinstance(value, str) and isinstance(given, list | dict):
+            value = _data(value)
         fitting = [codec for codec in self._codecs.get(name, ()) if _fits(codec, given)]
         failure: ValueError | None = None
         for codec in fitting:
@@ -47,6 +51,15 @@ def check_name(name: str, outputs: Mapping[str, Any]) -> None:
     near = did_you_mean(name, outputs) if name not in outputs else ""
     if near:
         raise UsageError(f"a label has the name {name!r}, which is no output: {', '.join(outputs)}.{near}")
+
+
+def _data(text: str) -> Any:
+    """The list or object that a text says in JSON, else the text."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return cast("Any", found) if isinstance(found, list | dict) or found is None else text
 
 
 def _fits(codec: Codec, value: Any) -> bool:

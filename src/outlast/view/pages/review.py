@@ -16,6 +16,7 @@ from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import JUDGES, PEOPLE, verdict_of
 from outlast.view import corrections, reviewing, step_labels
 from outlast.view.beside import Other, Row, others_of, previews, row_of
+from outlast.view.corrections import Output
 from outlast.view.forms import Form, on_form
 from outlast.view.pages.programs import Change, changes_between
 from outlast.view.pages.trace import AT_ONCE, MOST, Shown, shown_steps, steps_of
@@ -56,17 +57,32 @@ def start(request: Request) -> Response:
     return RedirectResponse(f"/review/{task.queue.id}/{number or 'done'}", 303)
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What somebody wrote that could not be kept: it stands in the form again."""
+
+    note: str
+    tags: Sequence[str]
+    outputs: Sequence[Output]
+
+
 def item(request: Request) -> Response:
     """The trace at one place of a queue."""
-    store, task = site_of(request).store, _task(request)
-    number = _number(request, task)
+    task = _task(request)
+    return _item(request, task, _number(request, task))
+
+
+def _item(request: Request, task: Task, number: int, typed: Typed | None = None) -> Response:
+    store = site_of(request).store
     author, trace_id = reviewing.author_of(request), task.ids[number - 1]
     label = reviewing.mine(store, task, author).get(trace_id)
     told = reviewing.is_labelled(label, task)
     look = look_at(store, trace_id)
+    ticked = typed.tags if typed else label.tags if label else ()
     return render(
         request,
         "review.html",
+        status=200 if typed is None else 422,
         media=len(look.steps) > AT_ONCE,
         title=f"{number} of {len(task.ids)}",
         task=task,
@@ -85,9 +101,11 @@ def item(request: Request) -> Response:
             None if site_of(request).read_only else Asked(task.label, task, number),
             blind=not told,
         ),
-        outputs=corrections.outputs_of(store, task, trace_id, author),
-        written=corrections.written,
-        tags=list(dict.fromkeys([*(label.tags if label else ()), *reviewing.known_tags(store, task.label)])),
+        outputs=typed.outputs if typed else corrections.outputs_of(store, task, trace_id, author),
+        note=typed.note if typed else label.note if label else "",
+        ticked=ticked,
+        tags=list(dict.fromkeys([*ticked, *reviewing.known_tags(store, task.label)])),
+        refused=typed is not None,
         reason=task.reasons.get(trace_id, ""),
         before=_before(request, store, task, author),
         flash=SAID.get(request.query_params.get("said", ""), ""),
@@ -206,18 +224,22 @@ def jump(request: Request) -> Response:
 
 def say(request: Request, form: Form) -> Response:
     """Keep what somebody says of a trace, and what it should have been. With `keep` for a value the verdict stays as
-    it was: a note is saved."""
+    it was: a note is saved. Where an output cannot be read nothing is kept, and the page says why, with all that was
+    written."""
     store, task = site_of(request).store, _task(request)
     number = _number(request, task)
     author, trace_id, value = reviewing.author_of(request), task.ids[number - 1], form.get("value") or _KEEP
     if value not in (*reviewing.VALUES, _KEEP):
         raise DataError(f"a trace is judged {', '.join(reviewing.VALUES)}; got {value!r}")
     autosave = bool(request.headers.get("x-autosave"))
-    if not autosave:  # half a word is no right answer
-        corrections.keep(store, form, corrections.outputs_of(store, task, trace_id, author), trace_id, author)
-    before = reviewing.mine(store, task, author).get(trace_id)
     note = form.get("note", reviewing.LONGEST_NOTE).replace("\r\n", "\n")
     tags = reviewing.tags_of(form.all("tag"), form.get("new_tags"))
+    if not autosave:  # half a word is no right answer
+        outputs, changes = corrections.read(form, corrections.outputs_of(store, task, trace_id, author))
+        if any(one.wrong for one in outputs):
+            return _item(request, task, number, Typed(note, tags, outputs))
+        corrections.keep(store, changes, trace_id, author)
+    before = reviewing.mine(store, task, author).get(trace_id)
     kept = before is not None and value == _KEEP
     same = before is not None and (before.note, set(before.tags)) == (note, set(tags))
     if value != _KEEP or not (same or (before is None and not note and not tags)):
@@ -240,6 +262,11 @@ def say(request: Request, form: Form) -> Response:
     return RedirectResponse(f"/review/{task.queue.id}/{following}?from={number}", 303)
 
 
+def again(request: Request) -> Response:
+    """Whoever opens the address of a form that was refused is led to its page."""
+    return RedirectResponse(f"/review/{request.path_params['queue']}/{request.path_params['number']}", 303)
+
+
 def undo(request: Request, form: Form) -> Response:
     """Take back what somebody said last in this queue, and go there."""
     store, task = site_of(request).store, _task(request)
@@ -259,4 +286,5 @@ ROUTES = [
     Route("/review/{queue}/undo", on_form(undo), methods=["POST"]),
     Route("/review/{queue}/{number:number}", item),
     Route("/review/{queue}/{number:number}/say", on_form(say), methods=["POST"]),
+    Route("/review/{queue}/{number:number}/say", again),
 ]

@@ -69,6 +69,28 @@
     waiting = setTimeout(save, 700);
   });
   note.addEventListener("blur", save);
+
+  // What is no JSON is said while it is written; whether it has its type only the server knows.
+  form.addEventListener("input", (event) => {
+    const field = event.target;
+    if (!field.matches("[data-json]")) return;
+    let wrong = "";
+    try {
+      JSON.parse(field.value);
+    } catch (error) {
+      wrong = `This is no JSON yet: ${error.message}`;
+    }
+    field.setAttribute("aria-invalid", String(Boolean(wrong)));
+    document.getElementById(field.getAttribute("aria-describedby")).textContent = wrong;
+  });
+
+  // Right answers are not autosaved: half of one is wrong. Whoever goes on is asked once.
+  let warned = false;
+  const unkept = () =>
+    [...form.querySelectorAll("[name^='right.']")].some((field) => {
+      const was = form.elements[`was.${field.name.slice(6)}`];
+      return was && field.value.replaceAll("\r\n", "\n").trim() !== was.value.replaceAll("\r\n", "\n").trim();
+    });
   window.addEventListener("pagehide", save);
 
   form.addEventListener("submit", (event) => {
@@ -93,6 +115,11 @@
   async function go(selector) {
     const link = document.querySelector(selector);
     if (!link || leaving) return;
+    if (unkept() && !warned) {
+      warned = true;
+      saved.textContent = "What it should have been is not kept: save it, give a verdict, or press again to leave it.";
+      return;
+    }
     await save();
     leaving = true;
     link.click();
