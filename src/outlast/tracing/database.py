@@ -26,6 +26,7 @@ _TOUCHED = ("blobs", "messages")  # rows that are there already and are needed a
 _inherited: list[Any] = []  # engines of a parent: closing their connections here would touch its file
 _STILL_SECONDS = 5.0  # that a fork waits for those who use a database
 _CHUNK = 200  # traces whose text is indexed at once
+_NONE = (0, 0)  # the number of no file
 
 
 class Database:
@@ -70,6 +71,8 @@ class Database:
         with self._lock:
             if self._engine is not None:
                 return self._engine
+            if self.is_replaced():
+                self._inode = _NONE  # the next file may get the number of the last
             engine = self._lite() if self.lite else self._server()
             try:
                 self._prepare(engine)
@@ -77,7 +80,8 @@ class Database:
                 engine.dispose()
                 raise
             self._engine = engine
-            self._inode = _inode_of(self._place) if self.lite else None
+            if self.lite and self._inode is None:  # after a rest it is that of before, for `is_replaced` to tell
+                self._inode = _inode_of(self._place)
             return engine
 
     def _prepare(self, engine: sa.Engine) -> None:
@@ -226,8 +230,8 @@ class Database:
                 yield connection
 
     def is_replaced(self) -> bool:
-        """Whether the path names another file than the one that is open, or none."""
-        return self._engine is not None and self._inode is not None and _inode_of(self._place) != self._inode
+        """Whether the path names another file than the one that was open last, or none."""
+        return self._inode is not None and _inode_of(self._place) != self._inode
 
     def write(self, rows: Rows) -> None:
         """Put rows into the tables, all or none. Raises what the database raises."""
@@ -284,15 +288,18 @@ class Database:
             return index(connection, _CHUNK, time.time())
 
     def rest(self) -> None:
-        """Close connections that nobody uses."""
-        with self._lock:
+        """Close connections that nobody uses, and let go of the memory that they take: a process may have had many
+        stores and write to one. Which file it was is remembered."""
+        with self._turn, self._lock:
             if self._engine is not None:
                 self._engine.dispose()
+            if not self._users:
+                self._engine = None
 
     def close(self) -> None:
         """Close all connections; it is opened again when it is used again."""
         with self._lock:
-            engine, self._engine = self._engine, None
+            engine, self._engine, self._inode = self._engine, None, None
         if engine is not None:
             engine.dispose()
 

@@ -28,7 +28,8 @@ _BATCH = 2_000
 _PAUSE = 0.2  # seconds between batches: what a killed process loses at most is of this age, and of one batch
 _IDLE = 3.0  # seconds without news after which the thread ends
 _FAREWELL = 10.0  # seconds that a process waits for its last batch
-_LAST_LOOK = 0.3  # seconds more, for what it wrote last to be found by a search
+_LAST_LOOK = 0.3  # seconds of the CPU more, for what it wrote last to be found by a search
+_LAST_LOOK_MOST = 1.5  # seconds that they may take where the machine is busy
 _NEEDED = (
     *("checks.pii", "checks.redaction", "checks.secrets", "lms.keys", "modules.paths", "modules.state"),
     *("tracing.encoding", "tracing.identity", "tracing.provenance", "tracing.text", "tracing.versions"),
@@ -131,6 +132,7 @@ class Writer:
             self._news.clear()
             with self._lock:
                 if not self._queue:
+                    self._encoder = None  # a store that nobody writes to takes no memory
                     self._thread = None
             if self._thread is None:
                 self.database.rest()
@@ -232,8 +234,8 @@ class Writer:
             self.run.end()
             self.put(self.run, 0)
         self.flush(_FAREWELL)
-        until = time.monotonic() + _LAST_LOOK
-        while self._thread is not None and not self._asleep and time.monotonic() < until:
+        until, used = time.monotonic() + _LAST_LOOK_MOST, time.process_time() + _LAST_LOOK
+        while self._thread is not None and not self._asleep and time.monotonic() < until and time.process_time() < used:
             self._news.set()
             time.sleep(0.002)
         self._ended = True
