@@ -55,11 +55,10 @@ def sockets() -> int:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def what_was_there_before() -> Iterator[None]:
+def what_was_there_before() -> None:
     """What other tests left in memory is set aside: going through all of it for every test here takes minutes."""
     gc.collect()
     gc.freeze()
-    yield
 
 
 @pytest.fixture(autouse=True)
