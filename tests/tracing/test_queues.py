@@ -104,7 +104,10 @@ def test_what_nobody_asked_in_earnest_is_left_out_unless_asked_for(store: Store)
     chosen = choose(store, "random")
     assert set(chosen.trace_ids) == {id_of(3), id_of(12)}
     assert (chosen.pool, chosen.fitting, choose(store, most=1).fitting) == (2, 2, 2)
-    assert len(choose(store, "random", evaluated=True).trace_ids) == 7
+    everything = choose(store, "random", evaluated=True)
+    assert len(everything.trace_ids) == 6
+    assert id_of(11) not in everything.trace_ids  # what a judge said would unblind who labels its row
+    assert id_of(11) in choose(store, "random", evaluated=True, where=TraceFilter(name=rows[5].name)).trace_ids
     assert choose(store, "random", where=TraceFilter(run=runs[0].id)).trace_ids == (id_of(0),)
     with pytest.raises(UsageError, match="no trace fits the filter; 3 of evaluations, .* evaluated=True"):
         make_queue(store, "q", where=TraceFilter(until=1_002.5))

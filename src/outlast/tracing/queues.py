@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from outlast.errors import UsageError, brief, did_you_mean
 from outlast.tracing.clusters import grouped, vectors_of
+from outlast.tracing.judged import judged_runs
 from outlast.tracing.record import ALL, QueueRecord, TraceFilter, TraceRecord
 from outlast.tracing.verdicts import JUDGES, THRESHOLD, beside_people, score_of, verdict_of
 
@@ -171,7 +172,11 @@ def _nothing(store: Store, strategy: str, chosen: Chosen, how: Mapping[str, Any]
 
 
 def _newest(store: Store, where: TraceFilter, most: int) -> list[TraceRecord]:
-    return [one for one in store.all_traces(where, most) if one.status != "open"]
+    """The traces that are over. Those of a metric, such as what a judge was asked of a row, are for who asks by name:
+    beside the rows that they are of they would only tell the verdict."""
+    named = where.name is not None or where.program is not None
+    found = [one for one in store.all_traces(where, most) if one.status != "open"]
+    return [one for one in found if named or one.attributes.get("of") != "metric"]
 
 
 # The strategies
@@ -262,7 +267,8 @@ def _is_number(value: Any) -> bool:
 
 def _disagreement(pool: Pool, n: int) -> list[Reasoned]:
     known = {one.id for one in pool.traces}
-    labels = [one for one in pool.store.labels() if one.trace_id in known]
+    rows = [label for run in judged_runs(pool.store) for label in run.verdicts]
+    labels = [one for one in (*pool.store.labels(), *rows) if one.trace_id in known]
     found: dict[str, tuple[int, str]] = {}
     for both in beside_people(labels, pool.threshold):
         if both.against:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from statistics import median
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outlast.evals.judging.rubric import Rubric
     from outlast.evals.judging.truth import Humans
     from outlast.evals.statistics import Confusion, Estimate
+    from outlast.tracing.judged import JudgedRun
 
 LEVEL = 0.95
 FEW = 10  # labels of a kind from which on a rate says something
@@ -184,8 +185,9 @@ def share(hits: Sequence[bool]) -> Estimate:
     return Estimate(sum(hits) / len(hits) if hits else math.nan, interval, len(hits), "wilson")
 
 
-def judges(labels: Sequence[LabelRecord]) -> list[Judged]:
-    """Every version of every judge against people, by judge, the oldest version first."""
+def judges(labels: Sequence[LabelRecord], scored: Iterable[JudgedRun] = ()) -> list[Judged]:
+    """Every version of every judge against people, by judge, the oldest version first. Its verdicts are labels, and the
+    rows of evaluations that it scored."""
     groups: dict[tuple[str, str, str, str], list[Both]] = {}
     counts: Counter[tuple[str, str, str, str]] = Counter()
     times: dict[tuple[str, str, str, str], list[float]] = {}
@@ -194,10 +196,29 @@ def judges(labels: Sequence[LabelRecord]) -> list[Judged]:
             key = _version(one)
             counts[key] += 1
             times.setdefault(key, []).append(one.created)
-    for both in beside_people(labels):
+    rows: list[LabelRecord] = []
+    for one in scored:
+        key = key_of_judge(one.name, one.author, one.rubric)
+        version = key[2]
+        counts[key] += one.n
+        times.setdefault(key, []).extend((one.run.started, one.run.ended or one.run.started))
+        rows += [replace(label, rubric_version=version) for label in one.verdicts]
+    for both in beside_people([*labels, *rows]):
         groups.setdefault(_version(both.judge), []).append(both)
     found = [_judged(key, groups.get(key, []), counts[key], times[key], labels) for key in counts]
     return sorted(found, key=lambda one: (one.name, one.first))
+
+
+def key_of_judge(name: str, author: str, rubric: str) -> tuple[str, str, str, str]:
+    """What tells a version of a judge that scored an evaluation from others, as `judges` counts them."""
+    return name, author, _rubric_version(rubric), "judge"
+
+
+def _rubric_version(line: str) -> str:
+    from outlast.evals.judging.rubric import rubric_in
+
+    rubric = rubric_in(line)
+    return "" if rubric is None else rubric.version
 
 
 def _version(one: LabelRecord) -> tuple[str, str, str, str]:

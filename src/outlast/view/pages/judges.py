@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from starlette.routing import Route
 
+from outlast.tracing.judged import judged_runs
 from outlast.view.opinions import FLOOR, LEVEL, Judged, judges
 from outlast.view.rendering import query_of, render, site_of
 
@@ -24,7 +25,7 @@ def judge_page(request: Request) -> Response:
     """All versions of all judges, and one of them in full: the one named by `judge`, else the newest."""
     store = site_of(request).store
     query = query_of(request, "judge")
-    found = judges(store.labels())
+    found = judges(store.labels(), judged_runs(store))
     keys = {key_of(one): one for one in found}
     newest = max(found, key=lambda one: (one.n > 0, one.last), default=None)
     chosen = keys.get(query.get("judge", "")) or newest
@@ -43,9 +44,14 @@ def judge_page(request: Request) -> Response:
 
 def key_of(one: Judged) -> str:
     """What stands in an address for a version of a judge."""
+    return address_of((one.name, one.author, one.version, one.source))
+
+
+def address_of(key: tuple[str, str, str, str]) -> str:
+    """The same of the four that tell a version from others."""
     from hashlib import sha256
 
-    return sha256("\0".join((one.name, one.author, one.version, one.source)).encode()).hexdigest()[:16]
+    return sha256("\0".join(key).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _traces(store: Any, chosen: Judged) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from outlast.errors import DataError
+from outlast.tracing.judged import verdict_on
 from outlast.tracing.record import Content, LabelRecord, SpanRecord, TraceRecord
 from outlast.tracing.verdicts import JUDGES, PEOPLE, verdict_of
 from outlast.view import corrections, reviewing, step_labels
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SAID = {"saved": "Saved.", "undone": "Taken back.", "nothing": "There is nothing of yours to take back."}
 _KEEP = "keep"
+TELLING = frozenset({"disagreement", "failures", "uncertain"})  # queues whose reasons say what others said
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _item(request: Request, task: Task, number: int, typed: Typed | None = None)
         ticked=ticked,
         tags=list(dict.fromkeys([*ticked, *reviewing.known_tags(store, task.label)])),
         refused=typed is not None,
-        reason=task.reasons.get(trace_id, ""),
+        reason=task.reasons.get(trace_id, "") if told or task.queue.strategy not in TELLING else "",
         before=_before(request, store, task, author),
         flash=SAID.get(request.query_params.get("said", ""), ""),
         opened=f"{time.time():.1f}",
@@ -155,7 +157,19 @@ def _said_by_others(store: Store, task: Task, trace_id: str, author: str) -> lis
         if not one.span_id
         and (one.source in JUDGES or (one.source in PEOPLE and one.name == task.label and one.author != author))
     ]
-    return [(one, verdict_of(one.value)) for one in found if one.value is not None]
+    scored = _scored(store, trace_id)
+    return [(one, verdict_of(one.value)) for one in (*scored, *found) if one.value is not None]
+
+
+def _scored(store: Store, trace_id: str) -> list[LabelRecord]:
+    """What the judge that scored the evaluation says of a row of it."""
+    try:
+        trace = store.trace(trace_id)
+        run = store.run(trace.run_id) if trace.example and trace.run_id else None
+    except DataError:
+        return []
+    label = None if run is None else verdict_on(store, run, trace.id)
+    return [] if label is None else [label]
 
 
 def _before(request: Request, store: Store, task: Task, author: str) -> Mapping[str, Any] | None:

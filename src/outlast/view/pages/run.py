@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.routing import Route
 
 from outlast.errors import DataError, UsageError
+from outlast.tracing.judged import judge_of
 from outlast.tracing.record import ResultRecord, RunRecord, TraceFilter
 from outlast.view.evaluations import figures_with_totals, group_key, groups_of
 from outlast.view.live import live_version, unchanged, version_of
+from outlast.view.opinions import key_of_judge
+from outlast.view.pages.judges import address_of
 from outlast.view.rendering import query_of, render, site_of
 from outlast.view.values import raw, shown
 from outlast.view.wording import run_title
@@ -49,6 +52,7 @@ def run(request: Request) -> Response:
         title=run_title(found),
         run=found,
         figures=figures,
+        judge=None if site_of(request).exported else _judge(found),
         counts=counts,
         everything=sum(counts.values()),
         groups=groups_of(errors),
@@ -67,6 +71,12 @@ def run(request: Request) -> Response:
         provenance=shown(dict(found.provenance)) if found.provenance else None,
         summary=raw({"summary": dict(found.summary), "attributes": dict(found.attributes)}),
     )
+
+
+def _judge(run: RunRecord) -> str | None:
+    """Where the judge that scored a run is held against people; None where none did."""
+    who = judge_of(run)
+    return None if who is None else address_of(key_of_judge(*who))
 
 
 def _rows(

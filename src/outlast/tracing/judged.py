@@ -1,0 +1,97 @@
+"""Verdicts of a judge that scored an evaluation: each row is one, of the trace that it scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from outlast.tracing import schema
+from outlast.tracing.record import LabelRecord, RunRecord
+from outlast.tracing.verdicts import PEOPLE
+
+if TYPE_CHECKING:
+    from outlast.tracing.store import Store
+
+RUNS = 200  # newest evaluations that are looked through
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """An evaluation that a judge scored, and its verdicts on traces that people labelled as well.
+
+    `name` is that of the rubric, else of the metric; `author` says who judged, with the beginning of the metric's hash,
+    which changes with the judge's prompt and model; `rubric` is the rubric's JSON, "" where none was told. `n` counts
+    all verdicts.
+    """
+
+    run: RunRecord
+    name: str
+    author: str
+    rubric: str
+    n: int
+    verdicts: tuple[LabelRecord, ...]
+
+
+def judged_runs(store: Store) -> list[JudgedRun]:
+    """The newest evaluations that judges scored, newest first."""
+    return [
+        JudgedRun(run, *who, _count(store, run), tuple(_verdicts(store, run, who, labelled=True)))
+        for run in store.runs(kind="eval", limit=RUNS)
+        if (who := judge_of(run)) is not None
+    ]
+
+
+def judge_of(run: RunRecord) -> tuple[str, str, str] | None:
+    """The name, author and rubric of the judge that scored a run; None where none did."""
+    told = run.attributes.get("about")
+    about = cast("Mapping[str, Any]", told) if isinstance(told, Mapping) else {}
+    judged_by, rubric = str(about.get("judged_by") or ""), str(about.get("rubric") or "")
+    if not judged_by and not rubric:
+        return None
+    metric = str(about.get("metric") or "judge")
+    author = f"{metric} {run.metric[:6]}".strip() + (f" · {judged_by}" if judged_by else "")
+    return _name(rubric) or metric, author, rubric
+
+
+def verdict_on(store: Store, run: RunRecord, trace_id: str) -> LabelRecord | None:
+    """What the judge of a run says of one trace of it, as a label; None where no judge scored it."""
+    who = judge_of(run)
+    found = [] if who is None else _verdicts(store, run, who, schema.results.c.trace_id == trace_id)
+    return found[0] if found else None
+
+
+def _name(rubric: str) -> str:
+    try:
+        told = json.loads(rubric) if rubric else {}
+    except (ValueError, RecursionError):
+        return ""
+    return str(cast("Mapping[str, Any]", told).get("name") or "") if isinstance(told, Mapping) else ""
+
+
+def _count(store: Store, run: RunRecord) -> int:
+    counts = store.count_results(run.id)
+    return counts.get("pass", 0) + counts.get("fail", 0)
+
+
+def _verdicts(
+    store: Store, run: RunRecord, who: tuple[str, str, str], *where: Any, labelled: bool = False
+) -> list[LabelRecord]:
+    """Rows of a run that passed or failed, as labels; `labelled` leaves out traces that no person labelled."""
+    name, author, rubric = who
+    c = schema.results.c
+    query = sa.select(c.trace_id, c.state, c.feedback).where(c.run_id == run.id, c.state.in_(("pass", "fail")), *where)
+    if labelled:
+        said = schema.labels.c
+        people = sa.select(said.trace_id).where(said.source.in_(sorted(PEOPLE)), said.undone.is_(None))
+        query = query.where(c.trace_id.in_(people))
+    at = run.started if run.ended is None else run.ended
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return [
+        LabelRecord("", trace_id, "", name, state, feedback, (), author, "judge", rubric, "", at)
+        for trace_id, state, feedback in rows
+    ]
