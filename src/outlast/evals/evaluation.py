@@ -103,6 +103,15 @@ class Evaluation:
         return dict(self.tally.models)
 
     @property
+    def fingerprints(self) -> dict[str, dict[str, int]]:
+        """How many rows each fingerprint answered, by model: what providers say of the weights and the software behind
+        that name. Models that tell none are not in it; two fingerprints of one model may answer differently."""
+        found: dict[str, dict[str, int]] = {}
+        for (model, fingerprint), rows in self.tally.fingerprints.items():
+            found.setdefault(model, {})[fingerprint] = rows
+        return found
+
+    @property
     def provenance(self) -> Provenance | None:
         """The last session that made rows; None for rows that were put together by hand."""
         return self.sessions[-1] if self.sessions else None

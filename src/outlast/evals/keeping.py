@@ -35,6 +35,7 @@ def keep_row(place: Place, row: Row) -> None:
         json_form(row.inputs, lenient=True),
         json_form(row.targets, lenient=True),
         row.outputs,
+        row.cluster,
     )
     place.writer.put(Result(place, kept), 1000)
 
@@ -59,6 +60,8 @@ def keep_run(run: StoredRun, result: Evaluation) -> None:
         "n": result.n,
         "states": dict(result.states),
         "spending": result.spending.to_json(),
+        "models": result.model_counts,
+        "fingerprints": result.fingerprints,
         "headline": result.headline,
         "stopped": result.stopped,
     }

@@ -114,7 +114,8 @@ class Row:
     "unscored" (the metric could not judge; `feedback` holds the reason). `outputs` is the JSON form of what
     the program returned, None after an error of the program. `seconds` and `spending` are the program's,
     `metric_spending` that of a metric which asks models; `models` are those that answered the program,
-    `metric_models` those that answered the metric.
+    `metric_models` those that answered the metric, `fingerprints` the first and their
+    `Response.fingerprint`, where they tell one.
     `trace` holds the exchanges when they were asked for. `answered` is False for an error of the program that lies in
     what the model said: an answer that could not be read, a prompt that was too long, or an exception of the program
     after a model had answered. Such a row is no accident of a network, but a failure of what is evaluated.
@@ -145,6 +146,7 @@ class Row:
     retried: tuple[Retried, ...] = ()
     metric_models: tuple[str, ...] = ()
     trace_id: str = ""
+    fingerprints: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready form; `Row.from_json` reads it back, without the exception object and the trace."""
@@ -183,6 +185,8 @@ class Row:
         for name, models in (("models", self.models), ("metric_models", self.metric_models)):
             if models:
                 data[name] = list(models)
+        if self.fingerprints:
+            data["fingerprints"] = [list(pair) for pair in self.fingerprints]
         if self.trace_id:
             data["trace_id"] = self.trace_id
         return data
@@ -203,4 +207,5 @@ class Row:
             values["retried"] = tuple(Retried(**one) for one in data["retried"])
         for name in ("models", "metric_models"):
             values[name] = tuple(data.get(name, ()))
+        values["fingerprints"] = tuple((model, told) for model, told in data.get("fingerprints", ()))
         return cls(**values)

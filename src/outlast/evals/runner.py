@@ -28,7 +28,7 @@ from outlast.evals.forms import Metric
 from outlast.evals.metrics import TARGETS
 from outlast.evals.row import CheckOutcome, Row, RowError
 from outlast.evals.score import Score, Unscored
-from outlast.evals.scorer import Scorer, is_async, models_of, within
+from outlast.evals.scorer import Scorer, fingerprints_of, is_async, models_of, within
 from outlast.messages import Spending
 from outlast.modules.module import Module, forward_of
 from outlast.modules.predict import Predict
@@ -160,6 +160,7 @@ class RowRunner:
             checks,
             cluster,
             metric_models=models_of(judging) if judging else (),
+            fingerprints=fingerprints_of(trace) if trace else (),
         )
 
 

@@ -108,6 +108,12 @@ def models_of(trace: Trace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(span.response.model for span in trace if span.response is not None))
 
 
+def fingerprints_of(trace: Trace) -> tuple[tuple[str, str], ...]:
+    """The models that answered with a fingerprint, and that, each once."""
+    told = (span.response for span in trace if span.response is not None)
+    return tuple(dict.fromkeys((one.model, one.fingerprint) for one in told if one.fingerprint))
+
+
 def is_async(function: Any) -> bool:
     """Whether a call of it has to be awaited."""
     called: Callable[..., Any] = type(function).__call__

@@ -68,6 +68,7 @@ class Tally:
         self.metric_spending = Spending()
         self.models: dict[str, int] = {}  # how many rows each answered
         self.metric_models: dict[str, int] = {}
+        self.fingerprints: dict[tuple[str, str], int] = {}  # of the models, by model and fingerprint
         self.groups: dict[tuple[str, str, str], ErrorGroup] = {}
         self._clustered = clustered
         self._numbers: dict[str, int] = {}  # of clusters
@@ -105,6 +106,9 @@ class Tally:
             for name in models:
                 if name in counts or len(counts) < _MAX_MODELS:
                     counts[name] = counts.get(name, 0) + 1
+        for pair in row.fingerprints:
+            if pair in self.fingerprints or len(self.fingerprints) < _MAX_MODELS:
+                self.fingerprints[pair] = self.fingerprints.get(pair, 0) + 1
         if row.metric_spending.calls or row.metric_spending.cached:
             self.metric_spending.include(row.metric_spending)
         if row.error is not None:

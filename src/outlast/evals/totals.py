@@ -30,6 +30,7 @@ def evaluation_json(result: Evaluation) -> dict[str, Any]:
         "errors": [{"count": group.count, "error": str(group)} for group in result.errors],
         "checks": {name: one.to_json() for name, one in result.checks.items()},
         "models": list(result.models),
+        "fingerprints": result.fingerprints,
         "spending": result.spending.to_json(),
         "seconds": round(result.seconds, 3),
         "stopped": result.stopped,

@@ -70,10 +70,11 @@ class Response:
     `reasoning` is the provider's native reasoning text, None when it gave none; `thoughts` are the same in the form
     that the next turn has to give back. `finish` is normalised, `provider_finish` in the provider's word.
     `adaptations` lists every requested thing that could not be sent as asked. `model` is the model that answered,
-    `tier` the service tier that it answered in. `decisions` answer typed questions by name, and `text` is then their
-    values as a JSON object; `undecided` are the questions that were refused, with the reason. `seconds` is the last
-    exchange alone, `queued_seconds` what waiting for limits and tries before it took, `first_token_seconds` the time
-    to the first delta of a stream.
+    `tier` the service tier that it answered in. `fingerprint` is what the provider says of the weights and the software
+    behind that name, "" when it says nothing: what it is changes when they do. `decisions` answer typed questions by
+    name, and `text` is then their values as a JSON object; `undecided` are the questions that were refused, with the
+    reason. `seconds` is the last exchange alone, `queued_seconds` what waiting for limits and tries before it took,
+    `first_token_seconds` the time to the first delta of a stream.
     """
 
     text: str
@@ -97,6 +98,7 @@ class Response:
     provider_finish: str | None = None
     decisions: tuple[tuple[str, Decision], ...] = ()
     undecided: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
     rate: RateStates | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -116,6 +118,8 @@ class Response:
             value = getattr(self, name)
             if value is not None:
                 data[name] = value
+        if self.fingerprint:
+            data["fingerprint"] = self.fingerprint
         if self.queued_seconds:
             data["queued_seconds"] = round(self.queued_seconds, 6)
         if self.adaptations:
@@ -163,6 +167,7 @@ class Response:
             provider_finish=data.get("provider_finish"),
             decisions=tuple((name, Decision.from_json(told)) for name, told in data.get("decisions", {}).items()),
             undecided=tuple(data.get("undecided", {}).items()),
+            fingerprint=data.get("fingerprint", ""),
         )
 
     def as_cached(self, state: CacheState) -> Response:

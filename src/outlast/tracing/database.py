@@ -96,7 +96,11 @@ class Database:
                 if found == 0:
                     raise DataError(f"the store {self.place!r} is empty")
                 if found != schema.VERSION:
-                    raise DataError(f"the store {self.place!r} has the format {found}; this is {schema.VERSION}")
+                    older = found < schema.VERSION
+                    raise DataError(
+                        f"the store {self.place!r} has the format {found}, and this outlast reads {schema.VERSION}: "
+                        f"{'open it once to write, which brings it up to date' if older else 'use a newer outlast'}"
+                    )
                 return
             with engine.connect() as connection:
                 if self._is_current(connection):
@@ -112,7 +116,7 @@ class Database:
         except DataError as error:
             raise DataError(f"{self.place!r} cannot be used: {error}") from None
         except exc.SQLAlchemyError as error:
-            raise DataError(f"the store of traces {self.place!r} cannot be opened: {_reason(error)}") from error
+            raise DataError(f"the store of traces {self.place!r} cannot be opened: {reason(error)}") from error
 
     def _is_current(self, connection: sa.Connection) -> bool:
         """Whether there is nothing to make; looking takes no lock that a busy writer would hold."""
@@ -144,7 +148,7 @@ class Database:
             connection.execute("PRAGMA cache_size = -16000")
             return connection
 
-        engine = sa.create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4)
+        engine = sa.create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, hide_parameters=True)
 
         def begin(connection: sa.Connection) -> None:
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
@@ -176,7 +180,8 @@ class Database:
             url = sa.make_url(self._place).set(drivername="postgresql+psycopg")
         except (exc.ArgumentError, ValueError) as error:
             raise ConfigError(f"{brief(self.place)} is no address of a store: {error}") from None
-        return sa.create_engine(url, pool_size=4, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        connecting = {"connect_timeout": 10}
+        return sa.create_engine(url, pool_size=4, pool_pre_ping=True, hide_parameters=True, connect_args=connecting)
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
@@ -371,7 +376,8 @@ def _patient(connection: Any, statement: str) -> None:
             time.sleep(0.02)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in a line, without the statement and what it was to write."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from outlast.errors import LMCircuitOpen, LMError, LMReplayError
@@ -28,6 +29,8 @@ class Encoder(Filing):
     def __init__(self) -> None:
         super().__init__()
         self._programs: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._names: dict[str, str] = {}
+        self._names_hide = 0  # secrets that were known when they were looked at
 
     def rows(self, batch: list[Any], dropped: int) -> Rows:
         """The rows of what was told."""
@@ -77,10 +80,10 @@ class Encoder(Filing):
                 run.program,
                 run.dataset,
                 run.metric,
-                run.lm,
+                self._named(run.lm),
                 dumps(self._provenance(run)),
-                dumps(run.summary),
-                dumps(run.attributes),
+                dumps(without_secrets(run.summary, self._secrets)),
+                dumps(without_secrets(run.attributes, self._secrets)),
                 run.dropped,
             )
         )
@@ -98,6 +101,15 @@ class Encoder(Filing):
                     told[name] = each_text(told[name], lambda text: own_redaction(redact, text))
         return told
 
+    def _named(self, name: str) -> str:
+        """The name of a model as it may be stored: an address in it may hold a key."""
+        if len(self._names) > 1000 or self._names_hide != len(self._secrets):
+            self._names, self._names_hide = {}, len(self._secrets)
+        found = self._names.get(name)
+        if found is None:
+            found = self._names[name] = hide_in_text(name, self._secrets)
+        return found
+
     def _settings(self, settings: Settings) -> str:
         """Settings as JSON, without what somebody wrote where no text is kept."""
         if settings is NO_SETTINGS:
@@ -112,7 +124,7 @@ class Encoder(Filing):
         seconds: float | None
         if isinstance(root, Exchange):
             span = root.span
-            kind, name, program = "lm", span.lm or span.signature, ""
+            kind, name, program = "lm", self._named(span.lm or span.signature), ""
             started, seconds, error = span.started, span.seconds, span.error
             said = None if error is None else told_of(error)
             messages = span.request.messages
@@ -142,7 +154,7 @@ class Encoder(Filing):
             spent.input_tokens if spent.calls > spent.untold else None,
             spent.output_tokens if spent.calls > spent.untold else None,
             spent.dollars if known else (0.0 if not spent.calls else None),
-            _list(tuple(state.models)),
+            _list(tuple(map(self._named, state.models))),
             self._preview(inputs),
             self._preview(outputs),
             self._own_words(place.tags),
@@ -167,7 +179,7 @@ class Encoder(Filing):
             "error" if said is not None else "open" if seconds is None else "ok",
             "" if said is None else said[0],
             "" if said is None else self._told(said[1]),
-            *(0, 0, "", "", "", "", "{}", None, None, None, None, None, "", None, 0.0, "", ""),
+            *(0, 0, "", "", "", "", "", "{}", None, None, None, None, None, "", None, 0.0, "", ""),
             None if span.label is TRUSTED else dumps(span.label.to_json()),
             self._notes(span.notes),
             "{}",
@@ -190,6 +202,7 @@ class Encoder(Filing):
             facts = (
                 "",
                 "",
+                "",
                 self._settings(span.request.settings),
                 None,
                 None,
@@ -205,7 +218,8 @@ class Encoder(Filing):
         else:
             usage = response.usage
             facts = (
-                response.model,
+                self._named(response.model),
+                self._named(response.fingerprint),
                 response.request_id or "",
                 self._settings(span.request.settings),
                 usage.input_tokens,
@@ -224,9 +238,9 @@ class Encoder(Filing):
             kept.state.id,
             kept.parent,
             "lm",
-            span.module,
+            self._named(span.module),
             span.path,
-            span.signature,
+            self._named(span.signature),
             "",
             span.started,
             span.seconds,
@@ -236,7 +250,7 @@ class Encoder(Filing):
             span.attempt,
             span.joined,
             span.adapter,
-            span.lm,
+            self._named(span.lm),
             *facts,
             None if span.label is TRUSTED else dumps(span.label.to_json()),
             "[]",
@@ -260,6 +274,7 @@ class Encoder(Filing):
             result.score,
             self._clean(result.feedback),
             dumps(without_secrets(dict(result.parts), self._secrets)) if self._shows else "{}",
+            self._group(result.cluster),
             self._clean(result.error) or result.error.partition(":")[0],
             result.seconds,
             result.cost,
@@ -268,6 +283,14 @@ class Encoder(Filing):
                 for value in (result.inputs, result.targets, result.outputs)
             ),
         )
+
+    def _group(self, name: str) -> str:
+        """The name of a group of examples: by its hash where it may not be stored as it is, as two groups must not
+        become one."""
+        if not name or (self._place is not None and self._place.capture == "off"):
+            return ""
+        told = self._clean(name)
+        return told if told == name else f"#{blake2b(name.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
 
     def _notes(self, notes: Mapping[str, Any] | None) -> str:
         if not notes:

@@ -89,6 +89,7 @@ class SpanRecord:
     adapter: str = ""
     lm_asked: str = ""
     lm_answered: str = ""
+    fingerprint: str = ""
     request_id: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     input_tokens: int | None = None
@@ -128,7 +129,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class ResultRecord:
-    """One row of an evaluation: the example at `index`, in epoch `epoch`, and what became of it."""
+    """One row of an evaluation: the example at `index`, in epoch `epoch`, and what became of it. `cluster` is the group
+    that the example belongs to, "" where there are none."""
 
     run_id: str
     index: int
@@ -145,6 +147,7 @@ class ResultRecord:
     inputs: Any = None
     targets: Any = None
     outputs: Any = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from outlast.errors import DataError
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x6F6C7472  # marks an SQLite file as ours
 
 _Json = sa.Text  # JSON as text: read whole, and the same bytes on every database
@@ -103,6 +103,7 @@ spans = sa.Table(
     sa.Column("adapter", sa.Text, nullable=False),
     sa.Column("lm_asked", sa.Text, nullable=False),
     sa.Column("lm_answered", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False, server_default=""),
     sa.Column("request_id", sa.Text, nullable=False),
     sa.Column("settings", _Json, nullable=False),
     sa.Column("input_tokens", sa.BigInteger),
@@ -175,6 +176,7 @@ results = sa.Table(
     sa.Column("score", sa.Double),
     sa.Column("feedback", sa.Text, nullable=False),
     sa.Column("parts", _Json, nullable=False),
+    sa.Column("cluster", sa.Text, nullable=False, server_default=""),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("cost", sa.Double),
@@ -218,7 +220,7 @@ queues = sa.Table(
 _VIEWS = {
     "v_calls": (
         "SELECT s.id, s.trace_id, t.name AS program, s.path, s.signature, s.adapter, s.lm_asked, s.lm_answered, "
-        "s.started, s.seconds, s.first_token_seconds, s.input_tokens, s.output_tokens, s.cached_tokens, "
+        "s.fingerprint, s.started, s.seconds, s.first_token_seconds, s.input_tokens, s.output_tokens, s.cached_tokens, "
         "s.reasoning_tokens, s.cost, s.cache, s.finish, s.attempt, s.error_type, s.error, t.run_id "
         "FROM spans s JOIN traces t ON t.id = s.trace_id WHERE s.kind = 'lm' AND s.joined = 0"
     ),
@@ -235,8 +237,9 @@ _VIEWS = {
         "FROM runs r LEFT JOIN traces t ON t.run_id = r.id GROUP BY r.id, r.kind, r.name, r.started"
     ),
     "v_eval_rows": (
-        "SELECT e.run_id, r.name AS run, e.number, e.epoch, e.example, e.state, e.score, e.feedback, e.error, "
-        "e.seconds, e.cost, e.inputs, e.targets, e.outputs, e.trace_id FROM results e JOIN runs r ON r.id = e.run_id"
+        "SELECT e.run_id, r.name AS run, e.number, e.epoch, e.example, e.state, e.score, e.feedback, e.cluster, "
+        "e.error, e.seconds, e.cost, e.inputs, e.targets, e.outputs, e.trace_id "
+        "FROM results e JOIN runs r ON r.id = e.run_id"
     ),
     "v_labels": (
         "SELECT l.id, l.trace_id, l.name, l.value, l.note, l.tags, l.author, l.source, l.rubric, l.created, "
@@ -266,8 +269,12 @@ def prepare(connection: sa.Connection) -> None:
         raise DataError(
             f"the store of traces has the format {version}, and this outlast reads up to {VERSION}: use a newer one"
         )
-    for step in range(version, VERSION):
-        _STEPS[step](connection)
+    if version == 0:
+        _create(connection)
+    else:
+        for step in range(version, VERSION):
+            _STEPS[step](connection)
+        _views(connection, anew=True)
     connection.execute(sa.delete(meta).where(meta.c.key == "version"))
     connection.execute(sa.insert(meta).values(key="version", value=str(VERSION)))
     if lite:
@@ -289,7 +296,7 @@ def version_of(connection: sa.Connection) -> int:
     return int(found or 0)
 
 
-def _first(connection: sa.Connection) -> None:
+def _create(connection: sa.Connection) -> None:
     tables.create_all(connection)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(
@@ -301,8 +308,20 @@ def _first(connection: sa.Connection) -> None:
             "body TEXT NOT NULL, words TSVECTOR NOT NULL)"
         )
         connection.exec_driver_sql("CREATE INDEX trace_text_words ON trace_text USING gin (words)")
+    _views(connection)
+
+
+def _views(connection: sa.Connection, *, anew: bool = False) -> None:
     for name, query in _VIEWS.items():
+        if anew:
+            connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
 
 
-_STEPS: list[Any] = [_first]  # the step at n makes format n + 1 of format n
+def _second(connection: sa.Connection) -> None:
+    """What answered is known by more than its name, and a row of an evaluation by the group that it belongs to."""
+    connection.exec_driver_sql("ALTER TABLE spans ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''")
+    connection.exec_driver_sql("ALTER TABLE results ADD COLUMN cluster TEXT NOT NULL DEFAULT ''")
+
+
+_STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _second}  # the step at n makes format n + 1 of format n

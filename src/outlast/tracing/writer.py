@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.runtime import running
 from outlast.runtime.waiting import forks
+from outlast.tracing.database import reason
 
 if TYPE_CHECKING:
     from outlast.tracing.database import Database
@@ -190,7 +191,7 @@ class Writer:
             except Exception as error:
                 if self.database.hopeless(error):
                     return self._refused(batch, error)
-                self._warn(f"it cannot be written now ({error}); trying again")
+                self._warn(f"it cannot be written now ({reason(error)}); trying again")
                 if self._ended or len(self._queue) >= MOST_WAITING:
                     self.dropped += len(batch)
                     self._encoder = None  # what it took for stored is not
@@ -202,7 +203,7 @@ class Writer:
         self._encoder = None
         if len(batch) == 1:
             self.dropped += 1
-            self._warn(f"a span could not be written: {type(error).__name__}: {error}")
+            self._warn(f"a span could not be written: {type(error).__name__}: {reason(error)}")
             logger.debug("traces", exc_info=True)
         return False
 

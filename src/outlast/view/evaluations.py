@@ -137,9 +137,10 @@ def _evaluation(run: RunRecord, results: Sequence[ResultRecord]) -> Evaluation:
     from outlast.messages import Spending
 
     about = About(**{**_said(run, results), **_stored_about(run)})
+    kept = any(one.cluster for one in results)
     field = (
         about.cluster
-        if any(about.cluster in _fields(one.inputs) or about.cluster in _fields(one.targets) for one in results)
+        if kept or any(about.cluster in _fields(one.inputs) or about.cluster in _fields(one.targets) for one in results)
         else ""
     )
     unanswered = {tuple(cast("list[int]", one)) for one in run.attributes.get("unanswered", ())}
@@ -159,7 +160,7 @@ def _evaluation(run: RunRecord, results: Sequence[ResultRecord]) -> Evaluation:
             spending=Spending(calls=1, dollars=one.cost) if one.cost is not None else Spending(),
             answered=(one.index, one.epoch) not in unanswered,
             epoch=one.epoch,
-            cluster=_cluster(one, field),
+            cluster=one.cluster if kept else _cluster(one, field),
         )
         for one in results
     ]
@@ -189,7 +190,7 @@ def _said(run: RunRecord, results: Sequence[ResultRecord]) -> dict[str, Any]:
 
 
 def _cluster(one: ResultRecord, field: str) -> str:
-    """The group of an example: the store holds it only where it is the value of a field."""
+    """The group of an example in a store that does not say it, where it is the value of a field."""
     return str({**_fields(one.inputs), **_fields(one.targets)}.get(field, "")) if field else ""
 
 

@@ -270,11 +270,17 @@ def as_data(record: Any) -> dict[str, Any]:
 
 
 def trace_data(kept: WholeTrace) -> dict[str, Any]:
-    """A trace for one line of JSON: what is known of it, what was asked and what came of it as text, and of a program
-    its inputs and outputs."""
+    """A trace for one line of JSON: what is known of it, what was asked and what came of it as text, of a program its
+    inputs and outputs, and the fingerprints of the models that told one."""
     found = outcome(kept)
-    told = {"system": found.system, "prompt": found.asked, "reasoning": found.reasoning, "reply": found.text}
+    told: dict[str, Any] = {
+        "system": found.system,
+        "prompt": found.asked,
+        "reasoning": found.reasoning,
+        "reply": found.text,
+    }
     told |= {"inputs": found.inputs, "outputs": found.outputs}
+    told["fingerprints"] = list(dict.fromkeys(span.fingerprint for span in kept.spans if span.fingerprint)) or None
     return {**as_data(kept.trace), **{name: value for name, value in told.items() if value not in (None, "")}}
 
 

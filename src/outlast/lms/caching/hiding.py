@@ -23,6 +23,10 @@ _SHAPES = re.compile(
     r"|(?<=://)[^\s:@/\"']+:[^\s:@/\"']{3,}(?=@)",
     re.DOTALL,
 )
+_IN_ADDRESS = re.compile(
+    r"([?&](?:(?:api|subscription|access|private)[-_]?)?(?:key|token|secret|passw(?:or)?d|sig|signature)=)[^&#\s\"'<>)]{8,}",
+    re.IGNORECASE,
+)
 _VARIABLES = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT)|PGPASSWORD|APIKEY", re.IGNORECASE)
 _HEADS = ("sk", "pk", "rk", "xai", "hf", "glpat", "ghp", "gho", "ghs", "xoxa", "xoxb", "xoxp", "xoxs", "pat")
 _HEAD = re.compile(rf"(?:\A|\W)(?:gsk|{'|'.join(_HEADS)})\Z")  # "gsk" ends like "sk"
@@ -50,7 +54,7 @@ def _kept() -> Mapping[str, str]:
 
 def without_secrets(data: Any, known: Mapping[str, str]) -> Any:
     """JSON-ready data with what looks like a secret replaced: values under telling names ("api_key",
-    "Authorization"), texts in `known`, and texts of the shape of a key.
+    "Authorization"), texts in `known`, texts of the shape of a key, and keys in addresses ("https://host/?api_key=...").
 
     The same data always gives the same, so that what was hidden when it was recorded is found again.
     """
@@ -90,6 +94,8 @@ def hide_in_text(text: str, known: Mapping[str, str]) -> str:
     for value, sign in known.items():
         if value in text:
             text = text.replace(value, sign)
+    if "=" in text and "://" in text:
+        text = _IN_ADDRESS.sub(rf"\1{HIDDEN}", text)
     return _SHAPES.sub(HIDDEN, text) if _may_fit(text) else text
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from outlast.errors import LMUnsupported
 from outlast.lms.engines import package
 from outlast.lms.wire.dialect import Notes
-from outlast.lms.wire.reply import count, finish_of, get, objects, text_of
+from outlast.lms.wire.reply import count, fingerprint_in, finish_of, get, objects, text_of
 from outlast.messages import (
     Message,
     OutputSchema,
@@ -221,6 +221,7 @@ def response_of(reply: Any, messages: Sequence[Any]) -> Response:
         tool_calls=calls,
         thoughts=thoughts,
         provider_finish=told if isinstance(told, str) else None,
+        fingerprint=fingerprint_in(raw),
     )
 
 

@@ -103,11 +103,9 @@ class HF(LM):
     @property
     def identity(self) -> str:
         """Content of the model's files (of large ones size and time of change), dtype, default settings, policy."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.folder)
         facts: dict[str, Any] = {
             "dialect": "hf",
-            "weights": self._fingerprint,
+            "weights": self._weights(),
             "dtype": self.dtype,
             "json_schema": self.capabilities.json_schema,
             "json_object": self.capabilities.json_object,
@@ -116,6 +114,11 @@ class HF(LM):
         if self.adapt != "note":
             facts["adapt"] = self.adapt
         return json.dumps(facts, sort_keys=True)
+
+    def _weights(self) -> str:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.folder)
+        return self._fingerprint
 
     def facts(self) -> Mapping[str, Any]:
         """Folder, device, dtype, and how many wait."""
@@ -257,6 +260,7 @@ class HF(LM):
             logprobs=None if row.sampling.alternatives is None else tuple(row.logprobs),
             first_token_seconds=first,
             provider_finish=row.ended,
+            fingerprint=self._weights(),
         )
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ from outlast.lms.decide import values_text
 from outlast.lms.wire.dialect import DecisionDialect, Encoded, Notes, Told
 from outlast.lms.wire.openai_chat import shown_setting
 from outlast.lms.wire.openai_chat_turns import check_turn
-from outlast.lms.wire.reply import count, get, no_message, objects, raise_error_in, request_id, text_of
+from outlast.lms.wire.reply import count, fingerprint_in, get, no_message, objects, raise_error_in, request_id, text_of
 from outlast.messages import (
     Decision,
     Message,
@@ -230,6 +230,7 @@ def _response(data: dict[str, Any], request: Request, told: Told, answers: Mappi
         label=told.label,
         decisions=tuple(decisions),
         undecided=tuple(undecided),
+        fingerprint=fingerprint_in(data),
     )
 
 

@@ -14,6 +14,7 @@ from outlast.lms.wire.providers import Quirks
 from outlast.lms.wire.reply import (
     as_arguments,
     count,
+    fingerprint_in,
     finish_of,
     get,
     mended,
@@ -79,6 +80,7 @@ def decode(data: dict[str, Any], told: Told) -> Response:
         logprobs=logprobs_of(get(choice["logprobs"], "content")) if choice.get("logprobs") else None,
         tier=tier if isinstance(tier, str) else None,
         provider_finish=raw_finish if isinstance(raw_finish, str) else None,
+        fingerprint=fingerprint_in(data),
     )
 
 
@@ -215,7 +217,7 @@ class ChatReader:
             self._done = True
             return []
         data = event_object(event)
-        for name in ("id", "model", "service_tier", "usage", "error"):
+        for name in ("id", "model", "service_tier", "system_fingerprint", "usage", "error"):
             if data.get(name) is not None:
                 self._data[name] = data[name]
         choices = objects(data.get("choices"))

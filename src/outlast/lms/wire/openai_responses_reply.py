@@ -13,6 +13,7 @@ from outlast.lms.wire.openai_responses import NAME, RESERVED, encode, spoken
 from outlast.lms.wire.reply import (
     as_arguments,
     count,
+    fingerprint_in,
     finish_of,
     get,
     mended,
@@ -80,6 +81,7 @@ def decode(data: dict[str, Any], told: Told) -> Response:
         logprobs=_logprobs(items),
         tier=tier if isinstance(tier, str) else None,
         provider_finish=word,
+        fingerprint=fingerprint_in(data),
     )
 
 

@@ -11,6 +11,7 @@ from outlast.lms.wire.dialect import Notes, Told
 from outlast.lms.wire.openai_errors import error_from
 from outlast.messages import FinishReason
 
+_LONGEST_FINGERPRINT = 200  # characters
 FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
@@ -175,6 +176,11 @@ def objects(data: Any) -> list[dict[str, Any]]:
 def text_of(value: Any) -> str:
     """The value when it is text, else empty."""
     return value if isinstance(value, str) else ""
+
+
+def fingerprint_in(data: Any) -> str:
+    """What a server says of the weights and the software that answered: OpenAI, and those that speak as it does."""
+    return text_of(get(data, "system_fingerprint"))[:_LONGEST_FINGERPRINT]
 
 
 def as_arguments(value: Any) -> str:

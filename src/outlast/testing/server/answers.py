@@ -26,7 +26,8 @@ class Answer:
     `citations` go into the text as they are, in the form of the dialect. `logprobs` gives the probabilities of each
     token, the first entry being the token chosen; without it they are made up when a request asks for them. `finish`
     is one of OpenAI's words. `cached` and `cache_write` are the input tokens read from and written to a prompt cache;
-    None tells nothing. `headers` are added to those of the reply, `tier` is the service tier told.
+    None tells nothing. `headers` are added to those of the reply, `tier` is the service tier told,
+    `fingerprint` the system fingerprint of a chat completion.
     """
 
     text: str = ""
@@ -40,6 +41,7 @@ class Answer:
     cache_write: int | None = None
     model: str | None = None
     tier: str | None = None
+    fingerprint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property

@@ -54,6 +54,8 @@ def completion(
         "choices": [_choice(index, one, request, message) for index, one in enumerate(answers)],
         "usage": usage,
     }
+    if first.fingerprint:
+        reply["system_fingerprint"] = first.fingerprint
     tier = first.tier or request.get("service_tier")
     return reply if tier is None else {**reply, "service_tier": tier}
 

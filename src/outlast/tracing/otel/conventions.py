@@ -46,6 +46,7 @@ class GenAI:
     RESPONSE_MODEL = "gen_ai.response.model"
     RESPONSE_FINISH = "gen_ai.response.finish_reasons"
     RESPONSE_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+    RESPONSE_FINGERPRINT = "openai.response.system_fingerprint"  # of OpenAI's models only
 
     INPUT_TOKENS = "gen_ai.usage.input_tokens"
     OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
@@ -144,6 +145,7 @@ class Own:
     ATTEMPT = "outlast.attempt"
     JOINED = "outlast.joined"
     CACHE = "outlast.cache"
+    FINGERPRINT = "outlast.fingerprint"
     COST = "outlast.cost"
     COST_SOURCE = "outlast.cost_source"
     QUEUED = "outlast.queued_seconds"

@@ -61,6 +61,7 @@ def _of_call(span: SpanRecord) -> dict[str, Any]:
         GenAI.PROVIDER: asked.gen_ai,
         GenAI.REQUEST_MODEL: asked.model,
         GenAI.RESPONSE_MODEL: span.lm_answered or None,
+        GenAI.RESPONSE_FINGERPRINT: span.fingerprint or None if asked.gen_ai == "openai" else None,
         GenAI.RESPONSE_ID: span.request_id or None,
         GenAI.RESPONSE_FINISH: [messages.finish_of(span.finish)] if span.finish else None,
         GenAI.RESPONSE_FIRST_CHUNK: span.first_token_seconds,

@@ -145,6 +145,7 @@ def _own(trace: TraceRecord, span: SpanRecord) -> dict[str, Value]:
         Own.ATTEMPT: span.attempt or None,
         Own.JOINED: span.joined or None,
         Own.CACHE: span.cache,
+        Own.FINGERPRINT: span.fingerprint,
         Own.COST: span.cost if spent(span) else None,
         Own.COST_SOURCE: span.cost_source,
         Own.QUEUED: span.queued_seconds or None,
