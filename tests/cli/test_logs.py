@@ -7,13 +7,14 @@ import io
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 import outlast as ol
 from outlast.testing import ScriptedLM
-from outlast.tracing.record import Content, SpanRecord, TraceRecord
+from outlast.tracing.record import Content, SpanRecord, TraceFilter, TraceRecord
 from outlast.tracing.saving import WholeTrace
 from outlast.tracing.switch import flush
 
@@ -339,3 +340,51 @@ def test_messages_that_were_sent_before_stand_once(outlast, desk: Path) -> None:
     assert shown.count("be brief") == 1
     assert "(the 2 messages of [1], and then)\n[assistant]\none\n[user]\nand\n[reply]\ntwo\n" in shown
     assert "(the 4 messages of [2], and then)\n[assistant]\ntwo\n[user]\nthen\n[reply]\nthree\n" in shown
+
+
+def test_runs_are_listed_with_what_they_came_to(outlast, shell, desk: Path) -> None:
+    done = shell("run", "app.py:Broken", "-", "-m", "outlast/baseline", "--trace", "traces.db", stdin=TWO)
+    assert done.code == 1
+    listed = outlast("logs", "--runs")
+    assert listed.code == 0
+    head, *rows = listed.out.splitlines()
+    assert head.split() == ["run", "began", "kind", "name", "traces", "errors", "calls", "tokens", "in", "out", "cost"]
+    assert [row.split()[3:9] for row in rows][0] == ["process", "outlast", "run", "2", "1", "1"]
+    assert [row.split()[3] for row in rows] == ["process", "cli"]
+    cli, process = outlast("logs", "--runs", "--json", "-n", "1").json, outlast("logs", "--runs", "--json").lines[0]
+    assert cli["totals"] == process["totals"]
+    assert (cli["totals"]["traces"], cli["totals"]["errors"], cli["totals"]["cost"]) == (2, 1, 0.0)
+    assert [one["kind"] for one in outlast("logs", "--runs", "--json", "--program", "outlast run").lines] == ["process"]
+    assert outlast("logs", "--runs", "--since", "0s").code == 1
+    assert len(outlast("logs", "--runs", "--until", "0s", "--json").lines) == 2
+
+
+def test_a_run_is_shown_whole_by_its_id(outlast, shell, desk: Path) -> None:
+    shell("run", "app.py:Broken", "-", "-m", "outlast/baseline", "--trace", "traces.db", stdin=TWO)
+    run = outlast("logs", "--runs", "--json", "-n", "1").json["id"]
+    shown = outlast("logs", run[:18]).out
+    assert " · cli · run app.py:Broken · done · " in shown
+    assert f"   {run} · inside " in shown
+    assert "command  __main__.py run app.py:Broken - -m outlast/baseline --trace traces.db\n" in shown
+    assert "came to  2 traces, 1 with errors, 1 calls, " in shown
+    assert shown.count("  Broken  ") + shown.count("  Broken  error  ") >= 2
+    assert len(outlast("logs", run, "-n", "1").out.splitlines()) == len(shown.splitlines()) - 1
+    assert outlast("logs", run, "--json").json["totals"]["traces"] == 2
+    assert len(outlast("logs", "--run", run, "--json").lines) == 2
+    trace = outlast("logs", "--json", "-n", "1").json
+    span = ol.open_store("traces.db").spans(trace["id"])[-1]
+    assert outlast("logs", span.id).out == outlast("logs", trace["id"]).out
+    refused = outlast("logs", "--runs", "-q", "x", "--errors")
+    assert (refused.code, "-q, --errors: of traces" in refused.err) == (2, True)
+
+
+TWO = '{"message": "My card is gone"}\n{"message": "boom"}\n'
+
+
+def test_replays_that_are_left_out_are_told_when_nothing_else_is_there(outlast, desk: Path) -> None:
+    outlast("run", "app.py:Triage", "inputs.jsonl", "-m", "outlast/baseline", "--trace", "traces.db")
+    outlast("replay", "last", "--mode", "live", "-m", "outlast/baseline")
+    with ol.open_store("traces.db") as store:
+        [again] = store.traces(TraceFilter(replayed=True))
+    result = outlast("logs", "--since", datetime.fromtimestamp(again.started - 1e-4).isoformat())
+    assert (result.code, "1 of replays is left out: --replays." in result.err) == (1, True)

@@ -94,6 +94,42 @@ def test_old_and_new_are_set_beside_each_other_and_kept(outlast: Any, store: str
     assert run.attributes == {"of": id, "mode": "diff"}
 
 
+def test_a_replay_is_one_run_that_lists_hide_and_that_leads_to_what_it_replays(shell: Any, outlast: Any) -> None:
+    """In processes of their own, as each would be a run; also where OUTLAST_TRACE names the store."""
+    outlast("run", "app.py:Triage", "inputs.jsonl", "--lm", "outlast/baseline", "--trace", "traces.db")
+    before = {run.id for run in ol.open_store("traces.db").runs()}
+    id = ids("traces.db")[0]
+    words = ("replay", "last", "--mode", "diff", "--lm", "outlast/baseline")
+    assert shell(*words).code == 0
+    assert shell("logs", "--short").out.count(" Triage ") == 5
+    store = ol.open_store("traces.db")
+    [run] = [one for one in store.runs() if one.id not in before]
+    assert (run.kind, run.parent_id, run.attributes["of"]) == ("replay", "", id)
+    assert run.provenance["argv"][1:] == list(words)
+    assert {one.id for one in store.runs(replays=False)} == before
+    assert len(store.traces(ol.TraceFilter(replayed=False))) == 5
+    [again] = store.traces(ol.TraceFilter(replayed=True))
+    listed = outlast("logs", "--short").out
+    assert (again.id[:20] in listed, len(listed.splitlines())) == (False, 5)
+    assert again.id[:20] in outlast("logs", "--short", "--replays").out
+    span = next(one for one in store.spans(id) if one.kind == "lm")
+    assert f" · replay of {span.id}" in outlast("logs", again.id).out
+    assert f"replay   of {id}, diff\n" in outlast("logs", run.id).out
+    assert run.id[:20] not in outlast("logs", "--runs").out
+    assert run.id[:20] in outlast("logs", "--runs", "--replays").out
+    assert outlast("logs", "--cost", "--json").json["total"]["traces"] == 6
+
+
+def test_looking_and_replaying_leave_no_run_of_a_process(shell: Any, outlast: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OUTLAST_TRACE", "kept.db")
+    assert shell("run", "app.py:Triage", "inputs.jsonl", "--lm", "outlast/baseline").code == 0
+    kinds = sorted(run.kind for run in ol.open_store("kept.db").runs())
+    assert kinds == ["cli", "process"]
+    for words in (("replay", "last", "--mode", "live", "--lm", "outlast/baseline"), ("logs",), ("models",)):
+        assert shell(*words).code == 0
+    assert sorted(run.kind for run in ol.open_store("kept.db").runs()) == ["cli", "process", "replay"]
+
+
 def test_one_exchange_is_sent_again(outlast: Any, store: str) -> None:
     span = next(one for one in ol.open_store(store).spans(ids(store)[0]) if one.kind == "lm")
     kept = ol.open_store(store).content(span)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from outlast.cli.app import NO, OK
@@ -16,7 +17,7 @@ from outlast.cli.talk.keeping import VERBS, manage
 from outlast.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from outlast.tracing.record import TraceFilter, TraceRecord
+    from outlast.tracing.record import RunRecord, SpanRecord, TraceFilter, TraceRecord
     from outlast.tracing.saving import WholeTrace
     from outlast.tracing.store import Store
 
@@ -25,7 +26,8 @@ examples:
   outlast logs                             the last three, prompts and replies
   outlast logs --short -n 20               one line each
   outlast logs -q "refund" -m mini --since '2 days'
-  outlast logs 0193a7                      one, whole: its spans, every message
+  outlast logs 0193a7                      one, whole: its spans, every message; or a run
+  outlast logs --runs                      what every run came to: calls, tokens, cost, errors
   outlast logs --cost --since today        what it cost, by model
   outlast logs --json -n 0 | jq .reply     all, one line of JSON each
   outlast logs --store traces.db --program Triage
@@ -43,7 +45,9 @@ _FOUND, _READ = 500, 100  # traces whose text is shown, and that are read whole 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("what", nargs="*", metavar="ID", help="a trace; or on, off, status, path, backup PATH, gc")
+    parser.add_argument(
+        "what", nargs="*", metavar="ID", help="a trace or a run; or on, off, status, path, backup PATH, gc"
+    )
     which = parser.add_argument_group("which")
     which.add_argument("-n", type=_number, metavar="N", help="the last N (3, or 20 short ones); 0: all")
     which.add_argument("-q", dest="text", metavar="TEXT", help="those that hold these words")
@@ -52,12 +56,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--since", metavar="TIME", help="such as '2 days', 90m, today, 2026-11-29")
     which.add_argument("--until", metavar="TIME")
     which.add_argument("-t", "--session", metavar="ID", help="those of this conversation")
+    which.add_argument("--run", metavar="ID", help="those of this run")
     which.add_argument("--tag", metavar="TAG")
     which.add_argument("--errors", action="store_true", help="those that failed")
+    which.add_argument("--replays", action="store_true", help="also those of replays, which are left out without it")
     how = parser.add_argument_group("how")
     how.add_argument("--short", action="store_true", help="one line each")
     how.add_argument("-r", "--replies", action="store_true", help="what came out alone")
     how.add_argument("--json", action="store_true", help="one line of JSON each")
+    how.add_argument("--runs", action="store_true", help="runs in place of traces, and what each came to")
     how.add_argument("--cost", action="store_true", help="calls, tokens and dollars by model, of all of them")
     add_store_option(parser)
     parser.add_argument("--older-than", metavar="TIME", help="of gc: such as 30d")
@@ -84,11 +91,19 @@ def run(args: argparse.Namespace) -> int:
     with closing(opened(place, searched=args.text is not None)) as store:
         if word:
             return _one(store, place, word, args)
+        if args.runs:
+            return _runs(store, place, args)
         where = _filter(store, args)
         found = _cost(store, where, args) if args.cost else _many(store, where, args)
         if not found:
-            say(f"outlast: no such traces in {place}.{elsewhere(place)}")
+            say(f"outlast: no such traces in {place}.{_hidden(store, where)}{elsewhere(place)}")
     return OK if found else NO
+
+
+def _hidden(store: Store, where: TraceFilter) -> str:
+    """That there are such traces of replays."""
+    count = store.count(replace(where, replayed=True)) if where.replayed is False else 0
+    return f" {count:,} of replays {'is' if count == 1 else 'are'} left out: --replays." if count else ""
 
 
 def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
@@ -110,7 +125,31 @@ def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
         session=args.session,
         text=args.text,
         tag=args.tag,
+        run=args.run,
+        replayed=None if args.replays or args.run or args.cost else False,
     )
+
+
+def _runs(store: Store, place: Place, args: argparse.Namespace) -> int:
+    """Runs in place of traces."""
+    from outlast.cli.talk.log_runs import newest, show_runs
+    from outlast.cli.talk.since import moment_of
+
+    given = {"-q": args.text, "-m": args.lm, "-t": args.session, "--tag": args.tag, "--run": args.run}
+    given |= {"--errors": args.errors, "--short": args.short, "-r": args.replies, "--cost": args.cost}
+    told = [option for option, value in given.items() if value]
+    if told:
+        raise UsageError(
+            f"{', '.join(told)}: of traces; --runs goes with -n, --program, --since, --until, --replays, --json"
+        )
+    since, until = (None if one is None else moment_of(one) for one in (args.since, args.until))
+    most = _SHORT if args.n is None else args.n
+    found = newest(store, most, since=since, until=until, name=args.program, replays=args.replays)
+    if not found:
+        say(f"outlast: no such runs in {place}.{elsewhere(place)}")
+        return NO
+    show_runs(store, found, as_json=args.json)
+    return OK
 
 
 def _answering(model: str) -> str:
@@ -166,10 +205,14 @@ def _width() -> int:
 
 
 def _one(store: Store, place: Place, trace_id: str, args: argparse.Namespace) -> int:
-    """One trace, whole."""
+    """One trace, whole, or that of a span; or a run, with its last traces."""
     from outlast.cli.talk.log_text import clean, head, overview, reply, steps, tree, whole_data
+    from outlast.tracing.record import RunRecord, TraceRecord
 
-    trace = _named(store, place, trace_id)
+    record = _named(store, place, trace_id)
+    if isinstance(record, RunRecord):
+        return _run(store, record, args)
+    trace = record if isinstance(record, TraceRecord) else store.trace(record.trace_id)
     (kept,) = store.whole([trace.id])
     if args.json:
         emit_pretty(whole_data(kept))
@@ -187,10 +230,30 @@ def _one(store: Store, place: Place, trace_id: str, args: argparse.Namespace) ->
     return OK
 
 
-def _named(store: Store, place: Place, id: str) -> TraceRecord:
-    """The trace of an id. Raises `DataError`, which says where there is one."""
+def _run(store: Store, run: RunRecord, args: argparse.Namespace) -> int:
+    """One run, and the last of its traces."""
+    from outlast.cli.talk.log_runs import run_data, run_head
+    from outlast.tracing.record import TraceFilter
+
+    sums = store.totals([run])[run.id]
+    if args.json:
+        emit_pretty(run_data(run, sums))
+        return OK
+    print("\n".join(run_head(run, sums)), file=stdout())
+    most = _SHORT if args.n is None else args.n
+    found = list(store.all_traces(TraceFilter(run=run.id), most or None))
+    if found:
+        print(file=stdout())
+        _short(store, found[::-1], args)
+    return OK
+
+
+def _named(store: Store, place: Place, id: str) -> RunRecord | TraceRecord | SpanRecord:
+    """The run, trace or span of an id. Raises `DataError`, which says where there is one."""
+    from outlast.tracing.exchanges import find
+
     try:
-        return store.trace(id)
+        return find(store, id)
     except DataError as error:
         raise where_else(place, error, id) from None
 

@@ -109,13 +109,14 @@ def _check(args: argparse.Namespace) -> None:
 def _meant(store: Store, place: Place, id: str) -> str:
     """The whole id that is meant: names of kinds stand for the newest run of it. Raises `DataError`."""
     from outlast.tracing.exchanges import find
+    from outlast.tracing.record import TraceFilter
 
     if id != "last" and id not in _KINDS:
         try:
             return find(store, id).id
         except DataError as error:
             raise where_else(place, error, id) from None
-    found = store.traces(limit=1) if id == "last" else store.runs(id, limit=1)
+    found = store.traces(TraceFilter(replayed=False), limit=1) if id == "last" else store.runs(id, limit=1)
     if not found:
         noun = "trace" if id == "last" else f"run of the kind {id!r}"
         raise DataError(f"there is no {noun} in {place}.{elsewhere(place)}")
@@ -259,6 +260,9 @@ def _name_in(store: Store, args: argparse.Namespace) -> str:
     wanted = {store.trace(id).name for id in trace_ids(store, find(store, args.id))}
     found = programs_in(args.program)
     fitting = [name for name, kind in found.items() if kind in wanted]
+    made = [name for name in fitting if name != found[name]]
+    if len(made) == 1:  # what was made of the class stands beside it
+        fitting = made
     if len(fitting) != 1:
         listed = ", ".join(found) or "none"
         which = "no program" if not fitting else f"several programs ({', '.join(fitting)})"

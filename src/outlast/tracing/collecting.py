@@ -49,7 +49,7 @@ def collected(store: Store, record: RunRecord | TraceRecord | SpanRecord, mode: 
     if mode == "cache":
         yield Collected(None)
         return
-    place = begun(store.database.address)
+    place = begun(store.database.address, process=False)
     run = StoredRun("replay", f"{kind_of(record)} {record.id[:12]}", place.run_id)
     run.attributes = {"of": record.id, "mode": mode}
     place.writer.put(run, 1000)

@@ -204,7 +204,7 @@ class Hit:
 class TraceFilter:
     """Which traces: all that fit every field that is set. `since` and `until` are in seconds since 1970; `labelled`
     asks for those with a label, or without; `evaluated` for those of evaluations, compilations, replays and metrics, or
-    for all others."""
+    for all others; `replayed` for those of replays, or for all others."""
 
     run: str | None = None
     name: str | None = None
@@ -220,6 +220,7 @@ class TraceFilter:
     min_cost: float | None = None
     min_seconds: float | None = None
     evaluated: bool | None = None
+    replayed: bool | None = None
 
 
 ALL = TraceFilter()

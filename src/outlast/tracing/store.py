@@ -54,12 +54,22 @@ class Store(Opinions):
 
     # What there is
 
-    def runs(self, kind: str | None = None, limit: int = 50, before: str | float | None = None) -> Page[RunRecord]:
-        """Runs, newest first, in pages as those of `traces`."""
+    def runs(
+        self,
+        kind: str | None = None,
+        limit: int = 50,
+        before: str | float | None = None,
+        *,
+        replays: bool = True,
+    ) -> Page[RunRecord]:
+        """Runs, newest first, in pages as those of `traces`; without `replays` those that ran something again are left
+        out."""
         table = schema.runs
         query = sa.select(table)
         if kind is not None:
             query = query.where(table.c.kind == kind)
+        elif not replays:
+            query = query.where(table.c.kind != "replay")
         return self._page(query, table.c.started, table.c.id, RunRecord, limit, before)
 
     def run(self, id: str) -> RunRecord:
@@ -359,6 +369,9 @@ class Store(Opinions):
             query = query.where(told if where.labelled else ~told)
         if where.evaluated is not None:
             query = query.where(_elsewhere() if where.evaluated else ~_elsewhere())
+        if where.replayed is not None:
+            replays = sa.select(schema.runs.c.id).where(schema.runs.c.kind == "replay")
+            query = query.where(table.c.run_id.in_(replays) if where.replayed else table.c.run_id.not_in(replays))
         if where.text:
             self._catch_up()
             words = text.matching(self.database.lite, where.text)

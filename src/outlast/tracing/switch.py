@@ -195,9 +195,16 @@ def _place(
     return None
 
 
-def begun(store: str | os.PathLike[str], *, shows: bool = True, redact: Callable[[str], str] | None = None) -> Place:
+def begun(
+    store: str | os.PathLike[str],
+    *,
+    shows: bool = True,
+    redact: Callable[[str], str] | None = None,
+    process: bool = True,
+) -> Place:
     """The place of this process in a store, where its traces begin. What is kept of the process itself is as `shows`
-    and `redact` said when it began. Raises `ConfigError`, `DataError`."""
+    and `redact` said when it began. Without `process` what begins there is a run of its own, unless the process has
+    kept something before. Raises `ConfigError`, `DataError`."""
     from outlast.tracing.database import database_at
     from outlast.tracing.runs import StoredRun
 
@@ -205,6 +212,8 @@ def begun(store: str | os.PathLike[str], *, shows: bool = True, redact: Callable
     database = database_at(store)
     writer = writer_of(database)
     writer.database.open()
+    if not process:
+        return Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
     if writer.run is None:
         writer.run = StoredRun("process")
         writer.run.shows, writer.run.redact = shows, redact

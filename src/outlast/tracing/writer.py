@@ -42,7 +42,8 @@ class Writer:
     """Takes what is told (`put`), drops it when too much waits, and writes it. Safe for threads and forks.
 
     `dropped` counts what was not kept; the run of the process says so in the store, and a warning does once. `problem`
-    is the last trouble with the store.
+    is the last trouble with the store. The run of the process is written when something that belongs to it is: one that
+    only looked, or only replayed, is none. `in_use` says whether it was.
     """
 
     def __init__(self, database: Database) -> None:
@@ -66,6 +67,7 @@ class Writer:
         self._encoder: Encoder | None = None
         self._ended = False
         self.run: StoredRun | None = None
+        self.in_use = False
         finalizers = sys.modules.get("multiprocessing.util")
         if finalizers is not None:  # its processes do not end by way of `atexit`
             finalizers.Finalize(None, self._farewell, exitpriority=100)
@@ -160,8 +162,10 @@ class Writer:
         if self.database.is_replaced():  # somebody removed the file: begin a new one, with all that was there before
             self.database.close()
             self._encoder = None
-            batch = batch if self.run is None else [self.run, *batch]
-        if self._write(batch):
+            batch = batch if self.run is None or not self.in_use else [self.run, *batch]
+        if self.run is not None and not self.in_use:
+            batch = self._begun(self.run, batch)
+        if not batch or self._write(batch):
             self.written += len(batch)
         elif len(batch) > 1:  # one of them is at fault: the others are kept
             batch = [thing for thing in batch if self._write([thing])]
@@ -171,6 +175,12 @@ class Writer:
                 listener(batch)
             except Exception:
                 logger.warning("a listener of %s failed", self.database.place, exc_info=True)
+
+    def _begun(self, run: StoredRun, batch: list[Any]) -> list[Any]:
+        """The batch with the run of the process where something in it belongs to that, else without."""
+        rest = [thing for thing in batch if thing is not run]
+        self.in_use = self.dropped > 0 or any(_within(run.id, thing) for thing in rest)
+        return [run, *rest] if self.in_use else rest
 
     def _write(self, batch: list[Any]) -> bool:
         """Write a batch, trying again while the database is at fault; False when the batch is. What is given up for
@@ -246,6 +256,12 @@ class Writer:
         if problem != self.problem:
             self.problem = problem
             logger.warning("store of traces %s: %s", self.database.place, problem)
+
+
+def _within(run_id: str, thing: Any) -> bool:
+    """Whether something that was told stands in a run, or is a run inside it."""
+    place = getattr(getattr(thing, "state", None), "place", None)
+    return run_id == (getattr(thing, "parent_id", "") if place is None else place.run_id)
 
 
 def _load() -> None:

@@ -96,7 +96,7 @@ class Replays:
         from outlast.tracing.switch import begun
 
         run_blocking(lambda: self._affordable(request, model))
-        place = begun(store.database.address)
+        place = begun(store.database.address, process=False)
         run = StoredRun("replay", f"span {span.id[:12]}", place.run_id)
         run.attributes = {"of": span.id, "mode": "live"}
         place.writer.put(run, 1000)

@@ -143,7 +143,9 @@ def _value(value: Any) -> str:
 def head(trace: TraceRecord) -> Iterator[str]:
     """When it was, what it was, and by what ids it is found."""
     yield _styled(f"── {moment(trace.started)} · {clean(_named(trace))} · {facts(trace)}", _BOLD)
-    ids = f"   {clean(trace.id)}" + (f" · session {clean(trace.session)}" if trace.session else "")
+    again = trace.attributes.get("replay of")
+    ids = f"   {clean(trace.id)}" + (f" · replay of {clean(str(again))}" if again else "")
+    ids += f" · session {clean(trace.session)}" if trace.session else ""
     yield _styled(ids + (f" · {clean(' '.join(trace.tags))}" if trace.tags else ""), _DIM)
 
 
