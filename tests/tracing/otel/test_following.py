@@ -138,6 +138,13 @@ def test_without_a_store_there_is_nothing_to_send() -> None:
     ol.configure(otel=False)
 
 
+def test_the_thread_that_sends_is_there_before_the_process_ends(store: Path, collector: Collector) -> None:
+    sink = OTel(collector.url)
+    ol.configure(trace=store, otel=sink)
+    assert sink._thread is not None
+    assert sink._thread.is_alive()
+
+
 @pytest.mark.parametrize("otel", [7, "localhost", ["http://a"]])
 def test_what_is_no_collector_is_refused_before_anything_is_set(store: Path, otel: Any) -> None:
     with pytest.raises(UsageError):
@@ -170,6 +177,20 @@ def test_a_process_that_ends_at_once_loses_nothing(tmp_path: Path, collector: Co
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert [span.name for span in collector.spans] == ["invoke_workflow Predict", "chat scripted"]
+
+
+@pytest.mark.slow
+def test_a_process_without_a_collector_ends_soon_and_says_what_was_not_sent(tmp_path: Path) -> None:
+    code = (
+        "import outlast as ol\n"
+        "from outlast.testing import ScriptedLM\n"
+        f"ol.configure(lm=ScriptedLM(lambda m: {{'answer': 'a'}}), trace={str(tmp_path / 't.db')!r},"
+        " otel='http://127.0.0.1:9')\n"
+        "for word in 'abc': ol.Predict('question -> answer')(question=word)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    [said] = [line for line in done.stderr.splitlines() if "not sent" in line]
+    assert said.endswith("6 spans were not sent to http://127.0.0.1:9/v1/traces: nobody is there")
 
 
 @pytest.mark.slow

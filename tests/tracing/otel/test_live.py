@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -172,6 +173,59 @@ def test_the_end_of_a_process_sends_what_waits(collector: Collector) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert len(collector.spans) >= 5
+
+
+def nobody() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_the_end_of_a_process_waits_a_second_for_nobody(traced: Traced, caplog: pytest.LogCaptureFixture) -> None:
+    place = nobody()
+    sink = OTel(place)
+    sink.offer(traced)
+    sink.offer(traced)
+    began = time.monotonic()
+    with caplog.at_level("WARNING", "outlast.trace"):
+        sink._farewell(began + 60)
+    assert time.monotonic() - began < 30
+    said = [one.getMessage() for one in caplog.records if "not sent" in one.getMessage()]
+    assert said == [f"10 spans were not sent to {place}/v1/traces: nobody is there"]
+
+
+def test_the_end_of_a_process_waits_for_who_is_slow(collector: Collector, traced: Traced) -> None:
+    collector.wait.clear()
+    sink = OTel(collector.url)
+    sink.offer(traced)
+    threading.Timer(1.5, collector.wait.set).start()
+    sink._farewell(time.monotonic() + 30)
+    assert len(collector.spans) == 5
+
+
+def test_what_was_refused_is_said_at_the_end(
+    collector: Collector, traced: Traced, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.status = 401
+    sink = OTel(collector.url)
+    sink.offer(traced)
+    assert sink.flush(10)
+    with caplog.at_level("WARNING", "outlast.trace"):
+        sink._farewell(time.monotonic() + 30)
+    assert "5 spans were not sent" in caplog.text
+    assert "they were not taken, or not in time" in caplog.text
+
+
+def test_where_all_was_sent_nothing_is_said(
+    collector: Collector, traced: Traced, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = OTel(collector.url)
+    sink.offer(traced)
+    with caplog.at_level("WARNING", "outlast.trace"):
+        sink._farewell(time.monotonic() + 30)
+    assert len(collector.spans) == 5
+    assert "not sent" not in caplog.text
 
 
 @pytest.mark.parametrize(

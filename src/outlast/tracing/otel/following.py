@@ -27,6 +27,7 @@ class Following:
         self._writer = writer
         self._store = Store(writer.database)
         self._sent: dict[str, None] = {}
+        self._read: frozenset[str] = frozenset()  # of them, those that were read last and are perhaps on their way
 
     def __call__(self, batch: list[Any]) -> None:
         """What was written just now."""
@@ -41,8 +42,17 @@ class Following:
         found = [one for one in self._store.whole(fresh, contents=content) if one.trace.seconds is not None]
         if len(self._sent) >= _REMEMBERED:
             self._sent = dict.fromkeys(list(self._sent)[_REMEMBERED // 2 :])
+        self._read = frozenset(one.trace.id for one in found)
         self._sent.update(dict.fromkeys(one.trace.id for one in found))
         return [Traced(one.trace, one.spans, one.contents) for one in found]
+
+    def count(self, ids: list[str]) -> int:
+        """How many spans those of the traces have that were not sent, or are on their way."""
+        return self._store.count_spans([one for one in set(ids) if one not in self._sent or one in self._read])
+
+    def written(self, timeout: float) -> bool:
+        """Wait until all that was told so far is written."""
+        return self._writer.flush(timeout)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was told so far is written and sent."""
@@ -69,6 +79,8 @@ _lock = threading.Lock()
 
 def follow(writer: Writer, sink: OTel | None) -> None:
     """Send the traces of a writer to a sink from now on, in place of the one before; to none with None."""
+    if sink is not None:
+        sink.ready()
     with _lock:
         known = _following.get(writer)
         if known is None and sink is not None:
@@ -76,6 +88,14 @@ def follow(writer: Writer, sink: OTel | None) -> None:
             writer.on_written(known)
         elif known is not None:
             known.sink = sink
+
+
+def written(timeout: float) -> bool:
+    """Wait until all that was told so far is in the followed stores, at most `timeout` seconds for each."""
+    with _lock:
+        known = list(_following.values())
+    done = [one.written(timeout) for one in known]
+    return all(done)
 
 
 def flush(timeout: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import sys
 import threading
 import time
@@ -28,8 +29,15 @@ class Source(Protocol):
         """The traces that are to be sent of those with these ids."""
         ...
 
+    def count(self, ids: list[str]) -> int:
+        """How many spans they have."""
+        ...
+
+
+logger = logging.getLogger("outlast.trace")
 
 _LAST_WORDS: Final = 5.0  # seconds that the end of the process waits for what is on its way
+_NOBODY: Final = 1.0  # the same where nobody was ever there
 _TOGETHER: Final = 64  # traces that are taken at once
 
 
@@ -93,6 +101,9 @@ class OTel:
         self._sender = self._make()
         self._forks = forks()
         self._waiting: deque[tuple[Source, str]] = deque()
+        self._taken: list[tuple[Source, str]] = []  # what is being sent
+        self._arrived = 0  # spans of that
+        self._answered = False  # whether somebody is where they go, as far as that can be told
         self._changed = threading.Condition()
         self._busy = False
         self._counts = dict.fromkeys(("spans", "failed", "dropped", "broken"), 0)
@@ -125,6 +136,12 @@ class OTel:
             self._waiting.append((source, identifier))
             self._changed.notify_all()
 
+    def ready(self) -> None:
+        """Begin the thread now, not with the first trace: where the process ends before that, Python lets none begin."""
+        with self._changed:
+            if self._forks == forks() and not self._closed and self._thread is None:
+                self._started()
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is sent or given up, at most `timeout` seconds; whether it is."""
         if self._forks != forks():
@@ -153,6 +170,33 @@ class OTel:
             self._sender.close()
         return done
 
+    def _farewell(self, until: float) -> None:
+        """Send what waits, at most until that time of the monotonic clock, for a second where nobody was ever there; say
+        how much was not sent."""
+        if self._forks != forks():
+            return
+        self.flush(min(until - time.monotonic(), _NOBODY))
+        reached = self._answered or self._counts["spans"] > 0
+        if reached:
+            self.flush(until - time.monotonic())
+        lost = self._unsent() + self._counts["failed"]
+        self.close(0.0)
+        if lost:
+            why = "they were not taken, or not in time" if reached else "nobody is there"
+            logger.warning("%d spans were not sent to %s: %s", lost, self._sender.place, why)
+
+    def _unsent(self) -> int:
+        """How many spans wait, or are on their way and perhaps arrive."""
+        with self._changed:
+            left, arrived = [*(self._taken if self._busy else ()), *self._waiting], self._arrived if self._busy else 0
+        ids: dict[Source, list[str]] = {}
+        for source, identifier in left:
+            ids.setdefault(source, []).append(identifier)
+        try:
+            return max(0, sum(source.count(some) for source, some in ids.items()) - arrived)
+        except Exception:  # a store that is gone cannot tell how many; there is one of each trace at least
+            return len(left)
+
     def __repr__(self) -> str:
         told = self.counts
         return f"<OTel: {self.format}, {told.spans} spans sent, {told.failed} failed, {told.dropped} traces dropped>"
@@ -177,14 +221,18 @@ class OTel:
             if self._closed:
                 return None
             taken = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
-            self._busy = bool(taken)
+            self._taken, self._arrived, self._busy = taken, 0, bool(taken)
             return taken
+
+    def _knock(self) -> None:
+        self._answered = self._sender.answers(_NOBODY)
 
     def _send(self, taken: list[tuple[Source, str]]) -> None:
         for batch in batches(self._spans(taken)):
             arrived, lost = self._sender.send(batch)
             self._counts["spans"] += arrived
             self._counts["failed"] += lost
+            self._arrived += arrived + lost
 
     def _spans(self, taken: list[tuple[Source, str]]) -> Iterator[ExportedSpan]:
         ids: dict[Source, list[str]] = {}
@@ -218,6 +266,10 @@ class _Given:
         """It."""
         return [self._traced]
 
+    def count(self, ids: list[str]) -> int:
+        """Its spans."""
+        return len(self._traced.spans)
+
 
 def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Headers that can be sent. Raises `UsageError`, which shows no value, as those are keys."""
@@ -232,10 +284,14 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 def _send_all(reference: weakref.ref[OTel]) -> None:
     """The thread: it holds the sink only while it works, so that one that nobody holds ends."""
+    first = True
     while True:
         sink = reference()
         if sink is None:
             return
+        if first:
+            sink._knock()
+            first = False
         while taken := sink._next():
             sink._send(taken)
         if taken is None:
@@ -253,6 +309,6 @@ def _last_words() -> None:
     until = time.monotonic() + _LAST_WORDS
     following = sys.modules.get("outlast.tracing.otel.following")
     if following is not None:
-        following.flush(_LAST_WORDS)
+        following.written(_LAST_WORDS)
     for sink in list(_open):
-        sink.close(max(0.1, until - time.monotonic()))
+        sink._farewell(until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ logger = logging.getLogger("outlast.trace")
 
 MOST_SPANS: Final = 100  # of one message: some backends take a tenth of a second for each
 MOST_BYTES: Final = 2_000_000  # of its text, roughly: collectors refuse messages beyond 4 MB
+_PORTS: Final = {"http": 80, "https": 443}
 _PATH: Final = "/v1/traces"
 
 
@@ -84,6 +86,24 @@ class Sender:
         self._exporter = exporter
         self._resource = Resource.create(dict(resource))
         self._scope = InstrumentationScope("outlast", __version__, GEN_AI_SCHEMA)
+
+    @property
+    def place(self) -> str:
+        """Where spans go: an address without its query, or the kind of exporter."""
+        address = getattr(self._exporter, "_endpoint", None)
+        return address.partition("?")[0] if isinstance(address, str) else type(self._exporter).__name__
+
+    def answers(self, timeout: float) -> bool:
+        """Whether anybody takes connections where spans go, asked for `timeout` seconds at most (and as long as a name
+        takes to look up); True for an exporter that does not say where that is."""
+        parts = urlsplit(self.place)
+        if not parts.hostname:
+            return True
+        try:
+            socket.create_connection((parts.hostname, parts.port or _PORTS.get(parts.scheme, 80)), timeout).close()
+        except (OSError, ValueError):
+            return False
+        return True
 
     def send(self, spans: Iterable[ExportedSpan]) -> tuple[int, int]:
         """Send spans; how many arrived and how many did not. Blocks for as long as the exporter tries; raises
