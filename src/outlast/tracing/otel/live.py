@@ -137,7 +137,7 @@ class OTel:
             self._changed.notify_all()
 
     def ready(self) -> None:
-        """Begin the thread now, not with the first trace: where the process ends before that, Python lets none begin."""
+        """Begin the thread now, not with the first trace: at the end of a process Python lets none begin."""
         with self._changed:
             if self._forks == forks() and not self._closed and self._thread is None:
                 self._started()
@@ -171,8 +171,10 @@ class OTel:
         return done
 
     def _farewell(self, until: float) -> None:
-        """Send what waits, at most until that time of the monotonic clock, for a second where nobody was ever there; say
-        how much was not sent."""
+        """Send what waits, at most until that time of the monotonic clock, and for a second where nobody was ever
+        there; say how much was not sent."""
+        if self._closed:
+            return
         if self._forks != forks():
             return
         self.flush(min(until - time.monotonic(), _NOBODY))
