@@ -233,9 +233,9 @@ def test_what_a_first_look_dropped_is_looked_at_again() -> None:
     )
 
     async def look() -> tuple[bool, bool]:
-        search.width = 30
-        search.dropped = [idle, good]
-        return await search._again(0), await search._again(0)
+        search.contest.width = 30
+        search.sweep.dropped = [idle, good]
+        return await search.sweep.again(0), await search.sweep.again(0)
 
     assert within(study, look) == (True, False)  # there is nothing left then
     assert study.build(search.pool.best()).pick.instruction == study.build(good).pick.instruction

@@ -9,7 +9,7 @@ from tests.optimize.studies import COLOURS, Paint, Pick, study_of, whole_field, 
 
 import outlast as ol
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.gepa import front
+from outlast.optimize.pareto import best_somewhere
 from outlast.testing import ScriptedLM, gym
 from outlast.testing.contracts import check_optimizer
 
@@ -32,11 +32,11 @@ def test_the_front_keeps_a_specialist_and_not_who_is_covered():
         specialist: {"a": 0.0, "b": 0.0, "c": 0.0, "d": 1.0},
         covered: {"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0},
     }
-    assert front(values) == {generalist: 3, specialist: 1}
+    assert best_somewhere(values) == {generalist: 3, specialist: 1}
 
 
 def test_of_twins_one_stays_on_the_front():
-    assert len(front({one("a"): {"x": 1.0}, one("b"): {"x": 1.0}})) == 1
+    assert len(best_somewhere({one("a"): {"x": 1.0}, one("b"): {"x": 1.0}})) == 1
 
 
 def test_reflection_lifts_the_program_to_the_top():

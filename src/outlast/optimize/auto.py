@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 from outlast.errors import UsageError, brief
+from outlast.optimize.breeding import Breeding
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.gate import AHEAD, WORST, Gate
+from outlast.optimize.contest import Contest
+from outlast.optimize.gate import AHEAD, WORST
 from outlast.optimize.headroom import LITTLE
 from outlast.optimize.operators import defaults
-from outlast.optimize.operators.merge import merged
 from outlast.optimize.operators.protocol import Operator, unnamed
-from outlast.optimize.operators.reflect import ReflectEdit
-from outlast.optimize.pool import Pool
 from outlast.optimize.portfolio import Portfolio
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
-from outlast.optimize.texts import together
+from outlast.optimize.sweep import Sweep
 
 _UNLIMITED = 1000  # rollouts of a search that no budget limits
-_LIKELY = 0.6  # posterior chance of being better from which a candidate is built on
-_SURE = 0.8  # the same for a change of structure: there are many, and nothing but the race speaks for one
 _FINALISTS, _FINALS = 5, 0.12  # how many, and their share of a search
 _LOOK, _CLOSER, _SMALL, _EACH = 12, 16, 300, 5  # first look, closer look; small search; rollouts of a proposal
-_STUCK, _AGAIN = 2, 2  # rounds without progress before changes of structure are looked at again, and how many then
-_TRIES = 3  # judgements of one edit, each on other failures
+_STUCK = 2  # rounds without progress before changes of structure are looked at again
 _PRIOR = {"reflect": 4.0}  # successes granted: what failures say is the best source there is
 
 
@@ -98,16 +92,13 @@ class _Search:
     def __init__(self, options: Auto, study: Study) -> None:
         self.study = study
         self.options = options
-        self.pool = Pool(study)
         operators = options.operators or defaults.portfolio()
-        self.portfolio = Portfolio(operators, prior=_PRIOR)
-        self.structural = defaults.sweep() if options.operators is None else []
-        self.edits = next((one for one in operators if one.name == ReflectEdit.name), None)
-        self.gate = Gate(study, self.pool)
-        self.judged = Counter[Candidate]()
-        self.dropped: list[Candidate] = []  # changes of structure that did not look good at first, the likeliest first
+        self.contest = Contest(study, Portfolio(operators, prior=_PRIOR), self.left)
+        self.pool, self.gate = self.contest.pool, self.contest.gate
+        self.sweep = Sweep(self.contest, defaults.sweep() if options.operators is None else [])
+        self.breeding = Breeding(self.contest, operators)
         self.before = study.rollouts  # those of the proof
-        self.round = self.idle = 0
+        self.idle = 0  # rounds without progress
 
     def left(self) -> float:
         """Rollouts that may still be run."""
@@ -123,30 +114,36 @@ class _Search:
         if self.left() < _LOOK:
             return study.start
         await pool.measure([study.start], min(_LOOK, pool.size))
-        self.total = self.left()
-        self.gate.look = min(pool.size, 8 if self.total < _SMALL else _LOOK)  # selection examples for a first look
-        self.width = max(self.gate.look, min(pool.size, max(_CLOSER, round(self.total / 25))))  # and for a closer one
-        self.parallel = self.options.parallel or max(8, min(24, round(self.total / 40)))
-        self.width = min(self.width, self.gate.look + int(self.left()))
-        await pool.measure([study.start], self.width)
-        if self.total > _SMALL:
+        total = self.left()
+        width = self._sized(total)
+        await pool.measure([study.start], width)
+        if total > _SMALL:
             await self._redraw()
         if self._perfect():
-            await pool.measure([study.start], min(pool.size, self.width + int(self.left())))
+            await pool.measure([study.start], min(pool.size, width + int(self.left())))
             if self._perfect():
                 said = "no headroom: the program is right on next to everything as it is"
                 study.note(said, headroom=said)
                 return study.start
-        await self._sweep()
-        finals = min(_FINALS * self.total, pool.size)
-        while self.idle < self.options.patience and (room := self.left() - finals - self.width) > 4 * _EACH:
-            kept = finals + self.width
-            progress = await self._round(min(self.parallel, int(room / _EACH)), kept)
+        await self.sweep.run(total)
+        finals = min(_FINALS * total, pool.size)
+        while self.idle < self.options.patience and (room := self.left() - finals - width) > 4 * _EACH:
+            kept = finals + width
+            progress = await self._round(min(self.breeding.parallel, int(room / _EACH)), kept)
             if not progress and self.idle >= _STUCK:
-                progress = await self._again(kept)
+                progress = await self.sweep.again(kept)
             self.idle = 0 if progress else self.idle + 1
             study.mark(pool.best())
         return await self._finals()
+
+    def _sized(self, total: float) -> int:
+        """Set what a search of so many rollouts looks at and how much it does at once; gives the width of its races."""
+        size, gate = self.pool.size, self.gate
+        gate.look = min(size, 8 if total < _SMALL else _LOOK)  # selection examples for a first look
+        width = max(gate.look, min(size, max(_CLOSER, round(total / 25))))  # and for a closer one
+        self.contest.width = min(width, gate.look + int(self.left()))
+        self.breeding.parallel = self.options.parallel or max(8, min(24, round(total / 40)))
+        return self.contest.width
 
     def _perfect(self) -> bool:
         """Whether next to nothing is missing; scores that leave 0 to 1 do not tell."""
@@ -154,7 +151,7 @@ class _Search:
 
     async def _redraw(self) -> None:
         """How often a failure passes when it is simply asked again."""
-        again = min(self.gate.look, self.width)
+        again = min(self.gate.look, self.contest.width)
         await self.pool.measure([self.study.start], again, sample=1)
         outcomes = self.study.outcomes_of(self.study.start, "select")
         first = {o.example: o.value for o in outcomes if o.sample == 0}
@@ -162,140 +159,24 @@ class _Search:
         more = [b - a for a, b in pairs if a is not None and b is not None and a < self.study.full]
         self.gate.luck = (math.fsum(more) + 0.2 * 4 * self.study.spread) / (len(more) + 4)
 
-    async def _sweep(self) -> None:
-        """Race what changes the structure and the first sets of demonstrations, each once; most only on a first look.
-
-        Several that help are tried together too.
-        """
-        study, pool = self.study, self.pool
-        lists = [
-            await self._proposed(one, study.start, 0) for one in self.structural if one.applies(study, study.start)
-        ]
-        turns = [one for turn in itertools.zip_longest(*lists) for one in turn if one is not None]
-        most = min(max(4, min(12, round(self.total / 100))), int(self.left() / (2 * self.width)))
-        found = list(dict.fromkeys(turns))[:most]
-        await pool.measure(found, self.gate.look)
-        found.sort(key=lambda one: -pool.gain(one).mean)
-        close = [one for one in found[: (len(found) + 2) // 3] if pool.gain(one).mean > 0]
-        await pool.measure(close, self.width)
-        kept = sorted((one for one in close if pool.gain(one).chance > _SURE), key=lambda one: -pool.gain(one).mean)
-        for one in found:
-            self._settle(one, one in kept)
-        looks = {one: pool.gain(one) for one in found if one not in close}
-        self.dropped = sorted(looks, key=lambda one: -looks[one].mean - looks[one].error)
-        for one in kept[:3]:
-            pool.add(one)
-        both = merged(study, kept[:3]) if kept else study.start
-        if both not in pool.members and pool.cost([both], self.width) <= self.left():
-            await pool.measure([both], self.width)
-            if pool.gain(both).mean > pool.gain(kept[0]).mean:
-                study.judged(both, accepted=True)
-                pool.add(both)
-
-    async def _again(self, kept: float) -> bool:
-        """Look closer at what the sweep dropped on a first look, a little after each round without progress.
-
-        True when something is built on; `kept` rollouts are left for what comes after.
-        """
-        some, self.dropped = self.dropped[:_AGAIN], self.dropped[_AGAIN:]
-        if not some or self.pool.cost([*some, self.study.start], self.width) > self.left() - kept - self.width:
-            return False
-        await self.pool.measure([*some, self.study.start], self.width)
-        good = [one for one in some if self.pool.gain(one).chance > _SURE]
-        return bool(good) and await self._contend(self.pool.best(), good)
-
     async def _round(self, parallel: int, kept: float) -> bool:
         """Proposals in parallel, gates, a merge, a race; True when something is built on.
 
         `kept` rollouts are left for the race and what comes after.
         """
         best = self.pool.best()
-        jobs = self._jobs(best, parallel)
-        self.round += 1
-        if not jobs:
-            return False
-        children = await self._children(jobs)
+        children = await self.breeding.children(parallel, stuck=self.idle > 0)
         most = max(0, int((self.left() - kept) / WORST))  # each runs on a look, and its parent with it
         children = dict(itertools.islice(children.items(), most))
-        scores = await together(
-            self.gate.score(child, parent, before=self.judged[child]) for child, parent in children.items()
-        )
+        scores = await self.contest.scores(children)
         ranked = sorted(zip(scores, children, strict=True), key=lambda pair: -pair[0])
         passed = [child for score, child in ranked if score > AHEAD]
         wide = [child for child in passed if not self.gate.narrow(child)]
         passed = [child for child in passed if child not in wide[1:]]  # one wide change at a time can be credited
         for child in children:
             if child not in passed:
-                self._settle(child, False)
-        return bool(passed) and await self._contend(best, passed)
-
-    def _jobs(self, best: Candidate, parallel: int) -> list[tuple[Operator, Candidate, int]]:
-        """Which operators are tried on which parents: mostly edits of the best; of specialists too when stuck."""
-        rng = self.study.rng(f"auto {self.round}")
-        jobs: list[tuple[Operator, Candidate, int]] = []
-        for number in range(parallel):
-            stuck = self.idle > 0 and number % 2 == 0 and len(self.pool.members) > 2
-            parent = self.pool.specialist(rng) if stuck else best
-            operator = self.portfolio.draw(self.study, parent, rng)
-            wide = sum(job[0].name != ReflectEdit.name for job in jobs)
-            if operator is not None and operator.name != ReflectEdit.name and wide >= max(1, parallel // 8):
-                operator = self.edits if self.edits is not None and self.edits.applies(self.study, parent) else None
-            if operator is not None:
-                jobs.append((operator, parent, self.round * self.parallel + number))
-        return jobs
-
-    async def _children(self, jobs: Sequence[tuple[Operator, Candidate, int]]) -> dict[Candidate, Candidate]:
-        """What these jobs propose that is worth judging, each with its parent."""
-        # one first, so that what the others share (rollouts of the parent) is there
-        answers = [await self._proposed(*jobs[0]), *await together(self._proposed(*job) for job in jobs[1:])]
-        children: dict[Candidate, Candidate] = {}
-        told: set[tuple[frozenset[str], Candidate]] = set()
-        for (operator, parent, _), found in zip(jobs, answers, strict=True):
-            fresh = [one for one in found if one not in self.pool.members and self._open(one)]
-            for one in fresh:
-                said = self.gate.content(parent, one)
-                if not said or (said, parent) not in told:  # the same in other words is judged once
-                    told.add((said, parent))
-                    children.setdefault(one, parent)
-            if not fresh:
-                self.portfolio.told(operator.name, 0.0)
-        self.portfolio.age()
-        return children
-
-    def _open(self, one: Candidate) -> bool:
-        """Whether a candidate may be judged: once, an edit that other failures suggest again a few times."""
-        return self.judged[one] < (_TRIES if self.gate.narrow(one) else 1)
-
-    async def _proposed(self, operator: Operator, parent: Candidate, number: int) -> list[Candidate]:
-        """What an operator makes; raises `UsageError` when that is no list of candidates."""
-        found: Any = await operator.propose(self.study, parent, number)
-        if not isinstance(found, list) or not all(isinstance(one, Candidate) for one in cast("list[object]", found)):
-            raise UsageError(
-                f"propose(...) of {type(operator).__name__} gives a list of candidates; got {brief(found)}"
-            )
-        return cast("list[Candidate]", found)
-
-    async def _contend(self, best: Candidate, some: Sequence[Candidate]) -> bool:
-        """Race all that passed, together, against the best so far; the foremost alone when that fails."""
-        everything = merged(self.study, [*some, best])
-        for entry in dict.fromkeys([everything, some[0]]):
-            if self.pool.cost([entry, best], self.width) > self.left():
-                break
-            await self.pool.measure([entry, best], self.width)
-            if self.gate.gain(entry, best).chance > _LIKELY:
-                for child in some:
-                    self._settle(child, entry == everything or child == entry)
-                self.study.judged(entry, accepted=True)
-                self.pool.add(entry)
-                return True
-        for child in some:
-            self._settle(child, False)
-        return False
-
-    def _settle(self, child: Candidate, good: bool) -> None:
-        self.judged[child] += 1
-        self.study.judged(child, accepted=good)
-        self.portfolio.told(child.operator, float(good))
+                self.contest.settle(child, False)
+        return bool(passed) and await self.contest.race(best, passed)
 
     async def _finals(self) -> Candidate:
         """The best few on all selection examples, then again with fresh draws as far as the budget goes."""

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from outlast.evals.statistics.quantiles import t_quantile
+from outlast.modules.paths import parameters
 from outlast.optimize.texts import together
 
 if TYPE_CHECKING:
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
     from outlast.optimize.study import Study
 
 Penalty = Callable[["Candidate"], float]
+
+
+def no_penalty(one: Candidate) -> float:
+    """Nothing, whoever it is."""
+    return 0.0
+
+
+def length_penalty(study: Study, weight: float, some: Sequence[Candidate], paths: Sequence[str]) -> Penalty:
+    """The penalty that is `weight` for a prompt as long as the longest of `some`, and in proportion for others.
+
+    Length is that of the texts at `paths` and of all demonstrations, in characters.
+    """
+
+    def length(one: Candidate) -> int:
+        values = parameters(study.build(one))
+        shown = [str(dict(demo.values)) for path in values if path.endswith("demos") for demo in values[path]]
+        return sum(map(len, shown)) + sum(len(values[path]) for path in paths)
+
+    longest = max(1, *map(length, some))
+    return lambda one: weight * length(one) / longest
 
 
 async def keep(

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from outlast.adapters.protocol import Demo
 from outlast.errors import UsageError
 from outlast.modules.module import Module
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import (
-    bootstrapped_demos,
-    changes_for,
-    example_of,
-    free_demos,
-    labeled_demos,
-    labels_for,
-    teacher_candidate,
-)
+from outlast.optimize.demos import bootstrapped_demos, changes_for, filled_up, free_demos, labels_for, teacher_candidate
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 
@@ -60,10 +51,6 @@ class BootstrapFewShot(Optimizer):
         passed = await bootstrapped_demos(
             study, teacher, examples[count:], threshold=self.threshold, needed=self.max_bootstrapped
         )
-        chosen: dict[str, list[Demo]] = {}
-        for path, some in labeled_demos(study.program, examples).items():
-            own = [demos[path] for demos in passed if path in demos]
-            used = {example_of(demo) for demo in own}
-            chosen[path] = [*own, *(demo for demo in some if example_of(demo) not in used)][: self.max_demos]
+        chosen = filled_up(study.program, passed, examples, self.max_demos)
         origin = f"{len(passed)} bootstrapped demos, labelled ones up to {self.max_demos}"
         return study.propose(changes_for(study.program, chosen, study.locked), origin=origin)

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from outlast.adapters.protocol import Demo
 from outlast.errors import UsageError
 from outlast.modules.module import Module
-from outlast.modules.paths import parameters, predictors_of
 from outlast.modules.predict import Predict
-from outlast.optimize.blocks import keep, ranked
+from outlast.optimize.blocks import Penalty, keep, length_penalty, no_penalty, ranked
 from outlast.optimize.candidate import Candidate
-from outlast.optimize.demos import bootstrapped_demos, example_of, labeled_demos
+from outlast.optimize.demos import bootstrapped_demos, changes_to_rows, example_of, labeled_rows
 from outlast.optimize.operators.crossover import combined
+from outlast.optimize.operators.rewrite import varied
 from outlast.optimize.proposers import CombineInstructions, VaryInstruction
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import (
-    about_text,
     proposer_modules,
-    text_in,
     text_of,
     texts,
     texts_in,
@@ -102,7 +99,7 @@ class _Evolution:
         self._rows: dict[Candidate, Rows] = {study.start: ()}
         self._pool: list[Mapping[str, Demo]] = []
         self._members = [study.start]
-        self._longest = 1
+        self._penalty: Penalty = no_penalty
 
     async def begin(self) -> None:
         """The first population: variations of the texts, each with a draw of demonstrations."""
@@ -114,7 +111,7 @@ class _Evolution:
             rng = study.rng(f"first {number}")
             rows = rng.sample(self._pool, min(len(self._pool), rng.randint(0, options.max_demos)))
             self._add(self._made(study.start, changes, tuple(rows), "varied"))
-        self._longest = max(self._length(one) for one in self._members)
+        self._penalty = length_penalty(study, options.length_penalty, self._members, self._texts)
 
     async def step(self, number: int) -> None:
         """Children of pairs, then a race of all, which leaves as many as before."""
@@ -157,11 +154,8 @@ class _Evolution:
         study.rng("harvest").shuffle(examples)
         found: list[Mapping[str, Demo]] = [*await bootstrapped_demos(study, study.start, examples[: options.harvest])]
         used = {example_of(demo) for row in found for demo in row.values()}
-        by_example: dict[str, dict[str, Demo]] = {}
-        for path, demos in labeled_demos(study.program, examples).items():
-            for demo in demos:
-                by_example.setdefault(example_of(demo), {})[path] = demo
-        return [*found, *(row for key, row in by_example.items() if key not in used)]
+        labelled = labeled_rows(study.program, examples)
+        return [*found, *(row for key, row in labelled.items() if key not in used)]
 
     async def _varied(self, parent: Candidate, number: int) -> dict[str, str]:
         """Every text of a candidate in other words."""
@@ -169,9 +163,7 @@ class _Evolution:
         return {path: text for path, text in zip(self._texts, answers, strict=True) if text}
 
     async def _vary(self, path: str, text: str, number: int) -> str:
-        about = about_text(self._study, path)
-        out = await self._study.ask(self._options.vary, sample=number, module=about, instruction=text)
-        return text_in(out, "improved")
+        return await varied(self._study, path, text, self._options.vary, sample=number)
 
     async def _child(self, rng: Random, number: int) -> Candidate | None:
         """Two members crossed in one text, which is then varied, and their demonstrations mixed and mutated."""
@@ -200,22 +192,7 @@ class _Evolution:
 
     def _made(self, parent: Candidate, changes: Mapping[str, str], rows: Rows, origin: str) -> Candidate:
         """The candidate with these texts and demonstrations; those written by hand stay in front."""
-        study = self._study
-        every: dict[str, Any] = dict(changes)
-        for path, part in predictors_of(study.program).items() if self._options.max_demos else ():
-            name = f"{path}.demos".lstrip(".")
-            if not study.locked(name):
-                own = [demo for demo in part.demos if not example_of(demo)]
-                every[name] = (*own, *(row[path] for row in rows if path in row))
-        made = study.propose(every, origin=origin, parent=parent, operator="capo")
+        shown = changes_to_rows(self._study, rows) if self._options.max_demos else {}
+        made = self._study.propose({**changes, **shown}, origin=origin, parent=parent, operator="capo")
         self._rows.setdefault(made, rows)
         return made
-
-    def _penalty(self, one: Candidate) -> float:
-        return self._options.length_penalty * self._length(one) / self._longest
-
-    def _length(self, one: Candidate) -> int:
-        """Characters of the texts and demonstrations of a candidate."""
-        values = parameters(self._study.build(one))
-        shown = [str(dict(demo.values)) for path in values if path.endswith("demos") for demo in values[path]]
-        return sum(map(len, shown)) + sum(len(values[path]) for path in self._texts)

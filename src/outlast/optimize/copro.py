@@ -10,6 +10,7 @@ from outlast.modules.predict import Predict
 from outlast.optimize.attempts import attempts, new_ones
 from outlast.optimize.candidate import Candidate
 from outlast.optimize.episodes import about_data
+from outlast.optimize.operators.rewrite import varied
 from outlast.optimize.proposers import BeatAttempts, VaryInstruction
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
@@ -80,11 +81,8 @@ class COPRO(Optimizer):
         return (await study.race([best, *fresh]))[0]
 
     async def _varied(self, study: Study, path: str, best: Candidate) -> list[str]:
-        about, text = about_text(study, path), text_of(study, best, path)
-        answers = await together(
-            study.ask(self.vary, sample=number, module=about, instruction=text) for number in range(self.breadth - 1)
-        )
-        return [text_in(answer, "improved") for answer in answers]
+        text = text_of(study, best, path)
+        return await together(varied(study, path, text, self.vary, sample=number) for number in range(self.breadth - 1))
 
     async def _beaten(self, study: Study, path: str, tried: Sequence[Candidate]) -> list[str]:
         shown = attempts(study, [study.start, *tried], path, most=self.breadth)

@@ -12,6 +12,7 @@ from outlast.modules.paths import predictors_of
 
 if TYPE_CHECKING:
     from outlast.modules.module import Module
+    from outlast.modules.predict import Predict
     from outlast.optimize.candidate import Candidate, Outcome, Step
     from outlast.optimize.study import Study
 
@@ -100,9 +101,35 @@ def teacher_candidate(study: Study, teacher: Module | None, shown: Sequence[Exam
     )
 
 
+def demos_at(path: str) -> str:
+    """The parameter path of a predictor's demonstrations."""
+    return f"{path}.demos".lstrip(".")
+
+
 def free_demos(study: Study) -> list[str]:
     """The predictors of the start program whose demonstrations may change."""
-    return [path for path in predictors_of(study.program) if not study.locked(f"{path}.demos".lstrip("."))]
+    return [path for path in predictors_of(study.program) if not study.locked(demos_at(path))]
+
+
+def filled_up(
+    program: Module, kept: Sequence[Mapping[str, Demo]], examples: Sequence[Example], most: int
+) -> dict[str, list[Demo]]:
+    """Up to `most` demonstrations for each predictor: those of rollouts first, then labels of other examples."""
+    found: dict[str, list[Demo]] = {}
+    for path, labelled in labeled_demos(program, examples).items():
+        own = [demos[path] for demos in kept if path in demos]
+        used = {example_of(demo) for demo in own}
+        found[path] = [*own, *(demo for demo in labelled if example_of(demo) not in used)][:most]
+    return found
+
+
+def labeled_rows(program: Module, examples: Sequence[Example]) -> dict[str, dict[str, Demo]]:
+    """Demonstrations from labels by example, each with one for every predictor that its labels are for."""
+    found: dict[str, dict[str, Demo]] = {}
+    for path, demos in labeled_demos(program, examples).items():
+        for demo in demos:
+            found.setdefault(example_of(demo), {})[path] = demo
+    return found
 
 
 def labels_for(study: Study) -> list[str]:
@@ -119,8 +146,21 @@ def changes_for(program: Module, demos: Demos, locked: Callable[[str], bool] | N
     """
     changes: dict[str, Any] = {}
     for path, part in predictors_of(program).items():
-        name = f"{path}.demos" if path else "demos"
+        name = demos_at(path)
         if demos.get(path) and not (locked and locked(name)):
-            own = [demo for demo in part.demos if not example_of(demo)]
-            changes[name] = (*own, *demos[path])
+            changes[name] = (*_by_hand(part), *demos[path])
     return changes
+
+
+def changes_to_rows(study: Study, rows: Sequence[Mapping[str, Demo]]) -> dict[str, Any]:
+    """The parameter changes that show these rows, each one example for all predictors, and no others but those that a
+    person wrote."""
+    parts = predictors_of(study.program)
+    return {
+        demos_at(path): (*_by_hand(parts[path]), *(row[path] for row in rows if path in row))
+        for path in free_demos(study)
+    }
+
+
+def _by_hand(part: Predict[..., Any]) -> list[Demo]:
+    return [demo for demo in part.demos if not example_of(demo)]

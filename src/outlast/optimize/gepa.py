@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -14,6 +13,7 @@ from outlast.optimize.candidate import Candidate
 from outlast.optimize.operators.crossover import exchanged
 from outlast.optimize.operators.merge import ancestor
 from outlast.optimize.operators.rewrite import rewritten
+from outlast.optimize.pareto import best_somewhere
 from outlast.optimize.proposers import RewriteInstruction
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
@@ -100,7 +100,7 @@ class _Evolution:
         return bool(fresh)
 
     def _draw(self, rng: Random) -> Candidate:
-        shares = front({one: self._study.tally(one).values for one in self._pool})
+        shares = best_somewhere({one: self._study.tally(one).values for one in self._pool})
         return rng.choices(list(shares), list(shares.values()))[0]
 
     def _next_text(self, parent: Candidate) -> str:
@@ -150,7 +150,7 @@ class _Evolution:
 
     def _pair(self, rng: Random) -> tuple[Candidate, Candidate, Candidate] | None:
         """Two of the front that were not crossed yet and whose crossing is new, with what comes of it."""
-        members = list(front({one: self._study.tally(one).values for one in self._pool}))
+        members = list(best_somewhere({one: self._study.tally(one).values for one in self._pool}))
         pairs = [(one, other) for at, one in enumerate(members) for other in members[:at]]
         rng.shuffle(pairs)
         for one, other in pairs:
@@ -181,23 +181,3 @@ class _Evolution:
         while len(found) < _MERGE_SEEN and any(groups):
             found += [group.pop() for group in groups if group][: _MERGE_SEEN - len(found)]
         return found
-
-
-def front(values: Mapping[Candidate, Mapping[str, float]]) -> dict[Candidate, int]:
-    """The candidates that are best on some example, with how many examples each is among the best of.
-
-    One whose examples are all covered by others of the front is left out, the worst on average first.
-    """
-    best: dict[str, float] = {}
-    for scores in values.values():
-        for example, score in scores.items():
-            best[example] = max(score, best.get(example, score))
-    wins = {one: [key for key, score in scores.items() if score == best[key]] for one, scores in values.items()}
-    means = {one: sum(scores.values()) / max(1, len(scores)) for one, scores in values.items()}
-    rivals = Counter(key for keys in wins.values() for key in keys)
-    kept = list(values)
-    for one in sorted(values, key=lambda each: means[each]):
-        if len(kept) > 1 and all(rivals[key] > 1 for key in wins[one]):
-            kept.remove(one)
-            rivals.subtract(wins[one])
-    return {one: max(1, len(wins[one])) for one in kept}

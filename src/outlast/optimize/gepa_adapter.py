@@ -18,7 +18,7 @@ from outlast.modules.module import Module
 from outlast.modules.paths import parameters, update
 from outlast.optimize.locks import Locks
 from outlast.optimize.rollout import HOPELESS
-from outlast.optimize.texts import texts_in
+from outlast.optimize.texts import instruction_at, texts_in
 from outlast.runtime import gather, run_blocking
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def package() -> Any:
 
 
 def _record(row: Row, component: str) -> dict[str, Any]:
-    spans = [span for span in row.trace or () if f"{span.path}.instruction".lstrip(".") == component]
+    spans = [span for span in row.trace or () if span.path is not None and instruction_at(span.path) == component]
     steps = [(span.inputs, f"unreadable: {span.error}" if span.values is None else span.values) for span in spans]
     return record(steps or [(row.inputs, row.outputs)], feedback_of(row.score, row.feedback, row.error, row.targets))
 

@@ -18,7 +18,7 @@ from outlast.optimize.candidate import Candidate, Outcome
 from outlast.optimize.gepa_adapter import batch_of, components_of, feedback_of, package, record
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
-from outlast.optimize.texts import texts, whole_numbers
+from outlast.optimize.texts import instruction_at, texts, whole_numbers
 from outlast.runtime import current, in_thread
 from outlast.runtime.driving import wait
 
@@ -173,7 +173,7 @@ class _Bridge:
     def _record(self, outcome: Outcome, component: str) -> dict[str, Any]:
         study = self._study
         example = study.example(outcome.example)
-        found = [step for step in study.steps(outcome) if f"{step.path}.instruction".lstrip(".") == component]
+        found = [step for step in study.steps(outcome) if instruction_at(step.path) == component]
         steps = [(step.inputs, step.values) for step in found]
         gave = study.ledger.outputs(outcome.candidate, outcome.example, outcome.sample)
         feedback = feedback_of(outcome.score, outcome.feedback, outcome.error, targets_of(example))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
@@ -162,3 +163,24 @@ def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
             return False
         better = True
     return better
+
+
+def best_somewhere(values: Mapping[Candidate, Mapping[str, float]]) -> dict[Candidate, int]:
+    """The candidates that are best on some example, with how many examples each is among the best of.
+
+    One whose examples are all covered by others is left out, the worst on average first. Source: the front over single
+    instances of GEPA, Agrawal et al. 2025 (arXiv 2507.19457).
+    """
+    best: dict[str, float] = {}
+    for scores in values.values():
+        for example, score in scores.items():
+            best[example] = max(score, best.get(example, score))
+    wins = {one: [key for key, score in scores.items() if score == best[key]] for one, scores in values.items()}
+    means = {one: sum(scores.values()) / max(1, len(scores)) for one, scores in values.items()}
+    rivals = Counter(key for keys in wins.values() for key in keys)
+    kept = list(values)
+    for one in sorted(values, key=lambda each: means[each]):
+        if len(kept) > 1 and all(rivals[key] > 1 for key in wins[one]):
+            kept.remove(one)
+            rivals.subtract(wins[one])
+    return {one: max(1, len(wins[one])) for one in kept}

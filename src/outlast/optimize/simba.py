@@ -6,24 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from outlast.data.example import Example
 from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.predict import Predict
 from outlast.optimize.candidate import Candidate, Outcome
-from outlast.optimize.demos import demos_from_steps, example_of, free_demos, source_of
-from outlast.optimize.edits import Edit, apply_edits
-from outlast.optimize.episodes import about_program, episode
+from outlast.optimize.contrast import advised, contrasts
+from outlast.optimize.demos import demos_at, demos_from_steps, example_of, free_demos, source_of
 from outlast.optimize.proposers import AdviseFromContrast
 from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
-from outlast.optimize.texts import minibatch, proposer_modules, text_of, together, whole_numbers
+from outlast.optimize.texts import minibatch, proposer_modules, together, whole_numbers
 
 _SHARPNESS = 0.2  # temperature of the softmax over gains that draws programs
 _FINALISTS = 7
-_MOST_RULES = 6000  # characters that advice may add to an instruction in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +105,11 @@ class _Climb:
         """Sample, make children, compare."""
         study, options = self._study, self._options
         rng = study.rng(f"simba {number}")
-        buckets = await self._sampled(number, examples, rng)
+        drawn = [self._draw(rng) for _ in range(options.samples)]  # the start and whoever is drawn again, anew
+        buckets = await contrasts(study, drawn, examples)
         parents = [self._draw(rng) for _ in range(options.children)]
         jobs = [
-            self._child(parent, runs, f"simba {number}.{at}", at % 2 == 0)
+            self._child(parent, runs, number, at)
             for at, (parent, runs) in enumerate(zip(parents, buckets, strict=False))
         ]
         children = [one for one in dict.fromkeys(await together(jobs)) if one is not None and one not in self._pool]
@@ -123,23 +122,6 @@ class _Climb:
         for one in children:
             study.judged(one, accepted=self._gain(one) > self._gain(leader))
         study.mark(leader if winner is None else winner)
-
-    async def _sampled(self, number: int, examples: Sequence[Example], rng: Random) -> list[list[Outcome]]:
-        """The runs of each example, best first; those whose scores differ most come first."""
-        drawn = [self._draw(rng) for _ in range(self._options.samples)]
-        draws: dict[str, int] = {}
-        jobs: list[Any] = []
-        for one in drawn:  # the start and whoever is drawn again give other draws
-            sample = draws[one.id] = draws.get(one.id, -1) + 1
-            jobs.append(self._study.evaluate(one, examples, sample=sample))
-        runs = await together(jobs)
-        buckets: list[list[Outcome]] = []
-        for at in range(len(examples)):
-            known = [found[at] for found in runs if found[at].value is not None]
-            known.sort(key=lambda outcome: -(outcome.value or 0.0))
-            if known:
-                buckets.append(known)
-        return sorted(buckets, key=_unlike)
 
     def _draw(self, rng: Random) -> Candidate:
         """One of the best programs or the start, the better the likelier."""
@@ -157,16 +139,17 @@ class _Climb:
         total = math.fsum(value - base[key] for key, value in shared.items())
         return total / (len(shared) + 4)
 
-    async def _child(self, parent: Candidate, runs: Sequence[Outcome], name: str, demo: bool) -> Candidate | None:
+    async def _child(self, parent: Candidate, runs: Sequence[Outcome], step: int, at: int) -> Candidate | None:
         """The parent with a demonstration or with advice from the runs of one example, None when there is neither."""
         study, best, worst = self._study, runs[0], runs[-1]
-        rng = study.rng(name)
+        rng = study.rng(f"simba {step}.{at}")
         kept = self._thinned(parent, rng)
-        if demo and self._options.max_demos and (best.value or 0.0) >= self._options.threshold:
+        if at % 2 == 0 and self._options.max_demos and (best.value or 0.0) >= self._options.threshold:
             changes: Mapping[str, Any] = self._with_demo(kept, best, rng)
             origin = f"the run of example {best.example} as a demonstration"
         elif (best.value or 0.0) > (worst.value or 0.0):
-            changes = {**self._as_changes(kept), **await self._advised(parent, best, worst, name)}
+            advice = await advised(study, parent, best, worst, self._options.advise, sample=at)
+            changes = {**self._as_changes(kept), **advice}
             origin = f"advice from two runs of example {best.example}"
         else:
             return None
@@ -187,43 +170,11 @@ class _Climb:
         }
 
     def _as_changes(self, demos: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        return {f"{path}.demos".lstrip("."): tuple(some) for path, some in demos.items()}
+        return {demos_at(path): tuple(some) for path, some in demos.items()}
 
     def _with_demo(self, kept: Mapping[str, list[Any]], best: Outcome, rng: Random) -> dict[str, Any]:
         new = demos_from_steps(self._study.steps(best), source_of(best), rng)
         return self._as_changes({path: [*some, *([new[path]] if path in new else [])] for path, some in kept.items()})
-
-    async def _advised(self, parent: Candidate, best: Outcome, worst: Outcome, name: str) -> dict[str, Any]:
-        """Instructions with the advice of the proposer, by path; empty when it gave none."""
-        study = self._study
-        paths = {path or "program": path for path in predictors_of(study.program)}
-        out = await study.ask(
-            self._options.advise,
-            sample=int(name.rpartition(".")[2]),
-            program=about_program(study.program),
-            modules=", ".join(paths),
-            better=episode(study, best),
-            worse=episode(study, worst),
-        )
-        advice = getattr(out, "advice", None)
-        changes: dict[str, Any] = {}
-        told = cast("dict[Any, Any]", advice) if isinstance(advice, dict) else {}
-        for module, text in told.items():
-            if module in paths and isinstance(text, str):
-                where = f"{paths[module]}.instruction".lstrip(".")
-                before = text_of(study, parent, where)
-                after = apply_edits(before, [Edit(op="add", text=text)])
-                grown = len(after) - len(text_of(study, study.start, where))
-                if grown <= _MOST_RULES and where in study.tunable:
-                    changes[where] = after
-        return changes
-
-
-def _unlike(runs: Sequence[Outcome]) -> tuple[float, float, float]:
-    """The order of examples: scores that differ most, then the best run, then how far it is above the mean."""
-    values = [outcome.value or 0.0 for outcome in runs]
-    mean = math.fsum(values) / len(values)
-    return (values[-1] - values[0], -values[0], mean - values[0])
 
 
 def _poisson(mean: float, rng: Random) -> int:

@@ -15,6 +15,7 @@ from outlast.optimize.protocol import Optimizer, must_have
 from outlast.optimize.study import Study
 from outlast.optimize.texts import (
     about_text,
+    instruction_at,
     minibatch,
     module_of,
     proposer_modules,
@@ -96,7 +97,7 @@ class TextGrad(Optimizer):
         said: dict[int, str] = {}
         for at in reversed(range(len(steps))):
             users = [said[later] for later in users_of(steps, at) if later in said]
-            instruction = f"{steps[at].path}.instruction".lstrip(".")
+            instruction = instruction_at(steps[at].path)
             answer = await study.ask(
                 self.criticize,
                 sample=number,

@@ -72,6 +72,11 @@ def about_text(study: Study, path: str) -> str:
     return f"{path}: {what or 'a text that this program uses'}\n{about_program(study.program)}"
 
 
+def instruction_at(path: str) -> str:
+    """The parameter path of a predictor's instruction."""
+    return f"{path}.instruction".lstrip(".")
+
+
 def owner_of(path: str) -> str:
     """What a text belongs to, as feedback may call it: the module of an instruction, else the parameter itself."""
     owner, _, name = path.rpartition(".")

@@ -11,7 +11,7 @@ from outlast.data.example import Example, id_of
 from outlast.errors import UsageError, brief
 from outlast.modules.paths import predictors_of
 from outlast.optimize.choosing import balanced, cover, orders, relevant, spread, varied
-from outlast.optimize.demos import bootstrapped_demos, example_of
+from outlast.optimize.demos import bootstrapped_demos, demos_at, example_of
 from outlast.optimize.harvest import Shelf, harvest, influences, likeness_to, shown_as, shown_examples, within
 from outlast.optimize.operators.protocol import Operator
 
@@ -183,7 +183,7 @@ class DropDemos(_Demos):
         gone = set(worst[:count]) if count < len(shown) else set(shown)
         parts = predictors_of(study.build(parent))
         changes = {
-            f"{path}.demos".lstrip("."): tuple(demo for demo in part.demos if example_of(demo) not in gone)
+            demos_at(path): tuple(demo for demo in part.demos if example_of(demo) not in gone)
             for path, part in parts.items()
             if path in _free(study, parent)
         }
@@ -259,7 +259,7 @@ class NearDemos(_Demos):
 def _free(study: Study, parent: Candidate) -> list[str]:
     """The predictors whose demonstrations may change."""
     paths = predictors_of(study.build(parent))
-    return [path for path in paths if not study.locked(f"{path}.demos".lstrip("."))]
+    return [path for path in paths if not study.locked(demos_at(path))]
 
 
 def _cause(study: Study, parent: Candidate) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from outlast.errors import UsageError, brief
+from outlast.optimize.candidate import Candidate
 from outlast.optimize.protocol import described
 
 if TYPE_CHECKING:
-    from outlast.optimize.candidate import Candidate
     from outlast.optimize.study import Study
 
 
@@ -51,3 +51,11 @@ class Operator(ABC):
     def describe(self) -> dict[str, Any]:
         """Name and options, JSON-ready."""
         return described(self, "operator")
+
+
+async def proposals(operator: Operator, study: Study, parent: Candidate, number: int) -> list[Candidate]:
+    """What an operator makes; raises `UsageError` when that is no list of candidates."""
+    found: Any = await operator.propose(study, parent, number)
+    if not isinstance(found, list) or not all(isinstance(one, Candidate) for one in cast("list[object]", found)):
+        raise UsageError(f"propose(...) of {type(operator).__name__} gives a list of candidates; got {brief(found)}")
+    return cast("list[Candidate]", found)

@@ -95,3 +95,12 @@ async def rewritten(
         cause=[outcome.example for outcome in wrong],
     )
     return None if made == parent else made
+
+
+async def varied(study: Study, path: str, text: str, by: Module, *, sample: int) -> str:
+    """A text in other words; "" when the proposer gave none. `by` takes the inputs of `VaryInstruction`.
+
+    Cost: one proposal.
+    """
+    answer = await study.ask(by, sample=sample, module=about_text(study, path), instruction=text)
+    return text_in(answer, "improved")
