@@ -13,7 +13,8 @@ import outlast as ol
 from outlast.errors import StudyError
 from outlast.messages import Message, OutputSchema, Question, Request, Response, Settings, TextPart, Usage, system, user
 from outlast.optimize.candidate import Outcome
-from outlast.optimize.ledger import TABLES, Ledger
+from outlast.optimize.ledger import Ledger
+from outlast.optimize.ledger_file import TABLES
 from outlast.types import Document, Image, Tool
 
 IDENTITY = {"program": "P 1", "data": "train 2"}
@@ -184,7 +185,7 @@ def test_another_search_and_another_version_are_refused_by_name(tmp_path: Path):
 def test_after_a_failure_nothing_more_is_written(tmp_path: Path):
     ledger = Ledger(tmp_path / "one.db", IDENTITY)
     form = ledger.form("lm", request())
-    ledger._db.execute("DROP TABLE reply")
+    ledger._file._db.execute("DROP TABLE reply")
     with pytest.raises(StudyError, match="cannot write to the ledger") as first:
         ledger.add_reply(form, "lm", response())
     with pytest.raises(StudyError) as second:

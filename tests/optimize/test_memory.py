@@ -131,7 +131,7 @@ def test_an_error_of_the_model_itself_costs_a_call_and_one_before_it_nothing():
 
 def test_when_nothing_can_be_kept_nothing_is_asked():
     lm, mind = ScriptedLM(lambda _: "a"), memory()
-    mind.ledger.failure = StudyError("disk full")
+    mind.ledger._file.failure = StudyError("disk full")
 
     async def work() -> None:
         with running(blocking=False), pytest.raises(StudyError, match="disk full"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -382,8 +383,9 @@ def test_a_program_that_swallows_errors_does_not_turn_an_empty_purse_into_answer
 def test_the_listener_is_told_ten_times_a_second_at_most_and_at_every_phase():
     told: list[Progress] = []
     study = make(listener=told.append, expected=100)
+    began = time.monotonic()
     within(study, WORLD.lm(), lambda: study.evaluate(study.start, DATA))
-    assert 1 <= len(told) <= 5
+    assert 1 <= len(told) <= 2 + 10 * (time.monotonic() - began)
     study.standing.tell(now=True)
     last = told[-1]
     assert last.rollouts == 60
