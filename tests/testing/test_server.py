@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -174,3 +177,23 @@ def test_a_taken_port_is_an_error_and_not_a_hang():
         with pytest.raises(OSError):
             with FakeServer(port=port):
                 pass
+
+
+def test_the_end_of_a_server_leaves_no_socket_open() -> None:
+    """A client that comes at the last moment, and one that does not read its answer."""
+    for _ in range(10):
+        with FakeServer("x" * 5_000_000) as server:
+            place = ("127.0.0.1", int(server.url.rpartition(":")[2].partition("/")[0]))
+            reader = socket.create_connection(place)
+            body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            reader.sendall(head.encode() + body)
+            assert reader.recv(8) == b"HTTP/1.1"
+            late = socket.create_connection(place)
+        reader.close()
+        late.close()
+    found: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda given: found.append(given.exc_value))
+        gc.collect()
+    assert found == []

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -323,33 +324,64 @@ async def test_a_stream_never_tells_a_part_of_a_stop_text(lm):
     assert told == whole[: whole.index(stop)] == events[-1].response.text
 
 
-async def test_closing_a_stream_ends_the_decoding(folder):
+class Steps:
+    """A local model that takes a step only when it may, and counts them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may = threading.Event()
+        self.taken = 0
+        step = Batch.step
+
+        def held(batch: Batch) -> None:
+            assert self.may.wait(60)
+            self.taken += any(row.ended is None and not row.gone for row in batch.rows)
+            step(batch)
+
+        monkeypatch.setattr(Batch, "step", held)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
+    made = Steps(monkeypatch)
+    yield made
+    made.may.set()
+
+
+async def comes_about(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_closing_a_stream_ends_the_decoding(folder, steps):
     own = HF(folder, name="hf/tiny", device="cpu", batch=1)
-    first = own.stream(Request((user("hello"),), ol.Settings(temperature=1.5)))
+    first = own.stream(Request((user("hello"),), ol.Settings(temperature=0)))
     assert isinstance(await anext(first), TextDelta)
     second = asyncio.create_task(own.acall("hi", max_tokens=2))
-    await asyncio.sleep(0.01)
-    assert own.facts()["waiting"] == 1  # there is one place, and the first has it
+    await comes_about(lambda: own.facts()["waiting"] == 1)  # there is one place, and the first has it
     await first.aclose()
-    assert (await asyncio.wait_for(second, 5)).usage.output_tokens == 2
+    steps.may.set()
+    assert (await asyncio.wait_for(second, 60)).usage.output_tokens == 2
+    assert steps.taken <= 3  # the first would have taken fifty
 
 
-async def test_cancelling_a_call_ends_the_decoding(folder):
+async def test_cancelling_a_call_ends_the_decoding(folder, steps):
     own = HF(folder, name="hf/tiny", device="cpu", batch=1)
-    await own.acall("hi", max_tokens=1)
-    calls = [asyncio.create_task(own.acall("hello", temperature=1.5)) for _ in range(5)]
-    await asyncio.sleep(0.02)
+    calls = [asyncio.create_task(own.acall("hello", temperature=0)) for _ in range(5)]
+    await comes_about(lambda: own.facts()["waiting"] == 4)
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    assert (await asyncio.wait_for(own.acall("hi", max_tokens=2), 5)).usage.output_tokens == 2
+    steps.may.set()
+    assert (await asyncio.wait_for(own.acall("hi", max_tokens=2), 60)).usage.output_tokens == 2
     assert own.facts()["waiting"] == 0
+    assert steps.taken <= 3
 
 
-def test_a_reply_that_takes_too_long_is_a_timeout(folder):
+def test_a_reply_that_takes_too_long_is_a_timeout(folder, steps):
     hasty = HF(folder, name="hf/tiny", device="cpu", timeout=0.02)
     with pytest.raises(LMTimeout, match="timeout=0.02 s"):
-        hasty("hello", temperature=1.5)
+        hasty("hello", temperature=0)
 
 
 def test_blocking_callers_in_threads_share_the_batch(lm, reference):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 Given = str | Answer | Mapping[str, Any] | Fault
 Handler = Callable[[dict[str, Any]], Given | Awaitable[Given]]
 _MOST_KEPT = 10_000
+_BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +154,8 @@ class FakeServer:
             BatchRoutes(self.batches, self._run_line, DIALECTS, self._stranger).add_to(app)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05, handler_cancellation=True)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=4096)
-            await site.start()
+            listening = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
+            await web.SockSite(runner, listening, backlog=_BACKLOG).start()
             self._address = ("127.0.0.1", runner.addresses[0][1])
             self._port = self._address[1]
         except BaseException as error:
@@ -161,7 +164,18 @@ class FakeServer:
         finally:
             ready.set()
         await self._stop.wait()
+        with suppress(NotImplementedError):  # of the loops of Windows
+            self._loop.remove_reader(listening)
+        for _ in range(3):  # turns of the loop, for who was let in last: asyncio would forget to close its socket
+            await asyncio.sleep(0)
+        server = runner.server
+        assert server is not None
+        transports = [connection.transport for connection in server.connections]
         await runner.cleanup()
+        for transport in transports:
+            if transport is not None:  # also where a client does not read what it asked for
+                transport.abort()
+        await asyncio.sleep(0)  # for them to close
 
     async def _list_models(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
