@@ -38,6 +38,45 @@ def garbage_of_each_file_is_its_own() -> Iterator[None]:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say where a test failed and why, in a screen or two; `-v` says all of it."""
+    report = yield
+    if item.config.get_verbosity() <= 0:
+        shorten(report)
+    return report
+
+
+def shorten(report: pytest.TestReport) -> None:
+    """Cut what is printed of a failure: whole pages, long tables, the bodies of long tests, what was logged."""
+    for traceback, crash, _ in getattr(report.longrepr, "chain", ()):
+        for entry in traceback.reprentries:
+            reasons = [cut(line) for line in entry.lines if line.startswith("E")]
+            source = [cut(line) for line in entry.lines if not line.startswith("E")]
+            entry.lines = [*short(source, 0, SHOWN), *short(reasons, 2 * SHOWN // 3, SHOWN // 3)]
+            given = getattr(entry, "reprfuncargs", None)
+            if given is not None:
+                given.args = [(name, cut(value)) for name, value in given.args]
+        if crash is not None:
+            crash.message = cut("\n".join(crash.message.splitlines()[:3]))
+    report.sections = [(name, "\n".join(short(text.splitlines(), 0, SHOWN))) for name, text in report.sections]
+
+
+SHOWN = 30  # lines
+WIDTH = 400  # characters of each
+
+
+def cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[: WIDTH // 2]} ... {line[-WIDTH // 2 :]}"
+
+
+def short(lines: list[str], first: int, last: int) -> list[str]:
+    """The first and the last of many lines."""
+    if len(lines) <= first + last:
+        return lines
+    return [*lines[:first], f"[{len(lines) - first - last} more lines: -v shows them]", *lines[len(lines) - last :]]
+
+
 def is_local(address: Any) -> bool:
     """Whether a socket address stays on this machine."""
     if not isinstance(address, tuple):
