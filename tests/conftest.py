@@ -59,7 +59,9 @@ def shorten(report: pytest.TestReport) -> None:
                 given.args = [(name, cut(value)) for name, value in given.args]
         if crash is not None:
             crash.message = cut("\n".join(crash.message.splitlines()[:3]))
-    report.sections = [(name, "\n".join(short(text.splitlines(), 0, SHOWN))) for name, text in report.sections]
+    report.sections = [
+        (name, "\n".join(map(cut, short(text.splitlines(), 0, SHOWN)))) for name, text in report.sections
+    ]
 
 
 SHOWN = 30  # lines
