@@ -214,8 +214,8 @@ class StreamAborted(OutlastError, RuntimeError):
 
 
 class SearchStopped(OutlastError, RuntimeError):
-    """A compile that could not go on, because of the error that is its cause, or one that was interrupted and whose
-    result would be saved without a gain. Its ledger holds what was done."""
+    """A compile that could not go on, because of the error that is its cause, or one that was interrupted or had no
+    budget for a search and whose result would be saved without a gain. Its ledger holds what was done."""
 
 
 class EvaluationStopped(OutlastError, RuntimeError):
