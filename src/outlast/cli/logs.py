@@ -264,14 +264,15 @@ def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     for trace in store.all_traces(where, args.n or None):
         for name in (" + ".join(trace.models) or "no model", ""):
             row = sums.setdefault(
-                name, {"traces": 0, "calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "unpriced": 0}
+                name, {"traces": 0, "calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": None, "unpriced": 0}
             )
             row["traces"] += 1
             row["calls"] += trace.calls
             row["input_tokens"] += trace.input_tokens or 0
             row["output_tokens"] += trace.output_tokens or 0
-            row["cost"] += trace.cost or 0.0
             row["unpriced"] += trace.cost is None and trace.calls > 0
+            if trace.cost is not None and trace.calls:
+                row["cost"] = (row["cost"] or 0.0) + trace.cost
     total = sums.pop("", None)
     if total is None:
         return 0
@@ -284,11 +285,12 @@ def _cost(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     table.add_column("model", overflow="fold")
     for title in ("traces", "calls", "tokens in", "tokens out", "cost"):
         table.add_column(title, justify="right")
-    rows = sorted(sums.items(), key=lambda pair: -pair[1]["cost"])
+    rows = sorted(sums.items(), key=lambda pair: -(pair[1]["cost"] or 0.0))
     for name, row in [*rows, ("total", total)] if len(rows) > 1 else rows:
-        more = f" + {row['unpriced']} unknown" if row["unpriced"] else ""
+        unknown = [f"{row['unpriced']:,} unknown"] if row["unpriced"] else []
+        price = [f"${row['cost'] or 0:.4f}", *unknown] if row["cost"] is not None or not unknown else unknown
         counts = (f"{row[key]:,}" for key in ("traces", "calls", "input_tokens", "output_tokens"))
-        table.add_row(_clean(name), *counts, f"${row['cost']:.4f}{more}")
+        table.add_row(_clean(name), *counts, " + ".join(price))
     console().print(table)
     return total["traces"]
 

@@ -19,6 +19,7 @@ from outlast.tracing.database import database_at
 from outlast.tracing.opinions import Opinions
 from outlast.tracing.packing import IDENTITY, dumps
 from outlast.tracing.paging import Page, older, place_of
+from outlast.tracing.passages import BEGIN, END, passage
 from outlast.tracing.record import (
     ALL,
     ELSEWHERE,
@@ -194,13 +195,13 @@ class Store(Opinions):
             return []
         if self.database.lite:
             statement = (
-                "SELECT rowid, snippet(trace_text, 0, '[', ']', ' … ', 24) FROM trace_text "
+                f"SELECT rowid, highlight(trace_text, 0, '{BEGIN}', '{END}') FROM trace_text "
                 "WHERE trace_text MATCH ? ORDER BY rowid DESC LIMIT ?"
             )
             values: tuple[Any, ...] = (query, _count(limit))
         else:
             statement = (
-                "SELECT seq, ts_headline('simple', body, q, 'StartSel=[, StopSel=], MaxWords=24, MinWords=8') "
+                f"SELECT seq, ts_headline('simple', body, q, 'StartSel={BEGIN}, StopSel={END}, HighlightAll=true') "
                 "FROM trace_text, to_tsquery('simple', %s) q WHERE words @@ q ORDER BY seq DESC LIMIT %s"
             )
             values = (query, _count(limit))
@@ -209,7 +210,7 @@ class Store(Opinions):
             table = schema.traces
             rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
         known = {row.seq: record(row, TraceRecord) for row in rows}
-        return [Hit(known[seq], snippet) for seq, snippet in found if seq in known]
+        return [Hit(known[seq], passage(marked)) for seq, marked in found if seq in known]
 
     def results(
         self,

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from outlast.tracing import schema
 from outlast.tracing.content import load_blobs, load_messages
 from outlast.tracing.packing import storable, unpacked
+from outlast.tracing.passages import FRAME
 
 _MOST = 20_000  # characters of a trace that can be searched
 _LATE = 600.0  # seconds after which a trace that has not ended is indexed as it is
@@ -28,20 +29,28 @@ def index(connection: sa.Connection, most: int, now: float) -> bool:
     if not waiting:
         return False
     bodies = _bodies(connection, [row.id for row in waiting])
+    frames = _frames(connection, [row.id for row in waiting])
     notes: dict[str, list[str]] = {}
-    said = sa.select(labels.c.trace_id, labels.c.note).where(
+    noted = sa.select(labels.c.trace_id, labels.c.note).where(
         labels.c.trace_id.in_([row.id for row in waiting]), labels.c.undone.is_(None), labels.c.note != ""
     )
-    for trace_id, note in connection.execute(said):
+    for trace_id, note in connection.execute(noted):
         notes.setdefault(trace_id, []).append(note)
     found: list[tuple[int, str]] = []
     for row in waiting:
         body = [text for text in bodies.get(row.id, ()) if text] or [row.input, row.output]
         texts = dict.fromkeys([row.error, *body, " ".join(json.loads(row.tags)), *notes.get(row.id, ())])
-        found.append((row.seq, storable("\n".join(text for text in texts if text)[:_MOST].replace("\0", " "))))
+        said = _joined(texts)[:_MOST]
+        if row.id in frames:
+            said = f"{said}\n{FRAME}\n{_joined(frames[row.id])}"[:_MOST]
+        found.append((row.seq, storable(said)))
     put(connection, found)
     connection.execute(sa.update(traces).where(traces.c.seq.in_([row.seq for row in waiting])).values(indexed=1))
     return True
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "\n".join(text for text in texts if text).replace("\0", " ").replace(FRAME, " ")
 
 
 def put(connection: sa.Connection, found: list[tuple[int, str]]) -> None:
@@ -58,13 +67,12 @@ def put(connection: sa.Connection, found: list[tuple[int, str]]) -> None:
 
 
 def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """The texts of traces: what their parts were given and gave, in order, then system prompts where they were first
-    seen (they stand in all that follow, too).
+    """The texts of traces: what their parts were given and gave, in order.
 
     A prompt that a module wrote holds what the module was given, in a frame that nobody looks for, and the reply what
     it gave; so of such an exchange only what stands nowhere else is taken: the reasoning, and a reply that was refused.
     """
-    spans, messages = schema.spans, schema.messages
+    spans = schema.spans
     columns = (spans.c.kind, spans.c.signature, spans.c.status, spans.c.error, spans.c.request_tail)
     keys = (spans.c.inputs_key, spans.c.outputs_key, spans.c.response_key)
     rows = connection.execute(
@@ -88,6 +96,13 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
             if not row.signature or row.status != "ok":
                 texts.extend(_texts([told.get("text"), told.get("tool_calls")]))
         texts.append(row.error)
+    return found
+
+
+def _frames(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
+    """The system prompts of traces, where they were first seen: they stand in all that follow, too."""
+    messages = schema.messages
+    found: dict[str, list[str]] = {}
     first = connection.execute(
         sa.select(messages.c.first_trace, messages.c.codec, messages.c.data).where(
             messages.c.first_trace.in_(ids), sa.text("role = 'system'")
