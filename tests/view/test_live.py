@@ -81,7 +81,7 @@ def test_a_trace_goes_on_while_somebody_writes_about_it(chromium: Any, store: St
         seen.open(f"/traces/{TRACE}")
         last = f"f{13:015x}"
         tab.locator(f"#s-{last} [data-say]").click()
-        tab.keyboard.press("n")
+        tab.locator(f"#s-{last} textarea").focus()
         tab.keyboard.type("it hangs he")
         tab.evaluate("scrollTo(0, 700)")
         tab.evaluate("document.querySelector('.tree').scrollTop = 60")

@@ -95,7 +95,7 @@ def test_no_attack_makes_an_element_that_is_not_ours(bad: str) -> None:
         {"div", "p", "pre", "ul", "ol", "li", "blockquote", "hr"},
     )
     allowed = text | blocks | {"table", "thead", "tbody", "tr", "th", "td"}
-    attributes = {"class", "href", "rel", "target", "data-language", "title", "start", "tabindex"}
+    attributes = {"class", "href", "rel", "target", "data-language", "title", "start", "tabindex", "role", "aria-label"}
 
     class Strict(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -165,7 +165,7 @@ def test_jumping_is_by_number_and_by_id(page: Page, queue: QueueRecord) -> None:
     assert to(queue.trace_ids[2][:12]).headers["location"] == f"/review/{queue.id}/3"
     assert to("99").status == 404
     assert to("zzz").status == 404
-    assert "several traces" in to("0").text
+    assert "Several traces" in to("0").text
     assert page.get(f"/review/{queue.id}/7").status == 404
 
 
@@ -182,7 +182,7 @@ def test_a_trace_shows_its_notes_and_leads_to_its_review(store: Store, page: Pag
     inside, alone = queue.trace_ids[0], next(t.id for t in store.traces(limit=50) if t.id not in queue.trace_ids)
     store.add_label(inside, "fail", author="bob", note="blames <b>the customer</b>")
     text = page.get(f"/traces/{inside}").text
-    assert "<pre>blames &lt;b&gt;the customer&lt;/b&gt;</pre>" in text
+    assert "<p>blames &lt;b&gt;the customer&lt;/b&gt;</p>" in text
     assert f'href="/review/{queue.id}/1"' in text
     assert f'value="{alone}">Review this trace' in page.get(f"/traces/{alone}").text
     there = page.post("/review/trace", {"id": alone}).headers["location"]

@@ -48,7 +48,7 @@ def judged_runs(store: Store) -> list[JudgedRun]:
 def judge_of(run: RunRecord) -> tuple[str, str, str] | None:
     """The name, author and rubric of the judge that scored a run; None where none did."""
     told = run.attributes.get("about")
-    about = cast("Mapping[str, Any]", told) if isinstance(told, Mapping) else {}
+    about: Mapping[str, Any] = cast("Mapping[str, Any]", told) if isinstance(told, Mapping) else {}
     judged_by, rubric = str(about.get("judged_by") or ""), str(about.get("rubric") or "")
     if not judged_by and not rubric:
         return None
@@ -66,7 +66,7 @@ def verdict_on(store: Store, run: RunRecord, trace_id: str) -> LabelRecord | Non
 
 def _name(rubric: str) -> str:
     try:
-        told = json.loads(rubric) if rubric else {}
+        told: Any = json.loads(rubric) if rubric else None
     except (ValueError, RecursionError):
         return ""
     return str(cast("Mapping[str, Any]", told).get("name") or "") if isinstance(told, Mapping) else ""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST = 8_000  # characters of an output that can be put right in a form
 LONGEST_DATA = 16_000  # of its JSON
+SHORT = 40  # characters of JSON that stand on one line
 MOST = 40  # outputs
 FEW = 20  # different targets up to which they are a list to choose from
 ROWS = 400  # of an evaluation that are looked at for its targets
@@ -114,9 +115,24 @@ def written(value: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """A list or an object as it stands in a field; characters that cannot be seen are escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
-    return json.dumps(value, indent=2, default=str) if unseen(text) else text
+    """A list or an object as it stands in a field, what is short on one line; characters that cannot be seen are
+    escaped."""
+    text = _lines(value, "", False)
+    return _lines(value, "", True) if unseen(text) else text
+
+
+def _lines(value: Any, margin: str, escaped: bool) -> str:
+    line = json.dumps(value, ensure_ascii=escaped, default=str)
+    if not isinstance(value, list | dict) or len(line) <= SHORT:
+        return line
+    inner = margin + "  "
+    if isinstance(value, list):
+        parts, ends = [_lines(one, inner, escaped) for one in cast("list[Any]", value)], "[]"
+    else:
+        told = cast("dict[str, Any]", value).items()
+        parts = [f"{json.dumps(str(name), ensure_ascii=escaped)}: {_lines(one, inner, escaped)}" for name, one in told]
+        ends = "{}"
+    return f"{ends[0]}\n{inner}" + f",\n{inner}".join(parts) + f"\n{margin}{ends[1]}"
 
 
 def outputs_of(store: Store, task: Task, trace_id: str, author: str) -> list[Output]:

@@ -107,6 +107,15 @@ def _cell(_: Any, tokens: Sequence[Token], at: int, *__: Any) -> str:
     return f'<{token.tag} class="{side}">' if side in ("left", "right", "center") else f"<{token.tag}>"
 
 
+def _table(*_: Any) -> str:
+    """A wide one scrolls by itself, also by keys."""
+    return '<div class="scroll" tabindex="0" role="group" aria-label="table"><table>'
+
+
+def _table_end(*_: Any) -> str:
+    return "</table></div>\n"
+
+
 _RULES: dict[str, Any] = {
     "text": _text,
     "code_inline": _code,
@@ -117,6 +126,8 @@ _RULES: dict[str, Any] = {
     "image": _image,
     "heading_open": _heading,
     "heading_close": _heading_end,
+    "table_open": _table,
+    "table_close": _table_end,
     "th_open": _cell,
     "td_open": _cell,
 }

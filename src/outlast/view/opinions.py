@@ -95,7 +95,8 @@ class Judged:
     @property
     def title(self) -> str:
         """The judge and its version."""
-        return f"{self.author or self.name}{f' {self.version}' if self.version else ''}"
+        who = self.author or self.name
+        return f"{who} {self.version}" if self.version and not who.endswith(self.version) else who
 
     @property
     def standing(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from outlast.errors import UsageError
+from outlast.errors import DataError, UsageError
 from outlast.tracing.record import RunRecord
 from outlast.view.evaluations import comparison_of, lost_clusters, slice_fields
 from outlast.view.rendering import query_of, render, site_of
@@ -31,7 +31,10 @@ def compare(request: Request) -> Response:
     from outlast.evals import wording
     from outlast.evals.reports.comparison_page import forests_of, notes_of, sides_of, square_of
 
-    result = comparison_of(store, before, after, query.get("by", ""))
+    try:
+        result = comparison_of(store, before, after, query.get("by", ""))
+    except DataError as error:  # both are there, and do not belong together
+        raise UsageError(str(error)) from error
     which = query.get("which", "")
     flips = [flip for flip in result.flips if which == "" or (flip.change < 0) == (which == "down")]
     page = max(1, int(query["page"])) if query.get("page", "").isdecimal() else 1

@@ -80,6 +80,7 @@ def _item(request: Request, task: Task, number: int, typed: Typed | None = None)
     label = reviewing.mine(store, task, author).get(trace_id)
     told = reviewing.is_labelled(label, task)
     look = look_at(store, trace_id)
+    failed = look.trace is not None and look.trace.status == "error"  # then the reason is its error, which is seen
     ticked = typed.tags if typed else label.tags if label else ()
     return render(
         request,
@@ -108,7 +109,7 @@ def _item(request: Request, task: Task, number: int, typed: Typed | None = None)
         ticked=ticked,
         tags=list(dict.fromkeys([*ticked, *reviewing.known_tags(store, task.label)])),
         refused=typed is not None,
-        reason=task.reasons.get(trace_id, "") if told or task.queue.strategy not in TELLING else "",
+        reason=task.reasons.get(trace_id, "") if told or not _is_telling(task) or failed else "",
         before=_before(request, store, task, author),
         flash=SAID.get(request.query_params.get("said", ""), ""),
         opened=f"{time.time():.1f}",
@@ -172,6 +173,11 @@ def _scored(store: Store, trace_id: str) -> list[LabelRecord]:
     return [] if label is None else [label]
 
 
+def _is_telling(task: Task) -> bool:
+    """Whether the reasons of a queue say what judges, metrics or other people said."""
+    return task.queue.strategy in TELLING
+
+
 def _before(request: Request, store: Store, task: Task, author: str) -> Mapping[str, Any] | None:
     """What was said of the trace that somebody comes from, and what judges say of it: now it may be told."""
     text = request.query_params.get("from", "")[:40]
@@ -212,6 +218,11 @@ def done(request: Request) -> Response:
         standing=reviewing.standing(store, task, author),
         rows=rows,
         current=task.is_current,
+        reasons={
+            id: why
+            for id, why in task.reasons.items()
+            if why and (not _is_telling(task) or reviewing.is_labelled(found.get(id), task))
+        },
         inputs=previews(store, task.ids),
         before=_before(request, store, task, author),
     )

@@ -91,6 +91,10 @@
     }
   });
 
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.matches("[data-say]")) held = [];
+  });
+
   const steps = () => [...document.querySelectorAll("section[data-span]")];
 
   function open() {
@@ -106,7 +110,6 @@
       chosen.querySelector(".step-form .verdict")?.focus();
       return;
     }
-    held = [];
     link.click();
   }
 
