@@ -437,10 +437,10 @@ def test_huge_files_are_refused_without_reading_them(tmp_path: Path):
     path = tmp_path / "huge.outlast.json"
     with path.open("wb") as file:
         file.truncate(60 << 20)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ArtifactError, match="at most"):
         ol.load(path, Triage())
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_files_that_are_no_regular_files_are_refused(tmp_path: Path):

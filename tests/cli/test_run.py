@@ -83,7 +83,7 @@ def test_ctrl_c_while_waiting_for_input_ends_at_once(desk) -> None:
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
         assert process.wait(timeout=20) == 130
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert process.stderr.read() == "outlast: interrupted\n"
 
 

@@ -255,12 +255,12 @@ def test_a_judge_that_asks_a_model_is_paid_for_by_the_metric(kind):
 
 def test_a_slow_plain_metric_does_not_make_the_evaluation_serial():
     def slow(example, out):
-        time.sleep(0.02)
+        time.sleep(0.06)
         return True
 
     started = time.perf_counter()
     run(score=slow, data=examples(100), concurrency=50)
-    assert time.perf_counter() - started < 1.2  # 2 s one after another
+    assert time.perf_counter() - started < 4  # 6 s one after another
 
 
 def test_none_is_unscored_and_out_of_the_mean():

@@ -161,8 +161,8 @@ def test_all_lines_as_they_are_asked_for_are_read(question: Question, data: st.D
 
 @pytest.mark.parametrize("piece", ["\n", " ", ".", "!", "*", "|", "- ", "9", "yes ", "yes: ", "9,", "yes: 1.", "%\n"])
 def test_a_long_reply_of_nothing_is_read_at_once(piece: str):
-    started = time.perf_counter()
+    started = time.process_time()
     for text in (piece * 20_000, f"yes{piece * 20_000}", f"yes: {piece * 20_000}x"):
         read_answer(YES, text)
         percentages_in(YES, text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

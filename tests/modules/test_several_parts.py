@@ -177,10 +177,10 @@ def test_errors_are_kept_apart_or_raised():
 async def test_parts_run_at_the_same_time():
     import time
 
-    slow = [ol.Predict(Ask, lm=lm("a", latency=0.1)) for _ in range(8)]
+    slow = [ol.Predict(Ask, lm=lm("a", latency=0.5)) for _ in range(8)]
     start = time.perf_counter()
     await ol.Parallel(slow).acall(question="?")
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 3  # 4 s one after another
 
 
 # Retry

@@ -335,7 +335,7 @@ def test_a_reply_that_was_cut_at_the_token_limit_is_no_answer() -> None:
 
 
 def test_a_slow_reply_is_shown_while_it_comes() -> None:
-    with FakeServer(Fault.slow(0.5, chat(answer=WORDS))) as server:
+    with FakeServer(Fault.slow(1.5, chat(answer=WORDS))) as server:
         program = ol.Predict("question -> answer", lm=served(server), adapter=ol.Chat())
         times = [time.monotonic() for event in program.stream(question="x") if isinstance(event, ol.FieldDelta)]
     assert len(times) == 10

@@ -138,7 +138,7 @@ def test_sleep_waits_both_ways(seconds: float) -> None:
     for run in (drive, asyncio.run):
         started = time.perf_counter()
         run(ol.sleep(seconds))
-        assert max(seconds, 0) <= time.perf_counter() - started < 0.5
+        assert max(seconds, 0) <= time.perf_counter() - started < 10
 
 
 def test_run_blocking_leaves_the_event_loop_of_the_script_alone() -> None:

@@ -29,8 +29,8 @@ async def after(seconds: float, value: Any) -> Any:
 @both
 def test_results_come_in_order_and_together(run: Both) -> None:
     started = time.perf_counter()
-    assert run(ol.gather(*(after(0.05 - i * 0.01, i) for i in range(5)))) == (0, 1, 2, 3, 4)
-    assert time.perf_counter() - started < 0.14
+    assert run(ol.gather(*(after(0.5 - i * 0.1, i) for i in range(5)))) == (0, 1, 2, 3, 4)
+    assert time.perf_counter() - started < 1.3  # 1.5 s one after another
 
 
 @both
@@ -72,7 +72,7 @@ def test_the_first_exception_is_raised_and_the_others_are_cancelled(run: Both) -
     started = time.perf_counter()
     with pytest.raises(ValueError, match="first"):
         run(ol.gather(slow(0), fails(), slow(1)))
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < 15
     assert finished == []
 
 
@@ -130,7 +130,7 @@ def test_a_failure_ends_nested_gathers_too(run: Both) -> None:
     started = time.perf_counter()
     with pytest.raises(ValueError, match="outer"):
         run(ol.gather(inner(), fails(), inner()))
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < 15
 
 
 @both
@@ -159,7 +159,7 @@ def test_a_thread_that_cannot_be_stopped_does_not_hold_up_the_failure() -> None:
     started = time.perf_counter()
     with pytest.raises(ValueError, match="fails"):
         drive(ol.gather(stuck(), fails()))
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 15
     release.set()
 
 

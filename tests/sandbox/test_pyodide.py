@@ -161,7 +161,7 @@ while True: pass
         started = time.monotonic()
         result = session.execute(stubborn)
         assert (result.stopped, result.state_lost) == ("time", True)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20
         assert resident(pid) is None
 
 
@@ -201,7 +201,7 @@ def test_a_wait_ends_at_the_time_limit() -> None:
         started = time.monotonic()
         assert session.execute("import time; time.sleep(30)").stopped == "time"
         assert session.execute("import asyncio; asyncio.run(asyncio.sleep(30))").stopped == "time"
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_wheels_are_there_to_import(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_stream_can_stall_and_trickle():
         with FakeServer(fault) as server:
             started = time.perf_counter()
             assert said(post(server).read()) == SAID
-            assert 0.2 <= time.perf_counter() - started < 2
+            assert 0.2 <= time.perf_counter() - started < 20
             assert server.answered == 1
     with FakeServer(Fault.stall()) as server:
         reply = post(server, timeout=0.3)

@@ -233,11 +233,11 @@ def test_a_typed_function_with_a_schema_of_its_own_is_checked_by_its_types() -> 
     ],
 )
 def test_hostile_arguments_are_refused_quickly(text: str) -> None:
-    clock = time.monotonic()
+    clock = time.process_time()
     called = answer(search, text)
     assert called.why == "arguments"
     assert len(called.text) < 5_000
-    assert time.monotonic() - clock < 2
+    assert time.process_time() - clock < 2
 
 
 def test_lone_surrogates_and_zero_bytes_go_through() -> None:

@@ -162,7 +162,7 @@ def test_a_slow_tool_is_given_up_while_others_go_on(way: Way) -> None:
     tools = [ol.tool(slow, timeout=0.05), ol.tool(sleepy, timeout=0.05), quick]
     clock = time.monotonic()
     results = way(lambda: Toolbox(tools).call_all([call("slow"), call("quick", number=2), call("sleepy", number=3)]))
-    assert time.monotonic() - clock < 5
+    assert time.monotonic() - clock < 20
     assert [one.id for one in results] == ["c1", "c2", "c3"]
     assert [one.error for one in results] == [True, False, True]
     assert "longer than 0.05 seconds" in results[0].text
@@ -185,9 +185,9 @@ def test_code_that_does_not_end_is_left_behind(way: Way) -> None:
     box = Toolbox([ol.tool(stubborn, timeout=0.05), ol.tool(deaf, timeout=0.05)])
     clock = time.monotonic()
     assert way(lambda: box.answer("stubborn", "")).why == "timeout"
-    assert time.monotonic() - clock < 2
+    assert time.monotonic() - clock < 20
     assert way(lambda: box.answer("deaf", "")).why == "timeout"
-    assert time.monotonic() - clock < 10
+    assert time.monotonic() - clock < 25
     stop.set()
 
 
@@ -224,7 +224,7 @@ def test_a_blocking_fan_out_that_fails_does_not_wait_for_the_tool() -> None:
     clock = time.monotonic()
     with pytest.raises(LookupError):
         drive(both())
-    assert time.monotonic() - clock < 5
+    assert time.monotonic() - clock < 20
     stop.set()
 
 
@@ -238,7 +238,7 @@ def test_calls_run_at_the_same_time_in_order(way: Way) -> None:
     results = way(lambda: Toolbox([nap]).call_all(calls))
     assert [one.text for one in results] == [str(number) for number in range(200)]
     assert [one.id for one in results] == [one.id for one in calls]
-    assert time.monotonic() - clock < 5  # 20 one after the other
+    assert time.monotonic() - clock < 15  # 20 one after the other
 
 
 def test_a_tool_that_is_not_concurrent_runs_alone_in_its_place(way: Way) -> None:

@@ -56,7 +56,7 @@ def test_it_is_quick_and_leaves_nothing_open(path: Path) -> None:
     began = time.perf_counter()
     for number in range(20):
         feedback(spans.id, number, name=f"n{number}", store=path)
-    assert time.perf_counter() - began < 4
+    assert time.perf_counter() - began < 12
     assert len(ol.open_store(path).labels(spans.id)) == 20
 
 

@@ -40,9 +40,9 @@ def test_what_is_deep_or_long_is_folded_and_ends() -> None:
     wide = shown(list(range(10_000)))
     assert "9,800 more" in wide
     assert wide.count("<li>") == 200
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(shown([[{"a": "b" * 50}] * 300] * 300)) < 2_000_000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_long_text_is_folded() -> None:
@@ -96,10 +96,10 @@ def test_the_raw_json_tells_media_by_their_size() -> None:
 
 @pytest.mark.parametrize("language", ["python", "js", "sql", "json", "bash"])
 def test_no_code_takes_long(language: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for piece in ('"', "'", "/*", "*/", "#", "--", "\\", "a ", "1", "1.", "\n", " ", '"\\', "a", "/* *"):
         assert len(coloured((piece * LONGEST)[:LONGEST], language)) >= LONGEST
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_code_has_a_few_colours() -> None:

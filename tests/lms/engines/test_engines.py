@@ -409,11 +409,11 @@ def test_a_reply_that_is_no_reply_is_an_error(row):
 
 
 def test_a_slow_reply_is_a_timeout(row):
-    with FakeServer("yes", latency=5) as server:
+    with FakeServer("yes", latency=60) as server:
         started = time.perf_counter()
         with pytest.raises(LMTimeout, match=r"timeout=0\.3 s"):
             model(row, server, timeout=0.3)("hi")
-        assert time.perf_counter() - started < 3
+        assert time.perf_counter() - started < 20
 
 
 def test_our_retries_go_around(row):

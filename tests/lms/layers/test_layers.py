@@ -179,11 +179,11 @@ async def test_a_stream_passes_piece_by_piece_in_async_code(lm, inner):
 
 async def test_the_first_piece_comes_before_the_last_is_made(lm, inner):
     started = time.perf_counter()
-    async with lm.events("slowly0.3") as events:
+    async with lm.events("slowly9") as events:
         async for event in events:
             assert event == TextDelta("yes ")
             break
-    assert time.perf_counter() - started < 0.25
+    assert time.perf_counter() - started < 8
     assert inner.open == 0
 
 

@@ -92,7 +92,7 @@ def test_a_process_that_is_killed_while_it_writes_blocks_nobody_and_breaks_nothi
         started = time.monotonic()
         before = used(store)[0]
         reserve(store)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 12
         assert used(store)[0] == before + 1
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -72,7 +72,7 @@ async def test_a_server_that_does_not_say_or_asks_for_too_long_holds_nobody_up()
                 await lm.complete(Request((user("x"),)))
         began = time.monotonic()
         assert (await lm.complete(Request((user("x"),)))).text == "ok"
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 5
 
 
 async def test_who_gives_up_while_resting_gives_the_slot_back():

@@ -210,7 +210,7 @@ def test_a_stream_that_stalls_is_given_up_after_the_timeout():
         started = time.monotonic()
         with pytest.raises(LMTimeout):
             list(model(server, timeout=0.3).events("hi"))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_a_server_that_does_not_stream_answers_in_one_piece_and_that_is_said():
@@ -321,10 +321,10 @@ def test_a_stream_is_in_the_trace_and_on_the_bill():
 
 
 async def test_draws_are_asked_at_the_same_time_and_numbered():
-    lm = ScriptedLM(lambda messages: "x", latency=0.2, keep=True)
+    lm = ScriptedLM(lambda messages: "x", latency=0.6, keep=True)
     started = time.monotonic()
     replies = await lm.adraw("hi", 8, sample=3)
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 3.5  # 4.8 s one after another
     assert len(replies) == 8
     assert sorted(request.sample for request in lm.requests) == list(range(3, 11))
     with pytest.raises(UsageError, match="n is a whole number from 1"):
@@ -332,10 +332,10 @@ async def test_draws_are_asked_at_the_same_time_and_numbered():
 
 
 def test_draws_from_blocking_code_run_at_the_same_time_too():
-    lm = ScriptedLM(lambda messages: "x", latency=0.2)
+    lm = ScriptedLM(lambda messages: "x", latency=0.6)
     started = time.monotonic()
     assert len(lm.draw("hi", 8)) == 8
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 3.5  # 4.8 s one after another
 
 
 async def test_a_generator_of_events_may_be_closed_before_it_begins():

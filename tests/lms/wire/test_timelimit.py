@@ -22,23 +22,23 @@ async def nap(limit: TimeLimit, seconds: float) -> float:
 
 
 async def test_what_takes_too_long_ends_and_what_does_not_goes_on():
-    limit = TimeLimit(0.1)
+    limit = TimeLimit(0.8)
     short, long = await asyncio.gather(nap(limit, 0.02), nap(limit, 5))
-    assert 0.02 <= short < 0.1
-    assert -0.5 < long <= -0.1
+    assert 0.02 <= short < 0.8
+    assert -4 < long <= -0.8
 
 
 async def test_each_has_its_own_time_though_the_timer_is_one():
-    limit = TimeLimit(0.2)
+    limit = TimeLimit(1.0)
 
     async def later(wait: float) -> tuple[float, float]:
         await asyncio.sleep(wait)
         return wait, await nap(limit, 5)
 
     begun = time.perf_counter()
-    ended = await asyncio.gather(*(later(number / 50) for number in range(11)))
-    assert 0.4 <= time.perf_counter() - begun < 1
-    assert all(-0.4 < took <= -0.2 for _, took in ended)
+    ended = await asyncio.gather(*(later(number / 10) for number in range(11)))
+    assert 2.0 <= time.perf_counter() - begun < 10
+    assert all(-1.8 < took <= -1.0 for _, took in ended)
 
 
 async def test_the_limit_can_be_used_again_when_nobody_is_left():

@@ -74,7 +74,7 @@ def test_latency_does_not_hold_up_other_calls(world):
 
     started = time.perf_counter()
     asyncio.run(many())
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 3.5  # 4 s one after another
     assert lm.calls == 20
 
 
