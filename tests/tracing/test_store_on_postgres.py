@@ -136,6 +136,29 @@ def test_traces_of_one_moment_come_once_each(store: str) -> None:
         assert [run.id for run in [*some, *kept.runs(before=some.next)]] == [run.id for run in runs[::-1]]
 
 
+def test_what_is_old_goes_and_what_somebody_needs_stays(store: str) -> None:
+    from tests.tracing.test_retention import DAY, STEP, aged, filled, left, tidied, whole
+
+    from outlast.tracing.record import RunRecord
+
+    runs = (RunRecord("ee" * 16, "eval", started=1.0),)
+    kept = filled(store, *(whole(at, 40 * DAY) for at in range(STEP + 5)), whole(900, DAY), runs=runs)
+    kept.save_records([], [whole(901, 40 * DAY, "ee" * 16)])
+    kept.add_label(f"{1:032x}", "pass")
+    kept.add_queue("mine", "random", [f"{2:032x}"])
+    aged(kept, 7200)
+    assert tidied(store, "30d") > 1
+    assert left(kept) == [1, 2, 900, 901]
+    assert tidied(store, "30d") == 0
+    told = kept.stats()
+    assert (told["retention"], told["removed"], told["spans"]) == ("30d", STEP + 3, 4)
+    assert kept.content(f"{1:016x}").as_request() is not None
+    with kept.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one() == 2
+        assert connection.exec_driver_sql("SELECT count(*) FROM trace_text").scalar_one() <= 4
+    kept.close()
+
+
 def test_a_team_keeps_searches_and_labels_traces(store: str) -> None:
     lm = answering("a zebra", "an ibex\0 with a null")
     with ol.trace(store=store, tags=["nightly"]), ol.context(lm=lm):

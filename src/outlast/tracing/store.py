@@ -266,7 +266,11 @@ class Store(Opinions):
         return {kind: sorted(found, key=lambda value: -found[value]) for kind, found in counts.items()}
 
     def stats(self) -> dict[str, Any]:
-        """How much there is: `traces`, `spans`, `runs`, `labels`, `bytes` on the disk, `dropped` spans."""
+        """How much there is: `traces`, `spans`, `runs`, `labels`, `bytes` on the disk, `dropped` spans; and what became
+        of a `retention`: what was said last ("": nothing), how many traces were `removed` for it, and when it was last
+        looked for some (`tidied`, in seconds since 1970, None: never)."""
+        from outlast.tracing.tidying import facts
+
         with self.reading() as connection:
             counted: dict[str, Any] = {
                 name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
@@ -278,6 +282,7 @@ class Store(Opinions):
                     ("programs", schema.programs),
                 )
             }
+            counted |= facts(connection)
             counted["dropped"] = connection.execute(sa.select(sa.func.sum(schema.runs.c.dropped))).scalar_one() or 0
             size = 0
             if not self.database.lite:
@@ -297,14 +302,23 @@ class Store(Opinions):
 
         return save_records(self.database, runs, traces)
 
-    def gc(self, older_than: float, *, keep_labelled: bool = True) -> dict[str, int]:
+    def gc(
+        self,
+        older_than: float,
+        *,
+        keep_labelled: bool = True,
+        keep_queued: bool = True,
+        keep_evaluated: bool = False,
+    ) -> dict[str, int]:
         """Remove traces that began more than `older_than` seconds ago, and what nothing refers to then.
 
-        Traces with a label stay unless told otherwise. Gives how many traces and pieces of content went.
+        Traces with a label or in a queue stay unless told otherwise, those of evaluations and compilations only if told
+        so; the rows of evaluations stay. Gives how many traces and pieces of content went. `retention` of `ol.trace`
+        does it by itself.
         """
-        from outlast.tracing.upkeep import collect
+        from outlast.tracing.upkeep import Kept, collect
 
-        return collect(self.database, older_than, keep_labelled=keep_labelled)
+        return collect(self.database, older_than, Kept(keep_labelled, keep_queued, keep_evaluated))
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """A copy of the store at one moment, in a new file; others may write meanwhile. For SQLite only."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
 from outlast.tracing.recorder import CAPTURES, Capture, Place, remember_secrets
+from outlast.tracing.retention import retention_of
 from outlast.tracing.writer import writer_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Options(TypedDict, total=False):
     redact: Callable[[str], str] | None
     session: str | None
     tags: Iterable[str]
+    retention: str | float | None
 
 
 _OPTIONS = tuple(Options.__annotations__)
@@ -44,6 +46,7 @@ def trace(
     redact: Callable[[str], str] | None = None,
     session: str | None = None,
     tags: Iterable[str] = (),
+    retention: str | float | None = None,
 ) -> Generator[Trace]:
     """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`.
 
@@ -56,6 +59,11 @@ def trace(
     no content at all. Keys and other secrets are never kept. `redact` gets every text before it is kept and gives what
     is kept instead. `session` names the conversation that calls belong to, `tags` are for finding them again.
 
+    `retention`, such as "30d" or a number of seconds, has this process remove traces from that store that began longer
+    ago, a little at a time while nothing waits to be written; without it `OUTLAST_TRACE_RETENTION` says so, if
+    anything. Traces with a label, in a queue, or of an evaluation or compilation stay, unless the words `labelled`,
+    `queued`, `evaluations` follow the age ("30d evaluations"). What was said last counts; False keeps all.
+
     The block never waits for the store and no trouble with it is raised: `spans.id` is the id of the last call.
     Raises `ConfigError` and `DataError` at the beginning of the block for what is no store, and `UsageError` for
     options inside a program that is kept, whose trace has begun.
@@ -63,7 +71,7 @@ def trace(
     outer = current().trace
     spans = Trace()
     changes: dict[str, Any] = {"trace": spans}
-    place = _place(store, capture=capture, redact=redact, session=session, tags=tags)
+    place = _place(store, capture=capture, redact=redact, session=session, tags=tags, retention=retention)
     if place is not None:
         changes["recording"] = place.about(told=spans.kept_as)
     try:
@@ -87,8 +95,8 @@ def configure(
 
     `lm` is an `LM` or a model name such as "openai/gpt-5-mini". `approver` decides about calls of tools that ask first.
     `trace` is the store in which all calls are kept, with the options of `ol.trace` (`capture`, `redact`, `session`,
-    `tags`); False ends that. A call that is made after this uses it at once, wherever it is made, unless the program
-    or a `context` block says otherwise.
+    `tags`, `retention`); False ends that. A call that is made after this uses it at once, wherever it is made, unless
+    the program or a `context` block says otherwise.
 
     `otel` sends the traces of that store to a collector of OpenTelemetry too, when they have ended: an address such as
     "http://localhost:4318", True for that of OTEL_EXPORTER_OTLP_ENDPOINT, or an `ol.OTel` with options; False ends it.
@@ -161,6 +169,7 @@ def _place(
     redact: Callable[[str], str] | None = None,
     session: str | None = None,
     tags: Iterable[str] = (),
+    retention: str | float | None = None,
 ) -> Place | None:
     """Where traces begin; None without a store."""
     changes: dict[str, Any] = {}
@@ -180,14 +189,21 @@ def _place(
         raise UsageError(f"tags are a list of texts; got {brief(tags)}")
     if listed := tuple(tags):
         changes["tags"] = listed
+    age = None if retention is None else retention_of(retention)
     inner = recording()
     if store is not None:
         place = begun(store, shows=capture not in ("hash", "off"), redact=redact)
+        if retention is not None:
+            place.writer.retention = age
         if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
             place = place.about(run_id=inner.run_id, example=inner.example)
         return place.about(**changes)
     if isinstance(inner, Place):
+        if retention is not None:
+            inner.writer.retention = age
         return inner.about(**changes)
+    if retention is not None:
+        changes["retention"] = age
     if inner is not None and changes:
         raise UsageError(
             f"inside a program its trace has begun: {', '.join(changes)} is said around the call of the program"
@@ -206,6 +222,7 @@ def begun(
     and `redact` said when it began. Without `process` what begins there is a run of its own, unless the process has
     kept something before. Raises `ConfigError`, `DataError`."""
     from outlast.tracing.database import database_at
+    from outlast.tracing.retention import from_environment as retention_said
     from outlast.tracing.runs import StoredRun
 
     remember_secrets()
@@ -216,6 +233,8 @@ def begun(
         return Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
     if writer.run is None:
         writer.run = StoredRun("process")
+        if writer.retention is None:
+            writer.retention = retention_said()
         writer.run.shows, writer.run.redact = shows, redact
         writer.put(writer.run, 1000)
     return Place(writer, writer.run.id)

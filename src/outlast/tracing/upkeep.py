@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -13,71 +15,138 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema
 from outlast.tracing.database import Database
 
-_CHUNK = 500  # traces that one transaction removes, so that nobody waits long
+if TYPE_CHECKING:
+    from outlast.tracing.retention import Retention
+
+_CHUNK = 500  # traces, or pieces of content, that one transaction removes, so that nobody waits long
+_AT_ONCE = 100_000  # pieces of content that are known to be unused at once
 _YOUNG = 3600.0  # seconds for which content stays though nothing refers to it yet: its span may be on its way
+_PASSING = ("process", "cli", "replay", "import")  # kinds of runs that say nothing without their traces
 
 
-def collect(database: Database, older_than: float, *, keep_labelled: bool) -> dict[str, int]:
-    """Remove traces that began more than `older_than` seconds ago, then content that nothing refers to."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which traces stay though they are old: those with a label, those in a queue, those of evaluations and
+    compilations."""
+
+    labelled: bool = True
+    queued: bool = True
+    evaluated: bool = True
+
+    @classmethod
+    def by(cls, retention: Retention) -> Kept:
+        """As a retention says it."""
+        return cls(not retention.labelled, not retention.queued, not retention.evaluations)
+
+
+def collect(database: Database, older_than: float, kept: Kept) -> dict[str, int]:
+    """Remove traces that began more than `older_than` seconds ago, then what nothing refers to."""
     if isinstance(older_than, bool) or not isinstance(older_than, (int, float)) or not older_than >= 0:
         raise UsageError(f"older_than is a number of seconds from 0; got {brief(older_than)}")
-    now = time.time()
-    gone = 0
-    while removed := _remove_traces(database, now - older_than, keep_labelled):
+    until = time.time() - older_than
+    gone, after = 0, (0.0, 0)
+    while after is not None:
+        removed, after = remove_traces(database, until, kept, after=after, most=_CHUNK)
         gone += removed
-    content = _remove_content(database, now - _YOUNG)
+    content = sum(remove_rest(database, until))
     if database.lite and gone:
         with database.reading() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
     return {"traces": gone, "content": content}
 
 
-def _remove_traces(database: Database, until: float, keep_labelled: bool) -> int:
-    traces, labels = schema.traces, schema.labels
-    old = sa.select(traces.c.seq, traces.c.id).where(traces.c.started < until)
-    if keep_labelled:
-        old = old.where(~sa.exists().where(labels.c.trace_id == traces.c.id, labels.c.undone.is_(None)))
+def remove_traces(
+    database: Database, until: float, kept: Kept, *, after: tuple[float, int], most: int
+) -> tuple[int, tuple[float, int] | None]:
+    """Remove at most `most` traces that began before a moment, the oldest first; how many went, and where to go on: the
+    time and number of the last one, None when there are no more."""
+    traces = schema.traces
+    old = _old(database, until, kept).where(
+        traces.c.started >= after[0], sa.or_(traces.c.started > after[0], traces.c.seq > after[1])
+    )
+    with database.reading() as connection:  # looking takes no lock, and may have to look at many that stay
+        found = connection.execute(old.order_by(traces.c.started, traces.c.seq).limit(most)).all()
+    if not found:
+        return 0, None
     with database.changing() as connection:
-        found = connection.execute(old.order_by(traces.c.started).limit(_CHUNK)).all()
-        if not found:
-            return 0
-        ids, seqs = [row.id for row in found], [row.seq for row in found]
+        still = connection.execute(old.where(traces.c.seq.in_([row.seq for row in found]))).all()
+        ids, seqs = [row.id for row in still], [row.seq for row in still]
         connection.execute(sa.delete(schema.spans).where(schema.spans.c.trace_id.in_(ids)))
-        connection.execute(sa.delete(labels).where(labels.c.trace_id.in_(ids)))
+        connection.execute(sa.delete(schema.labels).where(schema.labels.c.trace_id.in_(ids)))
         if database.lite:
             for seq in seqs:
                 connection.exec_driver_sql("DELETE FROM trace_text WHERE rowid = ?", (seq,))
         connection.execute(sa.delete(traces).where(traces.c.seq.in_(seqs)))
-    return len(found)
+    return len(still), (found[-1].started, found[-1].seq) if len(found) == most else None
 
 
-def _remove_content(database: Database, until: float) -> int:
-    """Remove content and messages that no span leads to. A message is needed by those after it, so the ends of
-    conversations go first, until nothing more does."""
-    spans, blobs, messages = schema.spans, schema.blobs, schema.messages
-    gone = 0
-    with database.changing() as connection:
-        used = sa.union(
-            *(
-                sa.select(column).where(column.is_not(None))
-                for column in (spans.c.inputs_key, spans.c.outputs_key, spans.c.request_key, spans.c.response_key)
-            )
+def _old(database: Database, until: float, kept: Kept) -> Any:
+    """The traces that began before a moment and need not stay."""
+    traces, labels, runs = schema.traces, schema.labels, schema.runs
+    old = sa.select(traces.c.seq, traces.c.id, traces.c.started).where(traces.c.started < until)
+    if kept.labelled:
+        old = old.where(~sa.exists().where(labels.c.trace_id == traces.c.id, labels.c.undone.is_(None)))
+    if kept.evaluated:
+        old = old.where(traces.c.run_id.not_in(sa.select(runs.c.id).where(runs.c.kind.in_(("eval", "compile")))))
+    if kept.queued:
+        each = (
+            "SELECT one.value FROM queues, json_each(queues.trace_ids) one"
+            if database.lite
+            else "SELECT jsonb_array_elements_text(trace_ids::jsonb) FROM queues"
         )
-        gone += _deleted(connection, sa.delete(blobs).where(blobs.c.created < until, blobs.c.key.not_in(used)))
-    tails = sa.select(spans.c.request_tail).where(spans.c.request_tail.is_not(None))
-    while True:
-        with database.changing() as connection:
-            after = messages.alias()
-            parents = sa.select(after.c.parent).where(after.c.parent.is_not(None))
-            removed = _deleted(
-                connection,
-                sa.delete(messages).where(
-                    messages.c.created < until, messages.c.key.not_in(tails), messages.c.key.not_in(parents)
-                ),
-            )
-        gone += removed
-        if not removed:
-            return gone
+        old = old.where(sa.text(f"traces.id NOT IN ({each})"))
+    return old
+
+
+def remove_rest(database: Database, until: float) -> Iterator[int]:
+    """Remove what nothing leads to any more: content, messages, and runs that ended before a moment and said nothing
+    but what their traces did. A little for each step; gives how many pieces of content went with it.
+
+    What to remove is looked for without a lock. Meanwhile something may be needed again; it is young then.
+    """
+    for table, unused in ((schema.blobs, _unused_blobs), (schema.messages, _unused_messages)):
+        more = True
+        while more:
+            young = time.time() - _YOUNG
+            with database.reading() as connection:
+                keys = [row[0] for row in connection.execute(unused(young).limit(_AT_ONCE))]
+            more = len(keys) == _AT_ONCE
+            for start in range(0, len(keys), _CHUNK):
+                some = keys[start : start + _CHUNK]
+                with database.changing() as connection:
+                    gone = _deleted(connection, sa.delete(table).where(table.c.key.in_(some), table.c.created < young))
+                more = more and gone > 0
+                yield gone
+    _remove_runs(database, until)
+
+
+def _unused_blobs(young: float) -> Any:
+    spans, blobs = schema.spans, schema.blobs
+    columns = (spans.c.inputs_key, spans.c.outputs_key, spans.c.request_key, spans.c.response_key)
+    used = (sa.select(column).where(column.is_not(None)) for column in columns)
+    return sa.except_(sa.select(blobs.c.key).where(blobs.c.created < young), *used)
+
+
+def _unused_messages(young: float) -> Any:
+    """A message is needed by those after it: what is used are the ends of conversations, and all that they lead to."""
+    spans, messages = schema.spans, schema.messages
+    used = sa.select(spans.c.request_tail.label("key")).where(spans.c.request_tail.is_not(None)).cte(recursive=True)
+    before = sa.select(messages.c.parent).where(messages.c.key == used.c.key, messages.c.parent.is_not(None))
+    used = used.union(before)
+    return sa.except_(sa.select(messages.c.key).where(messages.c.created < young), sa.select(used.c.key))
+
+
+def _remove_runs(database: Database, until: float) -> None:
+    runs, traces, inner = schema.runs, schema.traces, schema.runs.alias()
+    with database.changing() as connection:
+        empty = sa.select(runs.c.id).where(
+            runs.c.kind.in_(_PASSING),
+            runs.c.started < until,
+            runs.c.ended < until,
+            ~sa.exists().where(traces.c.run_id == runs.c.id),
+            ~sa.exists().where(inner.c.parent_id == runs.c.id),
+        )
+        connection.execute(sa.delete(runs).where(runs.c.id.in_(empty)))
 
 
 def _deleted(connection: sa.Connection, statement: Any) -> int:

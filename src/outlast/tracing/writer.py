@@ -19,7 +19,9 @@ from outlast.tracing.database import reason
 if TYPE_CHECKING:
     from outlast.tracing.database import Database
     from outlast.tracing.encoding import Encoder
+    from outlast.tracing.retention import Retention
     from outlast.tracing.runs import StoredRun
+    from outlast.tracing.tidying import Tidying
 
 logger = logging.getLogger("outlast.trace")
 
@@ -34,7 +36,10 @@ _LAST_LOOK_MOST = 1.5  # seconds that they may take where the machine is busy
 _NEEDED = (
     *("checks.pii", "checks.redaction", "checks.secrets", "lms.keys", "modules.paths", "modules.state"),
     *("tracing.encoding", "tracing.identity", "tracing.provenance", "tracing.text", "tracing.versions"),
+    *("tracing.tidying",),
 )
+_SHARE = 20  # times as long as removing what is old took, other things come first
+_BREATH = 0.02  # seconds between two steps of that, in which others write
 _RETRY = 1.0  # seconds until what could not be written is tried again
 
 
@@ -52,6 +57,7 @@ class Writer:
         self.dropped = 0
         self.written = 0
         self._listeners: list[Callable[[list[Any]], None]] = []
+        self.retention: Retention | None = None
         self._begin()
         atexit.register(self._farewell)
 
@@ -66,6 +72,8 @@ class Writer:
         self._writing = False
         self._encoder: Encoder | None = None
         self._ended = False
+        self._tidying: Tidying | None = None
+        self._tidy_at = 0.0  # of the monotonic clock
         self.run: StoredRun | None = None
         self.in_use = False
         finalizers = sys.modules.get("multiprocessing.util")
@@ -121,6 +129,8 @@ class Writer:
     def _write_all(self) -> None:
         while True:
             wrote = self._write_batch()
+            if wrote and time.monotonic() >= self._tidy_at:  # it may never be idle
+                self._tidy(steps=1)
             if wrote and len(self._queue) >= _BATCH:
                 continue
             if wrote or self._queue:
@@ -129,6 +139,7 @@ class Writer:
                 continue
             self._index()
             self._asleep = True
+            self._tidy()
             if not self._queue:
                 self._news.wait(_IDLE)
             self._asleep = False
@@ -142,6 +153,25 @@ class Writer:
                 if self._queue:  # something came after the last look
                     self._start()
                 return
+
+    def _tidy(self, steps: int = 1_000_000) -> None:
+        """Remove what is older than is to be kept, as long as nothing else is to do."""
+        retention, began = self.retention, time.monotonic()
+        if retention is None:
+            return
+        try:
+            if self._tidying is None or self._tidying.retention != retention:
+                from outlast.tracing.tidying import Tidying
+
+                self._tidying = Tidying(self.database, retention)
+            while steps > 0 and not self._ended and self._tidying.some():
+                steps -= 1
+                if steps and (self._queue or self._news.wait(_BREATH)):
+                    return
+        except Exception as error:
+            logger.debug("what is old could not be removed from %s: %s", self.database.place, reason(error))
+        ended = time.monotonic()
+        self._tidy_at = ended + max(_BREATH, _SHARE * (ended - began))
 
     def _write_batch(self) -> bool:
         """Write what waits; False when nothing did. What the store does not take is tried again, and is dropped only

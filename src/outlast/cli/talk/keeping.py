@@ -71,6 +71,8 @@ def _status(place: Place, args: argparse.Namespace) -> int:
     for name in ("traces", "spans", "labels", "bytes", "dropped"):
         if told.get(name) is not None:
             print(f"{name:<8}{told[name]:,}", file=out)
+    if told.get("retention"):
+        print(_clean(f"keeps   {told['retention']}; {told['removed']:,} traces were removed for it"), file=out)
     return OK
 
 
