@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from outlast.cli.prompt import first_block
+from outlast.lms.layers import retry
 from outlast.testing.server import FakeServer
 
 BASE = ("-m", "outlast/baseline")
@@ -42,6 +43,16 @@ def ask(outlast, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return outlast("prompt", *words)
 
     return call
+
+
+@pytest.fixture
+def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries again without the pauses between."""
+
+    async def no_pause(seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr(retry, "sleep", no_pause)
 
 
 def at(server: FakeServer) -> tuple[str, ...]:
@@ -101,6 +112,7 @@ def test_a_conversation_goes_on_with_the_model_and_the_system_text_it_had(ask, s
     assert said(server)[0]["content"] == "Be long"
 
 
+@pytest.mark.usefixtures("retries_at_once")
 def test_a_turn_that_failed_is_passed_over(ask, server) -> None:
     ask(*at(server), "one")
     server.handler = lambda request: 1 / 0

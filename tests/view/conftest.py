@@ -55,6 +55,7 @@ def opened(chromium: Any, page: Page | None = None, *, base: str = "", **options
     """A fresh tab that was let in. It may ask only its own page for things, and nothing may pop up or fail."""
     base = base or f"http://{page.host}"
     context = chromium.new_context(**{"viewport": DESK, **options})
+    context.set_default_timeout(90_000)  # a busy machine may take long for a page
     tab = context.new_page()
     watched = Watched(tab, base)
 
