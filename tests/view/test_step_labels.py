@@ -148,6 +148,17 @@ def test_labels_of_steps_are_exported_with_the_rest(
     assert not any("step-form" in text or "data-say" in text for text in pages)
 
 
+def test_plain_sql_knows_which_step_a_label_is_of(store: Store, page: Page, tool: SpanRecord) -> None:
+    post(page, tool, "say", value="fail")
+    store.add_label(tool.trace_id, "pass", author="ann")
+    store.add_label(tool.trace_id, "pass", author="J", source="judge", span_id=tool.id)
+    with store.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT span_id, step, value FROM v_labels WHERE author = 'ann'").all()
+        differ = connection.exec_driver_sql("SELECT span_id, said, judged FROM v_disagreements").all()
+    assert {tuple(row) for row in rows} == {(tool.id, "refund", '"fail"'), ("", None, '"pass"')}
+    assert [tuple(row) for row in differ] == [(tool.id, '"fail"', '"pass"')]
+
+
 def test_a_page_that_only_reads_labels_no_step(store: Store, tool: SpanRecord) -> None:
     store.add_label(tool.trace_id, "fail", author="ann", span_id=tool.id, note="refunds unasked")
     with served(store, read_only=True) as page:

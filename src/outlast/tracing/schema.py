@@ -247,8 +247,9 @@ _VIEWS = {
         "JOIN traces t ON t.id = l.trace_id LEFT JOIN spans s ON s.id = l.span_id WHERE l.undone IS NULL"
     ),
     "v_disagreements": (
-        "SELECT a.trace_id, a.span_id, a.name, a.author AS person, a.value AS said, b.author AS judge, b.value AS judged "
-        "FROM labels a JOIN labels b ON b.trace_id = a.trace_id AND b.span_id = a.span_id AND b.name = a.name "
+        "SELECT a.trace_id, a.span_id, a.name, a.author AS person, a.value AS said, b.author AS judge, "
+        "b.value AS judged FROM labels a "
+        "JOIN labels b ON b.trace_id = a.trace_id AND b.span_id = a.span_id AND b.name = a.name "
         "WHERE a.undone IS NULL AND b.undone IS NULL AND a.source = 'human' AND b.source = 'judge' "
         "AND a.value <> b.value"
     ),
