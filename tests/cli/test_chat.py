@@ -75,7 +75,13 @@ def test_commands_in_the_chat(chat, server, desk: Path) -> None:
         "!= is not equal (4)",
         "fresh (0)",
     ]
-    for told in ("Did you mean '!multi'", "4 calls", "!edit", "cannot read", "it is: !file PATH"):
+    for told in (
+        "Did you mean '!multi'",
+        " tokens, cost unknown\n",
+        "!edit",
+        "cannot read",
+        "it is: !file PATH",
+    ):
         assert told in result.err, told
 
 

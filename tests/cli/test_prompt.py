@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -315,3 +317,29 @@ def test_the_alias_default_is_asked_when_no_model_is_named(ask, outlast) -> None
     outlast("aliases", "set", "default", "outlast/baseline")
     assert ask("My card is gone. Why?").out == "My card is gone.\n"
     assert json.loads(outlast("logs", "--json").out)["attributes"] == {"asked": {"lm": "default"}}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_ends_it_at_once_and_the_log_says_so(server, desk: Path, outlast) -> None:
+    """No traceback, and what was asked stands in the log."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(request: dict[str, Any]) -> str:
+        begun.set()
+        go_on.wait(60)
+        return "late"
+
+    server.handler = wait
+    command = [sys.executable, "-m", "outlast.cli", "prompt", *at(server), "a long question"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert begun.wait(60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        go_on.set()
+        process.kill()
+    assert (process.returncode, out, err) == (130, b"", b"outlast: interrupted\n")
+    [kept] = outlast("logs", "--json").lines
+    assert (kept["prompt"], kept["status"]) == ("a long question", "error")
+    assert "the reply was given up before it began" in kept["error"]

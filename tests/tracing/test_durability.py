@@ -314,3 +314,20 @@ def test_a_file_that_is_removed_while_its_writer_rests_begins_anew(
     assert flush(60)
     with ol.open_store(path) as store:
         assert (store.count(), len(store.runs())) == (1, 1)
+
+
+def test_a_second_interrupt_at_the_end_leaves_without_a_traceback(tmp_path: Path, monkeypatch) -> None:
+    from outlast.tracing.database import database_at
+    from outlast.tracing.writer import Writer
+
+    def interrupted(timeout: float) -> bool:
+        raise KeyboardInterrupt
+
+    writer = Writer(database_at(tmp_path / "t.db"))
+    monkeypatch.setattr(writer, "_start", lambda: None)
+    writer.put(object(), 1)
+    monkeypatch.setattr(writer, "flush", interrupted)
+    writer._farewell()
+    assert writer._ended
+    monkeypatch.undo()
+    writer._queue.clear()

@@ -203,8 +203,10 @@ class Chat:
     def _usage(self) -> str:
         calls, known = sum(one["calls"] for one in self.spent), [one["cost"] for one in self.spent]
         tokens = sum(one["input_tokens"] + one["output_tokens"] for one in self.spent)
-        unknown = " and what is not known" if None in known else ""
-        return f"{calls} calls, {tokens:,} tokens, ${sum(cost for cost in known if cost):.6f}{unknown}"
+        priced = [cost for cost in known if cost is not None]
+        unknown = ["cost unknown" if not priced else f"cost of {len(known) - len(priced)} turns unknown"]
+        cost = [f"${sum(priced):.6f}"] if priced or not known else []
+        return ", ".join([f"{calls} calls", f"{tokens:,} tokens", *cost, *(unknown if None in known else [])])
 
 
 def _several(read: Callable[[str], str | None]) -> str | None:

@@ -375,6 +375,9 @@ async def recorded(lm: LM, request: Request, asker: str = "LM") -> Response:
     except Exception as error:
         failure = error
         raise
+    except BaseException:  # interrupted, or whoever waited for it left
+        failure = None if response is not None else _given_up("")
+        raise
     finally:
         span = _span(lm, asker, request, response, failure, started, time.perf_counter() - clock)
         if trace is not None:

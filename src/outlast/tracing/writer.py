@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -274,13 +275,18 @@ class Writer:
         if self.run is not None:
             self.run.end()
             self.put(self.run, 0)
-        self.flush(_FAREWELL)
+        with suppress(KeyboardInterrupt):  # whoever presses Ctrl-C again wants to leave
+            self.flush(_FAREWELL)
+            self._look_once_more()
+        self._ended = True
+        self._news.set()
+
+    def _look_once_more(self) -> None:
+        """Wait a little for the thread to index what came last."""
         until, used = time.monotonic() + _LAST_LOOK_MOST, time.process_time() + _LAST_LOOK
         while self._thread is not None and not self._asleep and time.monotonic() < until and time.process_time() < used:
             self._news.set()
             time.sleep(0.002)
-        self._ended = True
-        self._news.set()
 
     def _warn(self, problem: str) -> None:
         if problem != self.problem:
