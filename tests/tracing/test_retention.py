@@ -205,6 +205,10 @@ def test_it_is_said_by_configure_the_environment_and_taken_back(path: Path, monk
         assert said(path) == "3d"
     ol.configure(retention=False)
     assert said(path) is None
+    with ol.trace(store=path):
+        assert said(path) is None
+    with ol.trace(store=path.with_name("other.db"), retention=False):
+        assert said(path.with_name("other.db")) is None
 
 
 def test_the_environment_that_cannot_be_read_removes_nothing_and_is_told(

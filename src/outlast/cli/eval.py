@@ -170,9 +170,10 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
     """Refuse a base that the run could not be compared with, before the run is paid for."""
     from outlast.evals.comparing.compare import check_comparable
     from outlast.evals.forms import as_metric
+    from outlast.evals.judging.held import rubric_told
     from outlast.evals.options import Options
     from outlast.tracing.identity import metric_hash, name_of
-    from outlast.tracing.shape import JUDGED_BY, RUBRIC
+    from outlast.tracing.shape import JUDGED_BY
 
     scoring = as_metric(metric)
     coming = replace(
@@ -180,7 +181,7 @@ def _check_base(base: Evaluation, metric: Any, data: Dataset, args: argparse.Nam
         metric=name_of(scoring),
         metric_hash=metric_hash(scoring),
         judged_by=getattr(scoring, JUDGED_BY, ""),
-        rubric=getattr(scoring, RUBRIC, ""),
+        rubric=rubric_told(scoring),
         data_hash=data.hash,
         total=len(data),
         epochs=args.epochs,

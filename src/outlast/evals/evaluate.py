@@ -12,6 +12,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Feed
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
+from outlast.evals.judging.held import rubric_told
 from outlast.evals.keeping import keep_run
 from outlast.evals.options import EvaluateOptions, Options
 from outlast.evals.progress import Guarded, display_for
@@ -24,7 +25,7 @@ from outlast.modules.module import Module
 from outlast.modules.paths import predictors_of
 from outlast.modules.settings import chosen_adapter
 from outlast.runtime import current, default
-from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of, own_models, program_hash
+from outlast.tracing.identity import JUDGED_BY, metric_hash, name_of, own_models, program_hash
 from outlast.tracing.runs import stored_run
 
 
@@ -145,7 +146,7 @@ def _about(program: Any, runner: RowRunner, feed: Feed, options: Options) -> Abo
         adapter=repr(chosen_adapter(None, runner.run)),
         own_models=own_models(program),
         judged_by=getattr(metric, JUDGED_BY, ""),
-        rubric=getattr(metric, RUBRIC, ""),
+        rubric=rubric_told(metric),
         predictors=len(predictors),
         epochs=options.epochs.count,
         reducer=options.epochs.reducer,

@@ -15,6 +15,7 @@ from outlast.evals.evaluation import Evaluation
 from outlast.evals.feed import Turn
 from outlast.evals.finish import blocked, finished
 from outlast.evals.forms import Metric
+from outlast.evals.judging.held import rubric_told
 from outlast.evals.keeping import keep_run
 from outlast.evals.options import Options, RescoreOptions
 from outlast.evals.progress import Guarded, display_for
@@ -32,7 +33,7 @@ from outlast.signatures.codec import codecs
 from outlast.signatures.record import Prediction, attach_trace, make_record
 from outlast.signatures.returned import Taken
 from outlast.signatures.signature import SignatureType
-from outlast.tracing.identity import JUDGED_BY, RUBRIC, metric_hash, name_of
+from outlast.tracing.identity import JUDGED_BY, metric_hash, name_of
 from outlast.tracing.runs import stored_run
 
 _NOTHING_SPENT = Spending()
@@ -283,7 +284,7 @@ def _about(before: About, metric: Any, options: Options) -> About:
         metric=name_of(metric),
         metric_hash=metric_hash(metric),
         judged_by=getattr(metric, JUDGED_BY, ""),
-        rubric=getattr(metric, RUBRIC, ""),
+        rubric=rubric_told(metric),
         threshold=options.threshold,
         level=options.level,
         on_error=options.on_error,

@@ -55,7 +55,7 @@ class About:
     the number of examples, None for a stream that was not read to its end; `data_hash` is "" then. `lm_identity` (base
     URL, settings), `adapter` and `own_models` (those of the modules) say what answered; `predictors` is how many
     modules of the program ask models. `judged_by` are the models that the metric asks, when it is a judge,
-    and `rubric` is the JSON of what it judges by, "" when it says none.
+    and `rubric` is the JSON of what it judges by, a list for a metric that holds several judges, "" when it says none.
     `rescored` names the metric that the same answers had been scored by before, "" when this was the first. `checks`
     are those that ran beside the metric, by name and the beginning of their hash.
     """

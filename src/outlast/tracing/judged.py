@@ -38,23 +38,48 @@ class JudgedRun:
 
 def judged_runs(store: Store) -> list[JudgedRun]:
     """The newest evaluations that judges scored, newest first."""
-    return [
-        JudgedRun(run, *who, _count(store, run), tuple(_verdicts(store, run, who, labelled=True)))
-        for run in store.runs(kind="eval", limit=RUNS)
-        if (who := judge_of(run)) is not None
-    ]
+    found: list[JudgedRun] = []
+    for run in store.runs(kind="eval", limit=RUNS):
+        who = judge_of(run)
+        if who is not None:
+            found.append(JudgedRun(run, *who, _count(store, run), tuple(_verdicts(store, run, who, labelled=True))))
+        for part in _parts_of(run):
+            verdicts = tuple(_verdicts(store, run, part, labelled=True, part=True))
+            found.append(JudgedRun(run, *part, _count(store, run), verdicts))
+    return found
 
 
 def judge_of(run: RunRecord) -> tuple[str, str, str] | None:
-    """The name, author and rubric of the judge that scored a run; None where none did."""
+    """The name, author and rubric of the judge that scored a run; None where none did, or only parts of it."""
+    metric, judged_by, rubric = _about(run)
+    several = rubric.startswith("[")
+    if not judged_by and (several or not rubric):
+        return None
+    author = f"{metric} {run.metric[:6]}".strip() + (f" · {judged_by}" if judged_by else "")
+    return _name(rubric) or metric, author, "" if several else rubric
+
+
+def _parts_of(run: RunRecord) -> list[tuple[str, str, str]]:
+    """The same for each of several judges whose scores are parts of those of a run."""
+    metric, judged_by, rubric = _about(run)
+    try:
+        told: list[Any] = json.loads(rubric) if rubric.startswith("[") else []
+    except (ValueError, RecursionError):
+        return []
+    found: list[tuple[str, str, str]] = []
+    for one in told:
+        name = str(cast("Mapping[str, Any]", one).get("name") or "") if isinstance(one, Mapping) else ""
+        if name:
+            author = f"{name} in {metric} {run.metric[:6]}" + (f" · {judged_by}" if judged_by else "")
+            found.append((name, author, json.dumps(one, ensure_ascii=False)))
+    return found
+
+
+def _about(run: RunRecord) -> tuple[str, str, str]:
+    """The metric of a run, the models that it asked, and what it judged by."""
     told = run.attributes.get("about")
     about: Mapping[str, Any] = cast("Mapping[str, Any]", told) if isinstance(told, Mapping) else {}
-    judged_by, rubric = str(about.get("judged_by") or ""), str(about.get("rubric") or "")
-    if not judged_by and not rubric:
-        return None
-    metric = str(about.get("metric") or "judge")
-    author = f"{metric} {run.metric[:6]}".strip() + (f" · {judged_by}" if judged_by else "")
-    return _name(rubric) or metric, author, rubric
+    return str(about.get("metric") or "judge"), str(about.get("judged_by") or ""), str(about.get("rubric") or "")
 
 
 def verdict_on(store: Store, run: RunRecord, trace_id: str) -> LabelRecord | None:
@@ -78,12 +103,20 @@ def _count(store: Store, run: RunRecord) -> int:
 
 
 def _verdicts(
-    store: Store, run: RunRecord, who: tuple[str, str, str], *where: Any, labelled: bool = False
+    store: Store,
+    run: RunRecord,
+    who: tuple[str, str, str],
+    *where: Any,
+    labelled: bool = False,
+    part: bool = False,
 ) -> list[LabelRecord]:
-    """Rows of a run that passed or failed, as labels; `labelled` leaves out traces that no person labelled."""
+    """Rows of a run that passed or failed, as labels; `labelled` leaves out traces that no person labelled. With `part`
+    their values are that part of the scores that has the judge's name."""
     name, author, rubric = who
     c = schema.results.c
-    query = sa.select(c.trace_id, c.state, c.feedback).where(c.run_id == run.id, c.state.in_(("pass", "fail")), *where)
+    query = sa.select(c.trace_id, c.state, c.feedback, c.parts).where(
+        c.run_id == run.id, c.state.in_(("pass", "fail")), *where
+    )
     if labelled:
         said = schema.labels.c
         people = sa.select(said.trace_id).where(said.source.in_(sorted(PEOPLE)), said.undone.is_(None))
@@ -91,7 +124,9 @@ def _verdicts(
     at = run.started if run.ended is None else run.ended
     with store.reading() as connection:
         rows = connection.execute(query).all()
+    values = [(id, json.loads(parts).get(name) if part else state, said) for id, state, said, parts in rows]
     return [
-        LabelRecord("", trace_id, "", name, state, feedback, (), author, "judge", rubric, "", at)
-        for trace_id, state, feedback in rows
+        LabelRecord("", trace_id, "", name, value, "" if part else feedback, (), author, "judge", rubric, "", at)
+        for trace_id, value, feedback in values
+        if value is not None
     ]

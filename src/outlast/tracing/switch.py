@@ -194,13 +194,13 @@ def _place(
     if store is not None:
         place = begun(store, shows=capture not in ("hash", "off"), redact=redact)
         if retention is not None:
-            place.writer.retention = age
+            place.writer.keep(age)
         if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
             place = place.about(run_id=inner.run_id, example=inner.example)
         return place.about(**changes)
     if isinstance(inner, Place):
         if retention is not None:
-            inner.writer.retention = age
+            inner.writer.keep(age)
         return inner.about(**changes)
     if retention is not None:
         changes["retention"] = age
@@ -233,8 +233,7 @@ def begun(
         return Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
     if writer.run is None:
         writer.run = StoredRun("process")
-        if writer.retention is None:
-            writer.retention = retention_said()
+        writer.keep(retention_said(), asked=False)
         writer.run.shows, writer.run.redact = shows, redact
         writer.put(writer.run, 1000)
     return Place(writer, writer.run.id)

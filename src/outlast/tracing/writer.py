@@ -59,6 +59,7 @@ class Writer:
         self.written = 0
         self._listeners: list[Callable[[list[Any]], None]] = []
         self.retention: Retention | None = None
+        self._asked = False  # for it, by the program
         self._begin()
         atexit.register(self._farewell)
 
@@ -100,6 +101,11 @@ class Writer:
         elif self._asleep:
             self._news.set()
         return True
+
+    def keep(self, retention: Retention | None, *, asked: bool = True) -> None:
+        """Remove what is older from now on, nothing with None; what nobody `asked` for gives way to what was asked."""
+        if asked or not self._asked:
+            self.retention, self._asked = retention, asked
 
     def on_written(self, listener: Callable[[list[Any]], None]) -> None:
         """Have a function called with each batch (`Open`, `Exchange` and records) after it was written, in the thread

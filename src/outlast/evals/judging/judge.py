@@ -247,5 +247,7 @@ def identified(metric: Callable[..., Any], name: str, judge: Module, needs: Iter
     setattr(metric, JUDGED_BY, ", ".join(models))
     setattr(metric, NEEDS, tuple(dict.fromkeys(needs)))
     rubric = getattr(judge, "rubric", None)
-    setattr(metric, RUBRIC, rubric_line(rubric) if isinstance(rubric, Rubric) else "")
+    several: Mapping[str, Judge] = getattr(judge, "judges", {})
+    lines = f"[{','.join(rubric_line(one.rubric) for one in several.values())}]" if several else ""
+    setattr(metric, RUBRIC, rubric_line(rubric) if isinstance(rubric, Rubric) else lines)
     return metric
