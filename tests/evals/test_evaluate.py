@@ -203,7 +203,7 @@ def test_at_most_concurrency_examples_are_in_flight_and_all_of_it_is_used():
 
 
 def test_plain_programs_run_in_as_many_threads():
-    barrier = threading.Barrier(40, timeout=5)
+    barrier = threading.Barrier(40, timeout=60)
 
     def program(message):
         barrier.wait()

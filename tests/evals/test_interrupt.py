@@ -134,7 +134,7 @@ async def test_a_program_that_swallows_cancellation_does_not_hold_up_the_end(mon
     task = asyncio.ensure_future(aevaluate(stubborn, data, lambda e, p: True, progress=False))
     await started.wait()
     task.cancel()
-    result = await asyncio.wait_for(task, 2)
+    result = await asyncio.wait_for(task, 30)
     assert (result.stopped, result.n) == ("interrupted", 0)
     let_go.set()
     await asyncio.sleep(0.01)

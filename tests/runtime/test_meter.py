@@ -250,7 +250,7 @@ async def test_giving_up_while_waiting_leaves_the_place_to_others() -> None:
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     first.release()
-    assert isinstance(await asyncio.wait_for(next_one, 1), Ticket)
+    assert isinstance(await asyncio.wait_for(next_one, 30), Ticket)
 
 
 async def test_one_who_is_served_and_cancelled_at_once_gives_it_on() -> None:
@@ -261,7 +261,7 @@ async def test_one_who_is_served_and_cancelled_at_once_gives_it_on() -> None:
     first.release()  # serves `gone`, which is cancelled before it runs again
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
-    assert isinstance(await asyncio.wait_for(next_one, 1), Ticket)
+    assert isinstance(await asyncio.wait_for(next_one, 30), Ticket)
 
 
 def test_a_blocking_call_in_a_running_loop_does_not_wait() -> None:

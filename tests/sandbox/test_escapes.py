@@ -267,7 +267,7 @@ def around(confining, tmp_path_factory):
     there = Around(confining, tmp_path_factory.mktemp("around"))
     yield there
     there.close()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while children() - there.before:
         assert time.monotonic() < until, "an attempt left a process behind"
         time.sleep(0.02)

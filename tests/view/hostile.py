@@ -143,6 +143,7 @@ def _everything(records: Records) -> None:
                     bad,
                     bad,
                     bad,
+                    bad,
                     {bad: bad},
                     1,
                     1,
