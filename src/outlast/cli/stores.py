@@ -128,9 +128,8 @@ def opened(place: Place, *, write: bool = False, searched: bool = False) -> Stor
 
 def _missing(place: Place) -> str:
     if place.why == "log":
-        lacks = (
-            f"no {HERE} in this folder" if not Path(HERE).exists() else f"{HERE} of this folder is no store of traces"
-        )
+        other = f"{HERE} of this folder is no store of traces that you can read"
+        lacks = other if Path(HERE).exists() else f"no {HERE} in this folder"
         return (
             f"there are no traces yet: {lacks}, and no log at {place.address!r}. `outlast prompt` makes the log, and "
             f'ol.trace(store="{HERE}") or OUTLAST_TRACE={HERE} a store'

@@ -145,6 +145,11 @@ class Database:
             if not self.read_only:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA journal_size_limit = 67108864")
+            elif _needs_a_folder(connection, path):
+                connection.close()
+                connection = sqlite3.connect(
+                    f"{name}&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+                )
             connection.execute("PRAGMA cache_size = -16000")
             return connection
 
@@ -353,6 +358,18 @@ def _inode_of(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _needs_a_folder(connection: Any, path: Path) -> bool:
+    """Whether SQLite cannot read a file only because it may make none beside it, and nobody writes into it just now."""
+    import sqlite3
+
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError:
+        log = Path(f"{path}-wal")
+        return not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    return False
 
 
 def _quoted(path: Path) -> str:
