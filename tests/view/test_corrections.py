@@ -20,8 +20,9 @@ from outlast.tracing.store import Store, open_store
 from outlast.view.corrections import Output
 from outlast.view.reviewing import COOKIE
 from outlast.view.schemas import misfits, schema_in
-from tests.view.conftest import opened
+from tests.view.conftest import PHONE, opened
 from tests.view.serving import Page, served
+from tests.view.test_browser import AXE
 
 pytestmark = pytest.mark.server
 
@@ -195,6 +196,22 @@ def test_the_editor_in_a_browser_keeps_what_is_wrong_until_it_is_right(
         values = {one.name: one.value for one in store.labels()}
         assert (values["right"], json.loads(values["items"])) == ("fail", [{"name": "milk", "price": 1.3}])
         assert [one for one in seen.troubles if "422" not in one] == []
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_a_form_that_was_refused_is_accessible(chromium: Any, page: Page, queue: QueueRecord, look: str) -> None:
+    with opened(chromium, page, color_scheme=look, viewport=PHONE, bypass_csp=True) as seen:
+        tab = seen.tab
+        tab.set_default_timeout(10_000)
+        seen.open(f"/review/{queue.id}/1")
+        tab.get_by_text("What it should have been", exact=True).click()
+        tab.locator('[name="right.items"]').fill('["milk"]')
+        tab.get_by_role("button", name="Save what it should have been").click()
+        tab.locator('[name="right.items"][aria-invalid=true]').wait_for()
+        tab.add_script_tag(path=AXE)
+        result = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [(one["id"], one["nodes"][0]["html"]) for one in result["violations"]] == []
+        assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_right_answers_are_not_left_unseen(chromium: Any, store: Store, page: Page, queue: QueueRecord) -> None:

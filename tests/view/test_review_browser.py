@@ -231,6 +231,9 @@ def hostile(store: Store) -> QueueRecord:
     ids = [trace.id for trace in store.traces(limit=len(PAYLOADS))]
     for number, (id, bad) in enumerate(zip(ids, PAYLOADS, strict=False)):
         store.add_label(id, bad, source="judge", author=bad, name=bad, note=bad, rubric_version=bad)
+        step = store.spans(id)[-1].id
+        for said in (bad, "fail"):
+            store.add_label(id, said, author=bad, name=said, note=bad, tags=[bad], span_id=step)
         for author in (bad, PAYLOADS[0]):
             said = ("pass", "fail")[number % 2] if author == bad else "fail"
             store.add_label(id, said, author=author, name="x", note=bad, tags=[bad, "t"], seconds_spent=1.0)
@@ -245,6 +248,7 @@ def test_no_attack_in_labels_runs(chromium: Any, page: Page, store: Store, hosti
         f"/review/{what}?name={name}" for what in ("codes", "agreement", "judges") for name in ("x", quote(PAYLOADS[2]))
     ]
     paths += ["/review/codes?name=x&kind=all", f"/review/codes?name=x&tag={quote(PAYLOADS[4])}&changed=%3Cb%3E"]
+    paths += [f"/traces/{id}" for id in hostile.trace_ids[:12]]  # their labels, and those of their steps
     with opened(chromium, page) as seen:
         seen.tab.evaluate("name => { window.name = name; }", PAYLOADS[0])
         for number in range(1, len(hostile.trace_ids) + 1):
