@@ -190,15 +190,27 @@ class Database:
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
-        """A connection to read with; what it reads is of one moment."""
-        with self._in_use(), self.open().connect() as connection:
+        """A connection to read with; what it reads is of one moment. Raises `DataError` when that cannot be done."""
+        with self._in_use(), self._told("read"), self.open().connect() as connection:
             yield connection
 
     @contextmanager
     def changing(self) -> Generator[sa.Connection]:
-        """A connection within a transaction that is committed at the end of the block."""
-        with self._in_use(), self._changing(self.open()) as connection:
+        """A connection within a transaction that is committed at the end of the block. Raises `DataError` when that
+        cannot be done."""
+        with self._in_use(), self._told("changed"), self._changing(self.open()) as connection:
             yield connection
+
+    @contextmanager
+    def _told(self, done: str) -> Generator[None]:
+        """A block in which an error of the database says what could not be done to which store."""
+        from sqlalchemy import exc
+
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            only = ": it was opened to be read only" if self.read_only and done != "read" else f": {reason(error)}"
+            raise DataError(f"the store of traces {self.place!r} cannot be {done}{only}") from error
 
     @contextmanager
     def _in_use(self) -> Generator[None]:
@@ -253,7 +265,7 @@ class Database:
             self._put(rows, storable)  # whatever else is wrong with them is raised again
 
     def _put(self, rows: Rows, form: Callable[[Any], Any] | None = None) -> None:
-        with self.changing() as connection:
+        with self._in_use(), self._changing(self.open()) as connection:
             for f in fields(rows):
                 values: Sequence[tuple[Any, ...]] = getattr(rows, f.name)
                 if values:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +156,8 @@ def _deleted(connection: sa.Connection, statement: Any) -> int:
 
 
 def copy(database: Database, path: Path) -> Path:
-    """A whole copy of an SQLite store in a new file. Raises `DataError` where there is one already."""
+    """A whole copy of an SQLite store in a new file. Raises `DataError` where there is one already, and when it cannot
+    be made; no part of one is left then."""
     if not database.lite:
         raise UsageError("a store on PostgreSQL is copied with pg_dump")
     if os.path.lexists(path):
@@ -165,6 +168,12 @@ def copy(database: Database, path: Path) -> Path:
             raw = connection.connection.driver_connection
             assert raw is not None
             raw.execute("VACUUM INTO ?", (str(path),))
-    except OSError as error:
-        raise DataError(f"the copy {str(path)!r} cannot be made: {error.strerror or error}") from error
+    except FileExistsError as error:  # made in this moment, by somebody else
+        raise DataError(f"{str(path)!r} exists already; name another file") from error
+    except (OSError, sqlite3.Error, DataError) as error:
+        with suppress(OSError):
+            path.unlink()
+        raise DataError(
+            f"the copy {str(path)!r} cannot be made: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return path

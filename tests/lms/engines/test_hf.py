@@ -272,6 +272,10 @@ def test_a_program_runs_on_it(lm):
     assert triage(message="my card is gone").team in ("billing", "cards")
 
 
+def test_a_reply_says_which_weights_gave_it(lm, folder):
+    assert lm("hello", max_tokens=4).fingerprint == fingerprint(folder)
+
+
 def test_typed_questions_are_answered_by_the_first_token(tmp_path, make_tiny_model):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
