@@ -108,7 +108,16 @@ def test_in_a_queue_steps_are_labelled_blind_under_its_name_and_undone_with_the_
     )
     label = store.labels(author="ann")[0]
     assert (label.name, label.rubric) == ("safe", "safe")
-    assert label.rubric_version
+    old = label.rubric_version
+    assert old
+    form = {"criterion": "No harm, no money."}
+    anew = page.post(f"/review/{queue.id}/criterion", form, Cookie=cookie).headers["location"].split("/")[2]
+    post(page, tool, "say", queue=anew, value="", note="mine, still")
+    assert store.labels(author="ann")[0].rubric_version == old
+    post(page, tool, "say", queue=anew, value="fail", note="mine, still")
+    assert store.labels(author="ann")[0].rubric_version not in ("", old)
+    post(page, tool, "unsay", queue=anew)
+    post(page, tool, "unsay", queue=anew)
     text = page.get(here, Cookie=cookie).text
     assert ("mine" in text, "a judge said" in text, "bob said" in text) == (True, False, False)
     part = page.get(f"/traces/{tool.trace_id}/steps/{tool.id}/label?queue={queue.id}", Cookie=cookie, HX_Request="true")

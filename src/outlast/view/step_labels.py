@@ -37,10 +37,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What may be shown of the labels of a trace's steps: `said` by the id of the step, and whether more can be said.
-
-    Templates call `of`; `address` is None where nothing can be said.
-    """
+    """What may be shown of the labels of a trace's steps, `said` by the id of the step. `asked` is None where nothing
+    more can be said, as in an export."""
 
     said: Mapping[str, tuple[LabelRecord, ...]]
     author: str = ""
@@ -101,7 +99,9 @@ def keep(store: Store, trace_id: str, span_id: str, author: str, asked: Asked, *
     before = mine(store, trace_id, span_id, author, asked.label)
     value = cast("str", said["value"]) or (before.value if before is not None else None)
     told = (value, said["note"], tuple(said["tags"]))
-    if told == ((None, "", ()) if before is None else (before.value, before.note, before.tags)):
+    same = told == ((None, "", ()) if before is None else (before.value, before.note, before.tags))
+    confirmed = bool(said["value"]) and before is not None and before.rubric_version != asked.version
+    if same and not confirmed:
         return
     worded = asked.task is not None and bool(asked.task.criterion)
     store.add_label(
@@ -113,7 +113,7 @@ def keep(store: Store, trace_id: str, span_id: str, author: str, asked: Asked, *
         author=author,
         span_id=span_id,
         rubric=asked.label if worded else "",
-        rubric_version=asked.version,
+        rubric_version=asked.version if said["value"] or before is None else before.rubric_version,
         seconds_spent=said["seconds"],
     )
 
