@@ -269,6 +269,20 @@ def test_gc_spares_queues_and_evaluations_as_told(path: Path) -> None:
     assert store.gc(30 * DAY, keep_queued=False)["traces"] == 1
 
 
+def test_the_command_line_says_what_is_kept_and_spares_queues(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from outlast.cli.app import main
+
+    store = filled(path, whole(1, 40 * DAY), whole(2, 40 * DAY))
+    store.add_queue("mine", "random", [f"{1:032x}"])
+    tidied(path, "30d")
+    main(["logs", "status", "--store", str(path)])
+    assert "keeps   30d; 1 traces were removed for it" in capsys.readouterr().out
+    main(["logs", "gc", "--older-than", "30d", "--store", str(path)])
+    assert left(store) == [1]
+    main(["logs", "gc", "--older-than", "30d", "--queued-too", "--store", str(path)])
+    assert left(store) == []
+
+
 @pytest.mark.slow
 def test_several_processes_at_once_remove_it_while_all_write(path: Path) -> None:
     store = filled(path, *(whole(at, 40 * DAY) for at in range(5 * STEP)))

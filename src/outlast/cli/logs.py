@@ -69,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_store_option(parser)
     parser.add_argument("--older-than", metavar="TIME", help="of gc: such as 30d")
     parser.add_argument("--labelled-too", action="store_true", help="of gc: forget what has labels as well")
+    parser.add_argument("--queued-too", action="store_true", help="of gc: and what is in a queue")
 
 
 def _number(text: str) -> int:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     word = args.what[0] if args.what else ""
     if word in VERBS:
         return manage(word, args)
-    if args.older_than is not None or args.labelled_too:
+    if args.older_than is not None or args.labelled_too or args.queued_too:
         raise UsageError("--older-than goes with gc: outlast logs gc --older-than 30d")
     if len(args.what) > 1:
         raise UsageError(f"outlast logs shows one trace by its id, or many by options; got {' '.join(args.what)!r}")

@@ -21,8 +21,8 @@ def manage(verb: str, args: argparse.Namespace) -> int:
 
     if len(args.what) != (2 if verb == "backup" else 1):
         raise UsageError(f"it is: outlast logs {verb}{' PATH' if verb == 'backup' else ''}")
-    if (args.older_than is not None or args.labelled_too) and verb != "gc":
-        raise UsageError("--older-than and --labelled-too go with gc")
+    if (args.older_than is not None or args.labelled_too or args.queued_too) and verb != "gc":
+        raise UsageError("--older-than, --labelled-too and --queued-too go with gc")
     place = place_of(args.store)
     if verb == "path":
         print(_clean(_address(place)), file=stdout())
@@ -94,7 +94,7 @@ def _gc(place: Place, args: argparse.Namespace) -> int:
     age = span_of(args.older_than)
     with closing(opened(place, write=True)) as store:
         before = store.stats()
-        store.gc(older_than=age, keep_labelled=not args.labelled_too)
+        store.gc(older_than=age, keep_labelled=not args.labelled_too, keep_queued=not args.queued_too)
         after = store.stats()
     gone = before.get("traces", 0) - after.get("traces", 0)
     if args.json:
