@@ -14,6 +14,7 @@ import pytest
 
 import outlast as ol
 from outlast.testing import ScriptedLM
+from outlast.testing.server import FakeServer
 from outlast.tracing.record import Content, SpanRecord, TraceFilter, TraceRecord
 from outlast.tracing.saving import WholeTrace
 from outlast.tracing.switch import flush
@@ -388,3 +389,22 @@ def test_replays_that_are_left_out_are_told_when_nothing_else_is_there(outlast, 
         [again] = store.traces(TraceFilter(replayed=True))
     result = outlast("logs", "--since", datetime.fromtimestamp(again.started - 1e-4).isoformat())
     assert (result.code, "1 of replays is left out: --replays." in result.err) == (1, True)
+
+
+def test_the_last_conversation_and_the_last_code(outlast, desk: Path, monkeypatch) -> None:
+    def ask(*words: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+        with FakeServer(lambda request: f"So:\n```py\n{words[-1]}()\n```" if "code" in words else "no") as server:
+            assert outlast("prompt", "-m", "x", "--base-url", server.url, *words).code == 0
+
+    for words in (("one",), ("a", "code"), ("-c", "two")):
+        ask(*words)
+    outlast("run", "app.py:Triage", "--input", "message=x", *BASE, "--trace", str(desk / "data/outlast/log.db"))
+    assert [line["prompt"] for line in outlast("logs", "-c", "--json").lines] == ["a code", "two"]
+    assert outlast("logs", "-x").out == "code()\n"
+    assert outlast("logs", "-c", "-s").out.count("\n") == 2
+    assert outlast("logs", "-c", "-t", "x").code == 2
+    nothing = outlast("logs", "-x", "-n", "1")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert nothing.err == "outlast: none of the last 1 replies holds a code block\n"
+    assert "a whole number from 0; got 'x'" in outlast("logs", "-n", "x").err

@@ -63,3 +63,17 @@ def test_texts_that_hold_the_marks_are_harmless(tmp_path: Path) -> None:
     [hit] = ol.open_store(tmp_path / "t.db").search("zebra")
     assert "zebra" in hit.snippet
     assert not {BEGIN, END, FRAME} & set(hit.snippet)
+
+
+def test_all_that_a_model_was_asked_outside_of_programs_is_found(tmp_path: Path) -> None:
+    """Not its beginning alone, and also where no answer came."""
+    with ol.trace(store=tmp_path / "t.db"):
+        ScriptedLM(lambda messages: f"{'well ' * 200} zebra")(f"{'long ' * 200} pelican")
+        with ScriptedLM(lambda messages: "one two").events("flamingo") as events:
+            next(iter(events))
+        with pytest.raises(ZeroDivisionError):
+            ScriptedLM(lambda messages: 1 / 0)("heron")
+    assert flush()
+    store = ol.open_store(tmp_path / "t.db")
+    for word in ("pelican", "zebra", "flamingo", "heron"):
+        assert f"[{word}]" in store.search(word)[0].snippet

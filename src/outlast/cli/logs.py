@@ -25,6 +25,8 @@ EPILOG = f"""\
 examples:
   outlast logs                             the last three, prompts and replies
   outlast logs --short -n 20               one line each
+  outlast logs -c                          the last conversation
+  outlast logs -x                          the last code that was answered, alone
   outlast logs -q "refund" -m mini --since '2 days'
   outlast logs 0193a7                      one, whole: its spans, every message; or a run
   outlast logs --runs                      what every run came to: calls, tokens, cost, errors
@@ -56,13 +58,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--since", metavar="TIME", help="such as '2 days', 90m, today, 2026-11-29")
     which.add_argument("--until", metavar="TIME")
     which.add_argument("-t", "--session", metavar="ID", help="those of this conversation")
+    which.add_argument("--conversation", "-c", action="store_true", help="those of the last conversation, all of them")
     which.add_argument("--run", metavar="ID", help="those of this run")
     which.add_argument("--tag", metavar="TAG")
     which.add_argument("--errors", action="store_true", help="those that failed")
     which.add_argument("--replays", action="store_true", help="also those of replays, which are left out without it")
     how = parser.add_argument_group("how")
-    how.add_argument("--short", action="store_true", help="one line each")
+    how.add_argument("--short", "-s", action="store_true", help="one line each")
     how.add_argument("-r", "--replies", action="store_true", help="what came out alone")
+    how.add_argument("--extract", "-x", action="store_true", help="the first code block of the last one, alone")
     how.add_argument("--json", action="store_true", help="one line of JSON each")
     how.add_argument("--runs", action="store_true", help="runs in place of traces, and what each came to")
     how.add_argument("--cost", action="store_true", help="calls, tokens and dollars by model, of all of them")
@@ -73,10 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _number(text: str) -> int:
-    value = int(text)
-    if value < 0:
+    if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"a whole number from 0; got {text!r}")
-    return value
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         if args.runs:
             return _runs(store, place, args)
         where = _filter(store, args)
+        if args.extract:
+            return _extracted(store, where, args)
         found = _cost(store, where, args) if args.cost else _many(store, where, args)
         if not found:
             say(f"outlast: no such traces in {place}.{_hidden(store, where)}{elsewhere(place)}")
@@ -110,9 +115,16 @@ def _hidden(store: Store, where: TraceFilter) -> str:
 def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
     """Which traces the command line asks for."""
     from outlast.cli.aliases import resolved
+    from outlast.cli.talk.log import TAG
     from outlast.cli.talk.since import moment_of
     from outlast.tracing.record import TraceFilter
 
+    session = args.session
+    if args.conversation:
+        if session is not None:
+            raise UsageError("-c is for the last conversation; -t names another one")
+        last = store.traces(TraceFilter(tag=TAG, replayed=False), limit=1)
+        session = last[0].session if last else ""
     name, version = args.program, None
     if name is not None and len(name) >= 6 and not set(name) - set("0123456789abcdef"):
         version = next((one.hash for one in store.programs() if one.hash.startswith(name)), None)
@@ -123,7 +135,7 @@ def _filter(store: Store, args: argparse.Namespace) -> TraceFilter:
         status="error" if args.errors else None,
         since=None if args.since is None else moment_of(args.since),
         until=None if args.until is None else moment_of(args.until),
-        session=args.session,
+        session=session,
         text=args.text,
         tag=args.tag,
         run=args.run,
@@ -136,7 +148,15 @@ def _runs(store: Store, place: Place, args: argparse.Namespace) -> int:
     from outlast.cli.talk.log_runs import newest, show_runs
     from outlast.cli.talk.since import moment_of
 
-    given = {"-q": args.text, "-m": args.lm, "-t": args.session, "--tag": args.tag, "--run": args.run}
+    given = {
+        "-q": args.text,
+        "-m": args.lm,
+        "-t": args.session,
+        "-c": args.conversation,
+        "-x": args.extract,
+        "--tag": args.tag,
+        "--run": args.run,
+    }
     given |= {"--errors": args.errors, "--short": args.short, "-r": args.replies, "--cost": args.cost}
     told = [option for option, value in given.items() if value]
     if told:
@@ -163,7 +183,7 @@ def _answering(model: str) -> str:
 
 def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
     """Show traces; gives how many there were."""
-    most = args.n if args.n is not None else _SHORT if args.short else _WHOLE
+    most = args.n if args.n is not None else 0 if args.conversation else _SHORT if args.short else _WHOLE
     found = store.all_traces(where, most or None)
     if args.short and not args.json:
         return _short(store, list(found)[::-1], args)
@@ -172,6 +192,22 @@ def _many(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
         for kept in store.whole(ids[start : start + _READ]):
             _print(kept, args)
     return len(ids)
+
+
+def _extracted(store: Store, where: TraceFilter, args: argparse.Namespace) -> int:
+    """The first code block of the newest reply that has one, among those that are asked for, or the last twenty."""
+    from outlast.cli.prompt import first_block
+    from outlast.cli.talk.log_text import clean, reply
+
+    found = [trace.id for trace in store.all_traces(where, _SHORT if args.n is None else args.n or None)]
+    for start in range(0, len(found), _READ):
+        for kept in store.whole(found[start : start + _READ]):
+            block = first_block(reply(kept))
+            if block is not None:
+                print(clean(block), file=stdout())
+                return OK
+    say(f"outlast: none of the last {len(found)} replies holds a code block")
+    return NO
 
 
 def _print(kept: WholeTrace, args: argparse.Namespace) -> None:

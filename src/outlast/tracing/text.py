@@ -73,12 +73,12 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
     it gave; so of such an exchange only what stands nowhere else is taken: the reasoning, and a reply that was refused.
     """
     spans = schema.spans
-    columns = (spans.c.kind, spans.c.signature, spans.c.status, spans.c.error, spans.c.request_tail)
+    columns = (spans.c.kind, spans.c.path, spans.c.signature, spans.c.status, spans.c.error, spans.c.request_tail)
     keys = (spans.c.inputs_key, spans.c.outputs_key, spans.c.response_key)
     rows = connection.execute(
         sa.select(spans.c.trace_id, *columns, *keys).where(spans.c.trace_id.in_(ids)).order_by(spans.c.started)
     ).all()
-    alone = {row.request_tail for row in rows if not row.signature} - {None}
+    alone = {row.request_tail for row in rows if _direct(row)} - {None}
     wanted = {key for row in rows for key in (row.inputs_key, row.outputs_key, row.response_key) if key is not None}
     blobs = load_blobs(connection, wanted)
     tails = load_messages(connection, alone, depth=1)
@@ -87,16 +87,21 @@ def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
         texts = found.setdefault(row.trace_id, [])
         if row.kind != "lm":
             texts.extend(_texts([blobs.get(row.inputs_key), blobs.get(row.outputs_key)]))
-        elif not row.signature and row.request_tail in tails:
+        elif _direct(row) and row.request_tail in tails:
             texts.extend(_texts(tails[row.request_tail][1]))
         response = blobs.get(row.response_key)
         if isinstance(response, Mapping):
             told = cast("Mapping[str, Any]", response)
             texts.extend(_texts(told.get("reasoning")))
-            if not row.signature or row.status != "ok":
+            if _direct(row) or row.status != "ok":
                 texts.extend(_texts([told.get("text"), told.get("tool_calls")]))
         texts.append(row.error)
     return found
+
+
+def _direct(row: Any) -> bool:
+    """Whether an exchange was made by no module, so that its prompt stands nowhere else."""
+    return row.path is None or not row.signature
 
 
 def _frames(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
