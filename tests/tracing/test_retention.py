@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,28 @@ def test_content_goes_with_the_last_that_needs_it(path: Path) -> None:
             connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in ("blobs", "messages")
         ]
     assert said == [2, 2]  # what went in and the reply; the system prompt, which both had, and the question
+
+
+def test_of_conversations_with_one_beginning_only_the_end_goes_that_nobody_needs(path: Path) -> None:
+    def talk(at: int, age: float, *words: str) -> WholeTrace:
+        found = whole(at, age)
+        [span] = found.spans
+        turns = tuple(user(word) if place % 2 == 0 else Message("assistant", word) for place, word in enumerate(words))
+        asked = Request((Message("system", "Answer."), *turns)).to_json()
+        return replace(found, contents={span.id: Content(None, None, asked)})
+
+    old, other = talk(1, 40 * DAY, "a", "b", "c", "d", "e"), talk(2, 40 * DAY, "a", "b", "x")
+    store = filled(path, old, other, talk(3, DAY, "a", "b", "c"), talk(4, DAY, "a", "b", "c", "d", "z"))
+    aged(store, 7200)
+    tidied(path, "30d")
+    assert left(store) == [3, 4]
+    with store.reading() as connection:
+        kept = connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one()
+    assert kept == 6  # Answer., a, b, c, d, z
+    for at, words in ((3, "abc"), (4, "abcdz")):
+        request = store.content(f"{at:016x}").as_request()
+        assert request is not None
+        assert [one.text for one in request.messages] == ["Answer.", *words]
 
 
 def test_content_that_may_be_needed_in_a_moment_stays(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from outlast.tracing import schema, upkeep
+from outlast.tracing.unused import MOST, Led, remove_unused
 
 if TYPE_CHECKING:
     from outlast.tracing.database import Database
@@ -38,7 +39,9 @@ class Tidying:
         self._until: float | None = None  # what began before is being removed
         self._after: tuple[float, int] = (0.0, 0)
         self._gone = 0
-        self._rest: Iterator[int] | None = None  # what is left to do when the traces are gone
+        self._led = Led()  # content of traces that are gone
+        self._over = False  # whether all of them are
+        self._rest: Iterator[int] | None = None  # what is left to do then
 
     def some(self) -> bool:
         """Do a little of it; False when there is nothing to do now. Raises what the database raises."""
@@ -62,18 +65,25 @@ class Tidying:
         if self._rest is not None:
             if next(self._rest, None) is not None:
                 return True
+            self._rest, self._led = None, Led()
+            if not self._over:
+                return True
+            upkeep.remove_runs(self._database, self._until)
             place, age = self._database.place, self.retention.said
             logger.info("%d traces older than %s were removed from %s", self._gone, age, place)
             return False
         kept = upkeep.Kept.by(self.retention)
-        removed, after = upkeep.remove_traces(self._database, self._until, kept, after=self._after, most=STEP)
+        removed, after = upkeep.remove_traces(
+            self._database, self._until, kept, after=self._after, most=STEP, led=self._led
+        )
         if removed:
             self._note(removed)
         if after is not None:
             self._after = after
-        elif self._gone:
-            self._rest = upkeep.remove_rest(self._database, self._until)
-        return after is not None or self._rest is not None
+        self._over = after is None
+        if self._gone and (self._over or len(self._led) >= MOST):
+            self._rest = remove_unused(self._database, self._led)
+        return not self._over or self._rest is not None
 
     def _begun(self) -> bool:
         """Whether it is time, as far as all processes go; if so, it is known that it was done now."""
@@ -86,7 +96,7 @@ class Tidying:
                 return False
             say(connection, "tidied", repr(now))
             say(connection, "retention", self.retention.said)
-        self._until, self._after, self._gone = now - self.retention.seconds, (0.0, 0), 0
+        self._until, self._after, self._gone, self._led = now - self.retention.seconds, (0.0, 0), 0, Led()
         return True
 
     def _note(self, removed: int) -> None:

@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema
 from outlast.tracing.database import Database
+from outlast.tracing.unused import YOUNG, Led
 
 if TYPE_CHECKING:
     from outlast.tracing.retention import Retention
 
 _CHUNK = 500  # traces, or pieces of content, that one transaction removes, so that nobody waits long
 _AT_ONCE = 100_000  # pieces of content that are known to be unused at once
-_YOUNG = 3600.0  # seconds for which content stays though nothing refers to it yet: its span may be on its way
 _PASSING = ("process", "cli", "replay", "import")  # kinds of runs that say nothing without their traces
 
 
@@ -58,10 +58,10 @@ def collect(database: Database, older_than: float, kept: Kept) -> dict[str, int]
 
 
 def remove_traces(
-    database: Database, until: float, kept: Kept, *, after: tuple[float, int], most: int
+    database: Database, until: float, kept: Kept, *, after: tuple[float, int], most: int, led: Led | None = None
 ) -> tuple[int, tuple[float, int] | None]:
     """Remove at most `most` traces that began before a moment, the oldest first; how many went, and where to go on: the
-    time and number of the last one, None when there are no more."""
+    time and number of the last one, None when there are no more. `led` gets what they led to."""
     traces = schema.traces
     old = _old(database, until, kept).where(
         traces.c.started >= after[0], sa.or_(traces.c.started > after[0], traces.c.seq > after[1])
@@ -73,6 +73,8 @@ def remove_traces(
     with database.changing() as connection:
         still = connection.execute(old.where(traces.c.seq.in_([row.seq for row in found]))).all()
         ids, seqs = [row.id for row in still], [row.seq for row in still]
+        if led is not None:
+            led.add(connection, ids)
         connection.execute(sa.delete(schema.spans).where(schema.spans.c.trace_id.in_(ids)))
         connection.execute(sa.delete(schema.labels).where(schema.labels.c.trace_id.in_(ids)))
         if database.lite:
@@ -109,7 +111,7 @@ def remove_rest(database: Database, until: float) -> Iterator[int]:
     for table, unused in ((schema.blobs, _unused_blobs), (schema.messages, _unused_messages)):
         more = True
         while more:
-            young = time.time() - _YOUNG
+            young = time.time() - YOUNG
             with database.reading() as connection:
                 keys = [row[0] for row in connection.execute(unused(young).limit(_AT_ONCE))]
             more = len(keys) == _AT_ONCE
@@ -119,7 +121,7 @@ def remove_rest(database: Database, until: float) -> Iterator[int]:
                     gone = _deleted(connection, sa.delete(table).where(table.c.key.in_(some), table.c.created < young))
                 more = more and gone > 0
                 yield gone
-    _remove_runs(database, until)
+    remove_runs(database, until)
 
 
 def _unused_blobs(young: float) -> Any:
@@ -138,7 +140,8 @@ def _unused_messages(young: float) -> Any:
     return sa.except_(sa.select(messages.c.key).where(messages.c.created < young), sa.select(used.c.key))
 
 
-def _remove_runs(database: Database, until: float) -> None:
+def remove_runs(database: Database, until: float) -> None:
+    """Remove runs that ended before a moment, have no traces, and said nothing but what those did."""
     runs, traces, inner = schema.runs, schema.traces, schema.runs.alias()
     with database.changing() as connection:
         empty = sa.select(runs.c.id).where(
