@@ -313,10 +313,18 @@ def test_several_processes_at_once_remove_it_while_all_write(path: Path) -> None
         "import outlast as ol, time\n"
         "from outlast.testing import ScriptedLM\n"
         f"ol.configure(trace={str(path)!r}, retention='30d', lm=ScriptedLM(lambda m: {{'answer': 'a'}}))\n"
-        "program = ol.Predict('question -> answer')\n"
-        "for at in range(30): program(question=str(at)); time.sleep(0.1)\n"
+        "program, calls, end = ol.Predict('question -> answer'), 0, time.monotonic() + 60\n"
+        f"while ol.open_store({str(path)!r}).stats()['removed'] < {5 * STEP} and time.monotonic() < end:\n"
+        "    program(question='q')\n"
+        "    calls += 1\n"
+        "    time.sleep(0.05)\n"
+        "print(calls)\n"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [one.communicate(timeout=120)[1] for one in running] == ["", "", ""]
-    assert store.count() == 90
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [one.communicate(timeout=120) for one in running]
+    assert [errors for _, errors in said] == ["", "", ""]
+    assert store.count() == sum(int(calls) for calls, _ in said)
     assert store.stats()["removed"] == 5 * STEP

@@ -1,4 +1,4 @@
-"""Content that nothing needs any more, of all that removed traces led to: found a little at a time, by no long query."""
+"""Content that nothing needs any more, of all that removed traces led to: found a little at a time."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _pages(database: Database, table: sa.Table, by: str, first: Any, names: Iter
     while True:
         query = sa.select(*columns).where(table.c[by] > last).order_by(table.c[by]).limit(_PAGE)
         with database.reading() as connection:
-            rows: list[Any] = list(connection.execute(query))
+            rows: list[Any] = [*connection.execute(query).all()]
         yield rows
         if len(rows) < _PAGE:
             return
