@@ -200,6 +200,22 @@ def test_the_writer_does_it_when_nothing_waits(path: Path) -> None:
     assert f"{2 * STEP}" in str(store.stats()["removed"])
 
 
+def test_trouble_with_it_is_told_and_hinders_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(tidying: Tidying) -> bool:
+        raise OSError("no")
+
+    monkeypatch.setattr(Tidying, "some", broken)
+    with ol.trace(store=path, retention="30d"), ol.context(lm=ScriptedLM(lambda _: {"answer": "a"})):
+        program = ol.Predict("question -> answer")
+        program(question="q")
+        until(lambda: "cannot be removed now (no)" in caplog.text)
+        program(question="r")
+        assert flush()
+    assert [one.input for one in ol.open_store(path).traces()] == ["r", "q"]
+
+
 def test_without_being_told_nothing_goes(path: Path) -> None:
     store = filled(path, whole(1, 4000 * DAY))
     with ol.trace(store=path), ol.context(lm=ScriptedLM(lambda _: {"answer": "a"})):

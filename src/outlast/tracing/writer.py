@@ -176,7 +176,8 @@ class Writer:
                 if steps and (self._queue or self._news.wait(_BREATH)):
                     return
         except Exception as error:
-            logger.debug("what is old could not be removed from %s: %s", self.database.place, reason(error))
+            if not self._ended:
+                self._warn(f"what is older than it is to keep cannot be removed now ({reason(error)})")
         ended = time.monotonic()
         self._tidy_at = ended + max(_BREATH, _SHARE * (ended - began))
 
