@@ -329,3 +329,17 @@ def test_nothing_that_a_model_says_acts_on_a_terminal(
     assert written.code == 0, written.err
     assert "PWN" in written.err
     assert set(written.err) & set(bad) <= set("]0;PWN31mX")
+
+
+def test_what_differs_is_shown_once_and_line_by_line(outlast: Any, store: str) -> None:
+    text = Path("app.py").read_text().replace("Route a customer message", "Send a customer message")
+    Path("app2.py").write_text(text.replace("team: Team", "group: Team"))
+    words = ("--store", store, "--program", "app2.py:Triage", "--mode", "diff", "--lm", "outlast/baseline")
+    done = outlast("replay", ids(store)[0], *words)
+    assert done.code == 1, done.err
+    assert '      -      "content": "Route a customer message to the team that can resolve it.\n' in done.out
+    assert done.out.count('"group":') == 1
+    assert "  ~ module route: outputs" in done.out
+    assert " (as above)\n" in done.out
+    assert "more lines" in done.out
+    assert "more lines" not in outlast("replay", ids(store)[0], *words, "--verbose").out

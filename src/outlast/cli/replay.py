@@ -300,7 +300,7 @@ def _show(found: Replay, args: argparse.Namespace) -> None:
             continue
         head = f"{trace.trace_id[:SHORT_ID]} {trace.name}: {'the same' if trace.same else 'something else came out'}"
         out.print(shown(head + (f" ({trace.note})" if trace.note else "")), soft_wrap=True)
-        for line in _lines(trace, args.all):
+        for line in _lines(trace, args.all, None if args.verbose else _LINES):
             out.print(shown(line), soft_wrap=True)
     told = str(found)
     if found.left_out:
@@ -320,15 +320,21 @@ def _hint(record: Any) -> None:
         say(f"outlast: the whole command, offline: outlast replay {record.id[:SHORT_ID]} -- {said}")
 
 
-def _lines(trace: ReplayedTrace, every: bool) -> list[str]:
+def _lines(trace: ReplayedTrace, every: bool, most: int | None) -> list[str]:
     lines: list[str] = []
+    told: list[list[str]] = []
     for pair in trace.pairs:
         if not (every or pair.changed):
             continue
         sign = {"added": "+", "missing": "-"}.get(pair.changed[0], "~") if pair.changed else "="
         where = f"{pair.kind} {pair.path}".rstrip() + (f" (attempt {pair.attempt + 1})" if pair.attempt else "")
         lines.append(f"  {sign} {where}: {', '.join(pair.changed) or 'the same'}{_figures(pair)}")
-        lines += [f"      {line}" for line in _difference(pair)]
+        found = _difference(pair, most)
+        if found in told:  # a program of one step: what came out of both is the same
+            lines[-1] += " (as above)"
+        elif found:
+            told.append(found)
+            lines += [f"      {line}" for line in found]
     return lines
 
 
@@ -350,15 +356,18 @@ def _then_now(pair: Pair, name: str, form: str) -> list[str]:
     return [shown[0] if shown[0] == shown[1] else " -> ".join(shown)]
 
 
-def _difference(pair: Pair) -> list[str]:
+def _difference(pair: Pair, most: int | None) -> list[str]:
+    """How two spans differ, in `most` lines for each thing that does."""
     if pair.stored is None or pair.new is None:
         side = pair.new or pair.stored
-        return [] if side is None else _text(side.error or side.outputs).split("\n")[:_LINES]
+        return [] if side is None else _text(side.error or side.outputs).split("\n")[:most]
     lines: list[str] = []
     for name in pair.changed:
-        before, after = (_text(getattr(side, name)).split("\n") for side in (pair.stored, pair.new))
+        texts = (_text(getattr(side, name)).replace("\\n", "\n") for side in (pair.stored, pair.new))
+        before, after = (text.split("\n") for text in texts)
         found = list(difflib.unified_diff(before, after, name, name, lineterm="", n=1))[2:]
-        lines += found[:_LINES] + ([f"... {len(found) - _LINES} more lines"] if len(found) > _LINES else [])
+        left = 0 if most is None else len(found) - most
+        lines += found[:most] + ([f"... {left} more lines"] if left > 0 else [])
     return lines
 
 
