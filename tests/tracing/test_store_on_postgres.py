@@ -177,7 +177,7 @@ def test_a_team_keeps_searches_and_labels_traces(store: str) -> None:
         assert request is not None
         assert request.to_json() == lm.requests[0].to_json()
         assert [hit.trace.id for hit in kept.search("zebra")] == [oldest.id]
-        assert "[zebra]" in kept.search('"a zebra"')[0].snippet
+        assert "[a zebra]" in kept.search('"a zebra"')[0].snippet
         assert [hit.trace.id for hit in kept.search("ibe*")] == [newest.id]
         assert kept.search("zebra OR ibex & ) '") == []
         assert [one.id for one in kept.traces(TraceFilter(text="stripes", tag="nightly", lm="scripted"))] == [oldest.id]
@@ -202,6 +202,24 @@ def test_a_team_keeps_searches_and_labels_traces(store: str) -> None:
                 "v_disagreements",
             ):
                 connection.exec_driver_sql(f"SELECT * FROM {view}").all()
+
+
+def test_the_same_words_are_found_as_on_sqlite(store: str) -> None:
+    from tests.tracing.test_words import checked
+
+    checked(store)
+
+
+def test_texts_of_any_size_and_sign_are_indexed(store: str) -> None:
+    program = ol.Predict("message -> team", lm=ScriptedLM(lambda messages: {"team": "x"}))
+    with ol.trace(store=store):
+        program(message="a" * 15_000 + " zebra")
+        program(message="银" * 19_000 + "ibex")
+        program(message="'quoted' \\ back :* & | ! <-> \u0000 okapi")
+    assert flush()
+    with ol.open_store(store) as kept:
+        for word in ("zebra", "ibex", "okapi", "back okapi", "a" * 15_000, "银" * 30):
+            assert len(kept.search(word)) == 1, word
 
 
 def test_several_processes_begin_a_store_at_the_same_time(store: str) -> None:

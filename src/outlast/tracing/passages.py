@@ -42,4 +42,5 @@ def _short(word: str) -> str:
     at = max(0, word.find(BEGIN) - _LONGEST // 3)
     end = word.find(END, at)
     cut = word[at : max(at + _LONGEST, end + 1)]
-    return ("…" if at else "") + cut + ("…" if at + len(cut) < len(word) else "")
+    open_end = END if cut.count(BEGIN) > cut.count(END) else ""  # of another that goes on behind the cut
+    return ("…" if at else "") + cut + open_end + ("…" if at + len(cut) < len(word) else "")

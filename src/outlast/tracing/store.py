@@ -19,7 +19,7 @@ from outlast.tracing.database import database_at
 from outlast.tracing.opinions import Opinions
 from outlast.tracing.packing import IDENTITY, dumps
 from outlast.tracing.paging import Page, older, place_of
-from outlast.tracing.passages import BEGIN, END, passage
+from outlast.tracing.passages import passage
 from outlast.tracing.record import (
     ALL,
     ELSEWHERE,
@@ -184,29 +184,17 @@ class Store(Opinions):
         ]
 
     def search(self, words: str, limit: int = 50) -> list[Hit]:
-        """Traces whose text holds all words, newest first. `"two words"` is a phrase, `word*` begins one.
+        """Traces whose text holds all words, newest first. `"two words"` is a phrase, as is what is typed together
+        (`ZQ-2024-001`); `word*` begins one. Case and the accents of Latin letters do not count.
 
         It looks through what traces that have ended were given and gave, through errors, tags and notes, and through
-        system prompts where they were first seen. Traces of the last seconds may not be found yet.
+        system prompts where they were first seen: the first 20,000 characters of a trace. Traces of the last seconds
+        may not be found yet.
         """
         self._catch_up()
-        query = text.matching(self.database.lite, words)
-        if not query:
-            return []
-        if self.database.lite:
-            statement = (
-                f"SELECT rowid, highlight(trace_text, 0, '{BEGIN}', '{END}') FROM trace_text "
-                "WHERE trace_text MATCH ? ORDER BY rowid DESC LIMIT ?"
-            )
-            values: tuple[Any, ...] = (query, _count(limit))
-        else:
-            statement = (
-                f"SELECT seq, ts_headline('simple', body, q, 'StartSel={BEGIN}, StopSel={END}, HighlightAll=true') "
-                "FROM trace_text, to_tsquery('simple', %s) q WHERE words @@ q ORDER BY seq DESC LIMIT %s"
-            )
-            values = (query, _count(limit))
+        most = _count(limit)
         with self.reading() as connection:
-            found = connection.exec_driver_sql(statement, values).all()
+            found = text.find(connection, words, most)
             table = schema.traces
             rows = connection.execute(sa.select(table).where(table.c.seq.in_([row[0] for row in found]))).all()
         known = {row.seq: record(row, TraceRecord) for row in rows}
@@ -399,13 +387,7 @@ class Store(Opinions):
             query = query.where(table.c.run_id.in_(replays) if where.replayed else table.c.run_id.not_in(replays))
         if where.text:
             self._catch_up()
-            words = text.matching(self.database.lite, where.text)
-            inner = (
-                "seq IN (SELECT rowid FROM trace_text WHERE trace_text MATCH :words)"
-                if self.database.lite
-                else "traces.seq IN (SELECT seq FROM trace_text WHERE words @@ to_tsquery('simple', :words))"
-            )
-            query = query.where(sa.text(inner).bindparams(words=words)) if words else query.where(sa.false())
+            query = query.where(text.holding(self.database.lite, where.text))
         return query
 
     def _catch_up(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from outlast.tracing import schema
+from outlast.tracing import schema, words
 from outlast.tracing.content import load_blobs, load_messages
 from outlast.tracing.packing import storable, unpacked
-from outlast.tracing.passages import FRAME
+from outlast.tracing.passages import BEGIN, END, FRAME
 
 _MOST = 20_000  # characters of a trace that can be searched
 _LATE = 600.0  # seconds after which a trace that has not ended is indexed as it is
@@ -57,13 +57,47 @@ def put(connection: sa.Connection, found: list[tuple[int, str]]) -> None:
     """Make these the texts of traces, by their `seq`."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("DELETE FROM trace_text WHERE rowid = ?", [(seq,) for seq, _ in found])
-        connection.exec_driver_sql("INSERT INTO trace_text (rowid, body) VALUES (?, ?)", found)
+        texts = [(seq, words.spaced(body)) for seq, body in found]
+        connection.exec_driver_sql("INSERT INTO trace_text (rowid, body) VALUES (?, ?)", texts)
         return
     connection.exec_driver_sql(
-        "INSERT INTO trace_text (seq, body, words) VALUES (%s, %s, to_tsvector('simple', %s)) "
+        "INSERT INTO trace_text (seq, body, words) VALUES (%s, %s, CAST(%s AS tsvector)) "
         "ON CONFLICT (seq) DO UPDATE SET body = excluded.body, words = excluded.words",
-        [(seq, body, body) for seq, body in found],
+        [(seq, body, words.vector(body)) for seq, body in found],
     )
+
+
+def find(connection: sa.Connection, typed: str, limit: int) -> list[tuple[int, str]]:
+    """The traces that hold what a person typed, newest first: the `seq` of each, and its text with `BEGIN` and `END`
+    around what was found."""
+    lite = connection.dialect.name == "sqlite"
+    query = words.lite_query(typed) if lite else words.vector_query(typed)
+    if not query:
+        return []
+    if lite:
+        statement = (
+            f"SELECT rowid, highlight(trace_text, 0, '{BEGIN}', '{END}') FROM trace_text "
+            "WHERE trace_text MATCH ? ORDER BY rowid DESC LIMIT ?"
+        )
+        return [
+            (seq, text.replace(words.BETWEEN, ""))
+            for seq, text in connection.exec_driver_sql(statement, (query, limit))
+        ]
+    statement = "SELECT seq, body FROM trace_text WHERE words @@ CAST(%s AS tsquery) ORDER BY seq DESC LIMIT %s"
+    return [(seq, words.marked(body, typed)) for seq, body in connection.exec_driver_sql(statement, (query, limit))]
+
+
+def holding(lite: bool, typed: str) -> sa.ColumnElement[bool]:
+    """The condition that a trace holds what a person typed; false when no word is in that."""
+    query = words.lite_query(typed) if lite else words.vector_query(typed)
+    if not query:
+        return sa.false()
+    inner = (
+        "seq IN (SELECT rowid FROM trace_text WHERE trace_text MATCH :words)"
+        if lite
+        else "traces.seq IN (SELECT seq FROM trace_text WHERE words @@ CAST(:words AS tsquery))"
+    )
+    return cast("sa.ColumnElement[bool]", sa.text(inner).bindparams(words=query))
 
 
 def _bodies(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
@@ -131,22 +165,3 @@ def _texts(data: Any) -> Iterable[str]:
     elif isinstance(data, list):
         for part in cast("list[Any]", data):
             yield from _texts(part)
-
-
-def matching(lite: bool, text: str) -> str:
-    """What a person typed as a query: all words must be there, `"..."` is a phrase, `word*` begins a word."""
-    import re
-
-    terms: list[str] = []
-    for phrase, word in re.findall(r'"([^"]*)"|(\S+)', text):
-        if phrase:
-            words = re.findall(r"\w+", phrase)
-            if words:
-                terms.append(f'"{" ".join(words)}"' if lite else f"({' <-> '.join(words)})")
-            continue
-        star = word.endswith("*")
-        parts = re.findall(r"\w+", word)
-        for number, part in enumerate(parts):
-            begins = star and number == len(parts) - 1
-            terms.append(f'"{part}"{"*" if begins else ""}' if lite else f"{part}{':*' if begins else ''}")
-    return (" " if lite else " & ").join(terms)
