@@ -11,7 +11,7 @@ from outlast.tracing.record import RunRecord, SpanRecord, TraceRecord
 from outlast.tracing.recorder import Exchange, Open, Place
 from outlast.tracing.runs import StoredRun
 from outlast.tracing.store import Store
-from outlast.tracing.switch import begun
+from outlast.tracing.switch import begun_apart
 from outlast.tracing.writer import Writer
 
 
@@ -31,7 +31,10 @@ class Collected(Writer):
 
     def place(self, id: str) -> Place:
         """Where the replay of a trace or a span begins."""
-        return Place(self, self.run_id, attributes={"replay of": id})
+        attributes = {"replay of": id}
+        if self._outer is None:
+            return Place(self, "", attributes=attributes)
+        return self._outer.about(writer=self, attributes=attributes)
 
     def of(self, place: Place) -> list[Open | Exchange]:
         """What was told there so far."""
@@ -49,8 +52,9 @@ def collected(store: Store, record: RunRecord | TraceRecord | SpanRecord, mode: 
     if mode == "cache":
         yield Collected(None)
         return
-    place = begun(store.database.address, process=False)
+    place = begun_apart(store.database.address)
     run = StoredRun("replay", f"{kind_of(record)} {record.id[:12]}", place.run_id)
+    run.shows, run.redact = place.capture in ("full", "redacted"), place.redact
     run.attributes = {"of": record.id, "mode": mode}
     place.writer.put(run, 1000)
     try:

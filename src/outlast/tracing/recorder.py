@@ -86,6 +86,7 @@ class Place:
     tags: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     told: Callable[[str], None] | None = None  # gets the id of each trace that begins
+    around: Place | None = None  # what is said outside of the block
 
     @property
     def trace(self) -> str:

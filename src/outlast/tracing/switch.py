@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
 from outlast.runtime import Trace, current, default, recording, running, set_defaults
+from outlast.tracing.around import place_around, said_of
 from outlast.tracing.recorder import CAPTURES, Capture, Place, remember_secrets
 from outlast.tracing.retention import retention_of
-from outlast.tracing.writer import writer_of
+from outlast.tracing.writer import Writer, writer_of
 
 if TYPE_CHECKING:
     from outlast.adapters.protocol import Adapter
@@ -57,7 +58,8 @@ def trace(
     one the options apply to the store that is in use, if any. `capture` says how much: "full"; "redacted", without
     what identifies a person as far as `ol.checks.no_pii` finds it; "hash", only what tells equal things apart; "off",
     no content at all. Keys and other secrets are never kept. `redact` gets every text before it is kept and gives what
-    is kept instead. `session` names the conversation that calls belong to, `tags` are for finding them again.
+    is kept instead. `session` names the conversation that calls belong to, `tags` are for finding them again; neither
+    is given to `redact`. A block that names the store in use again goes on with all that it does not name itself.
 
     `retention`, such as "30d" or a number of seconds, has this process remove traces from that store that began longer
     ago, a little at a time while nothing waits to be written; without it `OUTLAST_TRACE_RETENTION` says so, if
@@ -71,9 +73,12 @@ def trace(
     outer = current().trace
     spans = Trace()
     changes: dict[str, Any] = {"trace": spans}
-    place = _place(store, capture=capture, redact=redact, session=session, tags=tags, retention=retention)
+    around = place_around()
+    place = _place(
+        store, capture=capture, redact=redact, session=session, tags=tags, retention=retention, around=around
+    )
     if place is not None:
-        changes["recording"] = place.about(told=spans.kept_as)
+        changes["recording"] = place.about(told=spans.kept_as, around=around)
     try:
         with running(**changes):
             yield spans
@@ -170,8 +175,9 @@ def _place(
     session: str | None = None,
     tags: Iterable[str] = (),
     retention: str | float | None = None,
+    around: Place | None = None,
 ) -> Place | None:
-    """Where traces begin; None without a store."""
+    """Where traces begin; None without a store. What is `around` goes on where it keeps them in the same store."""
     changes: dict[str, Any] = {}
     if capture is not None:
         if capture not in CAPTURES:
@@ -190,14 +196,12 @@ def _place(
     if listed := tuple(tags):
         changes["tags"] = listed
     age = None if retention is None else retention_of(retention)
-    inner = recording()
     if store is not None:
-        place = begun(store, shows=capture not in ("hash", "off"), redact=redact)
+        place = begun(store, around=around, capture=capture, redact=redact)
         if retention is not None:
             place.writer.keep(age)
-        if isinstance(inner, Place) and inner.writer is place.writer:  # its run goes on
-            place = place.about(run_id=inner.run_id, example=inner.example)
         return place.about(**changes)
+    inner = recording()
     if isinstance(inner, Place):
         if retention is not None:
             inner.writer.keep(age)
@@ -214,36 +218,50 @@ def _place(
 def begun(
     store: str | os.PathLike[str],
     *,
-    shows: bool = True,
+    around: Place | None = None,
+    capture: Capture | None = None,
     redact: Callable[[str], str] | None = None,
-    process: bool = True,
 ) -> Place:
-    """The place of this process in a store, where its traces begin. What is kept of the process itself is as `shows`
-    and `redact` said when it began. Without `process` what begins there is a run of its own, unless the process has
-    kept something before. Raises `ConfigError`, `DataError`."""
-    from outlast.tracing.database import database_at
+    """Where traces begin in a store: as what is `around` says where that, or the process, keeps them in it already;
+    else where this process begins in it. What is kept of the process itself is as `capture` and `redact` say when it
+    begins. Raises `ConfigError`, `DataError`."""
     from outlast.tracing.retention import from_environment as retention_said
     from outlast.tracing.runs import StoredRun
 
-    remember_secrets()
-    database = database_at(store)
-    writer = writer_of(database)
-    writer.database.open()
-    if not process:
-        return Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
+    writer = _writer(store)
+    here = said_of(writer.database, around)
     if writer.run is None:
-        writer.run = StoredRun("process")
+        writer.run = run = StoredRun("process")
         writer.keep(retention_said(), asked=False)
-        writer.run.shows, writer.run.redact = shows, redact
-        writer.put(writer.run, 1000)
-    return Place(writer, writer.run.id)
+        if here is not None:  # by another name of the store
+            capture, redact = capture or here.capture, redact or here.redact
+        run.shows, run.redact = capture not in ("hash", "off"), redact
+        writer.put(run, 1000)
+    return Place(writer, writer.run.id) if here is None else here.about(writer=writer)
+
+
+def begun_apart(store: str | os.PathLike[str]) -> Place:
+    """Where a run of its own begins in a store, inside that of the process where this has kept something before. As
+    much is kept as what is around here says of that store. Raises `ConfigError`, `DataError`."""
+    writer = _writer(store)
+    here = said_of(writer.database, place_around())
+    place = Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
+    return place if here is None else place.about(capture=here.capture, redact=here.redact)
+
+
+def _writer(store: str | os.PathLike[str]) -> Writer:
+    """What writes into a store, which is open then."""
+    from outlast.tracing.database import database_at
+
+    remember_secrets()
+    writer = writer_of(database_at(store))
+    writer.database.open()
+    return writer
 
 
 def store_in_use() -> str:
     """Where traces are kept here: what the block or the process says, else `OUTLAST_TRACE`. Raises `ConfigError`."""
-    place = recording()
-    while place is not None and not isinstance(place, Place):  # an open span
-        place = getattr(getattr(place, "state", None), "place", None)
+    place = place_around()
     database = None if place is None else getattr(place.writer, "database", None)
     if database is not None:
         return database.address

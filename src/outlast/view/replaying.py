@@ -93,10 +93,10 @@ class Replays:
 
     def _send(self, store: Store, span: SpanRecord, request: Request, model: LM) -> str:
         from outlast.tracing.runs import StoredRun
-        from outlast.tracing.switch import begun
+        from outlast.tracing.switch import begun_apart
 
         run_blocking(lambda: self._affordable(request, model))
-        place = begun(store.database.address, process=False)
+        place = begun_apart(store.database.address)
         run = StoredRun("replay", f"span {span.id[:12]}", place.run_id)
         run.attributes = {"of": span.id, "mode": "live"}
         place.writer.put(run, 1000)
