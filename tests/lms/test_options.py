@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import outlast as ol
 from outlast.errors import UsageError
 from outlast.lms.options import as_request
 from outlast.messages import Message, TextPart, ToolResult, user
 from outlast.testing import ScriptedLM
+from outlast.tracing.switch import flush
 from outlast.types import Image, Tool
 
 LOOK = Tool("look", "Look.")
@@ -71,3 +75,26 @@ def test_tools_are_taken():
         request = as_request("hi", {"tools": [LOOK], "tool_choice": choice})
         assert (request.tools, request.tool_choice) == ((LOOK,), choice)
     assert as_request("hi", {"tools": None, "tool_choice": "none"}).tools == ()
+
+
+def test_what_is_sent_in_extra_is_what_it_was_when_it_was_said(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"provider": {"order": ["a"]}, "pair": (1, [2])}
+    as_sent = copy.deepcopy(given)
+    lm = ScriptedLM(lambda messages: "x", keep=True)
+    settings = ol.Settings(extra=given)
+    with ol.trace(store=tmp_path / "t.db"):
+        lm("x", extra=given)
+        given["provider"]["order"].append("b")
+        given["pair"][1].append(3)
+        given["new"] = True
+        assert flush()
+    assert settings.extra == as_sent
+    assert lm.requests[0].settings.extra == as_sent
+    [span] = ol.open_store(tmp_path / "t.db").spans(ol.open_store(tmp_path / "t.db").traces()[0].id)
+    assert span.settings == {"extra": {"provider": {"order": ["a"]}, "pair": [1, [2]]}}
+
+
+def test_extra_that_holds_itself_is_told_by_whoever_writes_it() -> None:
+    given: dict[str, Any] = {}
+    given["itself"] = given
+    assert ol.Settings(extra=given).extra is given

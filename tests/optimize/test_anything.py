@@ -447,3 +447,10 @@ def _pieces_for(params: Any) -> Any:
         yield params
 
     return pieces
+
+
+def test_a_wrong_keyword_is_told_before_what_is_missing() -> None:
+    with pytest.raises(UsageError, match="'buget'. Did you mean 'budget'"):
+        ol.optimize(answer, DATA, matches, buget=3)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(UsageError, match=r"params=\{\.\.\.\}"):
+        ol.optimize(answer, DATA, matches)

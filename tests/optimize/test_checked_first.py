@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +237,10 @@ def test_the_inputs_of_a_proposer_with_its_own_forward_are_looked_at_too():
     with pytest.raises(UsageError, match=r"BestOfN\(.* does not take the inputs 'module', 'instruction', 'episodes'"):
         ol.GEPA(reflect=ol.BestOfN(Wrong, n=2, reward=lambda out: 1.0))
     assert ol.GEPA(reflect=ol.BestOfN(RewriteInstruction, n=2, reward=lambda out: 1.0))
+
+
+def test_a_budget_that_proves_nothing_leaves_no_file(tmp_path: Path):
+    for budget in (ol.Budget(calls=1), ol.Budget(rollouts=1)):
+        with pytest.raises(UsageError, match="budget"):
+            ol.compile(Pick(), things(80), matches, lm=ScriptedLM(knows), budget=budget, study=tmp_path / "s1.db")
+    assert list(tmp_path.iterdir()) == []

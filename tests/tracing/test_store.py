@@ -451,6 +451,20 @@ def test_options_are_checked_before_anything_runs(path: Path) -> None:
         ol.configure(trac=path)
 
 
+def test_a_label_is_made_of_texts_and_a_limit_may_be_any_number(path: Path) -> None:
+    with ol.trace(store=path), ol.context(lm=answering("x")):
+        ol.Predict(QA)(question="one")
+    store = kept(path)
+    [trace] = store.traces(limit=10**30)
+    assert len(store.runs(limit=2**63 - 1)) == 1
+    assert store.results(trace.run_id, limit=10**30) == store.search("nothing", limit=10**30) == []
+    for bad in ({"note": 5}, {"tags": 5}, {"tags": [5]}, {"author": None}, {"name": b"x"}, {"rubric": 1}):
+        with pytest.raises(UsageError, match=f"{next(iter(bad))}.* text"):
+            store.add_label(trace.id, "pass", **bad)  # type: ignore[arg-type]
+    assert store.labels() == []
+    assert store.add_label(trace.id, "pass", tags=iter(["a", "b"])).tags == ("a", "b")  # type: ignore[arg-type]
+
+
 def test_inside_a_program_its_trace_goes_on(path: Path) -> None:
     class Inner(ol.Module):
         """Looks at its own exchanges, and tries to rename its trace."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from outlast.errors import UsageError
 from outlast.messages.decision import MOST_QUESTIONS, Question
@@ -21,7 +22,8 @@ class Settings:
     it; `logprobs` asks for the log-probability of each token and of that many alternatives (0..20); `tier` is a
     service tier such as "flex"; `prediction` is a text that much of the reply will repeat; `parallel_tools` allows
     several tool calls in one reply or forbids them; `grammar` is one that the reply must follow, in the language of
-    the server (GBNF), for servers that constrain by grammars; `extra` is sent to the provider as it is.
+    the server (GBNF), for servers that constrain by grammars; `extra` is sent to the provider as it is, and is a copy:
+    what becomes of the one that was given changes nothing.
     """
 
     temperature: float | None = None
@@ -37,6 +39,11 @@ class Settings:
     prediction: str | None = None
     parallel_tools: bool | None = None
     grammar: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.extra:
+            with suppress(RecursionError):  # it holds itself: whoever writes it says so
+                object.__setattr__(self, "extra", _copied(self.extra))
 
     def over(self, base: Settings) -> Settings:
         """These settings where they are set, those of `base` elsewhere."""
@@ -63,6 +70,16 @@ class Settings:
         if "stop" in values:
             values["stop"] = tuple(values["stop"])
         return cls(**values)
+
+
+def _copied(value: Any) -> Any:
+    """JSON-ready data with no part that somebody else may change; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {name: _copied(one) for name, one in cast("Mapping[Any, Any]", value).items()}
+    if type(value) in (list, tuple):
+        copies = [_copied(one) for one in cast("list[Any]", value)]
+        return tuple(copies) if isinstance(value, tuple) else copies
+    return value
 
 
 NO_SETTINGS = Settings()

@@ -101,7 +101,7 @@ def optimize(
     data: Data,
     metric: Metric,
     *,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None = None,
     **options: Unpack[OptimizeOptions],
 ) -> Optimized[R]:
     """Search for better parameters of a function, and prove the gain on data that the search never ranked on.
@@ -130,11 +130,13 @@ async def aoptimize(
     data: Data,
     metric: Metric,
     *,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None = None,
     **options: Unpack[OptimizeOptions],
 ) -> Optimized[R]:
     """`optimize` from async code; takes and gives the same. A cancelled task gets the result so far."""
     chosen = Options.of(options, "optimize", ("params", *OptimizeOptions.__annotations__))
+    if params is None:
+        raise UsageError("optimize(params={...}) takes the parameters to search, by name, with their values now")
     names = _input_names(data)
     program = Function(function, params, names)
     _check_call(function, program, names)

@@ -101,11 +101,11 @@ async def acompile(program: M, data: Data, metric: Metric, **options: Unpack[Com
     writer = as_lm(chosen.proposer) if chosen.proposer is not None else None
     setting = _setting(program, data, metric, chosen)
     whole = isinstance(data, Mapping)  # parts that were given are used whole
+    confirm = len(setting.parts["confirm"])
+    least = confirm if whole else min(FEWEST, confirm)
+    _check_calls(chosen.limits, least, confirm)
     ledger = Ledger(ledger_path(chosen.study, setting, writer), setting.identity(), seed=None if whole else chosen.seed)
     try:
-        confirm = len(setting.parts["confirm"])
-        least = confirm if whole else min(FEWEST, confirm)
-        _check_calls(chosen.limits, least, confirm)
         run = current()
         with (
             running(lm=setting.lm, adapter=setting.adapter, root=None, trace=None, meter=None, memo=None),

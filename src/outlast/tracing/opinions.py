@@ -39,14 +39,19 @@ class Opinions(Reading):
         """Say something of a trace, or of a span of it. The newest label of an author under a name counts.
 
         Secrets in its texts are hidden. Raises `UsageError` for a value that is no text, finite number, truth value or
-        None, and for a span of another trace.
+        None, for a note, tag or name that is no text, and for a span of another trace.
         """
         plain = value is None or isinstance(value, (str, int, float, bool))
         if not plain or (isinstance(value, float) and not math.isfinite(value)):
             raise UsageError(f"the value of a label is a text, a number, True, False or None; got {brief(value)}")
         if source not in SOURCES:
             raise UsageError(f"the source of a label is one of {', '.join(SOURCES)}; got {brief(source)}")
-        if isinstance(tags, str):
+        words = {"name": name, "note": note, "author": author, "rubric": rubric, "rubric_version": rubric_version}
+        for word, text in words.items():
+            if not isinstance(text, str):
+                raise UsageError(f"the {word} of a label is a text; got {brief(text)}")
+        listed: tuple[Any, ...] = (None,) if isinstance(tags, str) or not isinstance(tags, Iterable) else tuple(tags)
+        if not all(isinstance(one, str) for one in listed):
             raise UsageError(f"tags are a list of texts; got {brief(tags)}")
         trace = self._one(schema.traces, schema.traces.c.id, trace_id, TraceRecord, "trace").id
         record = LabelRecord(
@@ -56,7 +61,7 @@ class Opinions(Reading):
             _told(name),
             _told(value) if isinstance(value, str) else value,
             _told(note),
-            tuple(_told(one) for one in tags),
+            tuple(_told(one) for one in listed),
             _told(author),
             source,
             rubric,

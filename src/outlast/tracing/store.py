@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_MOST = 2**62  # rows: no store has more, and no database counts much further
 _PAGE = 1_000  # traces that `all_traces` reads at once
 _ORDERS = {"index": "number", "score": "score", "cost": "cost", "seconds": "seconds"}
 
@@ -341,7 +342,8 @@ class Store(Opinions):
         """A page of what a query finds, the newest first, those of one moment by another column."""
         if before is not None:
             query = query.where(older(before, started, last))
-        query = query.order_by(started.desc(), last.desc()).limit(_count(limit) + 1)
+        limit = _count(limit)
+        query = query.order_by(started.desc(), last.desc()).limit(limit + 1)
         with self.reading() as connection:
             rows = connection.execute(query).all()
         some = rows[:limit]
@@ -474,7 +476,7 @@ def _as_tree(spans: list[SpanRecord]) -> list[SpanRecord]:
 def _count(limit: int) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise UsageError(f"limit is a whole number from 0; got {brief(limit)}")
-    return limit
+    return min(limit, _MOST)
 
 
 def _size(path: Path) -> int:
