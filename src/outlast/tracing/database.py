@@ -288,8 +288,8 @@ class Database:
                 found = f"{head}({_KEYS[name]}) DO UPDATE SET {changed}"
             elif name in _TOUCHED:
                 found = f"{head}(key) DO UPDATE SET created = excluded.created"
-            else:
-                found = f"{head}DO NOTHING"
+            else:  # a program that was first seen where no text is kept
+                found = f"{head}(hash) DO UPDATE SET shape = excluded.shape WHERE programs.shape = '{{}}'"
             self._writes[name] = found
         return found
 

@@ -17,7 +17,7 @@ from outlast.modules.module import Module
 from outlast.tracing.filing import Filing, Row, Rows, each_text, own_redaction
 from outlast.tracing.packing import dumps
 from outlast.tracing.record import ResultRecord
-from outlast.tracing.recorder import SEEN_SECRETS, Exchange, Open, Result, TraceState, remember_secrets, told_of
+from outlast.tracing.recorder import Exchange, Open, Result, TraceState, remember_secrets, told_of
 from outlast.tracing.runs import StoredRun
 from outlast.tracing.versions import version_of
 from outlast.types import TRUSTED
@@ -28,14 +28,14 @@ class Encoder(Filing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._programs: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._programs: dict[int, tuple[weakref.ref[Any], str, bool]] = {}  # version, and whether its shape was kept
         self._names: dict[str, str] = {}
         self._names_hide = 0  # secrets that were known when they were looked at
 
     def rows(self, batch: list[Any], dropped: int) -> Rows:
         """The rows of what was told."""
-        remember_secrets()
-        self._rows, self._now, self._secrets = Rows(), time.time(), SEEN_SECRETS
+        self._rows, self._now = Rows(), time.time()
+        self._hide(remember_secrets())
         spans: dict[str, Open | Exchange] = {}
         states: dict[str, TraceState] = {}
         runs: dict[str, StoredRun] = {}
@@ -313,15 +313,15 @@ class Encoder(Filing):
         """The version of a program, which goes into the store when it is new."""
         if not isinstance(program, Module):
             return ""
-        found = self._programs.get(id(program))
-        if found is not None and found[0]() is program:
+        found, shows = self._programs.get(id(program)), self._shows
+        if found is not None and found[0]() is program and (found[2] or not shows):
             return found[1]
         version, shape = version_of(program)
         if len(self._programs) > 2000:
             self._programs = {key: one for key, one in self._programs.items() if one[0]() is not None}
-        self._programs[id(program)] = (weakref.ref(program), version)
+        self._programs[id(program)] = (weakref.ref(program), version, shows)
         if version:
-            row = (version, type(program).__name__, self._now, dumps(self._cleaned(shape) if self._shows else {}))
+            row = (version, type(program).__name__, self._now, dumps(self._cleaned(shape) if shows else {}))
             self._rows.programs.append(row)
         return version
 

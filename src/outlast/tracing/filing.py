@@ -60,7 +60,7 @@ class Rows:
 class _Prefix(NamedTuple):
     message: Message
     parent: bytes | None
-    how: tuple[str, Any] | None  # much of it is kept
+    how: str  # much of it is kept
     key: bytes
 
 
@@ -93,6 +93,12 @@ class Filing:
         if place.capture == "redacted":
             text = redacted(text)
         return text if place.redact is None else own_redaction(place.redact, text)
+
+    def _hide(self, known: Mapping[str, str]) -> None:
+        """Hide these from now on; what was known of messages was told with those of before."""
+        if known is not self._secrets:
+            self._secrets = known
+            self._prefixes.clear()
 
     def _cleaned(self, data: Any, *, parts: bool = False) -> Any:
         place = self._place
@@ -160,10 +166,12 @@ class Filing:
     def _conversation(self, messages: Sequence[Message], trace: str) -> bytes | None:
         """The key of the last message. Those before it are mostly the very objects of an earlier request."""
         place, fresh = self._place, self._now - _FRESH
-        how = None if place is None else (place.capture, place.redact)
+        how = "full" if place is None else place.capture
+        # A hash leaves nothing in the store, and what a user's function hides may change from call to call.
+        remembers = how in ("full", "redacted") and (place is None or place.redact is None)
         tail: bytes | None = None
         for message in messages[:-1]:
-            known = self._prefixes.get(id(message))
+            known = self._prefixes.get(id(message)) if remembers else None
             if (
                 known is not None
                 and known.message is message
@@ -174,14 +182,18 @@ class Filing:
                 tail = known.key
                 continue
             key, size = self._message(tail, message, trace)
-            self._prefix_bytes += size
-            if len(self._prefixes) >= _PREFIXES or self._prefix_bytes > _PREFIX_BYTES:
-                self._prefixes.clear()
-                self._prefix_bytes = size
-            self._prefixes[id(message)] = _Prefix(message, tail, how, key)
-            self._known.setdefault(key, self._now)
+            if remembers:
+                self._remember(_Prefix(message, tail, how, key), size)
             tail = key
         return self._message(tail, messages[-1], trace)[0] if messages else None
+
+    def _remember(self, prefix: _Prefix, size: int) -> None:
+        self._prefix_bytes += size
+        if len(self._prefixes) >= _PREFIXES or self._prefix_bytes > _PREFIX_BYTES:
+            self._prefixes.clear()
+            self._prefix_bytes = size
+        self._prefixes[id(prefix.message)] = prefix
+        self._known.setdefault(prefix.key, self._now)
 
     def _message(self, parent: bytes | None, message: Message, trace: str) -> tuple[bytes, int]:
         """The key of a message after another, which goes into the store unless it is there, and its size in bytes."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from outlast.data.jsonform import json_form
-from outlast.lms.caching.hiding import known_secrets
+from outlast.lms.caching.hiding import known_secrets, longest_first
 from outlast.messages import Request, Spending
 from outlast.runtime import Recording, Span, current
 from outlast.signatures.record import Record, outputs_of
@@ -24,13 +24,18 @@ from outlast.types import TRUSTED, Label
 Capture = Literal["full", "redacted", "hash", "off"]
 CAPTURES = ("full", "redacted", "hash", "off")
 _LONGEST = 100_000  # characters of the text of an exception
-SEEN_SECRETS: dict[str, str] = {}  # values of the environment that were secrets while something was told
 _ATOMS = frozenset((str, int, float, bool, type(None)))
 
 
-def remember_secrets() -> None:
-    """Know the secrets of this moment: a variable may be gone when what was told is written."""
-    SEEN_SECRETS.update(known_secrets())
+_seen: list[Mapping[str, str]] = [{}]  # replaced as a whole: another thread may look through it
+
+
+def remember_secrets() -> Mapping[str, str]:
+    """All secrets that were known while something was told, also now: a variable may be gone when that is written."""
+    now, seen = known_secrets(), _seen[0]
+    if any(seen.get(value) != sign for value, sign in now.items()):
+        _seen[0] = seen = longest_first({**seen, **now})
+    return seen
 
 
 class Nowhere:

@@ -52,8 +52,10 @@ def totals(connection: sa.Connection, runs: Iterable[RunRecord | str]) -> dict[s
 
 
 def _totals(sums: list[tuple[Any, ...]]) -> RunTotals:
-    *counts, cost, unpriced, priced = (sum(column) for column in zip(*sums, strict=True)) if sums else [0] * 9
-    return RunTotals(*(int(one) for one in counts), float(cost) if priced or not unpriced else None, int(unpriced))
+    columns: list[Any] = [sum(column) for column in zip(*sums, strict=True)] if sums else [0] * 9
+    traces, errors, unfinished, calls, input_tokens, output_tokens, cost, unpriced, priced = columns
+    counts = (int(traces), int(errors), int(unfinished), int(calls), int(input_tokens), int(output_tokens))
+    return RunTotals(*counts, float(cost) if priced or not unpriced else None, int(unpriced))
 
 
 def _inside(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
@@ -78,7 +80,8 @@ def _sums(connection: sa.Connection, ids: set[str]) -> dict[str, list[tuple[Any,
     listed, found = sorted(ids), dict[str, list[tuple[Any, ...]]]()
     for start in range(0, len(listed), _AT_ONCE):
         some = listed[start : start + _AT_ONCE]
-        for id, status, calls, n, priced, *sums in connection.execute(query.where(table.c.run_id.in_(some))):
+        for row in connection.execute(query.where(table.c.run_id.in_(some))):
+            id, status, calls, n, priced, *sums = tuple(row)
             states = (n if status == "error" else 0, n if status == "open" else 0)
             prices = (n - priced, priced) if calls else (0, 0)  # no call costs nothing, which says nothing of prices
             found.setdefault(id, []).append((n, *states, n * calls, *(one or 0 for one in sums), *prices))

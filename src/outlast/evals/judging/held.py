@@ -34,9 +34,10 @@ def _held(metric: Any) -> list[Any]:
         found += [*given.args, *given.keywords.values()]
         metric = given.func
     function: Any = inspect.unwrap(metric) if callable(metric) else metric
+    kind: object = metric.__class__
     if not isinstance(function, types.FunctionType):
         found += list(cast("dict[str, Any]", getattr(metric, "__dict__", {})).values())
-        function = getattr(type(metric), "__call__", None)  # noqa: B004 - a metric that is an object
+        function = getattr(kind, "__call__", None)  # noqa: B004 - a metric that is an object
     if not isinstance(function, types.FunctionType):
         return found
     found += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]

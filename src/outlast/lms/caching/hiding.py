@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,24 +12,27 @@ from typing import Any, cast
 from outlast.errors import ConfigError
 
 _NAMES = re.compile(
-    r".*(api[-_]?key|authorization|password|passwd|secret|access[-_]?token|auth[-_]?token|private[-_]?key|cookie"
-    r"|credentials?)",
+    r".*(api[-_]?keys?|access[-_]?key|secret[-_]?key|private[-_]?key(?:[-_]?pem)?|authorization|password|passwd|pwd"
+    r"|passphrase|secret|(?:access|auth|bearer|id|refresh|session)[-_]?token|cookie|credentials?)(?:[-_]?\d+)?",
     re.IGNORECASE,
 )
 _SHAPES = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|glpat|ghp|gho|ghs|xox[abps])[-_][A-Za-z0-9_-]{16,}"
-    r"|\bgithub_pat_\w{20,}|\bAIza[\w-]{30,}|\bAKIA[0-9A-Z]{16}\b"
-    r"|\bBearer [A-Za-z0-9._~+/-]{16,}=*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
-    r"|(?<=://)[^\s:@/\"']+:[^\s:@/\"']{3,}(?=@)",
+    r"\b(?:sk|pk|rk|gsk|xai|hf|glpat|gh[oprsu]|npm|r8|xapp|xox[abprs])[-_][A-Za-z0-9_-]{16,}"
+    r"|\bgithub_pat_\w{20,}|\bAIza[\w-]{30,}|\bA[KS]IA[0-9A-Z]{16}\b|\bSG\.[\w-]{16,}\.[\w-]{16,}"
+    r"|\b(?:Bearer\s+|bearer\s+(?=\S{0,300}\d))[A-Za-z0-9._~+/-]{16,}=*"
+    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|[A-Za-z0-9+/=\\\s]*)"
+    r"|(?<=://)[^\s:@/\"']*:[^\s/\"']{3,}(?=@)",
     re.DOTALL,
 )
 _IN_ADDRESS = re.compile(
-    r"([?&](?:(?:api|subscription|access|private)[-_]?)?(?:key|token|secret|passw(?:or)?d|sig|signature)=)[^&#\s\"'<>)]{8,}",
-    re.IGNORECASE,
+    r"([?&#;](?:[\w.-]{0,40}[-_.])?(?:key|token|secret|passw(?:or)?d|sig|signature)=)[^&#\s\"'<>)]{8,}", re.IGNORECASE
 )
 _VARIABLES = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT)|PGPASSWORD|APIKEY", re.IGNORECASE)
-_HEADS = ("sk", "pk", "rk", "xai", "hf", "glpat", "ghp", "gho", "ghs", "xoxa", "xoxb", "xoxp", "xoxs", "pat")
+_HEADS = (
+    *("sk", "pk", "rk", "xai", "hf", "glpat", "gho", "ghp", "ghr", "ghs", "ghu", "npm", "r8", "xapp"),
+    *("xoxa", "xoxb", "xoxp", "xoxr", "xoxs", "pat"),
+)
 _HEAD = re.compile(rf"(?:\A|\W)(?:gsk|{'|'.join(_HEADS)})\Z")  # "gsk" ends like "sk"
 _LEAST = 19  # characters of the shortest key
 _SHORTEST = 8  # a shorter value of a variable is no secret, and may be a word
@@ -37,10 +41,20 @@ HIDDEN = "[hidden]"
 
 
 def known_secrets() -> dict[str, str]:
-    """The values of environment variables that look like secrets, and the keys in the file of `outlast keys`, with what
-    stands for each."""
+    """The values of environment variables that look like secrets, and the keys in the file of `outlast keys`, as they
+    are and as JSON writes them, with what stands for each; the longest first, as one may begin like another."""
     found = {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
-    return {value: f"[{name}]" for name, value in (*_kept().items(), *found.items()) if len(value) >= _SHORTEST}
+    known: dict[str, str] = {}
+    for name, value in (*_kept().items(), *found.items()):
+        if len(value) >= _SHORTEST:
+            for form in (value, json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1]):
+                known[form] = f"[{name}]"
+    return longest_first(known)
+
+
+def longest_first(known: Mapping[str, str]) -> dict[str, str]:
+    """Secrets in the order in which they have to be looked for."""
+    return dict(sorted(known.items(), key=lambda one: -len(one[0])))
 
 
 def _kept() -> Mapping[str, str]:
@@ -58,21 +72,35 @@ def without_secrets(data: Any, known: Mapping[str, str]) -> Any:
 
     The same data always gives the same, so that what was hidden when it was recorded is found again.
     """
-    kind: type[Any] = type(data)
+    kind = cast("type[Any]", type(data))
     if kind is str:
         return hide_in_text(data, known)
     if kind in _PLAIN:
         return data
     if kind is dict or isinstance(data, Mapping):
-        return {
+        given = cast("Mapping[Any, Any]", data)
+        kept = {
             hide_in_text(name, known) if isinstance(name, str) else name: HIDDEN
             if isinstance(name, str) and _is_telling(name) and _is_plain(value)
             else without_secrets(value, known)
-            for name, value in cast("Mapping[Any, Any]", data).items()
+            for name, value in given.items()
         }
+        return kept if len(kept) == len(given) else _apart(given, known)
     if isinstance(data, list | tuple):
         return [without_secrets(value, known) for value in cast("list[Any]", data)]
     return hide_in_text(data, known) if isinstance(data, str) else data
+
+
+def _apart(data: Mapping[Any, Any], known: Mapping[str, str]) -> dict[Any, Any]:
+    """A mapping whose names are the same when they are hidden, with a number behind the later ones."""
+    kept: dict[Any, Any] = {}
+    for name, value in data.items():
+        [(shown, held)] = without_secrets({name: value}, known).items()
+        number = 2
+        while shown in kept:
+            shown, number = f"{str(shown).removesuffix(f' {number - 1}')} {number}", number + 1
+        kept[shown] = held
+    return kept
 
 
 @functools.lru_cache(maxsize=4096)
@@ -105,14 +133,16 @@ def _may_fit(text: str) -> bool:
         return True
     if len(text) < _LEAST:
         return False
-    if "A" in text and ("AKIA" in text or "AIza" in text):
+    if "A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text):
         return True
-    if "B" in text and ("Bearer " in text or "-----BEGIN" in text):
+    if "earer" in text or ("S" in text and "SG." in text) or ("J" in text and "eyJ" in text):
         return True
     if "_" in text:
         text = text.replace("_", "-")
     if "-" not in text:
         return False
+    if "-----BEGIN" in text:
+        return True
     parts = text.split("-")
     del parts[-1]
     return any(part.endswith(_HEADS) and _HEAD.search(part[-8:]) for part in parts)

@@ -8,7 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from outlast.lms.caching.hiding import hide_in_text, known_secrets
+from outlast.lms.caching.hiding import hide_in_text, known_secrets, longest_first
 from outlast.tools.mcp.http import ServerAddress
 from outlast.tools.mcp.stdio import ServerProcess
 
@@ -61,7 +61,9 @@ class Target:
         given = {**(self.env or {}), **(self.headers or {})}
         own = {value: f"[{name}]" for name, value in given.items() if len(value) >= 8}
         bare = {value.partition(" ")[2]: sign for value, sign in own.items() if len(value.partition(" ")[2]) >= 8}
-        return hide_in_text(text, {**own, **bare, **known_secrets()})  # "Bearer x" is hidden, and x alone
+        return hide_in_text(
+            text, longest_first({**own, **bare, **known_secrets()})
+        )  # "Bearer x" is hidden, and x alone
 
 
 class Link:
