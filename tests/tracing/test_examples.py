@@ -17,6 +17,7 @@ from outlast.samples.triage import Triage, messages
 from outlast.testing import ScriptedLM
 from outlast.tracing.examples import examples_from_traces
 from outlast.tracing.record import TraceFilter
+from outlast.tracing.store import open_store
 from outlast.tracing.switch import flush
 
 
@@ -272,6 +273,28 @@ def test_a_correction_is_of_the_type_of_the_output_or_left_out(path: Path) -> No
         assert rows(found) == [({"question": QUESTIONS[1]}, {"sure": False})]
         assert found.dropped == {"not of the type of sure": 1, "without a correction": 1}
     assert len(examples_from_traces(path, program="Shop", targets="corrections").data) == 2  # no types are known
+
+
+def test_a_value_that_no_example_can_hold_leaves_out_its_trace_alone(path: Path) -> None:
+    class Priced(ol.Module):
+        """Gives what it was asked for."""
+
+        def forward(self, number: str) -> Any:
+            return {"price": float(number), "items": [float(number)]}
+
+    with ol.trace(store=path):
+        for number in ("1", "2"):
+            Priced()(number=number)
+    assert flush()
+    with open_store(path) as store:
+        ids = [one.id for one in store.traces()][::-1]
+    ol.feedback(ids[0], "[1e999]", name="items", store=path)
+    ol.feedback(ids[1], "[3.5]", name="items", store=path)
+    found = examples_from_traces(path, targets="corrections", fields=["items"])
+    assert (rows(found), found.dropped) == (
+        [({"number": "2"}, {"items": [3.5]})],
+        {"with a value that JSON cannot hold": 1},
+    )
 
 
 def test_a_label_that_is_nearly_called_as_an_output_is_an_error(path: Path) -> None:

@@ -39,11 +39,12 @@ class Read(ol.Signature):
     receipt: str = ol.input()
     items: list[Item] = ol.output()
     shop: dict[str, str] = ol.output()
+    counts: dict[str, int] = ol.output()
     days: int = ol.output()
 
 
 ITEMS = [{"name": "milk", "price": 1.2, "tags": ["food"]}, {"name": "茶", "price": 3.0, "tags": []}]
-ANSWER = {"items": ITEMS, "shop": {"name": "Lund"}, "days": 3}
+ANSWER = {"items": ITEMS, "shop": {"name": "Lund"}, "counts": {"milk": 1}, "days": 3}
 
 
 @pytest.fixture
@@ -100,7 +101,20 @@ def test_a_list_is_edited_as_json_and_kept_for_a_data_set(store: Store, page: Pa
     ("name", "typed", "why"),
     [
         ("items", "[{", "is no JSON: expecting property name enclosed in double quotes at line 1, column 3"),
-        ("items", "[NaN]", "NaN is no number of JSON"),
+        ("items", "[NaN]", "'items' cannot be kept: NaN is no number of JSON"),
+        ("items", '[{"name": "a", "price": 1e999}]', "'items' cannot be kept: 1e999 is too large a number"),
+        ("items", '[{"name": "a", "price": -Infinity}]', "-Infinity is no number of JSON"),
+        ("items", f'[{{"name": "a", "price": {"9" * 5000}}}]', "a number of 5,000 digits is too large"),
+        ("items", '[{"name": "a", "price": 1, "price": 2}]', "'price' stands twice in one object"),
+        (
+            "items",
+            '[{"name": "a", "price": 2, "qty": 3}]',
+            "item 0 has 'qty', which is none of 'name', 'price', 'tags'",
+        ),
+        ("items", "[" * 5_000, "more than 40 deep inside each other"),
+        ("counts", '{"a": 1.0}', "a must be a whole number; got 1.0"),
+        ("days", "9" * 400, "'days' is a number"),
+        ("days", "9" * 5_000, "'days' is a number"),
         ("items", '{"name": "milk"}', "it must be a list; got"),
         ("items", '[{"name": "milk"}]', "item 0 lacks 'price'"),
         ("items", '[{"name": "milk", "price": "cheap"}]', "item 0.price must be a number; got 'cheap'"),
@@ -118,6 +132,7 @@ def test_what_does_not_fit_is_said_and_nothing_that_was_written_is_lost(
     text = html.unescape(answer.text)
     assert (answer.status, store.labels()) == (422, [])
     assert why in text
+    assert not re.search("recursion|sys[.]|decoding", text)
     assert "the <price></textarea>" in text
     assert re.search(r'value="price" checked', text)
     assert re.search(rf'name="right.{name}"[^>]*aria-invalid="true"', text)
@@ -160,6 +175,21 @@ def test_a_hostile_schema_costs_nothing() -> None:
     assert schema_in("x", "output x: " + "{'a': " * 3_000 + "}" * 3_000 + " | ") == {}
     assert schema_in("x", "output x: {'type': 'array'} = [1] | of | bars") == {"type": "array"}
     assert schema_in("x", "input x: {'type': 'array'} | ") == {}
+
+
+def test_fields_that_a_type_does_not_list_are_wrong_unless_what_came_has_such() -> None:
+    listed = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    schemas: Any = (listed,)
+    strict = Output("found", "data", {"a": 1}, {"a": 1}, (), schemas)
+    with pytest.raises(UsageError, match="it has 'b', which is none of 'a'"):
+        strict.read('{"a": 2, "b": 1}')
+    assert strict.read('{"a": 2}') == {"a": 2}
+    computed = Output("found", "data", {"a": 1, "sum": 1}, {"a": 1, "sum": 1}, (), schemas)
+    assert computed.read('{"a": 2, "sum": 2}') == {"a": 2, "sum": 2}
+    open_one = Output("found", "data", {}, {}, (), ({**listed, "additionalProperties": True},))
+    assert open_one.read('{"b": 2}') == {"b": 2}
+    table = Output("found", "data", {}, {}, (), ({"type": "object"},))
+    assert table.read('{"b": "a [[ \\" {{ text"}') == {"b": 'a [[ " {{ text'}
 
 
 def test_an_output_without_a_schema_takes_any_json() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 from outlast.data.dataset import Dataset
 from outlast.data.example import inputs_of
 from outlast.data.files import write_lines
+from outlast.data.jsonform import json_form
 from outlast.data.near import NearTexts
 from outlast.errors import DataError, UsageError, brief, did_you_mean
 from outlast.modules.module import Module
@@ -98,7 +99,7 @@ def examples_from_traces(
     `targets`: "outputs", what was given; "corrections", the same with labels under the name of an output in its place
     (the right value, as somebody says), from traces that have one or are labelled as `label` says; "labels", the labels
     by name. `fields` keeps only these targets. Where `program` is a program, a correction is read as a value of its
-    output's type, and left out when it is none.
+    output's type, and left out when it is none. What holds a value that JSON cannot (infinity) is left out.
 
     Equal inputs are one example, and none when their targets differ ("conflicting"). Near copies are left out: `near`
     is the least likeness, see `NearTexts`; None leaves them in. So that no test is trained on, what stands in a data
@@ -302,7 +303,11 @@ class _Maker:
         if missing or not targets:
             self.dropped[f"without {', '.join(map(repr, missing)) or 'targets'}"] += 1
             return None
-        return Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
+        found = Found(trace.id, dict(cast("dict[str, Any]", inputs)), targets)
+        if not _has_json_form(found):
+            self.dropped["with a value that JSON cannot hold"] += 1
+            return None
+        return found
 
     def _right(self, labels: Mapping[str, LabelRecord], given: Mapping[str, Any]) -> dict[str, Any] | None:
         """The right values that labels say, by the output; None when one is not of its type."""
@@ -348,6 +353,15 @@ class _Maker:
         said = [_meant(labels[name].value) for name in names if name in labels]
         opposite = {"pass": "fail", "fail": "pass"}.get(str(self._label))
         return self._label in said and (opposite is None or opposite not in said)
+
+
+def _has_json_form(found: Found) -> bool:
+    """Whether an example can hold it: a correction may say infinity, which no file of JSON lines has."""
+    try:
+        json_form([found.inputs, found.targets])
+    except DataError:
+        return False
+    return True
 
 
 def _is_verdict(label: LabelRecord) -> bool:

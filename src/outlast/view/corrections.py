@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing.record import LabelRecord, TraceRecord
 from outlast.view.forms import Form
+from outlast.view.jsontext import read_json
 from outlast.view.reviewing import Task
 from outlast.view.schemas import choices_in, misfits, schemas_in, table
 from outlast.view.texts import unseen
@@ -72,37 +73,29 @@ class Output:
         if self.kind in ("choice", "truth"):
             raise UsageError(f"{self.name!r} is one of {', '.join(map(written, self.choices))}; got {brief(text)}")
         value = self._value(text)
-        if self.schemas and (wrong := min((misfits(one, value) for one in self.schemas), key=len)):
+        if self.schemas and (wrong := min((self._misfits(one, value) for one in self.schemas), key=len)):
             raise UsageError(f"{self.name!r} does not have its type: {'; '.join(wrong)}")
         return value
 
+    def _misfits(self, schema: Mapping[str, Any], value: Any) -> list[str]:
+        """Fields that the type does not know are wrong, unless what came has such, as computed ones."""
+        return misfits(schema, value, closed=not misfits(schema, self.came, closed=True))
+
     def _value(self, text: str) -> Any:
         if self.kind == "data":
-            return _data(self.name, text)
+            return read_json(self.name, text)
         if not text and any(not misfits(one, None) for one in self.schemas):
             return None
         return _number(self.name, text) if self.kind == "number" else text
 
 
-def _data(name: str, text: str) -> Any:
-    def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is no number of JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise UsageError(f"{name!r} is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at {where}") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name!r} is no JSON: {error}") from None
-
-
 def _number(name: str, text: str) -> float:
     try:
         number = int(text) if text.lstrip("+-").isdecimal() else float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+        finite = math.isfinite(number)
+    except (ValueError, OverflowError):
+        number, finite = math.nan, False
+    if not finite:
         raise UsageError(f"{name!r} is a number; got {brief(text)}")
     return number
 

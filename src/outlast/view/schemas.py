@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -84,11 +83,12 @@ def choices_in(schema: Any) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def misfits(schema: Mapping[str, Any], value: Any) -> list[str]:
+def misfits(schema: Mapping[str, Any], value: Any, *, closed: bool = False) -> list[str]:
     """In what a value does not fit a schema, in words, the first 8; [] where it fits. What is in no schema of a
-    signature (such as conditions) is not looked at, and no pattern is tried."""
+    signature (such as conditions) is not looked at, and no pattern is tried. With `closed` an object has no fields but
+    those that the schema lists, where it lists some and does not allow others: a type would drop them unseen."""
     found: list[str] = []
-    for trouble in _Check(schema).wrong(schema, value, "", 0):
+    for trouble in _Check(schema, closed).wrong(schema, value, "", 0):
         found.append(trouble)
         if len(found) == _MOST:
             break
@@ -98,8 +98,9 @@ def misfits(schema: Mapping[str, Any], value: Any) -> list[str]:
 class _Check:
     """Holds a value against a schema; `root` is where references lead."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], closed: bool) -> None:
         self.root = root
+        self.closed = closed
 
     def wrong(self, schema: Any, value: Any, at: str, depth: int) -> Iterator[str]:
         told = self._resolved(schema)
@@ -171,7 +172,7 @@ class _Check:
         missing = [name for name in _listed(told.get("required")) if name not in value]
         if missing:
             yield f"{at or 'it'} lacks {', '.join(map(repr, missing))}"
-        others = told.get("additionalProperties", True)
+        others = told.get("additionalProperties", not (self.closed and "properties" in told))
         for name, inner in value.items():
             place = f"{at}.{name}" if at else str(name)
             if name in known:
@@ -212,8 +213,6 @@ def _listed(value: Any) -> list[Any]:
 def _is(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
-    if kind == "integer" and isinstance(value, float):
-        return math.isfinite(value) and value.is_integer()
     return isinstance(value, _KINDS.get(kind, (object,)))
 
 
