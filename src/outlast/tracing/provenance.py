@@ -36,7 +36,7 @@ class Provenance:
     hexadecimal digits of `git diff HEAD`, `diff` its first 50,000 characters. `git_error` says why nothing is known.
     What looks like a secret is replaced in `diff` and `argv`; anything else in them is kept, so read a file before you
     pass it on. `version` is that of outlast, `packages` are the installed distributions with their versions, `started`
-    is in UTC.
+    is in UTC. `process` tells whether the process still runs, on the machine that it runs on.
     """
 
     started: str
@@ -54,6 +54,7 @@ class Provenance:
     diff_hash: str = ""
     diff: str = ""
     git_error: str = ""
+    process: str = ""
 
     @property
     def code(self) -> str:
@@ -95,6 +96,7 @@ def gather(started: datetime) -> Provenance:
     Takes about 10 ms, in which it waits for git: call it in a thread.
     """
     from outlast import __version__
+    from outlast.tracing.living import process_mark
 
     try:
         directory = Path.cwd()
@@ -109,6 +111,7 @@ def gather(started: datetime) -> Provenance:
         str(directory),
         _arguments(sys.argv),
         _packages(tuple(sys.path)),
+        process=process_mark(),
         **_git(directory),
     )
 

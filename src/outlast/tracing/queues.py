@@ -175,7 +175,7 @@ def _newest(store: Store, where: TraceFilter, most: int) -> list[TraceRecord]:
     """The traces that are over. Those of a metric, such as what a judge was asked of a row, are for who asks by name:
     beside the rows that they are of they would only tell the verdict."""
     named = where.name is not None or where.program is not None
-    found = [one for one in store.all_traces(where, most) if one.status != "open"]
+    found = [one for one in store.all_traces(where, most) if one.status not in ("open", "killed")]
     return [one for one in found if named or one.attributes.get("of") != "metric"]
 
 

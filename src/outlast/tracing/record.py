@@ -18,7 +18,8 @@ class RunRecord:
     """What traces were made in: a process, an evaluation, a compilation, a command.
 
     `id` is 32 hexadecimal digits and sorts by time; times are in seconds since 1970. `status` is "open" while it goes
-    on, and for ever where it was killed. `provenance` is that of `Provenance.to_json`, `summary` what came of it,
+    on, "killed" where its process is gone without a word, as far as that can be told on the machine that reads; else
+    "done", "error" or "interrupted". `provenance` is that of `Provenance.to_json`, `summary` what came of it,
     `dropped` how many spans could not be kept.
     """
 
@@ -42,7 +43,8 @@ class RunRecord:
 @dataclass(frozen=True, slots=True)
 class TraceRecord:
     """One call of a program, or of a model outside of any. `input` and `output` are the beginnings of what went in and
-    came out, at most 300 characters; `cost` is in US dollars, None where a price is unknown."""
+    came out, at most 300 characters; `cost` is in US dollars, None where a price is unknown. `status` is "killed" where
+    it is open for ever, as its run was killed."""
 
     id: str
     run_id: str = ""
@@ -53,7 +55,7 @@ class TraceRecord:
     example: str = ""
     started: float = 0.0
     seconds: float | None = None
-    status: Status = "open"
+    status: Status | Literal["killed"] = "open"
     error: str = ""
     calls: int = 0
     input_tokens: int | None = None

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing.database import Database
+from outlast.tracing.living import judged
 from outlast.tracing.packing import dumps
 from outlast.tracing.record import SpanRecord
 from outlast.tracing.writer import writer_at
@@ -41,7 +42,7 @@ class Reading:
 
     def _all(self, query: sa.Select[Any], kind: Callable[..., R]) -> list[R]:
         with self.reading() as connection:
-            return [record(row, kind) for row in connection.execute(query)]
+            return judged(connection, [record(row, kind) for row in connection.execute(query)])
 
     def _one(self, table: sa.Table, column: sa.Column[Any], id: str, kind: Callable[..., R], noun: str) -> R:
         if not isinstance(id, str) or not id:
@@ -52,6 +53,7 @@ class Reading:
         with self.reading() as connection:
             exact = connection.execute(sa.select(table).where(column == id)).first()
             rows = [exact] if exact is not None else connection.execute(query).all()
+            found = judged(connection, [record(row, kind) for row in rows[:1]])
         if not rows:
             raise DataError(f"there is no {noun} {id!r} in {self.database.place}")
         if len(rows) > 1:
@@ -60,7 +62,7 @@ class Reading:
             raise DataError(
                 f"several {noun}s begin with {id!r} in {self.database.place}: give more of the id{listed}{more}"
             )
-        return record(rows[0], kind)
+        return found[0]
 
 
 def may_be_id(id: str) -> bool:

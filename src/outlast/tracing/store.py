@@ -16,6 +16,7 @@ from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema, text
 from outlast.tracing.content import conversation, load_blobs, load_messages
 from outlast.tracing.database import database_at
+from outlast.tracing.living import KILLED, judged, killed_runs
 from outlast.tracing.opinions import Opinions
 from outlast.tracing.packing import IDENTITY, dumps
 from outlast.tracing.paging import Page, older, place_of
@@ -346,22 +347,23 @@ class Store(Opinions):
         query = query.order_by(started.desc(), last.desc()).limit(limit + 1)
         with self.reading() as connection:
             rows = connection.execute(query).all()
-        some = rows[:limit]
+            some = rows[:limit]
+            found = judged(connection, [record(row, kind) for row in some])
         more = len(rows) > len(some) > 0
         at = place_of(some[-1]._mapping[started], some[-1]._mapping[last]) if more else None
-        return Page([record(row, kind) for row in some], at)
+        return Page(found, at)
 
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
         table = schema.traces
-        exact = ((table.c.name, where.name), (table.c.status, where.status), (table.c.session, where.session))
+        exact = ((table.c.name, where.name), (table.c.session, where.session))
         asked = (where.name, where.status, where.session, where.program, dumps([where.lm, where.tag]))
         if not all(may_be_id(one or "") for one in asked):
             return query.where(sa.false())
         for column, wanted in exact:
             if wanted is not None:
                 query = query.where(column == wanted)
-        if where.status == "error":
-            query = query.where(sa.text("status <> 'ok'"))  # for the index
+        if where.status is not None:
+            query = query.where(self._in_state(where.status))
         if where.run is not None:
             query = query.where(table.c.run_id == self.run(where.run).id)
         if where.program is not None:
@@ -391,6 +393,17 @@ class Store(Opinions):
             self._catch_up()
             query = query.where(text.holding(self.database.lite, where.text))
         return query
+
+    def _in_state(self, status: str) -> sa.ColumnElement[bool]:
+        """Whether a trace is in a state; "killed" is one that the database does not know."""
+        column = schema.traces.c.status
+        if status == "error":
+            return sa.and_(column == status, sa.text("status <> 'ok'"))  # for the index
+        if status not in ("open", KILLED):
+            return column == status
+        with self.reading() as connection:
+            killed = schema.traces.c.run_id.in_(killed_runs(connection))
+        return sa.and_(column == "open", killed if status == KILLED else ~killed)
 
     def _catch_up(self) -> None:
         """Index a little of what came since, where that is allowed: those who write do it when they have nothing else

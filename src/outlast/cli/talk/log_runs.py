@@ -90,7 +90,9 @@ def run_head(run: RunRecord, sums: RunTotals) -> Iterator[str]:
     """A run as lines: what it was, where it comes from, what it came to, what it is a replay of."""
     from outlast.tracing.provenance import Provenance
 
-    took = "still open" if run.ended is None else f"{run.ended - run.started:,.1f} s"
+    took = {"killed": "never ended"}.get(run.status, "still open")
+    if run.ended is not None:
+        took = f"{run.ended - run.started:,.1f} s"
     yield clean(f"── {moment(run.started)} · {run.kind} · {run_name(run)} · {run.status} · {took}")
     yield clean(f"   {run.id}" + (f" · inside {run.parent_id}" if run.parent_id else ""))
     if run.attributes.get("of"):

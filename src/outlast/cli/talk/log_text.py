@@ -164,7 +164,7 @@ def overview(kept: WholeTrace) -> Iterator[str]:
         yield clean(found.text)
     if found.error:
         yield _styled(f"error: {clean(found.error)}", _RED)
-    elif not found.text and trace.status != "open":
+    elif not found.text and trace.status not in ("open", "killed"):
         yield _styled("(no reply)", _DIM)
     yield ""
 
