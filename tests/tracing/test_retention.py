@@ -20,6 +20,7 @@ from outlast.runtime import set_defaults
 from outlast.testing import ScriptedLM
 from outlast.tracing import schema
 from outlast.tracing.database import database_at
+from outlast.tracing.living import process_mark
 from outlast.tracing.record import Content, RunRecord, SpanRecord, TraceRecord
 from outlast.tracing.retention import Retention, from_environment, retention_of
 from outlast.tracing.saving import WholeTrace
@@ -344,3 +345,61 @@ def test_several_processes_at_once_remove_it_while_all_write(path: Path) -> None
     assert [errors for _, errors in said] == ["", "", ""]
     assert store.count() == sum(int(calls) for calls, _ in said)
     assert store.stats()["removed"] == 5 * STEP
+
+
+def test_a_trace_that_still_runs_is_not_cut(path: Path) -> None:
+    """Whoever is slow ends with all its steps."""
+
+    class Slow(ol.Module):
+        step = ol.Predict("message -> team")
+
+        async def forward(self, message: str) -> str:
+            out = await self.step.acall(message=message)
+            assert flush()
+            store.gc(older_than=0)
+            assert store.gc(older_than=0)["traces"] == 0
+            await self.step.acall(message=message)
+            return out.team
+
+    store = filled(path)
+    with ol.trace(store=path), ol.context(lm=ScriptedLM(lambda messages: {"team": "x"})):
+        Slow()(message="m")
+    assert flush()
+    [trace] = store.traces()
+    assert (trace.status, trace.calls, len(store.spans(trace.id))) == ("ok", 2, 5)
+    assert store.gc(older_than=0)["traces"] == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "stays"),
+    [
+        (RunRecord("aa" * 16, "process", started=1.0), [4, 5]),  # nobody knows whether it goes on
+        (RunRecord("aa" * 16, "process", started=1.0, provenance={"process": "4194305:7:HERE"}), [5]),  # killed
+        (RunRecord("aa" * 16, "process", "", "done", 1.0, 2.0), [5]),
+        (RunRecord("bb" * 16, "process", started=1.0), [5]),  # there is none
+    ],
+)
+def test_what_is_open_for_ever_goes_later(path: Path, run: RunRecord, stays: list[int]) -> None:
+    if "process" in run.provenance:
+        here = process_mark().rpartition(":")[2]
+        run = replace(run, provenance={"process": run.provenance["process"].replace("HERE", here)})
+        stays = stays if here else [4, 5]
+    ages = {1: 61 * DAY, 2: 40 * DAY, 3: 32 * DAY, 4: 31.5 * DAY, 5: 30.5 * DAY}
+    traces = [whole(at, age, "aa" * 16) for at, age in ages.items()]
+    open_ones = [replace(one, trace=replace(one.trace, status="open", seconds=None)) for one in traces]
+    store = filled(path, *open_ones[:1], traces[1], traces[2], *open_ones[3:], runs=(run,))
+    tidied(path, "30d")
+    assert left(store) == stays
+
+
+def test_a_run_that_was_killed_and_has_nothing_goes_too(path: Path) -> None:
+    here = process_mark().rpartition(":")[2]
+    if not here:
+        pytest.skip("processes are told apart by /proc")
+    runs = [
+        RunRecord(kind * 16, "process", started=1.0, provenance={"process": f"{mark}:{here}"})
+        for kind, mark in (("aa", "4194305:7"), ("bb", process_mark().rpartition(":")[0]))
+    ]
+    store = filled(path, runs=tuple(runs))
+    assert store.gc(older_than=60)["traces"] == 0
+    assert [one.id for one in store.runs()] == ["bb" * 16]

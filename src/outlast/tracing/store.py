@@ -302,9 +302,10 @@ class Store(Opinions):
     ) -> dict[str, int]:
         """Remove traces that began more than `older_than` seconds ago, and what nothing refers to then.
 
-        Traces with a label or in a queue stay unless told otherwise, those of evaluations and compilations only if told
-        so; the rows of evaluations stay. Gives how many traces and pieces of content went. `retention` of `ol.trace`
-        does it by itself.
+        Traces that are still open stay: for a day beyond that age where their run ended or its process was killed, for
+        30 days where it says nothing. Those with a label or in a queue stay unless told otherwise, those of evaluations
+        and compilations only if told so; the rows of evaluations stay. Gives how many traces and pieces of content
+        went. `retention` of `ol.trace` does it by itself.
         """
         from outlast.tracing.upkeep import Kept, collect
 

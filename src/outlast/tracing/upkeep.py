@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema
 from outlast.tracing.database import Database
+from outlast.tracing.living import killed_runs
 from outlast.tracing.unused import YOUNG, Led
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 500  # traces, or pieces of content, that one transaction removes, so that nobody waits long
 _AT_ONCE = 100_000  # pieces of content that are known to be unused at once
+_DAY = 86_400.0  # seconds that a trace which is still open stays beyond its age when its run is over
+_LOST = 30 * _DAY  # when nobody can say whether it is
 _PASSING = ("process", "cli", "replay", "import")  # kinds of runs that say nothing without their traces
 
 
@@ -63,10 +66,10 @@ def remove_traces(
     """Remove at most `most` traces that began before a moment, the oldest first; how many went, and where to go on: the
     time and number of the last one, None when there are no more. `led` gets what they led to."""
     traces = schema.traces
-    old = _old(database, until, kept).where(
-        traces.c.started >= after[0], sa.or_(traces.c.started > after[0], traces.c.seq > after[1])
-    )
     with database.reading() as connection:  # looking takes no lock, and may have to look at many that stay
+        old = _old(database, until, kept, _killed(connection, until)).where(
+            traces.c.started >= after[0], sa.or_(traces.c.started > after[0], traces.c.seq > after[1])
+        )
         found = connection.execute(old.order_by(traces.c.started, traces.c.seq).limit(most)).all()
     if not found:
         return 0, None
@@ -84,10 +87,17 @@ def remove_traces(
     return len(still), (found[-1].started, found[-1].seq) if len(found) == most else None
 
 
-def _old(database: Database, until: float, kept: Kept) -> Any:
-    """The traces that began before a moment and need not stay."""
+def _old(database: Database, until: float, kept: Kept, killed: set[str]) -> Any:
+    """The traces that began before a moment and need not stay. What is open may still run: it stays for a day more and
+    while its run goes on, for 30 days more where that never says that it ended and was not `killed` for certain."""
     traces, labels, runs = schema.traces, schema.labels, schema.runs
-    old = sa.select(traces.c.seq, traces.c.id, traces.c.started).where(traces.c.started < until)
+    going_on = sa.and_(traces.c.run_id.in_(sa.select(runs.c.id).where(runs.c.ended.is_(None))), ~_any(killed))
+    over = sa.or_(
+        traces.c.status != "open",
+        sa.and_(traces.c.started < until - _DAY, ~going_on),
+        traces.c.started < until - _LOST,
+    )
+    old = sa.select(traces.c.seq, traces.c.id, traces.c.started).where(traces.c.started < until, over)
     if kept.labelled:
         old = old.where(~sa.exists().where(labels.c.trace_id == traces.c.id, labels.c.undone.is_(None)))
     if kept.evaluated:
@@ -100,6 +110,18 @@ def _old(database: Database, until: float, kept: Kept) -> Any:
         )
         old = old.where(sa.text(f"traces.id NOT IN ({each})"))
     return old
+
+
+def _any(runs: set[str]) -> sa.ColumnElement[bool]:
+    return schema.traces.c.run_id.in_(sorted(runs)[:_CHUNK])
+
+
+def _killed(connection: sa.Connection, until: float) -> set[str]:
+    """The runs of open traces that might go, as far as their processes were killed."""
+    traces = schema.traces
+    lost = sa.select(traces.c.run_id).distinct()
+    lost = lost.where(traces.c.status == "open", sa.text("status <> 'ok'"), traces.c.started < until - _DAY)
+    return killed_runs(connection, [row[0] for row in connection.execute(lost)])
 
 
 def remove_rest(database: Database, until: float) -> Iterator[int]:
@@ -141,13 +163,15 @@ def _unused_messages(young: float) -> Any:
 
 
 def remove_runs(database: Database, until: float) -> None:
-    """Remove runs that ended before a moment, have no traces, and said nothing but what those did."""
+    """Remove runs that ended or were killed before a moment, have no traces, and said nothing but what those did."""
     runs, traces, inner = schema.runs, schema.traces, schema.runs.alias()
+    with database.reading() as connection:
+        killed = sorted(killed_runs(connection))[:_CHUNK]
     with database.changing() as connection:
         empty = sa.select(runs.c.id).where(
             runs.c.kind.in_(_PASSING),
             runs.c.started < until,
-            runs.c.ended < until,
+            sa.or_(runs.c.ended < until, runs.c.id.in_(killed)),
             ~sa.exists().where(traces.c.run_id == runs.c.id),
             ~sa.exists().where(inner.c.parent_id == runs.c.id),
         )
