@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 import outlast as ol
 from outlast.testing import JudgingLM, ScriptedLM
 from outlast.tracing.judged import judged_runs
-from outlast.tracing.queues import make_queue
+from outlast.tracing.queues import choose, make_queue
 from outlast.tracing.record import QueueRecord, RunRecord, TraceFilter
+from outlast.tracing.saving import WholeTrace
 from outlast.tracing.store import Store, open_store
 from outlast.view.opinions import judges
 from outlast.view.reviewing import COOKIE
@@ -145,3 +147,18 @@ def test_the_page_of_judges_holds_every_version_of_one_against_people(store: Sto
 def test_the_page_of_judges_is_a_click_away(page: Page, run: RunRecord) -> None:
     assert 'href="/review/judges"' in page.get("/review").text
     assert 'href="/review/judges?judge=' in page.get(f"/runs/{run.id}").text
+
+
+def test_the_page_counts_what_a_queue_could_have(store: Store, page: Page, run: RunRecord) -> None:
+    """Not what the judge was asked of each row, nor a trace that is still open."""
+    one = store.traces(TraceFilter(run=run.id, name="Predict"), limit=1)[0]
+    still = replace(one, id="ab" * 16, status="open", seconds=None)
+    store.save_records([], [WholeTrace(still)])
+    assert store.count(TraceFilter(run=run.id)) == 17
+    for query in (f"run={run.id}", "evaluated=yes"):
+        assert re.findall(r'class="muted fit">(\d+) fit', page.get(f"/review?{query}").text) == ["8"]
+    assert "0 fit<" in page.get("/review").text
+    chosen = choose(store, "random", 50, evaluated=True)
+    assert (chosen.pool, chosen.fitting, len(chosen.trace_ids)) == (8, 8, 8)
+    assert choose(store, "random", 1, evaluated=True, most=2).fitting == 8
+    assert store.count(TraceFilter(metrics=True)) == 8

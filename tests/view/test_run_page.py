@@ -73,3 +73,15 @@ def test_pages_show_every_trace_of_one_moment_once(store: Store, page: Page) -> 
         older = re.search(r'rel="next" href="([^"]+)"', text)
         address = older[1].replace("&amp;", "&") if older else ""
     assert len(seen) == len(set(seen)) == 250
+
+
+def test_replays_are_listed_where_they_are_asked_for(store: Store, page: Page) -> None:
+    again = RunRecord("ab" * 16, "replay", "the replayed one", "done", START + 1)
+    store.save_records([RunRecord(RUN, "import", "old", "done", START), again], traces(2))
+    for path in ("/", "/runs"):
+        text = page.get(path).text
+        assert f"/runs/{RUN}" in text
+        assert f"/runs/{again.id}" not in text
+    text = page.get("/runs?kind=replay").text
+    assert f"/runs/{again.id}" in text
+    assert f"/runs/{RUN}" not in text

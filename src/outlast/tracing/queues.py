@@ -26,6 +26,7 @@ DECISIONS = 1_000  # traces whose exchanges are read for probabilities
 CLUSTERED = 1_000  # traces that are clustered
 MOST_CLUSTERS = 30
 KEYS = ("name", "model", "tag", "status", "session", "program", "run")
+_NOT_OVER = ("open", "killed")
 _TOGETHER = 250  # traces or spans that are read at once
 _NUMBER = re.compile(r"\d+")
 
@@ -97,11 +98,11 @@ def choose(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{name} is a whole number from 1; got {brief(value)}")
     where = everyday(where, evaluated)
-    traces = _newest(store, where, most)
+    traces = [one for one in store.all_traces(_without_metrics(where), most) if one.status not in _NOT_OVER]
     pool = Pool(store, traces, random.Random(seed), by, threshold)
     chosen = STRATEGIES[strategy].choose(pool, n)[:n]
-    fitting = len(traces) if len(traces) < most else store.count(where)
-    return Chosen(tuple(id for id, _ in chosen), {id: why for id, why in chosen if why}, len(traces), fitting)
+    reasons = {id: why for id, why in chosen if why}
+    return Chosen(tuple(id for id, _ in chosen), reasons, len(traces), count_fitting(store, where))
 
 
 def make_queue(
@@ -171,12 +172,19 @@ def _nothing(store: Store, strategy: str, chosen: Chosen, how: Mapping[str, Any]
     return f"nothing to put in a queue: {told}"
 
 
-def _newest(store: Store, where: TraceFilter, most: int) -> list[TraceRecord]:
-    """The traces that are over. Those of a metric, such as what a judge was asked of a row, are for who asks by name:
-    beside the rows that they are of they would only tell the verdict."""
-    named = where.name is not None or where.program is not None
-    found = [one for one in store.all_traces(where, most) if one.status not in ("open", "killed")]
-    return [one for one in found if named or one.attributes.get("of") != "metric"]
+def count_fitting(store: Store, where: TraceFilter) -> int:
+    """How many traces a queue of this filter could have: those that are over."""
+    wanted = _without_metrics(where)
+    if where.status is not None:
+        return 0 if where.status in _NOT_OVER else store.count(wanted)
+    return store.count(wanted) - sum(store.count(replace(wanted, status=status)) for status in _NOT_OVER)
+
+
+def _without_metrics(where: TraceFilter) -> TraceFilter:
+    """The filter without traces of a metric, such as what a judge was asked of a row, unless a program is asked for by
+    name: beside the rows that they are of they would only tell the verdict."""
+    named = where.name is not None or where.program is not None or where.metrics is not None
+    return where if named else replace(where, metrics=False)
 
 
 # The strategies

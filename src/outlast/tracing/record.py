@@ -206,7 +206,8 @@ class Hit:
 class TraceFilter:
     """Which traces: all that fit every field that is set. `since` and `until` are in seconds since 1970; `labelled`
     asks for those with a label, or without; `evaluated` for those of evaluations, compilations, replays and metrics, or
-    for all others; `replayed` for those of replays, or for all others."""
+    for all others; `replayed` for those of replays, or for all others; `metrics` for those of metrics, such as
+    what a judge was asked of a row, or for all others."""
 
     run: str | None = None
     name: str | None = None
@@ -223,6 +224,7 @@ class TraceFilter:
     min_seconds: float | None = None
     evaluated: bool | None = None
     replayed: bool | None = None
+    metrics: bool | None = None
 
 
 ALL = TraceFilter()

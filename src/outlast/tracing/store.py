@@ -390,6 +390,8 @@ class Store(Opinions):
         if where.replayed is not None:
             replays = sa.select(schema.runs.c.id).where(schema.runs.c.kind == "replay")
             query = query.where(table.c.run_id.in_(replays) if where.replayed else table.c.run_id.not_in(replays))
+        if where.metrics is not None:
+            query = query.where(_of_metric() if where.metrics else ~_of_metric())
         if where.text:
             self._catch_up()
             query = query.where(text.holding(self.database.lite, where.text))
@@ -468,8 +470,13 @@ def _elsewhere() -> sa.ColumnElement[bool]:
     return sa.or_(
         table.c.run_id.in_(sa.select(runs.c.id).where(runs.c.kind.in_(ELSEWHERE))),
         table.c.tags.contains(dumps("replay"), autoescape=True),
-        table.c.attributes.contains(dumps({"of": "metric"})[1:-1], autoescape=True),
+        _of_metric(),
     )
+
+
+def _of_metric() -> sa.ColumnElement[bool]:
+    """Whether a trace is of a metric."""
+    return schema.traces.c.attributes.contains(dumps({"of": "metric"})[1:-1], autoescape=True)
 
 
 def _as_tree(spans: list[SpanRecord]) -> list[SpanRecord]:

@@ -25,7 +25,7 @@ def home(request: Request) -> Response:
         request,
         "home.html",
         figures=_figures(store.stats()),
-        runs=store.runs(limit=_RUNS),
+        runs=store.runs(limit=_RUNS, replays=False),
         traces=store.traces(limit=_TRACES),
         failed=store.traces(filter_of({"status": "error"}), limit=6),
     )

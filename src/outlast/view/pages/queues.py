@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from outlast.errors import UsageError
-from outlast.tracing.queues import KEYS, STRATEGIES, everyday, make_queue
+from outlast.tracing.queues import KEYS, STRATEGIES, count_fitting, everyday, make_queue
 from outlast.tracing.record import QueueRecord
 from outlast.tracing.verdicts import DEFAULT
 from outlast.view import reviewing
@@ -51,7 +51,7 @@ def queues(request: Request) -> Response:
         lines=_lines(store, author),
         author=author,
         query=query,
-        fitting=store.count(where),
+        fitting=count_fitting(store, where),
         evaluated=bool(request.query_params.get("evaluated")),
         facets=store.facets(),
         strategies=STRATEGIES,

@@ -18,10 +18,10 @@ KINDS = ("eval", "compile", "process", "cli", "replay", "import")
 
 
 def runs(request: Request) -> Response:
-    """The table, newest first; `kind`, `metric`, `dataset` and `program` narrow it."""
+    """The table, newest first; `kind`, `metric`, `dataset` and `program` narrow it. Replays have a tab of their own."""
     store = site_of(request).store
     query = query_of(request, "kind", "metric", "dataset", "program", "before")
-    found = store.runs(query.get("kind"), PAGE, query.get("before"))
+    found = store.runs(query.get("kind"), PAGE, query.get("before"), replays=False)
     names = ("metric", "dataset", "program")
     chosen = [run for run in found if all(getattr(run, name) == query[name] for name in names if name in query)]
     return render(
