@@ -379,6 +379,26 @@ def test_a_run_is_shown_whole_by_its_id(outlast, shell, desk: Path) -> None:
     assert (refused.code, "-q, --errors: of traces" in refused.err) == (2, True)
 
 
+def test_what_was_replayed_in_a_process_is_not_in_its_sums(outlast, desk: Path) -> None:
+    from outlast.tracing.record import RunRecord, TraceRecord
+    from outlast.tracing.saving import WholeTrace
+
+    runs = [RunRecord("a" * 32, "process", started=1.0), RunRecord("b" * 32, "replay", started=2.0, parent_id="a" * 32)]
+    traces = [
+        WholeTrace(TraceRecord(f"{at:032x}", id * 32, "lm", "T", started=3.0, status="ok", calls=1, cost=1.0))
+        for at, id in enumerate("abb")
+    ]
+    with ol.open_store("traces.db", create=True) as store:
+        store.save_records(runs, traces)
+    assert [one["totals"]["cost"] for one in outlast("logs", "--runs", "--json").lines] == [1.0]
+    assert [one["totals"]["cost"] for one in outlast("logs", "--runs", "--json", "--replays").lines] == [3.0, 2.0]
+    shown = outlast("logs", "a" * 32).out
+    assert "came to  1 traces, 1 calls" in shown
+    assert "replays  2 traces more, which are not in these sums\n" in shown
+    assert outlast("logs", "a" * 32, "--json").json["totals"]["traces"] == 1
+    assert "more" not in outlast("logs", "b" * 32).out.split("came to")[1]
+
+
 TWO = '{"message": "My card is gone"}\n{"message": "boom"}\n'
 
 

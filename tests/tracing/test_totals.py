@@ -67,6 +67,19 @@ def test_the_runs_inside_a_run_count_and_stand_for_themselves(path: Path) -> Non
     assert found[process.id].traces == 3
 
 
+def test_replays_inside_a_run_may_be_left_out(path: Path) -> None:
+    kinds = {"a" * 32: ("process", ""), "b" * 32: ("replay", "a" * 32), "c" * 32: ("eval", "a" * 32)}
+    runs = [RunRecord(id, kind, started=1.0, parent_id=parent) for id, (kind, parent) in kinds.items()]
+    traces = [
+        WholeTrace(TraceRecord(id[::-1][1:] + "f", id, started=1.0, status="ok", calls=2), (), {}) for id in kinds
+    ]
+    with ol.open_store(path, create=True) as store:
+        store.save_records(runs, traces)
+        assert [one.traces for one in store.totals(runs).values()] == [3, 1, 1]
+        found = store.totals(runs, replays=False)
+    assert [found[id].traces for id in kinds] == [2, 1, 1]  # one that is asked for stands for itself
+
+
 @pytest.mark.parametrize(
     ("costs", "told"),
     [((), (0.0, 0)), ((None,), (None, 1)), ((0.0, None), (0.0, 1)), ((0.0,), (0.0, 0)), ((0.5, None), (0.5, 1))],

@@ -169,7 +169,7 @@ def _runs(store: Store, place: Place, args: argparse.Namespace) -> int:
     if not found:
         say(f"outlast: no such runs in {place}.{elsewhere(place)}")
         return NO
-    show_runs(store, found, as_json=args.json)
+    show_runs(store, found, replays=args.replays, as_json=args.json)
     return OK
 
 
@@ -272,11 +272,11 @@ def _run(store: Store, run: RunRecord, args: argparse.Namespace) -> int:
     from outlast.cli.talk.log_runs import run_data, run_head
     from outlast.tracing.record import TraceFilter
 
-    sums = store.totals([run])[run.id]
+    sums = store.totals([run], replays=False)[run.id]
     if args.json:
         emit_pretty(run_data(run, sums))
         return OK
-    print("\n".join(run_head(run, sums)), file=stdout())
+    print("\n".join(run_head(run, sums, store.totals([run])[run.id].traces - sums.traces)), file=stdout())
     most = _SHORT if args.n is None else args.n
     found = list(store.all_traces(TraceFilter(run=run.id), most or None))
     if found:

@@ -79,13 +79,13 @@ class Store(Opinions):
         """One run."""
         return self._one(schema.runs, schema.runs.c.id, id, RunRecord, "run")
 
-    def totals(self, runs: Iterable[RunRecord | str]) -> dict[str, RunTotals]:
+    def totals(self, runs: Iterable[RunRecord | str], *, replays: bool = True) -> dict[str, RunTotals]:
         """What runs came to, by their whole ids: traces, calls, tokens, cost, errors, those of the runs inside them
-        included. Runs that there are not are left out."""
+        included; without `replays` but those that ran something again. Runs that there are not are left out."""
         from outlast.tracing.totals import totals
 
         with self.reading() as connection:
-            return totals(connection, runs)
+            return totals(connection, runs, replays=replays)
 
     def traces(self, where: TraceFilter = ALL, limit: int = 50, before: str | float | None = None) -> Page[TraceRecord]:
         """Traces, newest first; of those that began at one moment, the one that was kept last.

@@ -34,8 +34,9 @@ class RunTotals:
     unpriced: int = 0
 
 
-def totals(connection: sa.Connection, runs: Iterable[RunRecord | str]) -> dict[str, RunTotals]:
-    """What runs came to, by their ids. Raises `UsageError` for what is neither a run nor the id of one."""
+def totals(connection: sa.Connection, runs: Iterable[RunRecord | str], *, replays: bool = True) -> dict[str, RunTotals]:
+    """What runs came to, by their ids; `replays` inside them as is said. Raises `UsageError` for what is neither a run
+    nor the id of one."""
     wanted: list[str] = []
     for run in runs:
         id = run.id if isinstance(run, RunRecord) else run
@@ -44,7 +45,7 @@ def totals(connection: sa.Connection, runs: Iterable[RunRecord | str]) -> dict[s
         wanted.append(id)
     found: dict[str, RunTotals] = {}
     for start in range(0, len(wanted), _AT_ONCE):
-        some = _inside(connection, wanted[start : start + _AT_ONCE])
+        some = _inside(connection, wanted[start : start + _AT_ONCE], replays)
         sums = _sums(connection, {id for inside in some.values() for id in inside})
         for top, inside in some.items():
             found[top] = _totals([one for id in inside for one in sums.get(id, ())])
@@ -58,11 +59,12 @@ def _totals(sums: list[tuple[Any, ...]]) -> RunTotals:
     return RunTotals(*counts, float(cost) if priced or not unpriced else None, int(unpriced))
 
 
-def _inside(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """Each of these runs that there is, with itself and every run inside it."""
+def _inside(connection: sa.Connection, ids: list[str], replays: bool) -> dict[str, list[str]]:
+    """Each of these runs that there is, with itself and every run inside it, `replays` or none."""
     runs = schema.runs
     top = sa.select(runs.c.id.label("top"), runs.c.id.label("id")).where(runs.c.id.in_(ids)).cte(recursive=True)
-    pairs = top.union(sa.select(top.c.top, runs.c.id).where(runs.c.parent_id == top.c.id))
+    within = sa.select(top.c.top, runs.c.id).where(runs.c.parent_id == top.c.id)
+    pairs = top.union(within if replays else within.where(runs.c.kind != "replay"))
     found: dict[str, list[str]] = {}
     for top_id, id in connection.execute(sa.select(pairs.c.top, pairs.c.id)):
         found.setdefault(top_id, []).append(id)

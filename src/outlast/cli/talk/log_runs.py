@@ -46,9 +46,10 @@ def run_name(run: RunRecord) -> str:
     return run.name or (f"outlast {argv[1]}" if script in _OURS and len(argv) > 1 else script) or run.kind
 
 
-def show_runs(store: Store, runs: list[RunRecord], *, as_json: bool) -> None:
-    """Print runs with what they came to, those inside them included: a table, or a line of JSON each."""
-    sums = store.totals(runs)
+def show_runs(store: Store, runs: list[RunRecord], *, replays: bool, as_json: bool) -> None:
+    """Print runs with what they came to, those inside them included, `replays` where they are listed: a table, or a
+    line of JSON each."""
+    sums = store.totals(runs, replays=replays)
     if as_json:
         for run in runs:
             emit(run_data(run, sums[run.id]))
@@ -86,8 +87,9 @@ def run_data(run: RunRecord, sums: RunTotals) -> dict[str, Any]:
     return {**as_data(run), "totals": asdict(sums)}
 
 
-def run_head(run: RunRecord, sums: RunTotals) -> Iterator[str]:
-    """A run as lines: what it was, where it comes from, what it came to, what it is a replay of."""
+def run_head(run: RunRecord, sums: RunTotals, replayed: int) -> Iterator[str]:
+    """A run as lines: what it was, where it comes from, what it came to without the traces that were `replayed` in it,
+    what it is a replay of."""
     from outlast.tracing.provenance import Provenance
 
     took = {"killed": "never ended"}.get(run.status, "still open")
@@ -106,5 +108,7 @@ def run_head(run: RunRecord, sums: RunTotals) -> Iterator[str]:
     tokens = f"{sums.input_tokens:,} tokens in, {sums.output_tokens:,} out"
     failed = f", {sums.errors:,} with errors" if sums.errors else ""
     yield f"came to  {sums.traces:,} traces{failed}, {sums.calls:,} calls, {tokens}, {cost_of(sums)}"
+    if replayed:
+        yield f"replays  {replayed:,} traces more, which are not in these sums"
     if run.dropped:
         yield f"dropped  {run.dropped:,} spans"
