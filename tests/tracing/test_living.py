@@ -32,7 +32,7 @@ def mark_of_one_that_ended() -> str:
     return mark
 
 
-def store_of(path: Path, mark: object, *, age: float = 3600.0, newest: float = 3600.0) -> ol.Store:
+def store_of(path: Path | str, mark: object, *, age: float = 3600.0, newest: float = 3600.0) -> ol.Store:
     """A store of a run that began so long ago, with a trace that did."""
     now = time.time()
     store = ol.open_store(path, create=True)

@@ -323,3 +323,26 @@ def test_replays_feedback_and_examples_work_there_too(store: str) -> None:
         assert program(question="capital?").answer == "Paris"
     found = ol.examples_from_traces(store, label="pass")
     assert [(one.question, one.answer) for one in found.data] == [("capital?", "Paris")]
+
+
+def test_what_was_killed_what_still_runs_and_what_is_named_again(store: str) -> None:
+    from tests.tracing.test_living import RUN, TRACE, mark_of_one_that_ended, store_of
+    from tests.tracing.test_retention import DAY
+
+    with store_of(store, mark_of_one_that_ended(), age=40 * DAY, newest=1.5 * DAY) as kept:
+        assert (kept.run(RUN).status, kept.trace(TRACE).status) == ("killed", "killed")
+        assert [kept.count(TraceFilter(status=word)) for word in ("killed", "open", "error")] == [1, 0, 0]
+        assert kept.gc(older_than=DAY)["traces"] == 0
+        assert kept.gc(older_than=DAY / 4)["traces"] == 1
+        assert kept.runs(limit=10**30) == []
+        lm = ScriptedLM(lambda messages: "<<answer>>\nAda\n<<end>>")
+        by_another_name = store.replace("postgresql://outlast@", "postgres://outlast:any@")
+        with ol.trace(store=store, redact=lambda text: text.replace("Ada", "[name]")), ol.context(lm=lm):
+            with ol.trace(store=by_another_name, tags=["x"]):
+                ol.Predict(QA)(question="Ada?")
+            ol.replay(kept.traces()[0].id, ol.Predict(QA), store=store, mode="live", lm=lm)
+        assert flush()
+        found = kept.traces(limit=10**30)
+        assert [(one.input, one.output) for one in found] == [("[name]?", "[name]")] * 2
+        [process] = kept.runs("process")
+        assert [kept.totals([process], replays=told)[process.id].traces for told in (True, False)] == [2, 1]

@@ -99,6 +99,7 @@ class Replays:
         place = begun_apart(store.database.address)
         run = StoredRun("replay", f"span {span.id[:12]}", place.run_id)
         run.attributes = {"of": span.id, "mode": "live"}
+        run.shows, run.redact = place.capture in ("full", "redacted"), place.redact
         place.writer.put(run, 1000)
         made: list[str] = []
         inside = place.about(run_id=run.id, tags=(TAG,), attributes={OF: span.id}, told=made.append)
