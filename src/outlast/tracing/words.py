@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from outlast.tracing.passages import BEGIN, END
 
@@ -112,5 +113,6 @@ def _words(text: str) -> Iterator[tuple[str, int, int]]:
         yield word[:_LONGEST], found.start(), found.end()
 
 
+@lru_cache(maxsize=10_000)
 def _folded(word: str) -> str:
     return unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFD", word)))
