@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from outlast.tracing.living import process_mark
 from outlast.tracing.record import Content, ResultRecord, RunRecord, SpanRecord, TraceRecord
 from outlast.tracing.saving import WholeTrace
 from outlast.tracing.store import Store, open_store
+from tests.tracing.test_living import mark_of_one_that_ended
 from tests.view.conftest import opened
 from tests.view.samples import START
 from tests.view.serving import Page, served
@@ -145,3 +148,16 @@ def test_what_is_unfolded_and_in_focus_stays_while_a_run_goes_on(chromium: Any, 
         tab.locator(".head .chip.done").wait_for()
         assert tab.locator("main[data-live]").count() == 0
         assert (seen.troubles, seen.elsewhere) == ([], [])
+
+
+@pytest.mark.skipif(not process_mark(), reason="processes are told apart by /proc")
+def test_what_was_killed_is_not_said_to_run(store: Store, page: Page) -> None:
+    began = time.time() - 3600
+    run = RunRecord(RUN, "process", "app.py", "open", began, provenance={"process": mark_of_one_that_ended()})
+    store.save_records([run], [WholeTrace(TraceRecord(TRACE, RUN, "program", "Agent", started=began))])
+    for path in (f"/traces/{TRACE}", f"/runs/{RUN}"):
+        text = page.get(path).text
+        assert "data-live" not in text
+        assert '<span class="chip killed">killed</span>' in text
+    assert 'title="killed"' in page.get("/traces").text
+    assert ">killed</span>" in page.get("/runs").text
