@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -133,6 +134,23 @@ def test_what_a_replay_keeps_is_kept_as_the_rest(path: Path) -> None:
     again = ol.replay(out, program, store=path, mode="live", lm=model)
     assert again.run_id
     assert ol.open_store(path).count() == 2
+    assert "Ada" not in held(path)
+
+
+@pytest.mark.parametrize("mode", ["cache", "live", "diff"])
+def test_what_a_replayed_program_keeps_is_kept_so_too(path: Path, mode: Literal["cache", "live", "diff"]) -> None:
+    class Asks(ol.Module):
+        inner = ol.Predict("question -> answer")
+
+        async def forward(self, question: str) -> str:
+            with ol.trace(store=path):
+                return (await self.inner.acall(question=question)).answer
+
+    lm = ScriptedLM(lambda messages: {"answer": "Ada is"})
+    with ol.trace(store=path, redact=hidden) as spans:
+        with ol.context(lm=lm):
+            Asks()(question="Is she there?")
+        ol.replay(spans.id, Asks(), store=path, mode=mode, lm=None if mode == "cache" else lm)
     assert "Ada" not in held(path)
 
 

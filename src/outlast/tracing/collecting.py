@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from outlast.tracing.around import place_around
 from outlast.tracing.exchanges import kind_of
 from outlast.tracing.record import RunRecord, SpanRecord, TraceRecord
 from outlast.tracing.recorder import Exchange, Open, Place
@@ -33,7 +34,7 @@ class Collected(Writer):
         """Where the replay of a trace or a span begins."""
         attributes = {"replay of": id}
         if self._outer is None:
-            return Place(self, "", attributes=attributes)
+            return Place(self, "", attributes=attributes, around=place_around())
         return self._outer.about(writer=self, attributes=attributes)
 
     def of(self, place: Place) -> list[Open | Exchange]:

@@ -244,8 +244,10 @@ def begun_apart(store: str | os.PathLike[str]) -> Place:
     """Where a run of its own begins in a store, inside that of the process where this has kept something before. As
     much is kept as what is around here says of that store. Raises `ConfigError`, `DataError`."""
     writer = _writer(store)
-    here = said_of(writer.database, place_around())
-    place = Place(writer, writer.run.id if writer.run is not None and writer.in_use else "")
+    around = place_around()
+    here = said_of(writer.database, around)
+    run = writer.run.id if writer.run is not None and writer.in_use else ""
+    place = Place(writer, run, around=around)
     return place if here is None else place.about(capture=here.capture, redact=here.redact)
 
 
