@@ -23,11 +23,12 @@ from outlast.runtime.run import (
     set_defaults,
 )
 from outlast.runtime.scope import Scope
-from outlast.runtime.trace import Span, Trace
+from outlast.runtime.trace import Latest, Span, Trace
 
 __all__ = [
     "Bound",
     "Budget",
+    "Latest",
     "Meter",
     "Recording",
     "Run",

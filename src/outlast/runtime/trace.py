@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,6 +42,9 @@ class Span:
     adapter: str = ""
     lm: str = ""
     identity: str = ""
+
+
+LATEST = 1_000  # spans that `Latest` holds at least, once there were so many
 
 
 class Noted(NamedTuple):
@@ -85,7 +89,7 @@ class Trace(list[Span]):
     def extend(self, spans: Iterable[Span]) -> None:
         """Add spans; those of a trace with its notes."""
         super().extend(spans)
-        if type(spans) is Trace and hasattr(spans, "_noted"):
+        if isinstance(spans, Trace) and hasattr(spans, "_noted"):
             if not hasattr(self, "_noted"):
                 self._noted = []
             self._noted.extend(spans._noted)
@@ -107,3 +111,46 @@ class Trace(list[Span]):
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} spans, {self.spending}>"
+
+
+class Latest(Trace):
+    """The last spans of a block whose calls are kept elsewhere, and the sums of all: such a block may last as long as
+    a server does."""
+
+    __slots__ = ("_gone", "_lock")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gone = Spending()
+        self._lock = threading.Lock()
+
+    def append(self, span: Span) -> None:
+        """Add a span."""
+        super().append(span)
+        self._shorten()
+
+    def extend(self, spans: Iterable[Span]) -> None:
+        """Add spans; those of a trace with its notes, and with the sums of those that it has no more."""
+        super().extend(spans)
+        if isinstance(spans, Latest):
+            with self._lock:
+                self._gone.include(spans._gone)
+        self._shorten()
+
+    def _shorten(self) -> None:
+        if len(self) < 2 * LATEST and len(getattr(self, "_noted", ())) < 2 * LATEST:
+            return
+        with self._lock:
+            old = Trace(self[:-LATEST])
+            del self[: len(old)]
+            self._gone.include(old.spending)
+            if hasattr(self, "_noted"):
+                del self._noted[:-LATEST]
+
+    @property
+    def spending(self) -> Spending:
+        """Calls, tokens and dollars of all spans, also of those that are no longer here."""
+        total = super().spending
+        with self._lock:
+            total.include(self._gone)
+        return total

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from outlast.errors import ConfigError, OutlastError, UsageError, brief, refuse_unknown
-from outlast.runtime import Trace, current, default, recording, running, set_defaults
+from outlast.runtime import Latest, Trace, current, default, recording, running, set_defaults
 from outlast.tracing.around import place_around, said_of
 from outlast.tracing.recorder import CAPTURES, Capture, Place, remember_secrets
 from outlast.tracing.retention import retention_of
@@ -51,7 +51,8 @@ def trace(
 ) -> Generator[Trace]:
     """Collect the exchanges of every program call in a block: `with ol.trace() as spans: ...`.
 
-    A call's spans are there when it ends, even when it fails. Blocks may be nested: the outer one gets all.
+    A call's spans are there when it ends, even when it fails. Blocks may be nested: the outer one gets all. With a
+    `store`, which holds them all, `spans` are at least the last 1,000 of the block, and `spans.spending` is of all.
 
     With a `store`, a file such as "traces.db" or an address such as "postgresql://user@host/name", all that happens is
     kept there too, whole calls with the parts they are made of, for `outlast logs`, `outlast view` and replay; without
@@ -71,7 +72,7 @@ def trace(
     options inside a program that is kept, whose trace has begun.
     """
     outer = current().trace
-    spans = Trace()
+    spans = Trace() if store is None or not (outer is None or isinstance(outer, Latest)) else Latest()
     changes: dict[str, Any] = {"trace": spans}
     around = place_around()
     place = _place(
