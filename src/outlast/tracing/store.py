@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -14,16 +14,16 @@ import sqlalchemy as sa
 
 from outlast.errors import DataError, UsageError, brief
 from outlast.tracing import schema, text
+from outlast.tracing.conditions import conditions, may_fit
 from outlast.tracing.content import conversation, load_blobs, load_messages
 from outlast.tracing.database import database_at
 from outlast.tracing.living import KILLED, judged, killed_runs
 from outlast.tracing.opinions import Opinions
-from outlast.tracing.packing import IDENTITY, dumps
+from outlast.tracing.packing import IDENTITY
 from outlast.tracing.paging import Page, older, place_of
 from outlast.tracing.passages import passage
 from outlast.tracing.record import (
     ALL,
-    ELSEWHERE,
     Content,
     Hit,
     ProgramRecord,
@@ -33,7 +33,7 @@ from outlast.tracing.record import (
     TraceFilter,
     TraceRecord,
 )
-from outlast.tracing.rows import SETTLE, may_be_id, record
+from outlast.tracing.rows import SETTLE, record
 from outlast.tracing.writer import writer_at
 
 if TYPE_CHECKING:
@@ -355,58 +355,16 @@ class Store(Opinions):
         return Page(found, at)
 
     def _filtered(self, query: sa.Select[Any], where: TraceFilter) -> sa.Select[Any]:
-        table = schema.traces
-        exact = ((table.c.name, where.name), (table.c.session, where.session))
-        asked = (where.name, where.status, where.session, where.program, dumps([where.lm, where.tag]))
-        if not all(may_be_id(one or "") for one in asked):
+        if not may_fit(where):
             return query.where(sa.false())
-        for column, wanted in exact:
-            if wanted is not None:
-                query = query.where(column == wanted)
-        if where.status is not None:
-            query = query.where(self._in_state(where.status))
-        if where.run is not None:
-            query = query.where(table.c.run_id == self.run(where.run).id)
-        if where.program is not None:
-            query = query.where(table.c.program.startswith(where.program, autoescape=True))
-        if where.lm is not None:
-            query = query.where(table.c.models.contains(dumps(where.lm)[:-1].removeprefix('"'), autoescape=True))
-        if where.tag is not None:
-            query = query.where(table.c.tags.contains(dumps(where.tag), autoescape=True))
-        if where.since is not None:
-            query = query.where(table.c.started >= where.since)
-        if where.until is not None:
-            query = query.where(table.c.started < where.until)
-        if where.min_cost is not None:
-            query = query.where(table.c.cost >= where.min_cost)
-        if where.min_seconds is not None:
-            query = query.where(table.c.seconds >= where.min_seconds)
-        if where.labelled is not None:
-            label = schema.labels
-            told = sa.exists().where(label.c.trace_id == table.c.id, label.c.undone.is_(None))
-            query = query.where(told if where.labelled else ~told)
-        if where.evaluated is not None:
-            query = query.where(_elsewhere() if where.evaluated else ~_elsewhere())
-        if where.replayed is not None:
-            replays = sa.select(schema.runs.c.id).where(schema.runs.c.kind == "replay")
-            query = query.where(table.c.run_id.in_(replays) if where.replayed else table.c.run_id.not_in(replays))
-        if where.metrics is not None:
-            query = query.where(_of_metric() if where.metrics else ~_of_metric())
+        run = None if where.run is None else self.run(where.run).id
+        killed: Collection[str] = ()
+        if where.status in ("open", KILLED):
+            with self.reading() as connection:
+                killed = killed_runs(connection)
         if where.text:
             self._catch_up()
-            query = query.where(text.holding(self.database.lite, where.text))
-        return query
-
-    def _in_state(self, status: str) -> sa.ColumnElement[bool]:
-        """Whether a trace is in a state; "killed" is one that the database does not know."""
-        column = schema.traces.c.status
-        if status == "error":
-            return sa.and_(column == status, sa.text("status <> 'ok'"))  # for the index
-        if status not in ("open", KILLED):
-            return column == status
-        with self.reading() as connection:
-            killed = schema.traces.c.run_id.in_(killed_runs(connection))
-        return sa.and_(column == "open", killed if status == KILLED else ~killed)
+        return query.where(*conditions(where, run=run, killed=killed, lite=self.database.lite))
 
     def _catch_up(self) -> None:
         """Index a little of what came since, where that is allowed: those who write do it when they have nothing else
@@ -462,21 +420,6 @@ def open_store(place: str | os.PathLike[str], *, read_only: bool = False, create
                 "open_store(..., create=True)"
             )
     return Store(database)
-
-
-def _elsewhere() -> sa.ColumnElement[bool]:
-    """Whether a trace is of an evaluation, a compilation or a replay, or of a metric: nobody asked in earnest."""
-    table, runs = schema.traces, schema.runs
-    return sa.or_(
-        table.c.run_id.in_(sa.select(runs.c.id).where(runs.c.kind.in_(ELSEWHERE))),
-        table.c.tags.contains(dumps("replay"), autoescape=True),
-        _of_metric(),
-    )
-
-
-def _of_metric() -> sa.ColumnElement[bool]:
-    """Whether a trace is of a metric."""
-    return schema.traces.c.attributes.contains(dumps({"of": "metric"})[1:-1], autoescape=True)
 
 
 def _as_tree(spans: list[SpanRecord]) -> list[SpanRecord]:
