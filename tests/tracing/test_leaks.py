@@ -95,7 +95,7 @@ def test_texts_are_cleaned_before_they_are_cut(path: Path) -> None:
             Breaks()(message="x" * 290 + "Ada\n\nByron")
     kept = content(path)
     assert VALUE[:8].encode() not in kept
-    assert b"Ada" not in kept
+    assert b"Byro" not in kept  # "Ada" may begin a word of the changes that the run stands on
 
 
 def test_a_secret_that_is_gone_when_it_is_written_is_hidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
